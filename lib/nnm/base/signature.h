@@ -1,0 +1,80 @@
+// Signature: the one description of a callable's arguments. Layers, functions, initialisers,
+// optimizers, schedulers, transforms and the classes of a config's `define:` all have one;
+// binding, validation, help, JSON Schema, repr and the resolved config derive from it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nnm/base/value.h"
+
+namespace nnm {
+
+/// The type of an argument, as language.md writes it: `int(1..)`, `float`, `int[]`,
+/// `str("relu", "gelu")`, `dtype`, `module`, `Tensor`, with `?` where none is allowed.
+struct ArgType {
+  enum class Base : uint8_t { any, boolean, integer, real, number, string, dtype, module, tensor, duration };
+  Base base = Base::any;
+  bool list = false;      ///< `[]`: a list or tuple of them
+  int tuple = 0;          ///< n > 0: one value, or a tuple of n (PyTorch's kernel_size)
+  bool optional = false;  ///< `?`: none is a value
+  std::optional<double> min, max;     ///< inclusive bounds, of each element
+  bool exclusive_min = false;         ///< the lower bound itself is not allowed
+  std::vector<std::string> choices;   ///< the strings allowed; empty: any
+
+  /// Reads the text form; throws Error(value) that names the bad part.
+  static ArgType parse(std::string_view text);
+  std::string text() const;
+  /// Converts v to the type (int to float where a float is asked, tuple to list); throws
+  /// Error(type or value) "expected <type>, got <repr>" otherwise.
+  Value convert(const Value& v) const;
+};
+
+struct Param {
+  std::string name;
+  ArgType type;
+  std::optional<Value> fallback;  ///< the default; absent: required
+  std::string doc;
+  bool keyword_only = false;
+  bool variadic = false;  ///< `*name`: takes all remaining positional arguments as a tuple
+};
+
+/// What went wrong in binding and which argument it was, so that a config can point at it.
+struct BindError : Error {
+  BindError(std::string message, std::string hint, int position, std::string name)
+      : Error(ErrorKind::type, std::move(message), std::move(hint)), position(position), name(std::move(name)) {}
+  int position;      ///< index of the offending positional argument, or -1
+  std::string name;  ///< name of the offending keyword or missing parameter, or ""
+};
+
+class Signature {
+ public:
+  Signature() = default;
+  Signature(std::string name, std::vector<Param> params) : name_(std::move(name)), params_(std::move(params)) {}
+  /// "flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1)"; `*` alone starts keyword-only
+  /// parameters, `*xs: Tensor` is variadic. Defaults are literals.
+  static Signature parse(std::string_view text);
+
+  const std::string& name() const { return name_; }
+  const std::vector<Param>& params() const { return params_; }
+  int index_of(std::string_view param) const;  ///< -1 where there is none
+
+  /// The arguments in parameter order, converted, defaults filled in (shared defaults: do not
+  /// mutate). Throws BindError: too many, unknown name ("did you mean"), given twice, missing,
+  /// wrong type, out of range.
+  Values bind(const Args& args) const;
+  /// "Linear(in_features, out_features, bias=True)": the help line of error messages, in the
+  /// config's spelling (`true`, `none`) when `config_spelling`.
+  std::string text(bool config_spelling = true) const;
+
+ private:
+  std::string name_;
+  std::vector<Param> params_;
+};
+
+/// The candidate nearest to `name` by edit distance, if near enough to be a likely slip; else "".
+std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace nnm

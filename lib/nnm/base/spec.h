@@ -1,0 +1,185 @@
+// Spec<Options>: a Signature derived from a plain struct of options, and the way from values to it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "nnm/base/signature.h"
+
+namespace nnm {
+
+/// N numbers of which one stands for all: PyTorch's `kernel_size=3` or `(3, 5)`. Remembers how it
+/// was given, since some layers print it so (MaxPool2d prints 2, Conv2d prints (2, 2)).
+template <int N>
+struct IntTuple {
+  std::array<int64_t, N> v{};
+  bool scalar = true;
+  IntTuple() = default;
+  IntTuple(int64_t x) { v.fill(x); }
+  IntTuple(int x) : IntTuple(int64_t{x}) {}
+  IntTuple(std::initializer_list<int64_t> xs) : scalar(false) { std::copy(xs.begin(), xs.end(), v.begin()); }
+  int64_t operator[](int i) const { return v[static_cast<size_t>(i)]; }
+};
+
+/// Says how a C++ type is an argument: its ArgType, and the way from and to a Value. Types that
+/// live on higher floors (Tensor, Ref<Module>) specialise it beside themselves.
+template <class T>
+struct Codec;
+
+template <> struct Codec<bool> {
+  static ArgType type() { return {.base = ArgType::Base::boolean}; }
+  static bool read(const Value& v) { return v.boolean(); }
+  static Value write(bool b) { return b; }
+};
+template <> struct Codec<int64_t> {
+  static ArgType type() { return {.base = ArgType::Base::integer}; }
+  static int64_t read(const Value& v) { return v.integer(); }
+  static Value write(int64_t i) { return i; }
+};
+template <> struct Codec<double> {
+  static ArgType type() { return {.base = ArgType::Base::real}; }
+  static double read(const Value& v) { return v.real(); }
+  static Value write(double d) { return d; }
+};
+/// A number whose spelling is kept: `Softplus(beta=2)` prints 2, the default prints 1.0.
+template <> struct Codec<Scalar> {
+  static ArgType type() { return {.base = ArgType::Base::number}; }
+  static Scalar read(const Value& v) { return v.scalar(); }
+  static Value write(Scalar s) {
+    if (s.kind == Scalar::Kind::real) return s.d;
+    if (s.kind == Scalar::Kind::boolean) return s.i != 0;
+    return s.i;
+  }
+};
+template <> struct Codec<std::string> {
+  static ArgType type() { return {.base = ArgType::Base::string}; }
+  static std::string read(const Value& v) { return v.string(); }
+  static Value write(const std::string& s) { return s; }
+};
+template <> struct Codec<DType> {
+  static ArgType type() { return {.base = ArgType::Base::dtype}; }
+  static DType read(const Value& v) { return v.dtype(); }
+  static Value write(DType t) { return t; }
+};
+template <> struct Codec<Value> {
+  static ArgType type() { return {}; }
+  static Value read(const Value& v) { return v; }
+  static Value write(const Value& v) { return v; }
+};
+template <class T> struct Codec<std::optional<T>> {
+  static ArgType type() { ArgType t = Codec<T>::type(); t.optional = true; return t; }
+  static std::optional<T> read(const Value& v) {
+    return v.is_none() ? std::nullopt : std::optional<T>(Codec<T>::read(v));
+  }
+  static Value write(const std::optional<T>& o) { return o ? Codec<T>::write(*o) : Value(); }
+};
+template <class T> struct Codec<std::vector<T>> {
+  static ArgType type() { ArgType t = Codec<T>::type(); t.list = true; return t; }
+  static std::vector<T> read(const Value& v) {
+    std::vector<T> out;
+    for (const Value& x : v.items()) out.push_back(Codec<T>::read(x));
+    return out;
+  }
+  static Value write(const std::vector<T>& xs) {
+    Values out;
+    for (const T& x : xs) out.push_back(Codec<T>::write(x));
+    return Value::list(std::move(out));
+  }
+};
+template <int N> struct Codec<IntTuple<N>> {
+  static ArgType type() { return {.base = ArgType::Base::integer, .tuple = N}; }
+  static IntTuple<N> read(const Value& v) {
+    if (v.is(Value::Kind::integer)) return IntTuple<N>(v.integer());
+    IntTuple<N> t;
+    t.scalar = false;
+    for (int i = 0; i < N; ++i) t.v[static_cast<size_t>(i)] = v.items()[static_cast<size_t>(i)].integer();
+    return t;
+  }
+  static Value write(const IntTuple<N>& t) {
+    if (t.scalar) return t.v[0];
+    return Value::tuple(Values(t.v.begin(), t.v.end()));
+  }
+};
+
+/// Limits of an argument beside its type.
+struct Limit {
+  std::optional<double> min, max;
+  bool exclusive_min = false;
+  std::vector<std::string> choices;
+};
+inline Limit at_least(double lo) { return {.min = lo}; }
+inline Limit above(double lo) { return {.min = lo, .exclusive_min = true}; }
+inline Limit between(double lo, double hi) { return {.min = lo, .max = hi}; }
+inline Limit one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
+
+/// Declares the arguments of a registered type by pointers to members of its Options struct: type
+/// and default are read from the struct, so that they are written once.
+///   Spec<Linear::Options>("Linear", "y = x W^T + b over the last dimension")
+///       .req(NNM_ARG(in_features), "size of each input sample", at_least(0))
+///       .opt(NNM_ARG(bias), "learn an additive bias")
+#define NNM_ARG(member) #member, &Options::member
+template <class Options>
+class Spec {
+ public:
+  Spec(std::string name, std::string doc) : name_(std::move(name)), doc_(std::move(doc)) {}
+
+  template <class T>
+  Spec& req(const char* name, T Options::*member, const char* doc, Limit limit = {}) {
+    return add(name, member, doc, std::move(limit), true);
+  }
+  template <class T>
+  Spec& opt(const char* name, T Options::*member, const char* doc, Limit limit = {}) {
+    return add(name, member, doc, std::move(limit), false);
+  }
+
+  const std::string& name() const { return name_; }
+  const std::string& doc() const { return doc_; }
+  Signature signature() const { return Signature(name_, params_); }
+  /// `bound` as Signature::bind returned it.
+  Options read(const Values& bound) const {
+    Options o{};
+    for (size_t i = 0; i < readers_.size(); ++i) readers_[i].read(o, bound[i], readers_[i].member);
+    return o;
+  }
+
+ private:
+  // Member pointers are kept as bytes beside a typed trampoline: no allocation, no std::function.
+  struct Reader {
+    void (*read)(Options&, const Value&, const std::array<std::byte, 8>&);
+    std::array<std::byte, 8> member;
+  };
+  template <class T>
+  Spec& add(const char* name, T Options::*member, const char* doc, Limit limit, bool required) {
+    Param p;
+    p.name = name;
+    p.type = Codec<T>::type();
+    p.type.min = limit.min;
+    p.type.max = limit.max;
+    p.type.exclusive_min = limit.exclusive_min;
+    p.type.choices = std::move(limit.choices);
+    if (!required) p.fallback = Codec<T>::write(Options{}.*member);
+    p.doc = doc;
+    params_.push_back(std::move(p));
+    static_assert(sizeof(member) <= 8);
+    Reader r{[](Options& o, const Value& v, const std::array<std::byte, 8>& raw) {
+               T Options::*m;
+               std::memcpy(&m, raw.data(), sizeof(m));
+               o.*m = Codec<T>::read(v);
+             },
+             {}};
+    std::memcpy(r.member.data(), &member, sizeof(member));
+    readers_.push_back(r);
+    return *this;
+  }
+
+  std::string name_, doc_;
+  std::vector<Param> params_;
+  std::vector<Reader> readers_;
+};
+
+}  // namespace nnm
