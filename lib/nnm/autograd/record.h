@@ -1,0 +1,113 @@
+// record: how an operation puts its gradient on the tape, under its forward.
+#pragma once
+
+#include <initializer_list>
+#include <type_traits>
+#include <utility>
+
+#include "nnm/autograd/node.h"
+
+namespace nnm {
+
+/// A tensor kept for backward: an alias without history (so that saving an output makes no cycle)
+/// and the version it had. `get` throws PyTorch's in-place error where it was modified since.
+class Saved {
+ public:
+  Saved() = default;
+  explicit Saved(const Tensor& t);
+  const Tensor& get() const;
+  bool defined() const { return alias_.defined(); }
+
+ private:
+  Tensor alias_;
+  uint32_t version_ = 0;
+};
+
+/// What a recorded closure works with.
+class Backward {
+ public:
+  Backward(Node& node, std::span<Tensor> grads, std::span<Tensor> out) : node_(node), grads_(grads), out_(out) {}
+  /// The gradient w.r.t. output i; zeros where none arrived.
+  const Tensor& grad(size_t i = 0);
+  /// The same, undefined where none arrived.
+  const Tensor& maybe_grad(size_t i = 0) const { return grads_[i]; }
+  bool needs(size_t i) const { return node_.needs(i); }
+  /// Sets the gradient w.r.t. forward input i. Gradients of broadcast inputs are the closure's duty.
+  void set(size_t i, Tensor g) { out_[i] = std::move(g); }
+
+ private:
+  Node& node_;
+  std::span<Tensor> grads_, out_;
+};
+
+namespace detail {
+[[noreturn]] void throw_released();
+
+template <class F>
+class FnNode final : public Node {
+ public:
+  FnNode(const char* name, size_t outputs, size_t inputs, F f) : Node(name, outputs, inputs), f_(std::move(f)) {}
+  void apply(std::span<Tensor> grads, std::span<Tensor> out) override {
+    if (released_) throw_released();
+    Backward b(*this, grads, out);
+    (*f_)(b);
+  }
+  void release_saved() override {
+    // A closure that holds nothing but numbers may run again, as in PyTorch.
+    if constexpr (!std::is_trivially_destructible_v<F>) {
+      f_.reset();
+      released_ = true;
+    }
+  }
+
+ private:
+  std::optional<F> f_;
+  bool released_ = false;
+};
+
+void attach(Node* node, std::span<const Tensor> outputs, std::initializer_list<const Tensor*> inputs);
+void attach(Node* node, std::span<const Tensor> outputs, std::span<const Tensor> inputs);
+void attach_inplace(Node* node, const Tensor& self, std::initializer_list<const Tensor*> inputs);
+void mark_view(const Tensor& view);
+}  // namespace detail
+
+/// True iff grad mode is on and one of the inputs requires grad: only then is a closure worth making.
+/// Undefined inputs count as not requiring grad.
+bool needs_grad(std::initializer_list<const Tensor*> inputs);
+bool needs_grad(std::span<const Tensor> inputs);
+
+/// Puts the op that made `out` from `inputs` on the tape. f(Backward&) is its gradient. Call it only
+/// if needs_grad(inputs). Integer outputs stay off the tape. Returns out.
+///   if (needs_grad({&x})) record("SoftmaxBackward0", y, {&x}, [y = Saved(y), dim](Backward& b) {…});
+template <class F>
+Tensor record(const char* name, Tensor out, std::initializer_list<const Tensor*> inputs, F f) {
+  auto* node = new detail::FnNode<F>(name, 1, inputs.size(), std::move(f));
+  detail::attach(node, {&out, 1}, inputs);
+  return out;
+}
+/// Several outputs, or inputs known only at run time.
+template <class F>
+void record(const char* name, std::span<const Tensor> outputs, std::span<const Tensor> inputs, F f) {
+  auto* node = new detail::FnNode<F>(name, outputs.size(), inputs.size(), std::move(f));
+  detail::attach(node, outputs, inputs);
+}
+/// A view of its (first) input: also forbids in-place writes through it while it needs grad.
+template <class F>
+Tensor record_view(const char* name, Tensor out, std::initializer_list<const Tensor*> inputs, F f) {
+  record(name, out, inputs, std::move(f));
+  detail::mark_view(out);
+  return out;
+}
+
+/// Call before an in-place kernel on self: throws PyTorch's errors for leaves that require grad and
+/// for views that do (in grad mode).
+void check_inplace(const Tensor& self);
+/// Call after it: bumps the version and, where needed, puts the node in the place of self's old one.
+/// inputs[0] is self's history before the write.
+template <class F>
+void record_inplace(const char* name, const Tensor& self, std::initializer_list<const Tensor*> inputs, F f) {
+  if (!needs_grad(inputs)) return;
+  detail::attach_inplace(new detail::FnNode<F>(name, 1, inputs.size(), std::move(f)), self, inputs);
+}
+
+}  // namespace nnm

@@ -1,0 +1,102 @@
+// Size-class free lists over aligned_alloc.
+#include "nnm/tensor/allocator.h"
+
+#include <sys/mman.h>
+
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+#include "nnm/base/error.h"
+
+namespace nnm {
+namespace {
+
+constexpr size_t kAlign = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Four classes per power of two: at most a quarter of a block is unused.
+size_t round_up(size_t bytes) {
+  if (bytes <= kAlign) return kAlign;
+  const size_t step = std::max(std::bit_floor(bytes - 1) / 4, kAlign);
+  return (bytes + step - 1) / step * step;
+}
+
+int class_of(size_t rounded) {
+  const int log = std::bit_width(rounded) - 1;
+  return log * 4 + static_cast<int>((rounded - (size_t{1} << log)) * 4 >> log);
+}
+
+class Cache {
+ public:
+  void* get(size_t rounded) {
+    std::lock_guard lock(mutex_);
+    stats_.allocated += rounded;
+    stats_.peak = std::max(stats_.peak, stats_.allocated);
+    auto& list = free_[class_of(rounded)];
+    if (list.empty()) return nullptr;
+    void* p = list.back();
+    list.pop_back();
+    return p;
+  }
+  void put(void* p, size_t rounded) noexcept {
+    std::lock_guard lock(mutex_);
+    stats_.allocated -= rounded;
+    free_[class_of(rounded)].push_back(p);
+  }
+  void grew(size_t rounded) {
+    std::lock_guard lock(mutex_);
+    stats_.reserved += rounded;
+  }
+  void failed(size_t rounded) {
+    std::lock_guard lock(mutex_);
+    stats_.allocated -= rounded;
+  }
+  MemoryStats stats() {
+    std::lock_guard lock(mutex_);
+    return stats_;
+  }
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    stats_.peak = stats_.allocated;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<void*> free_[64 * 4];
+  MemoryStats stats_;
+};
+
+// Never destroyed: tensors in static storage outlive any static cache.
+Cache& cache() {
+  static Cache* c = new Cache;
+  return *c;
+}
+
+}  // namespace
+
+void* allocate(size_t bytes, Device device) {
+  if (bytes == 0 || device.type == DeviceType::meta) return nullptr;
+  const size_t rounded = round_up(bytes);
+  if (void* p = cache().get(rounded)) return p;
+  const size_t align = rounded >= 2 * kHugePage ? kHugePage : kAlign;
+  void* p = rounded < bytes ? nullptr : std::aligned_alloc(align, (rounded + align - 1) / align * align);
+  if (!p) {
+    cache().failed(rounded);
+    fail(ErrorKind::device, "out of memory: tried to allocate {} bytes with {} in use", bytes,
+         cache().stats().allocated);
+  }
+  if (align == kHugePage) madvise(p, rounded, MADV_HUGEPAGE);
+  cache().grew(rounded);
+  return p;
+}
+
+void deallocate(void* p, size_t bytes, Device device) noexcept {
+  if (p && device.type == DeviceType::cpu) cache().put(p, round_up(bytes));
+}
+
+MemoryStats memory_stats() { return cache().stats(); }
+void reset_peak_memory() { cache().reset_peak(); }
+
+}  // namespace nnm
