@@ -106,6 +106,7 @@ void check_inplace(const Tensor& self);
 /// inputs[0] is self's history before the write.
 template <class F>
 void record_inplace(const char* name, const Tensor& self, std::initializer_list<const Tensor*> inputs, F f) {
+  self.bump_version();
   if (!needs_grad(inputs)) return;
   detail::attach_inplace(new detail::FnNode<F>(name, 1, inputs.size(), std::move(f)), self, inputs);
 }

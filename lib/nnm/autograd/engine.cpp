@@ -1,0 +1,283 @@
+// backward: runs the nodes of a graph, newest first, leaf accumulation before all.
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+#include "nnm/autograd/node.h"
+
+namespace nnm {
+namespace {
+
+thread_local int running_tasks = 0;
+thread_local uint64_t next_task = 1;
+
+void check_replacement(const Tensor& was, const Tensor& got, const std::string& hook) {
+  if (!was.defined() && got.defined()) {
+    fail(ErrorKind::runtime, "can't replace a None gradient with a non-None value");
+  }
+  if (!got.defined() || !was.defined()) return;
+  NNM_CHECK(was.shape() == got.shape(), runtime, "hook '{}' has changed the size of value", hook);
+  NNM_CHECK(was.dtype() == got.dtype(), runtime, "hook '{}' has changed the type of value (was {} got {})", hook,
+            legacy_type_name(was.dtype()), legacy_type_name(got.dtype()));
+}
+
+}  // namespace
+
+/// One run of the engine: the nodes it reaches, how many gradients each still waits for, and what
+/// has arrived. Slots are found through the node itself; a task inside a hook restores what it
+/// overwrote.
+class GraphTask {
+ public:
+  GraphTask(bool retain_graph, bool accumulate) : retain_graph_(retain_graph), accumulate_(accumulate) {
+    ++running_tasks;
+  }
+  ~GraphTask() {
+    --running_tasks;
+    for (const Stash& s : stash_) {
+      s.node->task_ = s.task;
+      s.node->slot_ = s.slot;
+    }
+  }
+
+  void add_root(const Edge& edge, Tensor grad) {
+    Slot& s = visit(edge.node.get());
+    ++s.pending;
+    roots_.push_back({edge, std::move(grad)});
+  }
+
+  /// Restricts the run to what leads to these; their gradients are captured where asked.
+  void add_target(const Edge& edge) { targets_.push_back(edge); }
+
+  std::vector<Tensor> run() {
+    captured_.resize(targets_.size());
+    count_dependencies();
+    if (!targets_.empty()) mark_needed();
+    NoGradGuard no_grad;
+    for (Root& r : roots_) deliver(r.edge, std::move(r.grad));
+    while (!ready_.empty()) {
+      std::pop_heap(ready_.begin(), ready_.end(), older);
+      const uint32_t slot = ready_.back().second;
+      ready_.pop_back();
+      execute(slot);
+    }
+    return std::move(captured_);
+  }
+
+ private:
+  struct Slot {
+    Node* node;
+    uint32_t pending = 0;
+    bool needed = true;
+    SmallVector<Tensor, 1> grads;
+  };
+  struct Root { Edge edge; Tensor grad; };
+  struct Stash { Node* node; uint64_t task; uint32_t slot; };
+  using Ready = std::pair<uint64_t, uint32_t>;
+
+  static bool older(const Ready& a, const Ready& b) { return a < b; }
+
+  Slot& visit(Node* n) {
+    if (n->task_ == id_) return slots_[n->slot_];
+    if (running_tasks > 1) stash_.push_back({n, n->task_, n->slot_});
+    n->task_ = id_;
+    n->slot_ = static_cast<uint32_t>(slots_.size());
+    slots_.push_back({n, 0, true, SmallVector<Tensor, 1>(n->outputs.size())});
+    return slots_.back();
+  }
+
+  void count_dependencies() {
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      Node* n = slots_[i].node;
+      for (const Edge& e : n->next) {
+        if (e.node) ++visit(e.node.get()).pending;
+      }
+    }
+  }
+
+  void mark_needed() {
+    std::vector<uint32_t> order(slots_.size());
+    for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+    // Leaf accumulators carry the highest number but end the graph: they come first here.
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      return slots_[a].node->sequence_nr + 1 < slots_[b].node->sequence_nr + 1;
+    });
+    for (uint32_t i : order) {
+      Slot& s = slots_[i];
+      s.needed = false;
+      for (const Edge& e : s.node->next) {
+        if (!e.node) continue;
+        const Slot& child = slots_[e.node->slot_];
+        if (child.needed || is_target(e.node.get())) s.needed = true;
+      }
+      if (accumulate_ && is_target(s.node)) s.needed = true;
+    }
+  }
+
+  bool is_target(const Node* n) const {
+    return std::any_of(targets_.begin(), targets_.end(), [n](const Edge& t) { return t.node.get() == n; });
+  }
+
+  void deliver(const Edge& e, Tensor g) {
+    const uint32_t index = e.node->slot_;
+    Slot& s = slots_[index];
+    if (g.defined()) {
+      Tensor& have = s.grads[e.input_nr];
+      if (have.defined()) {
+        have = engine_ops.add(have, g);
+      } else {
+        have = std::move(g);
+      }
+    }
+    if (--s.pending == 0) {
+      ready_.emplace_back(s.node->sequence_nr, index);
+      std::push_heap(ready_.begin(), ready_.end(), older);
+    }
+  }
+
+  void execute(uint32_t index) {
+    Slot& s = slots_[index];
+    Node* n = s.node;
+    SmallVector<Tensor, 1> grads = std::move(s.grads);
+    const std::span<Tensor> in(grads.data(), grads.size());
+    if (n->has_hooks()) run_tensor_hooks(*n, in);
+    for (size_t t = 0; t < targets_.size(); ++t) {
+      if (targets_[t].node.get() == n) captured_[t] = in[targets_[t].input_nr];
+    }
+    SmallVector<Tensor, 3> out(n->next.size());
+    const std::span<Tensor> outs(out.data(), out.size());
+    if (s.needed && std::any_of(in.begin(), in.end(), [](const Tensor& g) { return g.defined(); })) {
+      call(*n, in, outs);
+    }
+    for (size_t i = 0; i < n->next.size(); ++i) {
+      const Edge& e = n->next[i];
+      if (!e.node) continue;
+      if (out[i].defined()) conform(*n, i, out[i]);
+      deliver(e, std::move(out[i]));
+    }
+  }
+
+  void run_tensor_hooks(Node& n, std::span<Tensor> grads) {
+    NodeHooks& hooks = n.hooks();
+    if (hooks.tensor_pre) {
+      if (auto snapshot = hooks.tensor_pre->snapshot()) {
+        for (const auto& item : *snapshot) {
+          Tensor& g = grads[item.hook.output_nr];
+          if (auto replaced = item.hook.fn(g)) {
+            check_replacement(g, *replaced, item.hook.name);
+            g = std::move(*replaced);
+          }
+        }
+      }
+    }
+    if (!accumulate_) return;
+    for (const auto& [nr, tensor] : hooks.retain_grad) {
+      if (!grads[nr].defined()) continue;
+      Tensor& kept = tensor->meta->grad;
+      kept = kept.defined() ? engine_ops.add(kept, grads[nr]) : grads[nr];
+    }
+  }
+
+  void call(Node& n, std::span<Tensor> in, std::span<Tensor> out) {
+    Tensors before;
+    if (n.has_hooks()) {
+      if (auto list = n.hooks().pre) {
+        if (auto snapshot = list->snapshot()) {
+          for (const auto& item : *snapshot) {
+            if (auto r = item.hook(Tensors(in.begin(), in.end()))) std::move(r->begin(), r->end(), in.begin());
+          }
+        }
+      }
+      if (n.hooks().post) before.assign(in.begin(), in.end());
+    }
+    n.apply(in, out);
+    if (!n.has_hooks()) {
+      if (!retain_graph_) n.release_saved();
+      return;
+    }
+    if (auto list = n.hooks().post) {
+      if (auto snapshot = list->snapshot()) {
+        for (const auto& item : *snapshot) {
+          if (auto r = item.hook(Tensors(out.begin(), out.end()), before)) {
+            NNM_CHECK(r->size() == out.size(), runtime,
+                      "hook '<unknown>' has returned an incorrect number of values (got {}, but expected {})",
+                      r->size(), out.size());
+            std::move(r->begin(), r->end(), out.begin());
+          }
+        }
+      }
+    }
+    if (!retain_graph_) n.release_saved();
+  }
+
+  // The gradient must look like what it is the gradient of; a mere difference of type is cast.
+  void conform(const Node& n, size_t i, Tensor& g) {
+    const Edge& e = n.next[i];
+    const InputMeta& want = e.node->outputs[e.input_nr];
+    NNM_CHECK(g.shape() == want.sizes, runtime,
+              "Function {} returned an invalid gradient at index {} - got {} but expected shape compatible with {}",
+              n.name, i, g.shape().str(), want.sizes.str());
+    if (g.dtype() != want.dtype) g = engine_ops.cast(g, want.dtype);
+  }
+
+  const uint64_t id_ = next_task++;
+  const bool retain_graph_, accumulate_;
+  std::deque<Slot> slots_;
+  std::vector<Root> roots_;
+  std::vector<Edge> targets_;
+  std::vector<Tensor> captured_;
+  std::vector<Ready> ready_;
+  std::vector<Stash> stash_;
+};
+
+namespace {
+
+Tensor root_gradient(const Tensor& out, const Tensors& grads, size_t i) {
+  NNM_CHECK(out.defined() && out.requires_grad(), runtime,
+            "element {} of tensors does not require grad and does not have a grad_fn", i);
+  if (i < grads.size() && grads[i].defined()) {
+    NNM_CHECK(grads[i].shape() == out.shape(), runtime,
+              "Mismatch in shape: grad_output[{}] has a shape of torch.Size({}) and output[{}] has a shape of "
+              "torch.Size({}).",
+              i, grads[i].shape().str(), i, out.shape().str());
+    return grads[i].requires_grad() ? grads[i].detach() : grads[i];
+  }
+  NNM_CHECK(out.numel() == 1, runtime, "grad can be implicitly created only for scalar outputs");
+  return engine_ops.ones(out.shape(), out.options());
+}
+
+}  // namespace
+
+void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph, const Tensors& inputs) {
+  GraphTask task(retain_graph, true);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    Tensor g = root_gradient(outputs[i], grads, i);
+    task.add_root(gradient_edge(outputs[i]), std::move(g));
+  }
+  for (const Tensor& t : inputs) {
+    NNM_CHECK(t.requires_grad(), runtime, "One of the differentiated Tensors does not require grad");
+    task.add_target(gradient_edge(t));
+  }
+  task.run();
+}
+
+Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads, bool retain_graph,
+             bool allow_unused) {
+  GraphTask task(retain_graph, false);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    Tensor g = root_gradient(outputs[i], grads, i);
+    task.add_root(gradient_edge(outputs[i]), std::move(g));
+  }
+  for (const Tensor& t : inputs) {
+    NNM_CHECK(t.requires_grad(), runtime, "One of the differentiated Tensors does not require grad");
+    task.add_target(gradient_edge(t));
+  }
+  Tensors out = task.run();
+  for (const Tensor& g : out) {
+    NNM_CHECK(allow_unused || g.defined(), runtime,
+              "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
+              "if this is the desired behavior.");
+  }
+  return out;
+}
+
+}  // namespace nnm

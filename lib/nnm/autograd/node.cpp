@@ -1,0 +1,226 @@
+// Tape nodes, the autograd records of tensors, and recording.
+#include "nnm/autograd/node.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "nnm/autograd/record.h"
+
+namespace nnm {
+
+EngineOps engine_ops{};
+
+namespace {
+
+thread_local uint64_t next_sequence_nr = 0;
+thread_local bool grad_mode = true;
+
+}  // namespace
+
+bool grad_enabled() { return grad_mode; }
+void set_grad_enabled(bool on) { grad_mode = on; }
+
+Node::Node(const char* name, size_t forward_outputs, size_t forward_inputs)
+    : name(name), sequence_nr(next_sequence_nr++), outputs(forward_outputs), next(forward_inputs) {}
+
+Node::~Node() = default;
+
+NodeHooks& Node::hooks() {
+  if (!hooks_) hooks_ = std::make_unique<NodeHooks>();
+  return *hooks_;
+}
+
+void Node::destroy() const {
+  // A graph is a long chain of owners: freeing it by plain recursion would overflow the stack.
+  thread_local std::vector<const Node*>* pending = nullptr;
+  if (pending) {
+    pending->push_back(this);
+    return;
+  }
+  std::vector<const Node*> queue;
+  pending = &queue;
+  delete this;
+  while (!queue.empty()) {
+    const Node* n = queue.back();
+    queue.pop_back();
+    delete n;
+  }
+  pending = nullptr;
+}
+
+AccumulateGrad::AccumulateGrad(TensorImpl* leaf)
+    : Node("torch::autograd::AccumulateGrad", 1, 0), leaf(leaf) {
+  sequence_nr = std::numeric_limits<uint64_t>::max();
+  outputs[0] = {leaf->sizes, leaf->dtype, leaf->device};
+}
+
+void AccumulateGrad::apply(std::span<Tensor> grads, std::span<Tensor>) {
+  if (!leaf || !grads[0].defined()) return;
+  AutogradMeta& meta = *leaf->meta;
+  Tensor& g = grads[0];
+  if (meta.grad.defined()) {
+    engine_ops.add_(meta.grad, g);
+  } else if (g.impl()->use_count() == 1 && g.ref()->storage->use_count() == 1 && g.strides() == leaf->strides) {
+    meta.grad = std::move(g);
+  } else {
+    meta.grad = engine_ops.clone(g);
+  }
+  if (!has_hooks()) return;
+  const Tensor self{Ref<TensorImpl>(leaf)};
+  if (auto list = hooks().post_accumulate) {
+    if (auto snapshot = list->snapshot()) {
+      for (const auto& item : *snapshot) item.hook(self);
+    }
+  }
+}
+
+AutogradMeta& autograd_meta(const Tensor& t) {
+  if (!t.impl()->meta) t.impl()->meta = new AutogradMeta;
+  return *t.impl()->meta;
+}
+
+void destroy_autograd_meta(TensorImpl* t) {
+  AutogradMeta* meta = t->meta;
+  if (meta->accumulator) meta->accumulator->leaf = nullptr;
+  if (meta->retains_grad && meta->grad_fn) {
+    std::erase_if(meta->grad_fn->hooks().retain_grad, [&](const auto& e) { return e.second == t; });
+  }
+  delete meta;
+}
+
+Edge gradient_edge(const Tensor& t) {
+  if (!t.defined() || !t.impl()->meta || !t.impl()->meta->requires_grad) return {};
+  AutogradMeta& meta = *t.impl()->meta;
+  if (meta.grad_fn) return {meta.grad_fn, meta.output_nr};
+  if (!meta.accumulator) meta.accumulator = make_ref<AccumulateGrad>(t.impl());
+  return {meta.accumulator, 0};
+}
+
+Saved::Saved(const Tensor& t) {
+  if (!t.defined()) return;
+  alias_ = t.detach();
+  version_ = t.version();
+}
+
+const Tensor& Saved::get() const {
+  if (alias_.defined() && alias_.version() != version_) [[unlikely]] {
+    fail(ErrorKind::runtime,
+         "one of the variables needed for gradient computation has been modified by an inplace operation: "
+         "[{} {}] is at version {}; expected version {} instead.",
+         legacy_type_name(alias_.dtype()), alias_.shape().str(), alias_.version(), version_);
+  }
+  return alias_;
+}
+
+const Tensor& Backward::grad(size_t i) {
+  if (!grads_[i].defined()) {
+    const InputMeta& m = node_.outputs[i];
+    grads_[i] = engine_ops.zeros(m.sizes, {m.dtype, m.device});
+  }
+  return grads_[i];
+}
+
+bool needs_grad(std::initializer_list<const Tensor*> inputs) {
+  if (!grad_mode) return false;
+  return std::any_of(inputs.begin(), inputs.end(),
+                     [](const Tensor* t) { return t->defined() && t->requires_grad(); });
+}
+
+bool needs_grad(std::span<const Tensor> inputs) {
+  if (!grad_mode) return false;
+  return std::any_of(inputs.begin(), inputs.end(),
+                     [](const Tensor& t) { return t.defined() && t.requires_grad(); });
+}
+
+namespace detail {
+
+void throw_released() {
+  fail(ErrorKind::runtime,
+       "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+       "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+       "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "
+       "you need to access saved tensors after calling backward.");
+}
+
+namespace {
+
+Edge input_edge(const Tensor& t) {
+  Edge e = gradient_edge(t);
+  if (e.node && t.impl()->meta->is_view && t.impl()->meta->view_version != t.version()) [[unlikely]] {
+    fail(ErrorKind::runtime,
+         "a view of size {} that needs a gradient is used after its base was modified in place; take the view "
+         "again after the modification",
+         t.shape().str());
+  }
+  return e;
+}
+
+void set_history(const Tensor& out, Node* node, uint32_t nr) {
+  node->outputs[nr] = {out.shape(), out.dtype(), out.device()};
+  if (!is_floating(out.dtype())) return;
+  AutogradMeta& meta = autograd_meta(out);
+  meta.grad_fn = Ref<Node>(node);
+  meta.output_nr = nr;
+  meta.requires_grad = true;
+}
+
+}  // namespace
+
+void attach(Node* node, std::span<const Tensor> outputs, std::initializer_list<const Tensor*> inputs) {
+  const Ref<Node> owner(node);
+  size_t i = 0;
+  for (const Tensor* t : inputs) node->next[i++] = input_edge(*t);
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    if (outputs[k].defined()) set_history(outputs[k], node, static_cast<uint32_t>(k));
+  }
+}
+
+void attach(Node* node, std::span<const Tensor> outputs, std::span<const Tensor> inputs) {
+  const Ref<Node> owner(node);
+  for (size_t i = 0; i < inputs.size(); ++i) node->next[i] = input_edge(inputs[i]);
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    if (outputs[k].defined()) set_history(outputs[k], node, static_cast<uint32_t>(k));
+  }
+}
+
+void attach_inplace(Node* node, const Tensor& self, std::initializer_list<const Tensor*> inputs) {
+  const Ref<Node> owner(node);
+  size_t i = 0;
+  for (const Tensor* t : inputs) node->next[i++] = gradient_edge(*t);
+  AutogradMeta& meta = autograd_meta(self);
+  // retain_grad follows the tensor to its new node; tensor hooks stay with the old value's node.
+  if (meta.retains_grad && meta.grad_fn) {
+    auto& old = meta.grad_fn->hooks().retain_grad;
+    std::erase_if(old, [&](const auto& e) { return e.second == self.impl(); });
+    node->hooks().retain_grad.emplace_back(0u, self.impl());
+  }
+  set_history(self, node, 0);
+}
+
+void mark_view(const Tensor& view) {
+  AutogradMeta& meta = autograd_meta(view);
+  meta.is_view = true;
+  meta.view_version = view.version();
+}
+
+}  // namespace detail
+
+void check_inplace(const Tensor& self) {
+  if (!grad_mode || !self.impl()->meta || !self.impl()->meta->requires_grad) return;
+  const AutogradMeta& meta = *self.impl()->meta;
+  NNM_CHECK(meta.grad_fn, runtime, "a leaf Variable that requires grad is being used in an in-place operation.");
+  if (meta.no_inplace) {
+    fail(ErrorKind::runtime,
+         "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function "
+         "(or because an input was returned as-is) and the autograd logic to handle view+inplace would override "
+         "the custom backward associated with the custom Function, leading to incorrect gradients. This behavior "
+         "is forbidden. You can fix this by cloning the output of the custom Function.",
+         meta.output_nr, meta.no_inplace);
+  }
+  NNM_CHECK(!meta.is_view, runtime,
+            "a view that needs a gradient cannot be modified in place (it is output {} of {}); use the "
+            "out-of-place operation or clone() it first",
+            meta.output_nr, meta.grad_fn->name);
+}
+
+}  // namespace nnm
