@@ -16,6 +16,18 @@ void set_num_threads(int n);
 template <class F>
 void parallel_for(int64_t n, int64_t grain, const F& f);
 
+/// While one lives, kernels called on this thread use this thread alone: for threads beside the
+/// computing one, such as the data loader's.
+class SerialGuard {
+ public:
+  SerialGuard();
+  ~SerialGuard();
+  SerialGuard(const SerialGuard&) = delete;
+
+ private:
+  bool before_;
+};
+
 namespace detail {
 using ParallelBody = void (*)(const void* f, int64_t begin, int64_t end);
 void parallel_for(int64_t n, int64_t grain, ParallelBody body, const void* f);
