@@ -1,0 +1,41 @@
+// Names and exit codes of the kinds of fault.
+#include "nnm/base/error.h"
+
+#include "kernels/kernel.h"
+
+namespace nnm {
+
+const char* python_name(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::runtime: return "RuntimeError";
+    case ErrorKind::type: return "TypeError";
+    case ErrorKind::value: return "ValueError";
+    case ErrorKind::key: return "KeyError";
+    case ErrorKind::index: return "IndexError";
+    case ErrorKind::attribute: return "AttributeError";
+    case ErrorKind::not_implemented: return "NotImplementedError";
+    case ErrorKind::assertion: return "AssertionError";
+    case ErrorKind::interrupted: return "KeyboardInterrupt";
+    default: return "Error";
+  }
+}
+
+int exit_code(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::negative: return 1;
+    case ErrorKind::input_file: return 3;
+    case ErrorKind::output: return 4;
+    case ErrorKind::diverged: return 5;
+    case ErrorKind::device: return 6;
+    case ErrorKind::internal: return 70;
+    case ErrorKind::interrupted: return 130;
+    default: return 2;
+  }
+}
+
+void throw_missing_kernel(const char* kernel, DeviceType device) {
+  static constexpr const char* kNames[kDeviceTypes] = {"cpu", "cuda", "meta"};
+  fail(ErrorKind::not_implemented, "{}: not built for device {}", kernel, kNames[static_cast<int>(device)]);
+}
+
+}  // namespace nnm

@@ -1,0 +1,81 @@
+// POSIX files with every return value looked at.
+#include "nnm/base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "nnm/base/error.h"
+
+namespace nnm {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int close() {
+    const int fd = fd_;
+    fd_ = -1;
+    return ::close(fd);
+  }
+
+ private:
+  int fd_;
+};
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path, size_t most) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  NNM_CHECK(fd.get() >= 0, input_file, "cannot open {}: {}", path, std::strerror(errno));
+  struct stat st;
+  NNM_CHECK(::fstat(fd.get(), &st) == 0, input_file, "cannot read {}: {}", path, std::strerror(errno));
+  NNM_CHECK(!S_ISDIR(st.st_mode), input_file, "cannot read {}: it is a folder", path);
+  std::string text;
+  if (S_ISREG(st.st_mode)) text.reserve(std::min(most, static_cast<size_t>(st.st_size)) + 1);
+  char buffer[65536];
+  while (true) {
+    const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
+    if (n < 0 && errno == EINTR) continue;
+    NNM_CHECK(n >= 0, input_file, "cannot read {}: {}", path, std::strerror(errno));
+    if (n == 0) return text;
+    text.append(buffer, static_cast<size_t>(n));
+    NNM_CHECK(text.size() <= most, input_file, "{} is larger than the {} bytes that are read of such a file", path, most);
+  }
+}
+
+void write_file_atomic(const std::string& path, std::string_view bytes) {
+  const std::string part = fmt::format("{}.{}.part", path, ::getpid());
+  auto stop = [&] [[noreturn]] (const char* what) {
+    const int error = errno;
+    ::unlink(part.c_str());
+    fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(error));
+  };
+  Descriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (fd.get() < 0) stop("create");
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) stop("write");
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  if (::fsync(fd.get()) != 0) stop("sync");
+  if (fd.close() != 0) stop("close");
+  if (::rename(part.c_str(), path.c_str()) != 0) stop("write");
+  const Descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() >= 0) ::fsync(folder.get());
+}
+
+}  // namespace nnm
