@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 
 #include "kernels/half.h"
 #include "nnm/tensor/allocator.h"
@@ -61,16 +60,18 @@ bool Tensor::is_channels_last() const {
 
 bool Tensor::is_dense() const {
   if (is_contiguous()) return true;
-  int order[kMaxDims];
-  const int n = dim();
-  std::iota(order, order + n, 0);
-  std::sort(order, order + n, [&](int a, int b) { return strides()[a] < strides()[b]; });
   int64_t expected = 1;
-  for (int i = 0; i < n; ++i) {
-    const int d = order[i];
-    if (shape()[d] == 1) continue;
-    if (strides()[d] != expected) return false;
-    expected *= shape()[d];
+  uint32_t seen = 0;
+  for (int i = 0; i < dim(); ++i) seen |= static_cast<uint32_t>(shape()[i] == 1) << i;
+  // Walk the dimensions from the innermost outwards: each must start where the last one ended.
+  while (seen != (1u << dim()) - 1) {
+    int next = -1;
+    for (int i = 0; i < dim(); ++i) {
+      if (!(seen >> i & 1) && strides()[i] == expected) next = i;
+    }
+    if (next < 0) return false;
+    seen |= 1u << next;
+    expected *= shape()[next];
   }
   return true;
 }
