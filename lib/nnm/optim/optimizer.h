@@ -1,0 +1,105 @@
+// Optimizer: parameter groups, their options, and the state of each parameter (torch.optim).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "nnm/base/registry.h"
+#include "nnm/tensor/tensor.h"
+
+namespace nnm::optim {
+
+struct NamedParameter {
+  std::string name;  ///< the full dotted name: state is kept under it
+  Tensor tensor;
+};
+
+/// Parameters that share their options.
+struct ParamGroup {
+  std::vector<NamedParameter> params;
+  Values options;         ///< in the order of the optimizer's signature; the first is `lr`
+  double initial_lr = 0;  ///< what schedules start from
+
+  double lr() const { return options[0].real(); }
+  void set_lr(double lr) { options[0] = lr; }
+};
+
+/// What a checkpoint keeps: plain values and tensors under names. Tensors are shared, not copied.
+struct OptimizerState {
+  struct Group {
+    Items options;                    ///< the signature's, and `initial_lr`
+    std::vector<std::string> params;  ///< names
+  };
+  std::string type;
+  Items defaults;
+  std::vector<Group> param_groups;
+  /// Per parameter name: `step` (int) and tensors such as `exp_avg`, with PyTorch's names.
+  std::vector<std::pair<std::string, Items>> state;
+};
+
+/// Base of the update rules. Made by Registry<Optimizer> from a call such as
+/// `AdamW(lr=3e-4, weight_decay=0.1)`, or in C++ as `make_ref<AdamW>(AdamW::Options{.lr = 3e-4})`;
+/// parameters come after.
+class Optimizer : public Object {
+ public:
+  static constexpr const char* kRegistryKind = "optimizer";
+
+  /// The class name: "AdamW".
+  const std::string& type() const { return signature().name(); }
+  virtual const Signature& signature() const = 0;
+
+  /// Adds a group; `overrides` replaces options by name. Throws BindError for an unknown option (with
+  /// the nearest one) or a value out of range, Error(value) for a parameter that is a non-leaf,
+  /// not floating or already in a group.
+  void add_param_group(std::vector<NamedParameter> params, const Items& overrides = {});
+  /// Throws what add_param_group would throw for these overrides.
+  void check_options(const Items& overrides) const { (void)merged(overrides); }
+  std::vector<ParamGroup>& groups() { return groups_; }
+  const std::vector<ParamGroup>& groups() const { return groups_; }
+  /// The options a group without overrides gets.
+  const Values& defaults() const { return defaults_; }
+  /// An option of a group by name; throws Error(key) if there is none.
+  Value option(const ParamGroup& group, std::string_view name) const;
+  void set_option(ParamGroup& group, std::string_view name, Value value) const;
+  bool has_option(std::string_view name) const { return signature().index_of(name) >= 0; }
+
+  /// One update of every parameter that has a gradient, under no_grad. Bumps their versions.
+  void step();
+  /// Drops the gradients, or fills them with zeros.
+  void zero_grad(bool set_to_none = true) const;
+  /// All parameters of all groups, in order.
+  Tensors parameters() const;
+
+  OptimizerState state_dict() const;
+  /// Throws Error(value) where type, groups or names do not fit, Error(runtime) for wrong shapes.
+  void load_state_dict(const OptimizerState& state);
+
+ protected:
+  /// The state of one parameter: `tensors` in the order of state_names(), undefined where unused.
+  struct State {
+    int64_t step = 0;
+    Tensors tensors;
+  };
+  explicit Optimizer(Values defaults) : defaults_(std::move(defaults)) {}
+  /// PyTorch's names of the state's tensors.
+  virtual std::vector<const char*> state_names() const = 0;
+  /// Throws Error(value) for options that exclude one another.
+  virtual void check(const Values& options) const { (void)options; }
+  /// Called once per step and group, before its updates: reads the options into what update() uses.
+  virtual void begin_group(const Values& options) = 0;
+  /// Makes the state of a parameter at its first gradient.
+  virtual void init_state(const Tensor& param, State& state) const = 0;
+  /// One update of `param` by `grad`. state.step has been counted already.
+  virtual void update(const Tensor& param, const Tensor& grad, State& state) = 0;
+
+ private:
+  Values merged(const Items& overrides) const;
+
+  Values defaults_;
+  std::vector<ParamGroup> groups_;
+  std::vector<std::vector<State>> states_;  ///< [group][parameter]; no tensors before its first step
+};
+
+}  // namespace nnm::optim
