@@ -1,0 +1,279 @@
+// Module: the base of all networks, with PyTorch's names, order and messages.
+//
+//   struct Net : nnm::Module {
+//     Child<nn::Linear> fc1 = register_module("fc1", make_ref<nn::Linear>(784, 128));
+//     Child<nn::Linear> fc2 = register_module("fc2", make_ref<nn::Linear>(128, 10));
+//     Tensor forward(const Tensor& x) override { return fc2(relu(fc1(x))); }
+//   };
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "nnm/base/registry.h"
+#include "nnm/nn/hooks.h"
+#include "nnm/nn/slot.h"
+#include "nnm/nn/state_dict.h"
+#include "nnm/tensor/tensor.h"
+
+namespace nnm {
+
+class Module;
+template <class T>
+class Child;
+class Streams;
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+using NamedModules = std::vector<std::pair<std::string, Module*>>;
+
+template <>
+struct ValueHandle<Ref<Module>> {
+  static constexpr Value::Kind kind = Value::Kind::module;
+  static constexpr const char* name = "Module";
+  static Object* get(const Ref<Module>& m);
+  static Ref<Module> make(Object* o);
+};
+template <>
+struct Codec<Ref<Module>> {
+  static ArgType type() { return {.base = ArgType::Base::module}; }
+  static Ref<Module> read(const Value& v) {
+    return v.is_none() ? Ref<Module>() : v.as<Ref<Module>>();
+  }
+  static Value write(const Ref<Module>& m) { return m; }
+};
+
+/// A network or layer: ordered parameters, buffers and children, a forward, and hooks. Held by
+/// Ref<Module>; one on the stack works as a root, but must not become a child.
+class Module : public Object {
+ public:
+  static constexpr const char* kRegistryKind = "layer";
+
+  Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+  ~Module() override;
+
+  // Calling. Runs the hooks around forward; without hooks anywhere it costs one branch. An Error
+  // that passes through carries the dotted path of the innermost module (Error::module_path).
+  Tensor operator()(const Tensor& x);
+  Value operator()(const Args& args);
+  /// m(a, b, …): positional arguments of any kind.
+  template <class... A>
+  requires(sizeof...(A) >= 2) Value operator()(const A&... args) {
+    return (*this)(Args{{Value(args)...}, {}});
+  }
+
+  /// What the module computes. A layer of one tensor overrides the second, everything else the
+  /// first; each calls the other by default. With neither: Error(not_implemented)
+  /// `Module [Net] is missing the required "forward" function`.
+  virtual Value forward(const Args& args);
+  virtual Tensor forward(const Tensor& x);
+
+  // Registration (module-spec 1.2). Errors: key ('parameter name can't contain "."', "attribute
+  // 'x' already exists"), type, value (non-leaf parameter).
+  /// `t` is a parameter(…) or undefined, which keeps the slot for None.
+  Param register_parameter(const std::string& name, const Tensor& t);
+  Buffer register_buffer(const std::string& name, const Tensor& t, bool persistent = true);
+  template <class T>
+  Child<T> register_module(const std::string& name, Ref<T> m) {
+    return Child<T>(register_slot(name, std::move(m)));
+  }
+  void add_module(const std::string& name, Ref<Module> m) { register_slot(name, std::move(m)); }
+
+  // Attributes by name, as Python's getattr, setattr and delattr treat them (1.3).
+  /// Parameter, buffer or child; none for an empty slot. Throws Error(attribute).
+  Value get_attribute(std::string_view name) const;
+  /// A parameter displaces anything, a module displaces buffers, a plain tensor only replaces a
+  /// buffer, none empties a slot. Throws Error(type) otherwise.
+  void set_attribute(const std::string& name, const Value& value);
+  void delete_attribute(std::string_view name);
+  /// True iff the name is a slot or one of PyTorch's names of Module members ("train", "type").
+  virtual bool has_attribute(std::string_view name) const;
+
+  // Lookup by dotted path; "" is this module. Throw Error(attribute) with PyTorch's texts.
+  Module& get_submodule(std::string_view path);
+  /// strict: the path must exist already. Throws Error(value) for "".
+  void set_submodule(std::string_view path, Ref<Module> m, bool strict = false);
+  Tensor get_parameter(std::string_view path);
+  Tensor get_buffer(std::string_view path);
+  /// Direct child or null.
+  Module* child(std::string_view name) const;
+
+  // Traversal: depth first, parents first, in order of registration; empty slots are skipped and
+  // objects met before are not repeated (unless remove_duplicate is false).
+  std::vector<Module*> children() const;
+  NamedModules named_children() const;
+  std::vector<Module*> modules();
+  NamedModules named_modules(const std::string& prefix = "", bool remove_duplicate = true);
+  Tensors parameters(bool recurse = true);
+  NamedTensors named_parameters(const std::string& prefix = "", bool recurse = true,
+                                bool remove_duplicate = true);
+  Tensors buffers(bool recurse = true);
+  NamedTensors named_buffers(const std::string& prefix = "", bool recurse = true,
+                             bool remove_duplicate = true);
+  /// The slots themselves, empty ones included.
+  std::span<const Ref<TensorSlot>> parameter_slots() const { return parameters_; }
+  std::span<const Ref<TensorSlot>> buffer_slots() const { return buffers_; }
+  std::span<const Ref<ModuleSlot>> module_slots() const { return modules_; }
+
+  // Modes and gradients.
+  bool training() const { return training_; }
+  virtual Module& train(bool mode = true);
+  Module& eval() { return train(false); }
+  Module& requires_grad_(bool on = true);
+  void zero_grad(bool set_to_none = true);
+  /// fn on every module, children first.
+  Module& apply(const std::function<void(Module&)>& fn);
+
+  // Conversion: parameters stay the same objects, buffers are replaced (1.7). Casts to a floating
+  // type leave integer and bool tensors alone, `type` casts all of them.
+  Module& to(DType dtype);    ///< Throws Error(type) for non-floating types.
+  Module& to(Device device);  ///< Throws Error(not_implemented) out of meta, naming to_empty.
+  Module& to(TensorOptions options);
+  Module& to_float() { return to(DType::f32); }
+  Module& to_double() { return to(DType::f64); }
+  Module& half() { return to(DType::f16); }
+  Module& bfloat16() { return to(DType::bf16); }
+  Module& type(DType dtype);
+  Module& cpu() { return to(Device{}); }
+  Module& cuda(int index = 0) { return to(Device{DeviceType::cuda, static_cast<int8_t>(index)}); }
+  /// Uninitialised memory of the same shapes on a device: how a meta module becomes real.
+  Module& to_empty(Device device, bool recurse = true);
+  /// f on every parameter, its grad and every buffer, children first.
+  Module& convert(const std::function<Tensor(const Tensor&)>& f, bool recurse = true);
+
+  /// Draws the module's own parameters (not its children's) from the streams, by PyTorch's default
+  /// rules. Layers call it in their constructors unless Construction::defer_init.
+  virtual void reset_parameters(const Streams& streams);
+
+  // State.
+  /// keep_vars: the parameters themselves instead of aliases without history.
+  StateDict state_dict(const std::string& prefix = "", bool keep_vars = false);
+  void state_dict(StateDict& into, const std::string& prefix, bool keep_vars);
+  /// Copies the values in (assign: installs the dict's own tensors). Throws Error(runtime) with
+  /// PyTorch's report; what fitted has been copied then.
+  IncompatibleKeys load_state_dict(const StateDict& state_dict, bool strict = true,
+                                   bool assign = false);
+  /// Own entries alone, without children.
+  virtual void save_to_state_dict(StateDict& into, const std::string& prefix, bool keep_vars);
+  virtual void load_from_state_dict(LoadContext& c);
+  /// Version of the state's layout, kept in the dict's metadata.
+  virtual int64_t version() const { return 1; }
+  virtual bool has_extra_state() const { return false; }
+  virtual Value get_extra_state() const;
+  virtual void set_extra_state(const Value& state);
+
+  // Text.
+  /// The class's name, without namespaces.
+  virtual std::string type_name() const;
+  /// The arguments inside the parentheses of repr; several lines are possible.
+  virtual std::string extra_repr() const { return {}; }
+  /// As PyTorch prints it.
+  virtual std::string repr() const;
+
+  // Hooks; see hooks.h for the shapes a callable may have.
+  template <class F>
+  RemovableHandle register_forward_pre_hook(F hook, HookOptions o = {}) {
+    return hooks().forward_pre->add({detail::forward_pre_hook(std::move(hook))}, o.prepend);
+  }
+  template <class F>
+  RemovableHandle register_forward_hook(F hook, HookOptions o = {}) {
+    return hooks().forward->add({detail::forward_hook(std::move(hook)), o.always_call}, o.prepend);
+  }
+  template <class F>
+  RemovableHandle register_full_backward_pre_hook(F hook, HookOptions o = {}) {
+    return hooks().backward_pre->add(detail::gradient_hook<BackwardPreHook>(std::move(hook)),
+                                     o.prepend);
+  }
+  /// Throws Error(runtime) if a non-full hook was ever registered here.
+  template <class F>
+  RemovableHandle register_full_backward_hook(F hook, HookOptions o = {}) {
+    return add_backward_hook(detail::gradient_hook<BackwardHook>(std::move(hook)), true, o.prepend);
+  }
+  /// Deprecated: grad_input is that of the last node of forward alone.
+  template <class F>
+  RemovableHandle register_backward_hook(F hook) {
+    return add_backward_hook(detail::gradient_hook<BackwardHook>(std::move(hook)), false, false);
+  }
+  RemovableHandle register_state_dict_pre_hook(StateDictPreHook h) {
+    return hooks().state_dict_pre->add(std::move(h));
+  }
+  RemovableHandle register_state_dict_post_hook(StateDictPostHook h) {
+    return hooks().state_dict_post->add(std::move(h));
+  }
+  RemovableHandle register_load_state_dict_pre_hook(LoadStateDictPreHook h) {
+    return hooks().load_pre->add(std::move(h));
+  }
+  RemovableHandle register_load_state_dict_post_hook(LoadStateDictPostHook h) {
+    return hooks().load_post->add(std::move(h));
+  }
+
+ protected:
+  /// Containers work on the slots directly: no checks, no registration hooks.
+  std::vector<Ref<ModuleSlot>>& mutable_module_slots() { return modules_; }
+  std::vector<Ref<TensorSlot>>& mutable_parameter_slots() { return parameters_; }
+
+ private:
+  ModuleHooks& hooks();
+  bool hooked() const { return hooks_ || detail::global_hooks_used; }
+  Value call_hooked(const Args& args);
+  Ref<ModuleSlot> register_slot(const std::string& name, Ref<Module> m);
+  RemovableHandle add_backward_hook(BackwardHook h, bool full, bool prepend);
+  void load(const StateDict& dict, const std::string& prefix, bool assign, IncompatibleKeys& keys,
+            std::vector<std::string>& error_msgs);
+
+  std::vector<Ref<TensorSlot>> parameters_, buffers_;
+  std::vector<Ref<ModuleSlot>> modules_;
+  std::unique_ptr<ModuleHooks> hooks_;
+  bool training_ = true;
+};
+
+/// A child as a class member; reads the registry's slot, so that a replaced child is seen. Calls
+/// work with any module; `->` needs a T there and throws Error(type) otherwise.
+template <class T = Module>
+class Child {
+ public:
+  Child() = default;
+  explicit Child(Ref<ModuleSlot> slot) : slot_(std::move(slot)) {}
+  template <class... A>
+  decltype(auto) operator()(const A&... args) const {
+    return module()(args...);
+  }
+  T* operator->() const { return get(); }
+  T& operator*() const { return *get(); }
+  T* get() const {
+    if constexpr (std::is_same_v<T, Module>) return &module();
+    else {
+      T* m = dynamic_cast<T*>(&module());
+      if (!m) wrong_type();
+      return m;
+    }
+  }
+  explicit operator bool() const { return slot_ && slot_->value; }
+  Ref<Module> ref() const { return slot_ ? slot_->value : Ref<Module>(); }
+
+ private:
+  Module& module() const {
+    if (!slot_ || !slot_->value) [[unlikely]]
+      wrong_type();
+    return *slot_->value;
+  }
+  [[noreturn]] void wrong_type() const {
+    fail(ErrorKind::type, "child module '{}' {}", slot_ ? slot_->name : "",
+         slot_ && slot_->value ? "was replaced by a " + slot_->value->type_name() : "is None");
+  }
+  Ref<ModuleSlot> slot_;
+};
+
+inline Object* ValueHandle<Ref<Module>>::get(const Ref<Module>& m) { return m.get(); }
+inline Ref<Module> ValueHandle<Ref<Module>>::make(Object* o) {
+  return Ref<Module>(static_cast<Module*>(o));
+}
+
+}  // namespace nnm
