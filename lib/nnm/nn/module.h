@@ -78,7 +78,7 @@ class Module : public Object {
   // Registration (module-spec 1.2). Errors: key ('parameter name can't contain "."', "attribute
   // 'x' already exists"), type, value (non-leaf parameter).
   /// `t` is a parameter(…) or undefined, which keeps the slot for None.
-  Param register_parameter(const std::string& name, const Tensor& t);
+  Parameter register_parameter(const std::string& name, const Tensor& t);
   Buffer register_buffer(const std::string& name, const Tensor& t, bool persistent = true);
   template <class T>
   Child<T> register_module(const std::string& name, Ref<T> m) {

@@ -28,12 +28,12 @@ struct ModuleSlot final : Object {
 
 /// A parameter or buffer as a class member. It reads the registry's slot (one indirection), so
 /// that loading with assign, tying and replacing are seen by the layer.
-///   Param weight = register_parameter("weight", parameter(empty({out, in})));
+///   Parameter weight = register_parameter("weight", parameter(empty({out, in})));
 ///   Tensor forward(const Tensor& x) override { return linear(x, weight, bias); }
-class Param {
+class Parameter {
  public:
-  Param() = default;
-  explicit Param(Ref<TensorSlot> slot) : slot_(std::move(slot)) {}
+  Parameter() = default;
+  explicit Parameter(Ref<TensorSlot> slot) : slot_(std::move(slot)) {}
   operator const Tensor&() const { return get(); }
   const Tensor& operator*() const { return get(); }
   const Tensor* operator->() const { return &get(); }
@@ -45,10 +45,10 @@ class Param {
   void set(Tensor t) const { slot_->value = std::move(t); }
 
  private:
-  static const Tensor kUndefined;
+  inline static const Tensor kUndefined;
   Ref<TensorSlot> slot_;
 };
-using Buffer = Param;
+using Buffer = Parameter;
 
 /// A leaf that an optimizer may update (torch.nn.Parameter): shares data's memory, not its history.
 Tensor parameter(const Tensor& data, bool requires_grad = true);
