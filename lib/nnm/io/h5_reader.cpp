@@ -1,0 +1,290 @@
+// H5Reader: opening with all checks, and reading into plain memory.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "nnm/io/h5.h"
+#include "nnm/io/h5_walk.h"
+
+namespace nnm::io {
+namespace {
+
+constexpr size_t kMaxAttributeBytes = size_t{1} << 20;
+
+// A fixed-length text without its padding.
+std::string unpadded(const char* data, size_t size, H5T_str_t pad) {
+  if (pad == H5T_STR_NULLTERM) return {data, strnlen(data, size)};
+  const char filler = pad == H5T_STR_SPACEPAD ? ' ' : '\0';
+  while (size > 0 && data[size - 1] == filler) --size;
+  return {data, size};
+}
+
+Value number(const char* at, DType dtype) {
+  switch (dtype) {
+    case DType::f64: {
+      double d;
+      std::memcpy(&d, at, sizeof d);
+      return d;
+    }
+    case DType::i64: {
+      int64_t i;
+      std::memcpy(&i, at, sizeof i);
+      return i;
+    }
+    default:
+      return *at != 0;
+  }
+}
+
+}  // namespace
+
+struct H5Reader::Impl {
+  std::string path;
+  Handle file;
+  H5Node root;
+
+  [[noreturn]] void fail(const std::string& object, const std::string& what) const {
+    const std::string why = h5_message();
+    throw Error(ErrorKind::input_file,
+                fmt::format("{}: {}: {}{}{}", path, object, what, why.empty() ? "" : ": ", why));
+  }
+  Handle open(const H5Node& node) const {
+    Handle object(H5Oopen(file, node.path.c_str(), H5P_DEFAULT));
+    if (!object.valid()) fail(node.path, "cannot be opened");
+    return object;
+  }
+  // Values of an attribute or dataset are read as one of three types.
+  static DType wide(DType d) {
+    return is_floating(d) ? DType::f64 : d == DType::b8 ? DType::b8 : DType::i64;
+  }
+  void check_values(const H5Node& node, const void* data, int64_t count) const;
+  void transfer(const H5Node& node, hid_t memory_space, hid_t file_space, hid_t dataset, void* dst,
+                int64_t count) const;
+};
+
+H5Reader::H5Reader(const std::string& path, const H5Limits& limits) : impl_(new Impl) {
+  H5Lock lock;
+  impl_->path = path;
+  struct stat about;
+  if (stat(path.c_str(), &about) != 0) {
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path, std::strerror(errno)));
+  }
+  if (!S_ISREG(about.st_mode)) {
+    throw Error(ErrorKind::input_file, fmt::format("{}: not a regular file", path));
+  }
+  Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  H5Pset_fapl_sec2(access);
+  H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+  impl_->file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access));
+  if (!impl_->file.valid()) {
+    throw Error(ErrorKind::input_file,
+                fmt::format("{}: not a readable HDF5 file: {}", path, h5_message()));
+  }
+  impl_->root = walk(impl_->file, path, limits);
+}
+
+H5Reader::~H5Reader() = default;
+H5Reader::H5Reader(H5Reader&&) noexcept = default;
+H5Reader& H5Reader::operator=(H5Reader&&) noexcept = default;
+
+const std::string& H5Reader::path() const { return impl_->path; }
+const H5Node& H5Reader::root() const { return impl_->root; }
+
+const H5Node* H5Node::find(std::string_view child) const {
+  for (const H5Node& c : children) {
+    if (c.name == child) return &c;
+  }
+  return nullptr;
+}
+
+const H5Node* H5Reader::find(std::string_view path) const {
+  const H5Node* node = &impl_->root;
+  while (node && !path.empty()) {
+    const size_t slash = path.find('/');
+    const std::string_view segment = path.substr(0, slash);
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    if (!segment.empty()) node = node->find(segment);
+  }
+  return node;
+}
+
+const H5Node& H5Reader::at(std::string_view path) const {
+  if (const H5Node* node = find(path)) return *node;
+  std::string there;
+  const size_t slash = path.find_last_of('/');
+  const H5Node* parent =
+      slash == std::string_view::npos ? &impl_->root : find(path.substr(0, slash));
+  for (const H5Node& c : parent ? parent->children : impl_->root.children) {
+    if (there.size() > 200) {
+      there += ", …";
+      break;
+    }
+    there += (there.empty() ? "" : ", ") + c.name;
+  }
+  throw Error(ErrorKind::input_file, fmt::format("{}: no '{}' in it", impl_->path, path),
+              there.empty() ? "" : fmt::format("there are: {}", there));
+}
+
+void H5Reader::fail(const H5Node& node, const std::string& what) const {
+  impl_->fail(node.path, what);
+}
+
+std::vector<std::string> H5Reader::attributes(const H5Node& node) const {
+  H5Lock lock;
+  Handle object = impl_->open(node);
+  std::vector<std::string> names;
+  const auto take = [](hid_t, const char* name, const H5A_info_t*, void* out) -> herr_t {
+    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+    return 0;
+  };
+  hsize_t at = 0;
+  if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, &at, take, &names) < 0) {
+    impl_->fail(node.path, "its attributes cannot be read");
+  }
+  return names;
+}
+
+bool H5Reader::has_attribute(const H5Node& node, const std::string& name) const {
+  H5Lock lock;
+  Handle object = impl_->open(node);
+  const htri_t there = H5Aexists(object, name.c_str());
+  if (there < 0) impl_->fail(node.path, "its attributes cannot be read");
+  return there > 0;
+}
+
+Value H5Reader::attribute(const H5Node& node, const std::string& name) const {
+  H5Lock lock;
+  if (!has_attribute(node, name)) return {};
+  Handle object = impl_->open(node);
+  Handle attr(H5Aopen(object, name.c_str(), H5P_DEFAULT));
+  const std::string where = node.path + "@" + name;
+  if (!attr.valid()) impl_->fail(where, "cannot be opened");
+  Handle type(H5Aget_type(attr)), space(H5Aget_space(attr));
+  const H5S_class_t extent = H5Sget_simple_extent_type(space);
+  if (extent == H5S_NULL) return {};
+  const Element element = classify(type);
+  const hssize_t count = H5Sget_simple_extent_npoints(space);
+  if (element.kind == Element::Kind::other)
+    impl_->fail(where, "an attribute of type " + element.name);
+  if (count < 0 || element.size > kMaxAttributeBytes ||
+      static_cast<size_t>(count) > kMaxAttributeBytes / std::max<size_t>(element.size, 8)) {
+    impl_->fail(where, "an attribute of too many bytes");
+  }
+  const bool text = element.kind == Element::Kind::text;
+  const DType dtype = Impl::wide(element.dtype);
+  const size_t size = text ? element.size : item_size(dtype);
+  std::vector<char> data(size * count + 1);
+  if (H5Aread(attr, text ? hid_t(type) : h5_type(dtype), data.data()) < 0) {
+    impl_->fail(where, "cannot be read");
+  }
+  Values items;
+  for (hssize_t i = 0; i < count; ++i) {
+    const char* at = data.data() + i * size;
+    items.push_back(text ? Value(unpadded(at, size, H5Tget_strpad(type))) : number(at, dtype));
+  }
+  if (extent == H5S_SCALAR) return items.at(0);
+  return Value::tuple(std::move(items));
+}
+
+void H5Reader::Impl::check_values(const H5Node& node, const void* data, int64_t count) const {
+  if (node.element.dtype == DType::b8) {
+    const auto* b = static_cast<const uint8_t*>(data);
+    if (std::any_of(b, b + count, [](uint8_t v) { return v > 1; })) {
+      fail(node.path, "a bool that is neither 0 nor 1");
+    }
+  }
+  if (node.element.unsigned64) {
+    const auto* i = static_cast<const int64_t*>(data);
+    if (std::any_of(i, i + count, [](int64_t v) { return v < 0; })) {
+      fail(node.path, "a u64 value beyond the range of i64");
+    }
+  }
+}
+
+void H5Reader::Impl::transfer(const H5Node& node, hid_t memory_space, hid_t file_space,
+                              hid_t dataset, void* dst, int64_t count) const {
+  const hid_t type = node.element.unsigned64 ? H5T_STD_U64LE : h5_type(node.element.dtype);
+  if (H5Dread(dataset, type, memory_space, file_space, H5P_DEFAULT, dst) < 0) {
+    fail(node.path, "cannot be read");
+  }
+  check_values(node, dst, count);
+}
+
+void H5Reader::read(const H5Node& node, void* dst, size_t bytes) const {
+  H5Lock lock;
+  if (node.group) fail(node, "a group where a dataset is needed");
+  if (node.element.kind != Element::Kind::number)
+    fail(node, "holds " + node.element.name + ", not numbers");
+  if (bytes != node.numel * item_size(node.element.dtype)) {
+    fail(node, fmt::format("{} bytes asked of [{}]", bytes, shape_text(node.shape)));
+  }
+  if (node.numel == 0) return;
+  Handle dataset = impl_->open(node);
+  impl_->transfer(node, H5S_ALL, H5S_ALL, dataset, dst, node.numel);
+}
+
+void H5Reader::read_rows(const H5Node& node, int64_t first, int64_t count, void* dst,
+                         size_t bytes) const {
+  H5Lock lock;
+  if (node.group) fail(node, "a group where a dataset is needed");
+  if (node.element.kind != Element::Kind::number)
+    fail(node, "holds " + node.element.name + ", not numbers");
+  if (node.shape.empty() || first < 0 || count < 0 || first > node.shape[0] - count) {
+    fail(node,
+         fmt::format("rows {} to {} asked of [{}]", first, first + count, shape_text(node.shape)));
+  }
+  const int64_t per_row = node.shape[0] == 0 ? 0 : node.numel / node.shape[0];
+  if (bytes != count * per_row * item_size(node.element.dtype))
+    fail(node, "the buffer has another size");
+  if (bytes == 0) return;
+  std::vector<hsize_t> start(node.shape.size(), 0), block(node.shape.begin(), node.shape.end());
+  start[0] = first;
+  block[0] = count;
+  Handle dataset = impl_->open(node), file_space(H5Dget_space(dataset));
+  Handle memory_space(H5Screate_simple(static_cast<int>(block.size()), block.data(), nullptr));
+  H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, block.data(), nullptr);
+  impl_->transfer(node, memory_space, file_space, dataset, dst, count * per_row);
+}
+
+void H5Reader::read_raw(const H5Node& node, void* dst, size_t bytes) const {
+  H5Lock lock;
+  if (node.group || node.element.kind == Element::Kind::other) fail(node, "no plain dataset");
+  if (bytes != static_cast<size_t>(node.bytes())) fail(node, "the buffer has another size");
+  if (bytes == 0) return;
+  Handle dataset = impl_->open(node), type(H5Dget_type(dataset));
+  if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, dst) < 0) fail(node, "cannot be read");
+}
+
+Tensor H5Reader::tensor(const H5Node& node) const {
+  if (node.shape.size() > static_cast<size_t>(kMaxDims)) {
+    fail(node, fmt::format("{} dimensions; tensors have at most {}", node.shape.size(), kMaxDims));
+  }
+  Tensor t = empty(Shape(node.shape), {.dtype = node.element.dtype});
+  read(node, t.data(), node.numel * item_size(node.element.dtype));
+  return t;
+}
+
+std::vector<std::string> H5Reader::texts(const H5Node& node) const {
+  H5Lock lock;
+  if (node.group || node.element.kind != Element::Kind::text) fail(node, "holds no text");
+  std::vector<char> data(node.bytes());
+  read_raw(node, data.data(), data.size());
+  Handle dataset = impl_->open(node), type(H5Dget_type(dataset));
+  const H5T_str_t pad = H5Tget_strpad(type);
+  std::vector<std::string> out;
+  out.reserve(node.numel);
+  for (int64_t i = 0; i < node.numel; ++i) {
+    out.push_back(unpadded(data.data() + i * node.element.size, node.element.size, pad));
+  }
+  return out;
+}
+
+std::string H5Reader::text(const H5Node& node) const {
+  std::vector<std::string> all = texts(node);
+  if (all.size() != 1) fail(node, "holds several texts where one is needed");
+  return std::move(all[0]);
+}
+
+}  // namespace nnm::io

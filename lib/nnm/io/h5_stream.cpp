@@ -1,0 +1,135 @@
+// H5Writer's growing datasets: one entry after the other along the first axis.
+#include <algorithm>
+#include <cstring>
+
+#include "nnm/io/h5.h"
+#include "nnm/io/h5_handle.h"
+
+namespace nnm::io {
+namespace {
+
+// HDF5 allows 4 GiB; a chunk is allocated as a whole, so a large entry spans several.
+constexpr int64_t kMaxChunkBytes = int64_t{16} << 20;
+
+std::vector<hsize_t> chunk_extents(std::span<const int64_t> row, int64_t item, int64_t wanted) {
+  std::vector<hsize_t> chunk{1};
+  int64_t bytes = item;
+  for (int64_t e : row) {
+    chunk.push_back(std::max<int64_t>(e, 1));
+    bytes *= std::max<int64_t>(e, 1);
+  }
+  for (size_t i = 1; i < chunk.size() && bytes > kMaxChunkBytes; ++i) {
+    const int64_t pieces =
+        std::min<int64_t>(chunk[i], (bytes + kMaxChunkBytes - 1) / kMaxChunkBytes);
+    const int64_t piece = (chunk[i] + pieces - 1) / pieces;
+    bytes = bytes / static_cast<int64_t>(chunk[i]) * piece;
+    chunk[i] = piece;
+  }
+  chunk[0] = std::max<int64_t>(1, wanted / bytes);
+  return chunk;
+}
+
+Handle growing_space(std::span<const int64_t> row) {
+  std::vector<hsize_t> extents{0};
+  extents.insert(extents.end(), row.begin(), row.end());
+  const std::vector<hsize_t> most(extents.size(), H5S_UNLIMITED);
+  return Handle(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), most.data()));
+}
+
+Handle chunked(std::span<const int64_t> row, int64_t item, size_t chunk_bytes, bool fletcher32) {
+  const std::vector<hsize_t> chunk = chunk_extents(row, item, static_cast<int64_t>(chunk_bytes));
+  Handle made_with(H5Pcreate(H5P_DATASET_CREATE));
+  H5Pset_chunk(made_with, static_cast<int>(chunk.size()), chunk.data());
+  if (fletcher32) H5Pset_fletcher32(made_with);
+  return made_with;
+}
+
+std::vector<hsize_t> extents_of(const H5Writer::Stream& s) {
+  std::vector<hsize_t> extents{static_cast<hsize_t>(s.rows)};
+  extents.insert(extents.end(), s.row.begin(), s.row.end());
+  return extents;
+}
+
+}  // namespace
+
+H5Writer::Stream H5Writer::stream(const std::string& path, DType dtype,
+                                  std::span<const int64_t> row, size_t chunk_bytes, bool fletcher32,
+                                  double fill) {
+  H5Lock lock;
+  Handle space = growing_space(row);
+  Handle made_with = chunked(row, static_cast<int64_t>(item_size(dtype)), chunk_bytes, fletcher32);
+  if (fill != 0) H5Pset_fill_value(made_with, H5T_NATIVE_DOUBLE, &fill);
+  return {.id = create(path, h5_type(dtype), space, made_with),
+          .path = path,
+          .dtype = dtype,
+          .row = {row.begin(), row.end()}};
+}
+
+H5Writer::Stream H5Writer::u32_stream(const std::string& path, std::span<const int64_t> row,
+                                      size_t chunk_bytes, bool fletcher32) {
+  H5Lock lock;
+  Handle space = growing_space(row), made_with = chunked(row, 4, chunk_bytes, fletcher32);
+  return {.id = create(path, H5T_STD_U32LE, space, made_with),
+          .path = path,
+          .u32 = true,
+          .row = {row.begin(), row.end()}};
+}
+
+H5Writer::Stream H5Writer::text_stream(const std::string& path, size_t bytes, size_t chunk_bytes,
+                                       bool fletcher32) {
+  H5Lock lock;
+  bytes = std::max<size_t>(bytes, 1);
+  Handle space = growing_space({}), type = h5_text_type(bytes);
+  Handle made_with = chunked({}, static_cast<int64_t>(bytes), chunk_bytes, fletcher32);
+  return {.id = create(path, type, space, made_with), .path = path, .text = bytes};
+}
+
+void H5Writer::append(Stream& s, const void* rows, int64_t count) {
+  std::vector<int64_t> block{count};
+  block.insert(block.end(), s.row.begin(), s.row.end());
+  append_rows(s, block, rows);
+}
+
+void H5Writer::append_block(Stream& s, std::span<const int64_t> block, const void* data) {
+  std::vector<int64_t> one{1};
+  one.insert(one.end(), block.begin(), block.end());
+  append_rows(s, one, data);
+}
+
+void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void* data) {
+  H5Lock lock;
+  std::vector<hsize_t> start(block.size(), 0);
+  const std::vector<hsize_t> extents(block.begin(), block.end());
+  start[0] = static_cast<hsize_t>(s.rows);
+  s.rows += block[0];
+  const std::vector<hsize_t> whole = extents_of(s);
+  if (H5Dset_extent(s.id, whole.data()) < 0) fail(s.path, "cannot be extended");
+  if (std::find(block.begin(), block.end(), 0) != block.end()) return;
+  Handle text, file_space(H5Dget_space(s.id));
+  Handle memory_space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
+  if (s.text > 0) text = h5_text_type(s.text);
+  H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, extents.data(), nullptr);
+  const hid_t type = s.text > 0 ? hid_t(text) : s.u32 ? H5T_STD_U32LE : h5_type(s.dtype);
+  if (H5Dwrite(s.id, type, memory_space, file_space, H5P_DEFAULT, data) < 0) {
+    fail(s.path, "cannot be written");
+  }
+}
+
+void H5Writer::skip(Stream& s, int64_t count) {
+  H5Lock lock;
+  s.rows += count;
+  if (H5Dset_extent(s.id, extents_of(s).data()) < 0) fail(s.path, "cannot be extended");
+}
+
+void H5Writer::grow(Stream& s, std::span<const int64_t> row) {
+  H5Lock lock;
+  for (size_t i = 0; i < s.row.size(); ++i) s.row[i] = std::max(s.row[i], row[i]);
+  if (H5Dset_extent(s.id, extents_of(s).data()) < 0) fail(s.path, "cannot be extended");
+}
+
+void H5Writer::close(Stream& s) {
+  H5Lock lock;
+  if (!Handle(std::exchange(s.id, -1)).close()) fail(s.path, "cannot be closed");
+}
+
+}  // namespace nnm::io

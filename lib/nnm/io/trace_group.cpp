@@ -1,0 +1,130 @@
+// The records of one /tensors/<module>/<what> while a trace is written.
+#include "nnm/io/trace_group.h"
+
+#include <algorithm>
+
+#include "nnm/base/file.h"
+#include "nnm/io/row_major.h"
+
+namespace nnm::io {
+namespace {
+
+constexpr size_t kTensorChunk = 65536, kIndexChunk = 4096;
+
+std::span<const int64_t> extents(const Tensor& t) { return {t.shape().begin(), t.shape().end()}; }
+
+}  // namespace
+
+TraceGroup::Arg& TraceGroup::arg(const TraceArg& given) {
+  const auto at =
+      std::lower_bound(args_.begin(), args_.end(), given.name,
+                       [](const auto& a, const std::string& name) { return a->name < name; });
+  const Tensor& t = given.tensor;
+  if (at != args_.end() && (*at)->name == given.name) {
+    Arg& a = **at;
+    if (a.dtype != t.dtype() || a.rank != t.dim()) {
+      throw Error(
+          ErrorKind::output,
+          fmt::format("{}: {}/{}: {} with {} dimensions after {} with {}", file_.path(), path_,
+                      a.name, info(t.dtype()).name, t.dim(), info(a.dtype).name, a.rank),
+          "one dataset holds one dtype and rank: trace these calls apart");
+    }
+    return a;
+  }
+  // An argument that comes late has no data in the records so far, and shifts the columns of the
+  // tables that are kept in the order of the arguments' names.
+  auto fresh = std::make_unique<Arg>(Arg{.name = given.name, .dtype = t.dtype(), .rank = t.dim()});
+  fresh->stream =
+      file_.stream(path_ + "/" + given.name, t.dtype(), extents(t), kTensorChunk, false);
+  for (size_t i = 0; i < steps_.size(); ++i) append_absent(*fresh);
+  Arg& a = **args_.insert(at, std::move(fresh));
+  if (!steps_.empty()) {
+    restart(crc_, "/@crc32c");
+    restart(shape_, "/@shape");
+    crc_written_ = shape_written_ = 0;
+  }
+  return a;
+}
+
+void TraceGroup::restart(std::optional<H5Writer::Stream>& stream, const std::string& name) {
+  if (!stream) return;
+  file_.close(*stream);
+  file_.unlink(path_ + name);
+  stream.reset();
+}
+
+void TraceGroup::append_absent(Arg& a) {
+  file_.skip(a.stream);
+  a.crcs.push_back(0);
+  a.shapes.insert(a.shapes.end(), a.rank, -1);
+  ragged_ = true;
+}
+
+void TraceGroup::append_tensor(Arg& a, const Tensor& t) {
+  const Tensor dense = row_major(t);
+  const std::span<const int64_t> shape = extents(dense);
+  const bool same = std::equal(shape.begin(), shape.end(), a.stream.row.begin());
+  const bool larger =
+      !std::equal(shape.begin(), shape.end(), a.stream.row.begin(), std::less_equal<>());
+  if (larger) file_.grow(a.stream, shape);
+  file_.append_block(a.stream, shape, dense.data());
+  ragged_ = ragged_ || !same;
+  a.crcs.push_back(crc32c(dense.data(), dense.numel() * item_size(dense.dtype())));
+  a.shapes.insert(a.shapes.end(), shape.begin(), shape.end());
+}
+
+void TraceGroup::append(int64_t step, int64_t call, std::span<const TraceArg> args) {
+  for (const TraceArg& given : args) {
+    if (given.tensor.defined()) arg(given);
+  }
+  for (const std::unique_ptr<Arg>& a : args_) {
+    const auto it = std::find_if(args.begin(), args.end(),
+                                 [&](const TraceArg& g) { return g.name == a->name; });
+    if (it != args.end() && it->tensor.defined()) append_tensor(*a, it->tensor);
+    else append_absent(*a);
+  }
+  steps_.push_back(step);
+  calls_.push_back(call);
+}
+
+void TraceGroup::flush() {
+  const size_t records = steps_.size(), columns = args_.size();
+  if (records == 0) return;
+  if (!step_) step_ = file_.stream(path_ + "/@step", DType::i64, {}, kIndexChunk, true);
+  if (!call_) call_ = file_.stream(path_ + "/@call", DType::i64, {}, kIndexChunk, true);
+  file_.append(*step_, steps_.data() + written_, records - written_);
+  file_.append(*call_, calls_.data() + written_, records - written_);
+  written_ = records;
+  const int64_t width = static_cast<int64_t>(columns);
+  if (!crc_) crc_ = file_.u32_stream(path_ + "/@crc32c", std::span(&width, 1), kIndexChunk, true);
+  std::vector<uint32_t> crcs;
+  for (size_t i = crc_written_; i < records; ++i) {
+    for (const auto& a : args_) crcs.push_back(a->crcs[i]);
+  }
+  file_.append(*crc_, crcs.data(), records - crc_written_);
+  crc_written_ = records;
+  int64_t ranks = 0;
+  for (const auto& a : args_) ranks += a->rank;
+  if (!ragged_ || ranks == 0) return;
+  if (!shape_)
+    shape_ = file_.stream(path_ + "/@shape", DType::i64, std::span(&ranks, 1), kIndexChunk, true);
+  std::vector<int64_t> shapes;
+  for (size_t i = shape_written_; i < records; ++i) {
+    for (const auto& a : args_) {
+      shapes.insert(shapes.end(), a->shapes.begin() + i * a->rank,
+                    a->shapes.begin() + (i + 1) * a->rank);
+    }
+  }
+  file_.append(*shape_, shapes.data(), records - shape_written_);
+  shape_written_ = records;
+}
+
+void TraceGroup::close() {
+  flush();
+  for (const auto& a : args_) file_.close(a->stream);
+  for (std::optional<H5Writer::Stream>* s : {&step_, &call_, &crc_, &shape_}) {
+    if (*s) file_.close(**s);
+  }
+}
+
+}  // namespace nnm::io

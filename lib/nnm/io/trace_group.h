@@ -1,0 +1,41 @@
+// The records of one /tensors/<module>/<what> while a trace is written. Private to lib/nnm/io.
+#pragma once
+
+#include "nnm/io/trace_file.h"
+
+namespace nnm::io {
+
+class TraceGroup {
+ public:
+  TraceGroup(H5Writer& file, std::string path) : file_(file), path_(std::move(path)) {}
+
+  /// One record: a row of every argument; those that are not given are marked absent.
+  void append(int64_t step, int64_t call, std::span<const TraceArg> args);
+  /// Writes the rows of @step, @call, @crc32c and @shape that are not in the file yet.
+  void flush();
+  void close();
+
+ private:
+  struct Arg {
+    std::string name;
+    DType dtype;
+    int rank;
+    H5Writer::Stream stream;
+    std::vector<uint32_t> crcs;   // one per record
+    std::vector<int64_t> shapes;  // `rank` per record; -1 where absent
+  };
+  Arg& arg(const TraceArg& given);
+  void append_tensor(Arg& a, const Tensor& t);
+  void append_absent(Arg& a);
+  void restart(std::optional<H5Writer::Stream>& stream, const std::string& name);
+
+  H5Writer& file_;
+  std::string path_;
+  std::vector<std::unique_ptr<Arg>> args_;  // by name
+  std::vector<int64_t> steps_, calls_;
+  size_t written_ = 0, crc_written_ = 0, shape_written_ = 0;
+  bool ragged_ = false;
+  std::optional<H5Writer::Stream> step_, call_, crc_, shape_;
+};
+
+}  // namespace nnm::io

@@ -1,0 +1,26 @@
+// One argument of a recorded group, entry by entry, checked. Private to lib/nnm/io.
+#pragma once
+
+#include "nnm/io/h5.h"
+
+namespace nnm::io {
+
+/// The entries of /tensors/<module>/<what>/<arg> with their rows of @crc32c and @shape, whose
+/// columns stand in the order of the arguments' names. Throws Error(input_file).
+class RecordColumn {
+ public:
+  RecordColumn(const H5Reader& file, const H5Node& what, const std::string& arg);
+
+  int64_t count() const { return node_->shape[0]; }
+  /// Entry i with its true shape; undefined where it is absent.
+  Tensor read(int64_t i) const;
+
+ private:
+  const H5Reader& file_;
+  const H5Node* node_ = nullptr;
+  std::vector<int64_t> padded_;  // extents of an entry in the dataset
+  std::vector<int64_t> sums_;    // one per entry
+  std::vector<int64_t> shapes_;  // a rank's worth per entry; empty where all are alike
+};
+
+}  // namespace nnm::io

@@ -1,0 +1,239 @@
+// TraceWriter: the file, its tables and cubes, and when they reach the disk.
+#include <cmath>
+#include <cstdio>
+
+#include "nnm/io/atomic.h"
+#include "nnm/io/trace_group.h"
+
+namespace nnm::io {
+namespace {
+
+constexpr size_t kCubeChunk = 65536;
+constexpr size_t kHookWidth = 24, kEventWidth = 32, kMessageWidth = 480;
+
+void text_columns(H5Writer& file, const std::string& path, const std::vector<ModuleRow>& modules,
+                  std::string ModuleRow::*field) {
+  std::vector<std::string> column;
+  for (const ModuleRow& m : modules) column.push_back(m.*field);
+  file.texts(path, column);
+}
+
+size_t module_width(const TraceHeader& h) {
+  size_t width = 16;
+  for (const ModuleRow& m : h.modules) width = std::max({width, m.name.size(), m.type.size()});
+  return width;
+}
+
+}  // namespace
+
+TraceWriter::TraceWriter(const std::string& path, const TraceHeader& h, const TraceLimits& limits)
+    : path_(path),
+      part_(path + kPart),
+      limits_(limits),
+      flushed_(std::chrono::steady_clock::now()) {
+  // What an earlier run left unfinished under this name gives way.
+  std::remove(part_.c_str());
+  file_.emplace(part_, H5Writer::Format::v110);
+  header(h);
+  tables(h);
+  stats_ = static_cast<int64_t>(h.stats.size());
+  bins_ = h.bin_edges.empty() ? 0 : static_cast<int64_t>(h.bin_edges.size()) - 1;
+  for (const TraceSite& s : h.sites) add_site(s);
+  const int64_t value_row[] = {sites_, stats_}, histogram_row[] = {sites_, bins_};
+  if (stats_ > 0)
+    value_rows_ = file_->stream("/stats/values", DType::f64, value_row, kCubeChunk, true, NAN);
+  if (bins_ > 0)
+    histogram_rows_ = file_->u32_stream("/stats/histogram", histogram_row, kCubeChunk, true);
+}
+
+TraceWriter::~TraceWriter() = default;
+
+void TraceWriter::header(const TraceHeader& h) {
+  const std::pair<const char*, Value> fields[] = {{"format", "nnm-trace"},
+                                                  {"format_version", kTraceVersion},
+                                                  {"nnm_version", h.nnm_version},
+                                                  {"complete", 0},
+                                                  {"config_sha256", h.config_sha256},
+                                                  {"checkpoint_sha256", h.checkpoint_sha256}};
+  for (const auto& [name, value] : fields) file_->attribute("/", name, value);
+  file_->text("/config", h.config);
+  file_->text("/hooks", h.hooks);
+  for (const auto& [name, field] : {std::pair{"name", &ModuleRow::name},
+                                    {"type", &ModuleRow::type},
+                                    {"parent", &ModuleRow::parent},
+                                    {"alias_of", &ModuleRow::alias_of}}) {
+    text_columns(*file_, std::string("/model/modules/") + name, h.modules, field);
+  }
+  std::vector<int64_t> parameters;
+  for (const ModuleRow& m : h.modules) parameters.push_back(m.parameters);
+  const int64_t modules = static_cast<int64_t>(parameters.size());
+  file_->dataset("/model/modules/parameters", DType::i64, std::span(&modules, 1),
+                 parameters.data());
+  if (!h.stats.empty()) {
+    std::vector<std::string> names, units;
+    for (const TraceStat& s : h.stats) {
+      names.push_back(s.name);
+      units.push_back(s.unit);
+    }
+    file_->texts("/index/stat", names);
+    file_->texts("/index/unit", units);
+  }
+  if (!h.bin_edges.empty()) {
+    const int64_t edges = static_cast<int64_t>(h.bin_edges.size());
+    file_->dataset("/index/bin_edges", DType::f64, std::span(&edges, 1), h.bin_edges.data());
+  }
+}
+
+void TraceWriter::tables(const TraceHeader& h) {
+  const size_t width = module_width(h);
+  const auto add = [&](const char* key, const char* path, std::vector<ColumnSpec> columns) {
+    tables_[key] = std::make_unique<Table>(*file_, path, std::move(columns));
+  };
+  add("step", "/index", {{"step"}, {"epoch"}, {"micro"}, {"wall_ns"}, {"mode", DType::i64, 8}});
+  add("site", "/index",
+      {{"site", DType::i64, width},
+       {"what", DType::i64, 16},
+       {"arg", DType::i64, width},
+       {"call"},
+       {"hook", DType::i64, kHookWidth},
+       {"shape", DType::i64, 168},
+       {"dtype", DType::i64, 8}});
+  add("calls", "/calls",
+      {{"seq"},
+       {"step"},
+       {"hook", DType::i64, kHookWidth},
+       {"module", DType::i64, width},
+       {"call"}});
+  add("timing", "/timing",
+      {{"step"},
+       {"hook", DType::i64, kHookWidth},
+       {"module", DType::i64, width},
+       {"call"},
+       {"start_ns"},
+       {"ns"}});
+  add("memory", "/memory", {{"step"}, {"allocated"}, {"peak"}, {"reserved"}});
+  add("flops", "/flops", {{"module", DType::i64, width}, {"flops"}});
+  add("events", "/events",
+      {{"step"}, {"event", DType::i64, kEventWidth}, {"message", DType::i64, kMessageWidth}});
+}
+
+int64_t TraceWriter::add_site(const TraceSite& s) {
+  *tables_["site"] << s.module << s.what << s.arg << s.call << s.hook << shape_text(s.shape)
+                   << info(s.dtype).name;
+  ++sites_;
+  const int64_t value_row[] = {sites_, stats_}, histogram_row[] = {sites_, bins_};
+  if (value_rows_) file_->grow(*value_rows_, value_row);
+  if (histogram_rows_) file_->grow(*histogram_rows_, histogram_row);
+  values_.resize(sites_ * stats_, NAN);
+  histograms_.resize(sites_ * bins_, 0);
+  return sites_ - 1;
+}
+
+void TraceWriter::begin_step(const TraceStep& step) {
+  write_step();
+  step_ = step;
+  std::fill(values_.begin(), values_.end(), NAN);
+  std::fill(histograms_.begin(), histograms_.end(), 0);
+}
+
+// The step axis grows by the whole row at once, so that all of its datasets are equally long.
+void TraceWriter::write_step() {
+  if (!step_) return;
+  *tables_["step"] << step_->step << step_->epoch << step_->micro << step_->wall_ns << step_->mode;
+  if (value_rows_) file_->append(*value_rows_, values_.data());
+  if (histogram_rows_) file_->append(*histogram_rows_, histograms_.data());
+  step_.reset();
+  ++unflushed_;
+  flush_if_due();
+}
+
+void TraceWriter::flush_if_due() {
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - flushed_;
+  if (unflushed_ >= limits_.flush_steps || since.count() >= limits_.flush_seconds) flush();
+}
+
+void TraceWriter::stats(int64_t site, std::span<const double> values,
+                        std::span<const uint32_t> histogram) {
+  if (site < 0 || site >= sites_ || static_cast<int64_t>(values.size()) != stats_ ||
+      (!histogram.empty() && static_cast<int64_t>(histogram.size()) != bins_)) {
+    throw Error(ErrorKind::internal,
+                fmt::format("statistics of site {} do not fit the trace", site));
+  }
+  std::copy(values.begin(), values.end(), values_.begin() + site * stats_);
+  std::copy(histogram.begin(), histogram.end(), histograms_.begin() + site * bins_);
+}
+
+bool TraceWriter::record(const std::string& module, const std::string& what, int64_t call,
+                         std::span<const TraceArg> args) {
+  int64_t bytes = 0;
+  for (const TraceArg& a : args) {
+    if (a.tensor.defined())
+      bytes += a.tensor.numel() * static_cast<int64_t>(item_size(a.tensor.dtype()));
+    if (a.name.empty() || a.name.find('/') != std::string::npos || a.name[0] == '@') {
+      throw Error(ErrorKind::output,
+                  fmt::format("{}: '{}' cannot be the name of an argument", path_, a.name));
+    }
+  }
+  if (module.empty() || module.find('/') != std::string::npos) {
+    throw Error(ErrorKind::output,
+                fmt::format("{}: '{}' cannot be the name of a module", path_, module));
+  }
+  if (bytes > limits_.max_bytes - bytes_) {
+    ++dropped_;
+    return false;
+  }
+  bytes_ += bytes;
+  std::unique_ptr<TraceGroup>& group = groups_[{module, what}];
+  if (!group) group = std::make_unique<TraceGroup>(*file_, "/tensors/" + module + "/" + what);
+  group->append(step_ ? step_->step : 0, call, args);
+  return true;
+}
+
+void TraceWriter::call(std::string_view hook, std::string_view module, int64_t call) {
+  *tables_["calls"] << calls_++ << (step_ ? step_->step : 0) << hook << module << call;
+}
+
+void TraceWriter::timing(std::string_view hook, std::string_view module, int64_t call,
+                         int64_t start_ns, int64_t ns) {
+  *tables_["timing"] << (step_ ? step_->step : 0) << hook << module << call << start_ns << ns;
+}
+
+void TraceWriter::memory(int64_t allocated, int64_t peak, int64_t reserved) {
+  *tables_["memory"] << (step_ ? step_->step : 0) << allocated << peak << reserved;
+}
+
+void TraceWriter::flops(std::string_view module, int64_t flops) {
+  *tables_["flops"] << module << flops;
+}
+
+void TraceWriter::event(std::string_view kind, std::string_view message) {
+  *tables_["events"] << (step_ ? step_->step : 0) << kind << message;
+}
+
+void TraceWriter::flush() {
+  for (const auto& [name, table] : tables_) table->flush();
+  for (const auto& [name, group] : groups_) group->flush();
+  file_->flush();
+  unflushed_ = 0;
+  flushed_ = std::chrono::steady_clock::now();
+}
+
+void TraceWriter::close() {
+  write_step();
+  for (const auto& [name, table] : tables_) table->close();
+  for (const auto& [name, group] : groups_) group->close();
+  if (value_rows_) file_->close(*value_rows_);
+  if (histogram_rows_) file_->close(*histogram_rows_);
+  if (dropped_ > 0) file_->attribute("/", "dropped_records", dropped_);
+  file_->write_manifest();
+  file_->flush();
+  file_->attribute("/", "complete", 1);
+  file_->close();
+  sync_file(part_);
+  if (std::rename(part_.c_str(), path_.c_str()) != 0) {
+    throw Error(ErrorKind::output, fmt::format("{}: cannot be replaced", path_));
+  }
+  sync_file(folder_of(path_));
+}
+
+}  // namespace nnm::io
