@@ -1,0 +1,374 @@
+// GEMM: packed panels and a 6-row register tile; vector-matrix products and thin sums of their own.
+// Method: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "kernels/half.h"
+#include "kernels/parallel.h"
+
+namespace nnm {
+namespace {
+
+// A strided matrix.
+template <class T>
+struct Mat {
+  T* p;
+  int64_t rs, cs;
+  T& at(int64_t i, int64_t j) const { return p[i * rs + j * cs]; }
+  Mat sub(int64_t i, int64_t j) const { return {p + i * rs + j * cs, rs, cs}; }
+};
+
+template <class T>
+struct Problem {
+  int64_t m, n, k;
+  Mat<const T> a, b;
+  Mat<T> c;
+  const T* bias;
+  int64_t bias_stride;
+  T alpha, beta;
+};
+
+template <class T>
+struct Tile {
+  typedef T Vec __attribute__((vector_size(32), aligned(sizeof(T))));
+  static constexpr int64_t kLanes = 32 / static_cast<int64_t>(sizeof(T));
+  static constexpr int64_t kRows = 6, kCols = 2 * kLanes;
+  static constexpr int64_t kDepth = 256, kRowBlock = 96, kColBlock = 1024;
+};
+
+// Memory of a thread's panels, kept for the next product.
+template <class T>
+T* scratch(int which, size_t count) {
+  struct Buffer {
+    void* p = nullptr;
+    size_t bytes = 0;
+    ~Buffer() { std::free(p); }
+  };
+  static thread_local Buffer buffers[2];
+  Buffer& b = buffers[which];
+  if (b.bytes < count * sizeof(T)) {
+    std::free(b.p);
+    b.bytes = (count * sizeof(T) + 4095) / 4096 * 4096;
+    b.p = std::aligned_alloc(64, b.bytes);
+    if (!b.p) std::abort();
+  }
+  return static_cast<T*>(b.p);
+}
+
+// rows x depth of a, in slabs of kRows: slab, k, row; missing rows are zeros.
+template <class T>
+void pack_a(T* out, Mat<const T> a, int64_t rows, int64_t depth) {
+  constexpr int64_t R = Tile<T>::kRows;
+  for (int64_t i = 0; i < rows; i += R, out += R * depth) {
+    const int64_t r = std::min(R, rows - i);
+    if (r < R) std::memset(out, 0, sizeof(T) * static_cast<size_t>(R * depth));
+    if (a.rs == 1) {
+      for (int64_t k = 0; k < depth; ++k) {
+        for (int64_t x = 0; x < r; ++x) out[k * R + x] = a.p[i + x + k * a.cs];
+      }
+    } else {
+      for (int64_t x = 0; x < r; ++x) {
+        const T* row = a.p + (i + x) * a.rs;
+        for (int64_t k = 0; k < depth; ++k) out[k * R + x] = row[k * a.cs];
+      }
+    }
+  }
+}
+
+// depth x cols of b, in slabs of kCols: slab, k, column; missing columns are zeros.
+template <class T>
+void pack_b(T* out, Mat<const T> b, int64_t depth, int64_t cols) {
+  constexpr int64_t C = Tile<T>::kCols;
+  for (int64_t j = 0; j < cols; j += C, out += C * depth) {
+    const int64_t c = std::min(C, cols - j);
+    if (c < C) std::memset(out, 0, sizeof(T) * static_cast<size_t>(C * depth));
+    if (b.cs == 1) {
+      for (int64_t k = 0; k < depth; ++k) std::memcpy(out + k * C, b.p + k * b.rs + j, sizeof(T) * static_cast<size_t>(c));
+    } else {
+      for (int64_t x = 0; x < c; ++x) {
+        const T* column = b.p + (j + x) * b.cs;
+        for (int64_t k = 0; k < depth; ++k) out[k * C + x] = column[k * b.rs];
+      }
+    }
+  }
+}
+
+template <class T>
+inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b, T* __restrict out) {
+  using V = typename Tile<T>::Vec;
+  constexpr int64_t R = Tile<T>::kRows, L = Tile<T>::kLanes;
+  V acc[R][2] = {};
+  for (int64_t k = 0; k < depth; ++k) {
+    const V b0 = *reinterpret_cast<const V*>(b), b1 = *reinterpret_cast<const V*>(b + L);
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < R; ++r) {
+      acc[r][0] += a[r] * b0;
+      acc[r][1] += a[r] * b1;
+    }
+    a += R;
+    b += 2 * L;
+  }
+  for (int64_t r = 0; r < R; ++r) {
+    *reinterpret_cast<V*>(out + r * 2 * L) = acc[r][0];
+    *reinterpret_cast<V*>(out + r * 2 * L + L) = acc[r][1];
+  }
+}
+
+template <class T>
+void store_tile(const T* tile, const Problem<T>& p, int64_t i, int64_t j, int64_t rows, int64_t cols, bool first) {
+  constexpr int64_t C = Tile<T>::kCols;
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* t = tile + r * C;
+    T* c = &p.c.at(i + r, j);
+    const int64_t s = p.c.cs;
+    if (!first) {
+      for (int64_t x = 0; x < cols; ++x) c[x * s] += p.alpha * t[x];
+    } else if (p.bias) {
+      const T* bias = p.bias + j * p.bias_stride;
+      for (int64_t x = 0; x < cols; ++x) {
+        const T base = p.beta == T(0) ? T(0) : p.beta * c[x * s];
+        c[x * s] = p.alpha * t[x] + base + bias[x * p.bias_stride];
+      }
+    } else if (p.beta == T(0)) {
+      for (int64_t x = 0; x < cols; ++x) c[x * s] = p.alpha * t[x];
+    } else {
+      for (int64_t x = 0; x < cols; ++x) c[x * s] = p.alpha * t[x] + p.beta * c[x * s];
+    }
+  }
+}
+
+template <class T>
+void packed(const Problem<T>& p) {
+  using S = Tile<T>;
+  alignas(64) T tile[S::kRows * S::kCols];
+  const int64_t col_block = std::min(S::kColBlock, (p.n + S::kCols - 1) / S::kCols * S::kCols);
+  const int64_t depth_block = std::min(S::kDepth, p.k);
+  const int64_t row_block = std::min(S::kRowBlock, (p.m + S::kRows - 1) / S::kRows * S::kRows);
+  T* pb = scratch<T>(0, static_cast<size_t>(col_block * depth_block));
+  T* pa = scratch<T>(1, static_cast<size_t>(row_block * depth_block));
+  for (int64_t j0 = 0; j0 < p.n; j0 += col_block) {
+    const int64_t cols = std::min(col_block, p.n - j0);
+    for (int64_t k0 = 0; k0 < p.k; k0 += depth_block) {
+      const int64_t depth = std::min(depth_block, p.k - k0);
+      pack_b(pb, p.b.sub(k0, j0), depth, cols);
+      for (int64_t i0 = 0; i0 < p.m; i0 += row_block) {
+        const int64_t rows = std::min(row_block, p.m - i0);
+        pack_a(pa, p.a.sub(i0, k0), rows, depth);
+        for (int64_t j = 0; j < cols; j += S::kCols) {
+          for (int64_t i = 0; i < rows; i += S::kRows) {
+            multiply_tile(depth, pa + i * depth, pb + j * depth, tile);
+            store_tile(tile, p, i0 + i, j0 + j, std::min(S::kRows, rows - i), std::min(S::kCols, cols - j), k0 == 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+inline T finish(const Problem<T>& p, int64_t i, int64_t j, T sum) {
+  T v = p.alpha * sum;
+  if (p.beta != T(0)) v += p.beta * p.c.at(i, j);
+  if (p.bias) v += p.bias[j * p.bias_stride];
+  return v;
+}
+
+// Few rows, and b with its k-axis in a row of memory (x Wᵀ): dot products, four columns at a time.
+template <class T>
+void few_rows_dot(const Problem<T>& p) {
+  using V = typename Tile<T>::Vec;
+  constexpr int64_t L = Tile<T>::kLanes;
+  const auto dot = [](const T* x, const T* y, int64_t n) {
+    V s[4] = {};
+    int64_t k = 0;
+    for (; k + 4 * L <= n; k += 4 * L) {
+      for (int64_t u = 0; u < 4; ++u) {
+        s[u] += *reinterpret_cast<const V*>(x + k + u * L) * *reinterpret_cast<const V*>(y + k + u * L);
+      }
+    }
+    for (; k + L <= n; k += L) s[0] += *reinterpret_cast<const V*>(x + k) * *reinterpret_cast<const V*>(y + k);
+    const V v = (s[0] + s[1]) + (s[2] + s[3]);
+    T sum = 0;
+    for (int64_t u = 0; u < L; ++u) sum += v[u];
+    for (; k < n; ++k) sum += x[k] * y[k];
+    return sum;
+  };
+  for (int64_t j = 0; j < p.n; ++j) {
+    for (int64_t i = 0; i < p.m; ++i) {
+      p.c.at(i, j) = finish(p, i, j, dot(p.a.p + i * p.a.rs, p.b.p + j * p.b.cs, p.k));
+    }
+  }
+}
+
+// Few rows or a short sum, and b and c with their columns in a row of memory: sums of rows of b.
+template <class T>
+void sum_of_rows(const Problem<T>& p) {
+  for (int64_t i = 0; i < p.m; ++i) {
+    T* __restrict c = p.c.p + i * p.c.rs;
+    if (p.beta == T(0)) {
+      for (int64_t j = 0; j < p.n; ++j) c[j] = T(0);
+    } else if (p.beta != T(1)) {
+      for (int64_t j = 0; j < p.n; ++j) c[j] *= p.beta;
+    }
+    if (p.bias) {
+      for (int64_t j = 0; j < p.n; ++j) c[j] += p.bias[j * p.bias_stride];
+    }
+    int64_t k = 0;
+    for (; k + 4 <= p.k; k += 4) {
+      const T a0 = p.alpha * p.a.at(i, k), a1 = p.alpha * p.a.at(i, k + 1), a2 = p.alpha * p.a.at(i, k + 2),
+              a3 = p.alpha * p.a.at(i, k + 3);
+      const T *b0 = p.b.p + k * p.b.rs, *b1 = b0 + p.b.rs, *b2 = b1 + p.b.rs, *b3 = b2 + p.b.rs;
+      for (int64_t j = 0; j < p.n; ++j) c[j] += (a0 * b0[j] + a1 * b1[j]) + (a2 * b2[j] + a3 * b3[j]);
+    }
+    for (; k < p.k; ++k) {
+      const T a0 = p.alpha * p.a.at(i, k);
+      const T* b0 = p.b.p + k * p.b.rs;
+      for (int64_t j = 0; j < p.n; ++j) c[j] += a0 * b0[j];
+    }
+  }
+}
+
+template <class T>
+void compute(const Problem<T>& p) {
+  const bool dot = p.a.cs == 1 && p.b.rs == 1;
+  const bool rows = p.b.cs == 1 && p.c.cs == 1;
+  if (p.m <= 4 && dot) return few_rows_dot(p);
+  if (rows && (p.m <= 4 || p.k <= 4)) return sum_of_rows(p);
+  packed(p);
+}
+
+template <class T>
+Problem<T> transpose(const Problem<T>& p) {
+  return {p.n, p.m, p.k, {p.b.p, p.b.cs, p.b.rs}, {p.a.p, p.a.cs, p.a.rs}, {p.c.p, p.c.cs, p.c.rs}, nullptr, 0, p.alpha, p.beta};
+}
+
+// Multiplications worth a second thread, about 15 us of work.
+constexpr double kParallelWork = 5e5;
+
+template <class T>
+void run(Problem<T> p) {
+  if (p.m == 0 || p.n == 0) return;
+  if (p.c.cs != 1 && p.c.rs == 1 && !p.bias) p = transpose(p);
+  const double work = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(std::max<int64_t>(p.k, 1));
+  const bool by_rows = p.m >= p.n;
+  const int64_t extent = by_rows ? p.m : p.n;
+  // Slices start at whole tiles, so that an element's sum does not depend on the thread count.
+  const int64_t unit = by_rows ? Tile<T>::kRows : Tile<T>::kCols;
+  const int64_t units = (extent + unit - 1) / unit;
+  const auto grain = static_cast<int64_t>(std::max(1.0, static_cast<double>(units) * kParallelWork / work));
+  parallel_for(units, grain, [&](int64_t begin, int64_t end) {
+    Problem<T> q = p;
+    const int64_t from = begin * unit, count = std::min(extent, end * unit) - from;
+    if (by_rows) {
+      q.m = count;
+      q.a = p.a.sub(from, 0);
+      q.c = p.c.sub(from, 0);
+    } else {
+      q.n = count;
+      q.b = p.b.sub(0, from);
+      q.c = p.c.sub(0, from);
+      if (q.bias) q.bias += from * q.bias_stride;
+    }
+    // The path is chosen by the whole problem: a thin slice must not sum in another order.
+    const bool whole_small = p.m <= 4 || p.k <= 4;
+    if (whole_small) {
+      compute(q);
+    } else {
+      packed(q);
+    }
+  });
+}
+
+template <class T>
+Problem<T> problem(const View& c, const View& a, const View& b, int first, double alpha, double beta) {
+  return {c.size[first], c.size[first + 1], a.size[first + 1],
+          {a.as<const T>(), a.stride[first], a.stride[first + 1]},
+          {b.as<const T>(), b.stride[first], b.stride[first + 1]},
+          {c.as<T>(), c.stride[first], c.stride[first + 1]},
+          nullptr, 0, static_cast<T>(alpha), static_cast<T>(beta)};
+}
+
+template <class T>
+void gemm_typed(const View& c, const View& a, const View& b, const View& bias, double alpha, double beta) {
+  Problem<T> p = problem<T>(c, a, b, 0, alpha, beta);
+  if (bias) {
+    p.bias = bias.as<const T>();
+    p.bias_stride = bias.stride[0];
+  }
+  run(p);
+}
+
+// Half types: float copies of the operands, one rounding of the result.
+template <class H>
+struct FloatCopy {
+  FloatCopy(const View& v, bool fill) : rows(v.size[0]), cols(v.size[1]), data(new float[static_cast<size_t>(rows * cols)]) {
+    for (int64_t i = 0; fill && i < rows; ++i) {
+      for (int64_t j = 0; j < cols; ++j) data[static_cast<size_t>(i * cols + j)] = static_cast<float>(v.as<H>()[i * v.stride[0] + j * v.stride[1]]);
+    }
+  }
+  View view() const {
+    View v;
+    v.data = data.get();
+    v.ndim = 2;
+    v.size[0] = rows;
+    v.size[1] = cols;
+    v.stride[0] = cols;
+    v.stride[1] = 1;
+    return v;
+  }
+  int64_t rows, cols;
+  std::unique_ptr<float[]> data;
+};
+
+template <class H>
+void gemm_half(const View& c, const View& a, const View& b, const View& bias, double alpha, double beta) {
+  const FloatCopy<H> fa(a, true), fb(b, true), fc(c, beta != 0);
+  gemm_typed<float>(fc.view(), fa.view(), fb.view(), View{}, alpha, beta);
+  for (int64_t i = 0; i < fc.rows; ++i) {
+    for (int64_t j = 0; j < fc.cols; ++j) {
+      float v = fc.data[static_cast<size_t>(i * fc.cols + j)];
+      if (bias) v += static_cast<float>(bias.as<H>()[j * bias.stride[0]]);
+      c.as<H>()[i * c.stride[0] + j * c.stride[1]] = H(v);
+    }
+  }
+}
+
+void gemm_cpu(const View& c, const View& a, const View& b, const View& bias, double alpha, double beta) {
+  switch (c.dtype) {
+    case DType::f32: return gemm_typed<float>(c, a, b, bias, alpha, beta);
+    case DType::f64: return gemm_typed<double>(c, a, b, bias, alpha, beta);
+    case DType::bf16: return gemm_half<BFloat16>(c, a, b, bias, alpha, beta);
+    case DType::f16: return gemm_half<Half>(c, a, b, bias, alpha, beta);
+    default: return;
+  }
+}
+
+View matrix_of(const View& v, int64_t i) {
+  View m = v;
+  m.ndim = 2;
+  m.data = v.as<char>() + i * v.stride[0] * static_cast<int64_t>(item_size(v.dtype));
+  for (int d = 0; d < 2; ++d) {
+    m.size[d] = v.size[d + 1];
+    m.stride[d] = v.stride[d + 1];
+  }
+  return m;
+}
+
+// Whole matrices are dealt out to the threads: each product is too small to be cut.
+void gemm_batched_cpu(const View& c, const View& a, const View& b, double alpha, double beta) {
+  const double work = static_cast<double>(c.size[1]) * static_cast<double>(c.size[2]) * static_cast<double>(std::max<int64_t>(a.size[2], 1));
+  const auto grain = static_cast<int64_t>(std::max(1.0, kParallelWork / std::max(work, 1.0)));
+  parallel_for(c.size[0], grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) gemm_cpu(matrix_of(c, i), matrix_of(a, i), matrix_of(b, i), View{}, alpha, beta);
+  });
+}
+
+NNM_KERNEL(gemm, gemm_cpu);
+NNM_KERNEL(gemm_batched, gemm_batched_cpu);
+
+}  // namespace
+}  // namespace nnm
