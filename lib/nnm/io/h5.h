@@ -108,6 +108,8 @@ struct ManifestRow {
   uint32_t crc32c = 0;
 };
 
+struct DiskState;
+
 /// An HDF5 file being written. Everything but the stream datasets is contiguous and listed for the
 /// manifest with its CRC32C; strings have fixed lengths, no object carries a time, groups keep
 /// creation order. Parents are made as needed. All errors are Error(output) with file and object.
@@ -183,6 +185,8 @@ class H5Writer {
 
  private:
   [[noreturn]] void fail(const std::string& object, const std::string& what) const;
+  /// Throws if the disk has refused a write so far.
+  void check_disk(const std::string& object) const;
   void make_parent(const std::string& path);
   int64_t create(const std::string& path, int64_t type, int64_t space, int64_t made_with);
   uint32_t write(const std::string& path, int64_t type, const char* type_name,
@@ -193,6 +197,7 @@ class H5Writer {
                        int64_t space, const void* data);
 
   std::string path_;
+  std::unique_ptr<DiskState> disk_;
   int64_t file_ = -1;
   std::unordered_set<std::string> groups_;
   std::vector<ManifestRow> manifest_;

@@ -113,6 +113,7 @@ void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void
   if (H5Dwrite(s.id, type, memory_space, file_space, H5P_DEFAULT, data) < 0) {
     fail(s.path, "cannot be written");
   }
+  check_disk(s.path);
 }
 
 void H5Writer::skip(Stream& s, int64_t count) {
@@ -130,6 +131,7 @@ void H5Writer::grow(Stream& s, std::span<const int64_t> row) {
 void H5Writer::close(Stream& s) {
   H5Lock lock;
   if (!Handle(std::exchange(s.id, -1)).close()) fail(s.path, "cannot be closed");
+  check_disk(s.path);
 }
 
 }  // namespace nnm::io

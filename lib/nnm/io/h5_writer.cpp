@@ -1,9 +1,11 @@
 // H5Writer: creating files, groups, attributes, contiguous datasets, links and the manifest.
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 #include "nnm/base/file.h"
 #include "nnm/io/h5.h"
+#include "nnm/io/h5_disk.h"
 #include "nnm/io/h5_handle.h"
 #include "nnm/io/row_major.h"
 
@@ -76,17 +78,21 @@ Packed pack(const Values& items) {
 
 }  // namespace
 
-H5Writer::H5Writer(const std::string& path, Format format) : path_(path) {
+H5Writer::H5Writer(const std::string& path, Format format) : path_(path), disk_(new DiskState) {
   H5Lock lock;
   Handle access(H5Pcreate(H5P_FILE_ACCESS)), made_with = creation(H5P_FILE_CREATE);
   const H5F_libver_t bound = format == Format::v18 ? H5F_LIBVER_V18 : H5F_LIBVER_V110;
-  H5Pset_fapl_sec2(access);
+  use_disk(access, *disk_);
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
   H5Pset_libver_bounds(access, bound, bound);
   file_ = H5Fcreate(path.c_str(), H5F_ACC_EXCL, made_with, access);
-  if (file_ < 0) {
-    throw Error(ErrorKind::output, fmt::format("{}: cannot be created: {}", path, h5_message()));
-  }
+  const std::string why = disk_->error != 0 ? std::strerror(disk_->error) : h5_message();
+  if (file_ >= 0 && disk_->error == 0) return;
+  // The destructor does not run; of a file that was created and could not be written nothing stays.
+  if (file_ >= 0) H5Fclose(file_);
+  if (disk_->created) std::remove(path.c_str());
+  H5Eclear2(H5E_DEFAULT);
+  throw Error(ErrorKind::output, fmt::format("{}: cannot be created: {}", path, why));
 }
 
 H5Writer::~H5Writer() {
@@ -96,9 +102,13 @@ H5Writer::~H5Writer() {
 }
 
 void H5Writer::fail(const std::string& object, const std::string& what) const {
-  const std::string why = h5_message();
+  const std::string message = h5_message(), why = disk_->error != 0 ? std::strerror(disk_->error) : message;
   throw Error(ErrorKind::output,
               fmt::format("{}: {}: {}{}{}", path_, object, what, why.empty() ? "" : ": ", why));
+}
+
+void H5Writer::check_disk(const std::string& object) const {
+  if (disk_->error != 0) fail(object, "cannot be written");
 }
 
 void H5Writer::group(const std::string& path) {
@@ -171,6 +181,7 @@ uint32_t H5Writer::write(const std::string& path, int64_t type, const char* type
     fail(path, "cannot be written");
   }
   if (!dataset.close()) fail(path, "cannot be closed");
+  check_disk(path);
   const uint32_t crc = crc32c(data, bytes, seed);
   manifest_.push_back({path, type_name, shape_text(shape), static_cast<int64_t>(bytes), crc});
   return crc;
@@ -255,6 +266,7 @@ void H5Writer::write_manifest() {
 void H5Writer::flush() {
   H5Lock lock;
   if (H5Fflush(file_, H5F_SCOPE_LOCAL) < 0) fail("/", "cannot be flushed");
+  check_disk("/");
 }
 
 void H5Writer::close() {
@@ -262,6 +274,7 @@ void H5Writer::close() {
   flush();
   const int64_t file = std::exchange(file_, -1);
   if (H5Fclose(file) < 0) fail("/", "cannot be closed");
+  check_disk("/");
 }
 
 }  // namespace nnm::io
