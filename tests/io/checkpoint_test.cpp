@@ -50,16 +50,20 @@ Checkpoint full() {
   c.state_dict.push_back({"half", numbered(DType::bf16, {2, 2}), true, true, ""});
   OptimizerState o;
   o.type = "AdamW";
-  o.defaults = {{"lr", 1e-3}, {"betas", Value::tuple({0.9, 0.999})}, {"fused", Value()}, {"amsgrad", false}};
-  o.param_groups = {{{{"lr", 1e-3}, {"weight_decay", 0.01}}, {"fc.weight"}}, {{{"lr", 1e-4}}, {"fc.bias"}}};
+  o.defaults = {
+      {"lr", 1e-3}, {"betas", Value::tuple({0.9, 0.999})}, {"fused", Value()}, {"amsgrad", false}};
+  o.param_groups = {{{{"lr", 1e-3}, {"weight_decay", 0.01}}, {"fc.weight"}},
+                    {{{"lr", 1e-4}}, {"fc.bias"}}};
   o.state = {{"fc.weight", {{"step", 12}, {"exp_avg", numbered(DType::f32, {2, 3})}}},
              {"fc.bias", {{"step", numbered(DType::f32, {})}}}};
   c.optimizer = o;
   c.ema = {{"fc.weight", numbered(DType::f32, {2, 3})}};
   c.scheduler = {{"last_epoch", 5},
-                 {"parts", Value::list({Value::dict({{"gamma", 0.1}}), Value::dict({{"milestones", Value::tuple({30, 60})}})})}};
+                 {"parts", Value::list({Value::dict({{"gamma", 0.1}}),
+                                        Value::dict({{"milestones", Value::tuple({30, 60})}})})}};
   c.amp = {{"dtype", "bf16"}};
-  c.data = {{"epoch", 3}, {"batch", 17}, {"order", numbered(DType::i64, {5})}, {"fingerprint", "f00"}};
+  c.data = {
+      {"epoch", 3}, {"batch", 17}, {"order", numbered(DType::i64, {5})}, {"fingerprint", "f00"}};
   c.provenance = {{"argv", Value::list({"nnm", "train", "a.yaml"})}, {"threads", 4}};
   c.metrics = {{"step", std::vector<int64_t>{1, 2}},
                {"loss", std::vector<double>{0.5, NAN}},
@@ -75,7 +79,8 @@ void describe(std::string& out, const Tensor& t) {
   out.append(t.data<char>(), t.numel() * item_size(t.dtype()));
 }
 void describe(std::string& out, Items items) {
-  std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(items.begin(), items.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [key, value] : items) {
     out += key + "=";
     describe(out, value);
@@ -85,13 +90,15 @@ void describe(std::string& out, Items items) {
 void describe(std::string& out, const Value& v) {
   if (v.is(Value::Kind::tensor)) describe(out, v.as<Tensor>());
   else if (v.is(Value::Kind::dict)) describe(out, v.entries());
-  else if (v.is_sequence()) for (const Value& x : v.items()) describe(out, x);
+  else if (v.is_sequence())
+    for (const Value& x : v.items()) describe(out, x);
   else out += v.repr();
 }
 
 std::string text_of(const Checkpoint& c) {
-  std::string s = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|", c.kind, c.nnm_version, c.git_commit, c.created_utc,
-                              c.device, c.torch_semantics, c.run_id, c.parent_run_id, c.global_step, c.epoch);
+  std::string s = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|", c.kind, c.nnm_version, c.git_commit,
+                              c.created_utc, c.device, c.torch_semantics, c.run_id, c.parent_run_id,
+                              c.global_step, c.epoch);
   s += c.config + "|" + c.config_resolved + "|" + c.hooks + "|";
   for (const ModuleRow& m : c.modules) {
     s += fmt::format("{},{},{},{},{};", m.name, m.type, m.parent, m.parameters, m.alias_of);
@@ -116,12 +123,16 @@ std::string text_of(const Checkpoint& c) {
     s += t.name;
     describe(s, t.tensor);
   }
-  for (const Items* items : {&c.scheduler, &c.amp, &c.rng, &c.data, &c.provenance, &c.best}) describe(s, *items);
+  for (const Items* items : {&c.scheduler, &c.amp, &c.rng, &c.data, &c.provenance, &c.best})
+    describe(s, *items);
   for (const Column& m : c.metrics) {
     s += m.name;
-    if (const auto* d = std::get_if<std::vector<double>>(&m.values)) for (double x : *d) s += fmt::format("{},", x);
-    if (const auto* i = std::get_if<std::vector<int64_t>>(&m.values)) for (int64_t x : *i) s += fmt::format("{},", x);
-    if (const auto* t = std::get_if<std::vector<std::string>>(&m.values)) for (const auto& x : *t) s += x + ",";
+    if (const auto* d = std::get_if<std::vector<double>>(&m.values))
+      for (double x : *d) s += fmt::format("{},", x);
+    if (const auto* i = std::get_if<std::vector<int64_t>>(&m.values))
+      for (int64_t x : *i) s += fmt::format("{},", x);
+    if (const auto* t = std::get_if<std::vector<std::string>>(&m.values))
+      for (const auto& x : *t) s += x + ",";
   }
   return s;
 }
@@ -166,13 +177,15 @@ TEST_CASE("checkpoint: the layout is the documented one") {
     CHECK(r.attribute(n, "dtype").string() == n.element.name);
     CHECK(r.attribute(n, "crc32c").is(Value::Kind::integer));
   }
-  CHECK(keys == std::vector<std::string>{"fc.weight", "fc.bias", "bn.num_batches_tracked", "tied.weight", "mask", "half"});
+  CHECK(keys == std::vector<std::string>{"fc.weight", "fc.bias", "bn.num_batches_tracked",
+                                         "tied.weight", "mask", "half"});
   CHECK(r.at("state_dict/bn.num_batches_tracked").shape.empty());
   CHECK(r.attribute(r.at("state_dict/mask"), "kind").string() == "buffer");
   CHECK(r.attribute(r.at("state_dict/fc.bias"), "requires_grad").repr() == "False");
-  for (const char* path : {"config", "config_resolved", "hooks", "model/modules/name", "optimizer/defaults",
-                           "optimizer/param_groups/1/params", "optimizer/state/fc.weight/exp_avg", "ema/fc.weight",
-                           "metrics/loss", "rng", "data/order", "manifest/path", "manifest/crc32c"}) {
+  for (const char* path :
+       {"config", "config_resolved", "hooks", "model/modules/name", "optimizer/defaults",
+        "optimizer/param_groups/1/params", "optimizer/state/fc.weight/exp_avg", "ema/fc.weight",
+        "metrics/loss", "rng", "data/order", "manifest/path", "manifest/crc32c"}) {
     CHECK_MESSAGE(r.find(path) != nullptr, path);
   }
   CHECK(r.attribute(r.at("optimizer"), "type").string() == "AdamW");
@@ -198,7 +211,8 @@ TEST_CASE("checkpoint: a flipped bit is found or harmless") {
     bytes[bit / 8] ^= static_cast<char>(1 << bit % 8);
     try {
       const std::string got = text_of(load_checkpoint(dir / "b.h5"));
-      REQUIRE_MESSAGE(got == want, fmt::format("bit {} of byte {} is silently wrong", bit % 8, bit / 8));
+      REQUIRE_MESSAGE(got == want,
+                      fmt::format("bit {} of byte {} is silently wrong", bit % 8, bit / 8));
       ++harmless;
     } catch (const Error& e) {
       REQUIRE(e.kind() == kIn);
@@ -227,7 +241,8 @@ TEST_CASE("checkpoint: a flipped bit in a tensor is reported by name") {
   const VerifyReport report = verify(dir / "a.h5");
   CHECK_FALSE(report.ok());
   CHECK(report.format == "nnm-checkpoint");
-  for (const VerifyLine& line : report.lines) CHECK((line.problem == "") == (line.dataset != "/state_dict/half"));
+  for (const VerifyLine& line : report.lines)
+    CHECK((line.problem == "") == (line.dataset != "/state_dict/half"));
 }
 
 TEST_CASE("checkpoint: a file cut anywhere is an error") {
@@ -267,17 +282,20 @@ TEST_CASE("checkpoint: unfinished, newer and foreign files are refused") {
 
 TEST_CASE("checkpoint: what cannot be saved leaves what was there") {
   TempDir dir;
-  CHECK(contains(error_of(kOut, [&] { save_checkpoint(small(), dir / "no/a.h5"); }), "No such file"));
+  CHECK(
+      contains(error_of(kOut, [&] { save_checkpoint(small(), dir / "no/a.h5"); }), "No such file"));
   save_checkpoint(small(), dir / "a.h5");
   const std::string before = slurp(dir / "a.h5");
   Checkpoint bad = full();
   bad.state_dict.push_back({"a/b", numbered(DType::f32, {1}), true, true, ""});
-  CHECK(contains(error_of(kOut, [&] { save_checkpoint(bad, dir / "a.h5"); }), "'a/b' cannot be the name"));
+  CHECK(contains(error_of(kOut, [&] { save_checkpoint(bad, dir / "a.h5"); }),
+                 "'a/b' cannot be the name"));
   CHECK(slurp(dir / "a.h5") == before);
   CHECK(dir.names().size() == 1);
   std::filesystem::create_directory(dir / "folder");
   spill(dir / "folder/x", "x");
-  CHECK(contains(error_of(kOut, [&] { save_checkpoint(small(), dir / "folder"); }), "cannot be replaced"));
+  CHECK(contains(error_of(kOut, [&] { save_checkpoint(small(), dir / "folder"); }),
+                 "cannot be replaced"));
   CHECK(dir.names().size() == 2);
 }
 
@@ -334,13 +352,17 @@ TEST_CASE("checkpoint: weights from HDF5 files of others") {
   REQUIRE(load_weights(dir / "group.h5").size() == 1);
   CHECK(load_weights(dir / "group.h5")[0].name == "a");
   CHECK(load_weights(dir / "checkpoint.h5").size() == 6);
-  CHECK(contains(error_of(kIn, [&] { load_weights(dir / "nested.h5"); }), "/layer: a group where a tensor"));
+  CHECK(contains(error_of(kIn, [&] { load_weights(dir / "nested.h5"); }),
+                 "/layer: a group where a tensor"));
   CHECK(contains(error_of(kIn, [&] { load_weights(dir / "empty.h5"); }), "holds no tensors"));
 }
 
 TEST_CASE("checkpoint: retention keeps what it must") {
-  const std::vector<CheckpointFile> files = {
-      {"/r/1.h5", 1, 0.9}, {"/r/2.h5", 2, 0.2}, {"/r/3.h5", 3, 0.5}, {"/r/4.h5", 4, 0.6}, {"/r/5.h5", 5, NAN}};
+  const std::vector<CheckpointFile> files = {{"/r/1.h5", 1, 0.9},
+                                             {"/r/2.h5", 2, 0.2},
+                                             {"/r/3.h5", 3, 0.5},
+                                             {"/r/4.h5", 4, 0.6},
+                                             {"/r/5.h5", 5, NAN}};
   using Names = std::vector<std::string>;
   using Keep = Retention::Keep;
   CHECK(to_delete(files, {Keep::newest, 2, false}) == Names{"/r/1.h5", "/r/3.h5"});
@@ -355,9 +377,12 @@ TEST_CASE("checkpoint: retention keeps what it must") {
 
 TEST_CASE("checkpoint: retiring deletes files and what crashed runs left") {
   TempDir dir;
-  for (const char* name : {"1.h5", "2.h5", "3.h5", "3.h5.99-0.part", "mine.part"}) spill(dir / name, "x");
-  const std::vector<CheckpointFile> files = {{dir / "1.h5", 1, {}}, {dir / "2.h5", 2, {}}, {dir / "3.h5", 3, {}}};
-  const std::vector<std::string> gone = retire_checkpoints(dir.path(), files, {Retention::Keep::newest, 1, false});
+  for (const char* name : {"1.h5", "2.h5", "3.h5", "3.h5.99-0.part", "mine.part"})
+    spill(dir / name, "x");
+  const std::vector<CheckpointFile> files = {
+      {dir / "1.h5", 1, {}}, {dir / "2.h5", 2, {}}, {dir / "3.h5", 3, {}}};
+  const std::vector<std::string> gone =
+      retire_checkpoints(dir.path(), files, {Retention::Keep::newest, 1, false});
   CHECK(gone.size() == 3);
   std::vector<std::string> left = dir.names();
   std::sort(left.begin(), left.end());

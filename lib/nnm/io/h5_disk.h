@@ -14,8 +14,8 @@ struct DiskState {
 };
 
 /// Lets files opened with this access list be written through the driver. A write that the disk
-/// refuses is noted in `state`, which must outlive the file, and succeeds for HDF5: libhdf5 that is told
-/// of a failed write cannot close the file any more, and crashes when the process ends.
+/// refuses is noted in `state`, which must outlive the file, and succeeds for HDF5: libhdf5 that is
+/// told of a failed write cannot close the file any more, and crashes when the process ends.
 bool use_disk(hid_t access, DiskState& state);
 
 }  // namespace nnm::io

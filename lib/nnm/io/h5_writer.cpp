@@ -102,7 +102,8 @@ H5Writer::~H5Writer() {
 }
 
 void H5Writer::fail(const std::string& object, const std::string& what) const {
-  const std::string message = h5_message(), why = disk_->error != 0 ? std::strerror(disk_->error) : message;
+  const std::string message = h5_message(),
+                    why = disk_->error != 0 ? std::strerror(disk_->error) : message;
   throw Error(ErrorKind::output,
               fmt::format("{}: {}: {}{}{}", path_, object, what, why.empty() ? "" : ": ", why));
 }

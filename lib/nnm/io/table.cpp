@@ -6,7 +6,7 @@
 namespace nnm::io {
 namespace {
 
-constexpr size_t kChunkBytes = 16384;
+constexpr size_t kChunkBytes = 4096;
 
 // At most `size` bytes, not ending inside of a UTF-8 sequence.
 std::string_view cut(std::string_view text, size_t size) {

@@ -9,7 +9,7 @@
 namespace nnm::io {
 namespace {
 
-constexpr size_t kTensorChunk = 65536, kIndexChunk = 4096;
+constexpr size_t kTensorChunk = 8192, kIndexChunk = 4096;
 
 std::span<const int64_t> extents(const Tensor& t) { return {t.shape().begin(), t.shape().end()}; }
 

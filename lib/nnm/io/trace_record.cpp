@@ -96,6 +96,9 @@ Tensor RecordColumn::read(int64_t i) const {
   const size_t item = item_size(node_->element.dtype);
   std::vector<char> entry(node_->numel / count() * item);
   file_.read_rows(*node_, i, 1, entry.data(), entry.size());
+  // No data have the checksum 0 and are all zero: that is how an absent scalar is marked.
+  const bool zeros = std::all_of(entry.begin(), entry.end(), [](char c) { return c == 0; });
+  if (shape.empty() && zeros && sums_[i] == 0) return {};
   Tensor t = empty(Shape(shape), {.dtype = node_->element.dtype});
   if (!cut_block(entry.data(), padded_, shape, item, t.data<char>())) {
     file_.fail(*node_, fmt::format("entry {}: its padding is not zero", i));

@@ -8,7 +8,7 @@
 namespace nnm::io {
 namespace {
 
-constexpr size_t kCubeChunk = 65536;
+constexpr size_t kCubeChunk = 8192;
 constexpr size_t kHookWidth = 24, kEventWidth = 32, kMessageWidth = 480;
 
 void text_columns(H5Writer& file, const std::string& path, const std::vector<ModuleRow>& modules,
