@@ -146,11 +146,18 @@ class Spec {
     for (size_t i = 0; i < readers_.size(); ++i) readers_[i].read(o, bound[i], readers_[i].member);
     return o;
   }
+  /// The options as values in the order of the signature: what `read` takes back.
+  Values write(const Options& o) const {
+    Values out;
+    for (const Reader& r : readers_) out.push_back(r.write(o, r.member));
+    return out;
+  }
 
  private:
   // Member pointers are kept as bytes beside a typed trampoline: no allocation, no std::function.
   struct Reader {
     void (*read)(Options&, const Value&, const std::array<std::byte, 8>&);
+    Value (*write)(const Options&, const std::array<std::byte, 8>&);
     std::array<std::byte, 8> member;
   };
   template <class T>
@@ -170,6 +177,11 @@ class Spec {
                T Options::*m;
                std::memcpy(&m, raw.data(), sizeof(m));
                o.*m = Codec<T>::read(v);
+             },
+             [](const Options& o, const std::array<std::byte, 8>& raw) -> Value {
+               T Options::*m;
+               std::memcpy(&m, raw.data(), sizeof(m));
+               return Codec<T>::write(o.*m);
              },
              {}};
     std::memcpy(r.member.data(), &member, sizeof(member));
