@@ -111,6 +111,20 @@ inline T abs(T x) { return std::fabs(x); }
 template <class T>
 inline T sign(T x) { return T((x > T(0)) - (x < T(0))); }
 
+/// log(1 + e^x), linear above 20 as PyTorch has it.
+template <class T>
+inline T softplus(T x) { return x > T(20) ? x : m::log1p(m::exp(x)); }
+template <class T>
+inline T silu_slope(T x) {
+  const T s = m::sigmoid(x);
+  return s * (T(1) + x * (T(1) - s));
+}
+template <class T>
+inline T mish_slope(T x) {
+  const T t = m::tanh(m::softplus(x));
+  return t + x * m::sigmoid(x) * (T(1) - t * t);
+}
+
 }  // namespace m
 }  // namespace
 }  // namespace nnm

@@ -1,0 +1,211 @@
+// Two operands: arithmetic, comparison, logic; and selection, copies, fills.
+#include <cmath>
+#include <type_traits>
+
+#include "kernels/cpu/math.h"
+#include "kernels/cpu/strided.h"
+#include "kernels/pointwise.h"
+
+namespace nnm {
+namespace {
+
+template <class T>
+T floor_div(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == 0) return 0;
+    const T q = a / b;
+    return q - ((a % b != 0) && ((a < 0) != (b < 0)));
+  } else {
+    if (b == T(0)) return a / b;
+    const T mod = std::fmod(a, b);
+    T q = (a - mod) / b;
+    if (mod != T(0) && (b < T(0)) != (mod < T(0))) q -= T(1);
+    if (q == T(0)) return std::copysign(T(0), a / b);
+    const T floored = std::floor(q);
+    return q - floored > T(0.5) ? floored + T(1) : floored;
+  }
+}
+
+// The result has the divisor's sign, as in Python.
+template <class T>
+T remainder_of(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == 0) return 0;
+    const T r = a % b;
+    return r != 0 && ((r < 0) != (b < 0)) ? r + b : r;
+  } else {
+    const T r = std::fmod(a, b);
+    return r != T(0) && ((r < T(0)) != (b < T(0))) ? r + b : r;
+  }
+}
+
+template <class T>
+T power(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 ? -1 : 1) : 0;
+    T r = 1;
+    for (; b; b >>= 1) {
+      if (b & 1) r *= a;
+      a *= a;
+    }
+    return r;
+  } else {
+    return std::pow(a, b);
+  }
+}
+
+template <class T>
+T larger(T a, T b) { return a != a ? a : b != b ? b : a > b ? a : b; }
+template <class T>
+T smaller(T a, T b) { return a != a ? a : b != b ? b : a < b ? a : b; }
+
+template <class T>
+T angle(T a, T b) {
+  if constexpr (std::is_integral_v<T>) return T(0);
+  else return std::atan2(a, b);
+}
+
+template <class T, class F>
+void loop(T* __restrict out, const T* const* in, const int64_t* stride, int64_t n, const F& f) {
+  const T *__restrict a = in[0], *__restrict b = in[1];
+  if (stride[0] == 1 && stride[1] == 1) {
+    for (int64_t i = 0; i < n; ++i) out[i] = f(a[i], b[i]);
+  } else if (stride[0] == 1) {
+    const T y = *b;
+    for (int64_t i = 0; i < n; ++i) out[i] = f(a[i], y);
+  } else if (stride[1] == 1) {
+    const T x = *a;
+    for (int64_t i = 0; i < n; ++i) out[i] = f(x, b[i]);
+  } else {
+    const T r = f(*a, *b);
+    for (int64_t i = 0; i < n; ++i) out[i] = r;
+  }
+}
+
+template <class T, class F>
+void run(const Walk<3>& w, const F& f) {
+  w.each_run([&](char* const* p, int64_t n) {
+    run_blocks<T>(w, p, n, [&f](T* out, const T* const* in, const int64_t* stride, int64_t m) { loop<T>(out, in, stride, m, f); });
+  });
+}
+
+template <class T>
+void binary_typed(const Walk<3>& w, Binary f, double alpha) {
+  const T k = static_cast<T>(alpha);
+  switch (f) {
+    case Binary::add:
+      if (alpha == 1) return run<T>(w, [](T a, T b) { return a + b; });
+      if (alpha == -1) return run<T>(w, [](T a, T b) { return a - b; });
+      return run<T>(w, [k](T a, T b) { return a + k * b; });
+    case Binary::mul: return run<T>(w, [](T a, T b) { return a * b; });
+    case Binary::div:
+      if constexpr (std::is_integral_v<T>) return;
+      else return run<T>(w, [](T a, T b) { return a / b; });
+    case Binary::floor_divide: return run<T>(w, [](T a, T b) { return floor_div(a, b); });
+    case Binary::remainder: return run<T>(w, [](T a, T b) { return remainder_of(a, b); });
+    case Binary::pow: return run<T>(w, [](T a, T b) { return power(a, b); });
+    case Binary::maximum: return run<T>(w, [](T a, T b) { return larger(a, b); });
+    case Binary::minimum: return run<T>(w, [](T a, T b) { return smaller(a, b); });
+    case Binary::atan2: return run<T>(w, [](T a, T b) { return angle(a, b); });
+    case Binary::eq: return run<T>(w, [](T a, T b) { return T(a == b); });
+    case Binary::ne: return run<T>(w, [](T a, T b) { return T(a != b); });
+    case Binary::lt: return run<T>(w, [](T a, T b) { return T(a < b); });
+    case Binary::le: return run<T>(w, [](T a, T b) { return T(a <= b); });
+    case Binary::gt: return run<T>(w, [](T a, T b) { return T(a > b); });
+    case Binary::ge: return run<T>(w, [](T a, T b) { return T(a >= b); });
+    case Binary::logical_and: return run<T>(w, [](T a, T b) { return T(a != T(0) && b != T(0)); });
+    case Binary::logical_or: return run<T>(w, [](T a, T b) { return T(a != T(0) || b != T(0)); });
+    case Binary::logical_xor: return run<T>(w, [](T a, T b) { return T((a != T(0)) != (b != T(0))); });
+  }
+}
+
+void binary_cpu(const View& out, const View& a, const View& b, Binary f, DType compute, double alpha) {
+  const Walk<3> w({&out, &a, &b});
+  switch (compute) {
+    case DType::f32: return binary_typed<float>(w, f, alpha);
+    case DType::f64: return binary_typed<double>(w, f, alpha);
+    default: return binary_typed<int64_t>(w, f, alpha);
+  }
+}
+
+template <class T>
+void where_typed(const Walk<4>& w) {
+  w.each_run([&](char* const* p, int64_t n) {
+    run_blocks<T>(w, p, n, [](T* out, const T* const* in, const int64_t* s, int64_t m) {
+      for (int64_t i = 0; i < m; ++i) out[i] = in[0][i * s[0]] != T(0) ? in[1][i * s[1]] : in[2][i * s[2]];
+    });
+  });
+}
+
+void where_cpu(const View& out, const View& condition, const View& a, const View& b) {
+  const Walk<4> w({&out, &condition, &a, &b});
+  switch (compute_type(out.dtype)) {
+    case DType::f32: return where_typed<float>(w);
+    case DType::f64: return where_typed<double>(w);
+    default: return where_typed<int64_t>(w);
+  }
+}
+
+template <class T>
+void copy_typed(const Walk<2>& w) {
+  w.each_run([&](char* const* p, int64_t n) {
+    run_blocks<T>(w, p, n, [](T* out, const T* const* in, const int64_t* stride, int64_t m) {
+      if (stride[0] == 1) {
+        std::memcpy(out, in[0], static_cast<size_t>(m) * sizeof(T));
+      } else {
+        std::fill_n(out, m, *in[0]);
+      }
+    });
+  });
+}
+
+// Rows of elements as they are; also where only the rows' order differs.
+void copy_bytes(const Walk<2>& w) {
+  const size_t item = item_size(w.dtype[0]);
+  w.each_run([&](char* const* p, int64_t n) {
+    if (w.step(0) == 1 && w.step(1) == 1) {
+      std::memcpy(p[0], p[1], static_cast<size_t>(n) * item);
+      return;
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      std::memcpy(p[0] + i * w.step(0) * static_cast<int64_t>(item), p[1] + i * w.step(1) * static_cast<int64_t>(item), item);
+    }
+  });
+}
+
+void copy_cpu(const View& out, const View& src) {
+  const Walk<2> w({&out, &src});
+  if (out.dtype == src.dtype && out.dtype != DType::f32 && out.dtype != DType::f64) return copy_bytes(w);
+  const bool integers = !is_floating(out.dtype) && !is_floating(src.dtype);
+  if (integers) return copy_typed<int64_t>(w);
+  if (out.dtype == DType::f64 || src.dtype == DType::f64 || src.dtype == DType::i64 || out.dtype == DType::i64) return copy_typed<double>(w);
+  copy_typed<float>(w);
+}
+
+void fill_cpu(const View& out, double real, int64_t integer) {
+  const Walk<1> w({&out});
+  const size_t item = item_size(out.dtype);
+  char value[8];
+  if (is_floating(out.dtype)) {
+    store<double>(value, out.dtype, 1, &real, 1);
+  } else {
+    store<int64_t>(value, out.dtype, 1, &integer, 1);
+  }
+  w.each_run([&](char* const* p, int64_t n) {
+    if (w.step(0) == 1 && item == 4) {
+      uint32_t v;
+      std::memcpy(&v, value, 4);
+      std::fill_n(reinterpret_cast<uint32_t*>(p[0]), n, v);
+      return;
+    }
+    for (int64_t i = 0; i < n; ++i) std::memcpy(p[0] + i * w.step(0) * static_cast<int64_t>(item), value, item);
+  });
+}
+
+NNM_KERNEL(binary, binary_cpu);
+NNM_KERNEL(where, where_cpu);
+NNM_KERNEL(copy, copy_cpu);
+NNM_KERNEL(fill, fill_cpu);
+
+}  // namespace
+}  // namespace nnm

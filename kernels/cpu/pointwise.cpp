@@ -1,0 +1,106 @@
+// The rows of pointwise.def as kernels.
+#include "kernels/pointwise.h"
+
+#include <cmath>
+
+#include "kernels/cpu/math.h"
+#include "kernels/cpu/strided.h"
+
+namespace nnm {
+namespace {
+
+template <class T>
+using Block1 = void (*)(T* out, const T* x, int64_t n);
+template <class T>
+using Block2 = void (*)(T* out, const T* g, const T* saved, int64_t n);
+
+#define NNM_UNARY(name, node, save, forward, backward, doc)                              \
+  template <class T>                                                                     \
+  void name##_forward(T* __restrict out, const T* __restrict in, int64_t n) {            \
+    for (int64_t i = 0; i < n; ++i) {                                                    \
+      const T x = in[i];                                                                 \
+      out[i] = T(forward);                                                               \
+    }                                                                                    \
+  }                                                                                      \
+  template <class T>                                                                     \
+  void name##_backward(T* __restrict out, const T* __restrict gs, const T* __restrict saved, int64_t n) { \
+    for (int64_t i = 0; i < n; ++i) {                                                    \
+      [[maybe_unused]] const T g = gs[i];                                                \
+      [[maybe_unused]] const T x = saved[i];                                             \
+      [[maybe_unused]] const T y = saved[i];                                             \
+      out[i] = T(backward);                                                              \
+    }                                                                                    \
+  }
+#include "kernels/pointwise.def"
+#undef NNM_UNARY
+
+template <class T>
+constexpr Block1<T> kForward[] = {
+#define NNM_UNARY(name, ...) name##_forward<T>,
+#include "kernels/pointwise.def"
+#undef NNM_UNARY
+};
+template <class T>
+constexpr Block2<T> kBackward[] = {
+#define NNM_UNARY(name, ...) name##_backward<T>,
+#include "kernels/pointwise.def"
+#undef NNM_UNARY
+};
+
+template <class T>
+void forward_typed(const Walk<2>& w, Block1<T> f) {
+  w.each_run([&](char* const* p, int64_t n) {
+    run_blocks<T>(w, p, n, [f](T* out, const T* const* in, const int64_t* stride, int64_t m) {
+      if (stride[0] == 1) return f(out, in[0], m);
+      f(out, in[0], 1);
+      for (int64_t i = 1; i < m; ++i) out[i] = out[0];
+    });
+  });
+}
+
+int64_t integer_op(Unary f, int64_t x) {
+  switch (f) {
+    case Unary::abs: return x < 0 ? -x : x;
+    case Unary::neg: return -x;
+    case Unary::sign: return (x > 0) - (x < 0);
+    case Unary::square: return x * x;
+    case Unary::relu: return x > 0 ? x : 0;
+    default: return x;
+  }
+}
+
+void unary_cpu(const View& y, const View& x, Unary f) {
+  const Walk<2> w({&y, &x});
+  switch (compute_type(y.dtype)) {
+    case DType::f32: return forward_typed<float>(w, kForward<float>[static_cast<int>(f)]);
+    case DType::f64: return forward_typed<double>(w, kForward<double>[static_cast<int>(f)]);
+    default: break;
+  }
+  w.each_run([&](char* const* p, int64_t n) {
+    run_blocks<int64_t>(w, p, n, [f](int64_t* out, const int64_t* const* in, const int64_t* stride, int64_t m) {
+      for (int64_t i = 0; i < m; ++i) out[i] = integer_op(f, in[0][i * stride[0]]);
+    });
+  });
+}
+
+template <class T>
+void backward_typed(const Walk<3>& w, Block2<T> f) {
+  w.each_run([&](char* const* p, int64_t n) {
+    run_blocks<T>(w, p, n, [f](T* out, const T* const* in, const int64_t* stride, int64_t m) {
+      if (stride[0] == 1 && stride[1] == 1) return f(out, in[0], in[1], m);
+      for (int64_t i = 0; i < m; ++i) f(out + i, in[0] + i * stride[0], in[1] + i * stride[1], 1);
+    });
+  });
+}
+
+void unary_backward_cpu(const View& dx, const View& g, const View& saved, Unary f) {
+  const Walk<3> w({&dx, &g, saved ? &saved : &g});
+  if (compute_type(dx.dtype) == DType::f64) return backward_typed<double>(w, kBackward<double>[static_cast<int>(f)]);
+  backward_typed<float>(w, kBackward<float>[static_cast<int>(f)]);
+}
+
+NNM_KERNEL(unary, unary_cpu);
+NNM_KERNEL(unary_backward, unary_backward_cpu);
+
+}  // namespace
+}  // namespace nnm

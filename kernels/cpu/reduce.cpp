@@ -1,0 +1,344 @@
+// Reductions: along rows of memory by lanes, across rows by columns.
+#include "kernels/reduce.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "kernels/cpu/strided.h"
+
+namespace nnm {
+namespace {
+
+template <class T>
+constexpr bool kReal = !std::is_integral_v<T>;
+
+/// The type totals are kept in: double for reals, so that long sums stay exact.
+template <class T>
+using Total = std::conditional_t<kReal<T>, double, int64_t>;
+
+template <class T>
+Total<T> start(Reduce f) {
+  switch (f) {
+    case Reduce::sum: return 0;
+    case Reduce::prod: return 1;
+    case Reduce::max: return kReal<T> ? Total<T>(-std::numeric_limits<double>::infinity()) : std::numeric_limits<Total<T>>::lowest();
+    case Reduce::min: return kReal<T> ? Total<T>(std::numeric_limits<double>::infinity()) : std::numeric_limits<Total<T>>::max();
+  }
+  return 0;
+}
+
+template <class A>
+A combine(Reduce f, A a, A b) {
+  switch (f) {
+    case Reduce::sum: return a + b;
+    case Reduce::prod: return a * b;
+    case Reduce::max: return a != a ? a : b != b ? b : a > b ? a : b;
+    case Reduce::min: return a != a ? a : b != b ? b : a < b ? a : b;
+  }
+  return a;
+}
+
+// n at most a few thousand: sixteen lanes, then the lanes in order.
+template <class T>
+Total<T> reduce_block(Reduce f, const T* __restrict x, int64_t n) {
+  constexpr int64_t kLanes = 16;
+  if (f == Reduce::prod || n < kLanes) {
+    Total<T> t = start<T>(f);
+    for (int64_t i = 0; i < n; ++i) t = combine<Total<T>>(f, t, Total<T>(x[i]));
+    return t;
+  }
+  T lane[kLanes];
+  std::copy_n(x, kLanes, lane);
+  int64_t i = kLanes;
+  if (f == Reduce::sum) {
+    for (; i + kLanes <= n; i += kLanes) {
+      for (int64_t l = 0; l < kLanes; ++l) lane[l] += x[i + l];
+    }
+  } else {
+    for (; i + kLanes <= n; i += kLanes) {
+      for (int64_t l = 0; l < kLanes; ++l) lane[l] = combine<T>(f, lane[l], x[i + l]);
+    }
+  }
+  Total<T> t = Total<T>(lane[0]);
+  for (int64_t l = 1; l < kLanes; ++l) t = combine<Total<T>>(f, t, Total<T>(lane[l]));
+  for (; i < n; ++i) t = combine<Total<T>>(f, t, Total<T>(x[i]));
+  return t;
+}
+
+/// The dimensions of x split into kept and reduced ones, each folded, outermost first.
+struct Split {
+  struct Dims {
+    int n = 0;
+    int64_t size[kMaxDims], x[kMaxDims], out[kMaxDims];
+    int64_t count() const {
+      int64_t c = 1;
+      for (int i = 0; i < n; ++i) c *= size[i];
+      return c;
+    }
+    void add(int64_t s, int64_t xs, int64_t os) {
+      if (s == 1) return;
+      if (n > 0 && x[n - 1] == xs * s && out[n - 1] == os * s) {
+        size[n - 1] *= s;
+        x[n - 1] = xs;
+        out[n - 1] = os;
+        return;
+      }
+      size[n] = s;
+      x[n] = xs;
+      out[n++] = os;
+    }
+    /// Offsets of the i-th index over the first `dims` dimensions.
+    void offsets(int64_t i, int dims, int64_t& xo, int64_t& oo) const {
+      for (int d = dims - 1; d >= 0; --d) {
+        const int64_t k = i % size[d];
+        i /= size[d];
+        xo += k * x[d];
+        oo += k * out[d];
+      }
+    }
+  } kept, reduced;
+
+  Split(const View& out, const View& x) {
+    int order[kMaxDims];
+    for (int d = 0; d < x.ndim; ++d) order[d] = d;
+    for (int i = 1; i < x.ndim; ++i) {
+      for (int j = i; j > 0 && x.stride[order[j - 1]] < x.stride[order[j]]; --j) std::swap(order[j - 1], order[j]);
+    }
+    for (int i = 0; i < x.ndim; ++i) {
+      const int d = order[i];
+      if (out.size[d] == x.size[d]) {
+        kept.add(x.size[d], x.stride[d], out.stride[d]);
+      } else {
+        reduced.add(x.size[d], x.stride[d], 0);
+      }
+    }
+  }
+};
+
+constexpr int64_t kChunk = 4096;
+
+// One output element: all reduced elements at p.
+template <class T>
+Total<T> reduce_rows(const Split::Dims& r, const char* p, DType t, Reduce f) {
+  const auto item = static_cast<int64_t>(item_size(t));
+  const int64_t n = r.n ? r.size[r.n - 1] : 1, step = r.n ? r.x[r.n - 1] : 1;
+  const int64_t rows = r.n ? r.count() / std::max<int64_t>(n, 1) : 1;
+  Total<T> total = start<T>(f);
+  T buffer[kBlock];
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t xo = 0, unused = 0;
+    r.offsets(row, r.n - 1, xo, unused);
+    const bool direct = t == dtype_of<T>() && step == 1;
+    const int64_t part = direct ? kChunk : kBlock;
+    for (int64_t at = 0; at < n; at += part) {
+      const int64_t m = std::min(part, n - at);
+      const char* from = p + (xo + at * step) * item;
+      const T* x = reinterpret_cast<const T*>(from);
+      if (!direct) {
+        load<T>(buffer, from, t, step, m);
+        x = buffer;
+      }
+      total = combine<Total<T>>(f, total, reduce_block<T>(f, x, m));
+    }
+  }
+  return total;
+}
+
+// A run of columns at once: every reduced index adds a row of memory to the running values.
+template <class T>
+void reduce_columns(const Split::Dims& r, const char* p, DType t, Reduce f, Total<T>* totals, int64_t n) {
+  constexpr int64_t kRows = 64;
+  const auto item = static_cast<int64_t>(item_size(t));
+  const int64_t count = r.count();
+  T acc[kBlock], buffer[kBlock];
+  std::fill_n(totals, n, start<T>(f));
+  for (int64_t first = 0; first < count; first += kRows) {
+    const int64_t last = std::min(first + kRows, count);
+    for (int64_t i = first; i < last; ++i) {
+      int64_t xo = 0, unused = 0;
+      r.offsets(i, r.n, xo, unused);
+      const T* x = reinterpret_cast<const T*>(p + xo * item);
+      if (t != dtype_of<T>()) {
+        load<T>(buffer, p + xo * item, t, 1, n);
+        x = buffer;
+      }
+      if (i == first) {
+        std::copy_n(x, n, acc);
+      } else if (f == Reduce::sum) {
+        for (int64_t j = 0; j < n; ++j) acc[j] += x[j];
+      } else {
+        for (int64_t j = 0; j < n; ++j) acc[j] = combine<T>(f, acc[j], x[j]);
+      }
+    }
+    for (int64_t j = 0; j < n; ++j) totals[j] = combine<Total<T>>(f, totals[j], Total<T>(acc[j]));
+  }
+}
+
+template <class T>
+void put(char* p, DType t, Total<T> v) { store<Total<T>>(p, t, 1, &v, 1); }
+
+// One output of a long run: chunks over the threads, their totals in order.
+template <class T>
+void reduce_all(const View& out, const View& x, int64_t n, Reduce f) {
+  constexpr int64_t kPart = 65536;
+  const int64_t parts = (n + kPart - 1) / kPart;
+  const std::unique_ptr<Total<T>[]> totals(new Total<T>[static_cast<size_t>(parts)]);
+  Split::Dims run;
+  parallel_for(parts, 2, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      Split::Dims d = run;
+      d.add(std::min(kPart, n - i * kPart), 1, 0);
+      totals[static_cast<size_t>(i)] = reduce_rows<T>(d, x.as<char>() + i * kPart * static_cast<int64_t>(item_size(x.dtype)), x.dtype, f);
+    }
+  });
+  Total<T> t = start<T>(f);
+  for (int64_t i = 0; i < parts; ++i) t = combine<Total<T>>(f, t, totals[static_cast<size_t>(i)]);
+  put<T>(out.as<char>(), out.dtype, t);
+}
+
+template <class T>
+void reduce_typed(const View& out, const View& x, Reduce f) {
+  const Split s(out, x);
+  const auto xi = static_cast<int64_t>(item_size(x.dtype)), oi = static_cast<int64_t>(item_size(out.dtype));
+  const int64_t outputs = s.kept.count(), depth = s.reduced.count();
+  if (outputs == 0) return;
+  if (depth > 0 && s.kept.n == 0 && s.reduced.n == 1 && s.reduced.x[0] == 1) return reduce_all<T>(out, x, depth, f);
+  const int k = s.kept.n;
+  const bool columns = k > 0 && s.kept.x[k - 1] == 1 && s.kept.size[k - 1] > 1;
+  if (!columns) {
+    parallel_for(outputs, std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth, 1)), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t xo = 0, oo = 0;
+        s.kept.offsets(i, k, xo, oo);
+        const Total<T> t = depth ? reduce_rows<T>(s.reduced, x.as<char>() + xo * xi, x.dtype, f) : start<T>(f);
+        put<T>(out.as<char>() + oo * oi, out.dtype, t);
+      }
+    });
+    return;
+  }
+  const int64_t n = s.kept.size[k - 1], blocks = (n + kBlock - 1) / kBlock, rows = outputs / n;
+  parallel_for(rows * blocks, std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth * std::min(n, kBlock), 1)), [&](int64_t begin, int64_t end) {
+    Total<T> totals[kBlock];
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t xo = 0, oo = 0;
+      s.kept.offsets(i / blocks, k - 1, xo, oo);
+      const int64_t at = i % blocks * kBlock, m = std::min(kBlock, n - at);
+      reduce_columns<T>(s.reduced, x.as<char>() + (xo + at) * xi, x.dtype, f, totals, m);
+      for (int64_t j = 0; j < m; ++j) put<T>(out.as<char>() + (oo + (at + j) * s.kept.out[k - 1]) * oi, out.dtype, totals[j]);
+    }
+  });
+}
+
+void reduce_cpu(const View& out, const View& x, Reduce f) {
+  if (x.dtype == DType::f64) return reduce_typed<double>(out, x, f);
+  if (is_floating(x.dtype)) return reduce_typed<float>(out, x, f);
+  reduce_typed<int64_t>(out, x, f);
+}
+
+/// Calls body(offset of x's lane, offset of a's lane, offset of b's lane) for every lane along dim.
+template <class F>
+void each_lane(const View& x, const View& a, const View& b, int64_t dim, const F& body) {
+  int64_t lanes = 1;
+  for (int d = 0; d < x.ndim; ++d) {
+    if (d != dim) lanes *= x.size[d];
+  }
+  const int64_t n = x.ndim ? x.size[dim] : 1;
+  parallel_for(lanes, std::max<int64_t>(1, 4096 / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t rest = i, xo = 0, ao = 0, bo = 0;
+      for (int d = x.ndim - 1; d >= 0; --d) {
+        if (d == dim) continue;
+        const int64_t k = rest % x.size[d];
+        rest /= x.size[d];
+        xo += k * x.stride[d];
+        ao += k * a.stride[d];
+        bo += k * b.stride[d];
+      }
+      body(xo, ao, bo);
+    }
+  });
+}
+
+template <class T>
+T element(const View& v, int64_t offset) {
+  T t{};
+  load<T>(&t, v.as<char>() + offset * static_cast<int64_t>(item_size(v.dtype)), v.dtype, 1, 1);
+  return t;
+}
+template <class T>
+void put_element(const View& v, int64_t offset, T t) {
+  store<T>(v.as<char>() + offset * static_cast<int64_t>(item_size(v.dtype)), v.dtype, 1, &t, 1);
+}
+
+template <class T>
+void extremum_typed(const View& values, const View& indices, const View& x, int64_t dim, bool largest) {
+  const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
+  each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
+    T best = element<T>(x, xo);
+    int64_t at = 0;
+    for (int64_t i = 1; i < n && best == best; ++i) {
+      const T t = element<T>(x, xo + i * step);
+      if (t != t || (largest ? t > best : t < best)) {
+        best = t;
+        at = i;
+      }
+    }
+    put_element<T>(values, vo, best);
+    put_element<int64_t>(indices, io, at);
+  });
+}
+
+void extremum_cpu(const View& values, const View& indices, const View& x, int64_t dim, bool largest) {
+  if (is_floating(x.dtype)) return extremum_typed<double>(values, indices, x, dim, largest);
+  extremum_typed<int64_t>(values, indices, x, dim, largest);
+}
+
+template <class T>
+void cumsum_typed(const View& y, const View& x, int64_t dim, bool reverse) {
+  const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1, to = y.ndim ? y.stride[dim] : 1;
+  each_lane(x, y, y, dim, [&](int64_t xo, int64_t yo, int64_t) {
+    Total<T> sum = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t k = reverse ? n - 1 - i : i;
+      sum += element<Total<T>>(x, xo + k * step);
+      put_element<Total<T>>(y, yo + k * to, sum);
+    }
+  });
+}
+
+void cumsum_cpu(const View& y, const View& x, int64_t dim, bool reverse) {
+  if (is_floating(x.dtype)) return cumsum_typed<double>(y, x, dim, reverse);
+  cumsum_typed<int64_t>(y, x, dim, reverse);
+}
+
+template <class T>
+void sort_typed(const View& values, const View& indices, const View& x, int64_t dim, bool descending) {
+  const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
+  struct Item { T value; int64_t index; };
+  const auto less = [](T a, T b) { return a < b || (b != b && a == a); };
+  each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
+    const std::unique_ptr<Item[]> items(new Item[static_cast<size_t>(n)]);
+    for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = {element<T>(x, xo + i * step), i};
+    std::stable_sort(items.get(), items.get() + n, [&](const Item& a, const Item& b) {
+      return descending ? less(b.value, a.value) : less(a.value, b.value);
+    });
+    for (int64_t i = 0; i < n; ++i) {
+      put_element<T>(values, vo + i * (values.ndim ? values.stride[dim] : 1), items[static_cast<size_t>(i)].value);
+      put_element<int64_t>(indices, io + i * (indices.ndim ? indices.stride[dim] : 1), items[static_cast<size_t>(i)].index);
+    }
+  });
+}
+
+void sort_cpu(const View& values, const View& indices, const View& x, int64_t dim, bool descending) {
+  if (is_floating(x.dtype)) return sort_typed<double>(values, indices, x, dim, descending);
+  sort_typed<int64_t>(values, indices, x, dim, descending);
+}
+
+NNM_KERNEL(reduce, reduce_cpu);
+NNM_KERNEL(extremum, extremum_cpu);
+NNM_KERNEL(cumsum, cumsum_cpu);
+NNM_KERNEL(sort, sort_cpu);
+
+}  // namespace
+}  // namespace nnm
