@@ -1,0 +1,164 @@
+// The update rules of torch.optim, each in one pass over parameter, gradient and state.
+#include "kernels/optim.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/dtype.h"
+#include "kernels/parallel.h"
+
+namespace nnm {
+namespace {
+
+constexpr int64_t kGrain = 16384;
+constexpr int64_t kBlock = 512;
+constexpr int kViews = 5;
+
+// Runs rule(p, g, a, b, c, n) on pieces; half types go through buffers in float.
+template <class T, class Rule>
+void pieces(const View* views, int64_t begin, int64_t end, const Rule& rule) {
+  using C = Compute<T>;
+  if constexpr (!kIsHalf<T>) {
+    C* p[kViews];
+    for (int k = 0; k < kViews; ++k) p[k] = views[k].data ? views[k].as<C>() + begin : nullptr;
+    rule(p[0], p[1], p[2], p[3], p[4], end - begin);
+  } else {
+    C buffers[kViews][kBlock];
+    for (int64_t at = begin; at < end; at += kBlock) {
+      const int64_t n = std::min(kBlock, end - at);
+      C* p[kViews];
+      for (int k = 0; k < kViews; ++k) {
+        p[k] = views[k].data ? buffers[k] : nullptr;
+        if (p[k]) load<T>(views[k].as<T>() + at, n, p[k]);
+      }
+      rule(p[0], p[1], p[2], p[3], p[4], n);
+      for (int k = 0; k < kViews; ++k) {
+        if (!p[k] || k == 1) continue;
+        for (int64_t i = 0; i < n; ++i) views[k].as<T>()[at + i] = T(p[k][i]);
+      }
+    }
+  }
+}
+
+template <class MakeRule>
+void update(const View& param, const View& grad, const View& a, const View& b, const View& c, const MakeRule& make) {
+  const View views[kViews] = {param, grad, a, b, c};
+  by_floating(param.dtype, [&]<class T>() {
+    const auto rule = make.template operator()<Compute<T>>();
+    parallel_for(param.numel(), kGrain, [&](int64_t begin, int64_t end) { pieces<T>(views, begin, end, rule); });
+  });
+}
+
+template <class C>
+void sgd_rule(C* __restrict p, const C* __restrict g, C* __restrict buf, int64_t n, const SgdStep& s) {
+  const C lr = C(s.lr), wd = C(s.weight_decay), mu = C(s.momentum), damp = C(1 - s.dampening), sign = C(s.maximize ? -1 : 1);
+  if (!buf) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) p[i] -= lr * (sign * g[i] + wd * p[i]);
+    return;
+  }
+  const bool first = s.first, nesterov = s.nesterov;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const C d = sign * g[i] + wd * p[i];
+    const C b = first ? d : mu * buf[i] + damp * d;
+    buf[i] = b;
+    p[i] -= lr * (nesterov ? d + mu * b : b);
+  }
+}
+
+void sgd_cpu(const View& param, const View& grad, const View& buffer, const SgdStep& s) {
+  update(param, grad, buffer, {}, {}, [&]<class C>() {
+    return [&](C* p, const C* g, C* buf, C*, C*, int64_t n) { sgd_rule<C>(p, g, buf, n, s); };
+  });
+}
+
+template <class C>
+void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __restrict v, C* __restrict top, int64_t n,
+               const AdamStep& s) {
+  const double correction1 = 1 - std::pow(s.beta1, static_cast<double>(s.step));
+  const double correction2 = 1 - std::pow(s.beta2, static_cast<double>(s.step));
+  const C step_size = C(s.lr / correction1), root2 = C(std::sqrt(correction2)), eps = C(s.eps);
+  const C b1 = C(1 - s.beta1), b2 = C(s.beta2), c2 = C(1 - s.beta2), sign = C(s.maximize ? -1 : 1);
+  const C keep = C(s.decoupled ? 1 - s.lr * s.weight_decay : 1), wd = C(s.decoupled ? 0 : s.weight_decay);
+  if (!top) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const C d = sign * g[i] + wd * p[i];
+      m[i] += b1 * (d - m[i]);
+      v[i] = b2 * v[i] + c2 * d * d;
+      p[i] = keep * p[i] - step_size * m[i] / (std::sqrt(v[i]) / root2 + eps);
+    }
+    return;
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const C d = sign * g[i] + wd * p[i];
+    m[i] += b1 * (d - m[i]);
+    v[i] = b2 * v[i] + c2 * d * d;
+    top[i] = v[i] > top[i] ? v[i] : top[i];
+    p[i] = keep * p[i] - step_size * m[i] / (std::sqrt(top[i]) / root2 + eps);
+  }
+}
+
+void adam_cpu(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq, const View& top,
+              const AdamStep& s) {
+  update(param, grad, exp_avg, exp_avg_sq, top, [&]<class C>() {
+    return [&](C* p, const C* g, C* m, C* v, C* t, int64_t n) { adam_rule<C>(p, g, m, v, t, n, s); };
+  });
+}
+
+template <class C>
+void rmsprop_rule(C* __restrict p, const C* __restrict g, C* __restrict sq, C* __restrict avg, C* __restrict buf, int64_t n,
+                  const RmspropStep& s) {
+  const C lr = C(s.lr), wd = C(s.weight_decay), alpha = C(s.alpha), rest = C(1 - s.alpha), mu = C(s.momentum);
+  const C eps = C(s.eps), sign = C(s.maximize ? -1 : 1);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const C d = sign * g[i] + wd * p[i];
+    sq[i] = alpha * sq[i] + rest * d * d;
+    C spread = sq[i];
+    if (avg) {
+      avg[i] += rest * (d - avg[i]);
+      spread -= avg[i] * avg[i];
+    }
+    const C step = d / (std::sqrt(spread) + eps);
+    if (buf) {
+      buf[i] = mu * buf[i] + step;
+      p[i] -= lr * buf[i];
+    } else {
+      p[i] -= lr * step;
+    }
+  }
+}
+
+void rmsprop_cpu(const View& param, const View& grad, const View& square_avg, const View& grad_avg, const View& buffer,
+                 const RmspropStep& s) {
+  update(param, grad, square_avg, grad_avg, buffer, [&]<class C>() {
+    return [&](C* p, const C* g, C* sq, C* avg, C* buf, int64_t n) { rmsprop_rule<C>(p, g, sq, avg, buf, n, s); };
+  });
+}
+
+void adagrad_cpu(const View& param, const View& grad, const View& sum, const AdagradStep& s) {
+  update(param, grad, sum, {}, {}, [&]<class C>() {
+    return [&](C* __restrict p, const C* __restrict g, C* __restrict total, C*, C*, int64_t n) {
+      const C lr = C(s.lr / (1 + static_cast<double>(s.step - 1) * s.lr_decay)), wd = C(s.weight_decay), eps = C(s.eps);
+      const C sign = C(s.maximize ? -1 : 1);
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) {
+        const C d = sign * g[i] + wd * p[i];
+        total[i] += d * d;
+        p[i] -= lr * d / (std::sqrt(total[i]) + eps);
+      }
+    };
+  });
+}
+
+}  // namespace
+
+NNM_KERNEL(sgd_step, sgd_cpu);
+NNM_KERNEL(adam_step, adam_cpu);
+NNM_KERNEL(rmsprop_step, rmsprop_cpu);
+NNM_KERNEL(adagrad_step, adagrad_cpu);
+
+}  // namespace nnm
