@@ -204,13 +204,15 @@ TEST_CASE("checkpoint: a flipped bit is found or harmless") {
   save_checkpoint(small(), dir / "a.h5");
   const std::string want = text_of(load_checkpoint(dir / "a.h5"));
   std::string bytes = slurp(dir / "a.h5");
+  LoadOptions no_probe;  // the checksums are on trial here
+  no_probe.limits.probe = false;
   size_t found = 0, harmless = 0;
   for (size_t bit = 0; bit < bytes.size() * 8; bit += 7) {
     bytes[bit / 8] ^= static_cast<char>(1 << bit % 8);
     spill(dir / "b.h5", bytes);
     bytes[bit / 8] ^= static_cast<char>(1 << bit % 8);
     try {
-      const std::string got = text_of(load_checkpoint(dir / "b.h5"));
+      const std::string got = text_of(load_checkpoint(dir / "b.h5", no_probe));
       REQUIRE_MESSAGE(got == want,
                       fmt::format("bit {} of byte {} is silently wrong", bit % 8, bit / 8));
       ++harmless;

@@ -83,7 +83,8 @@ int64_t save_checkpoint(const Checkpoint& checkpoint, const std::string& path);
 /// Which parts to read; the rest stays empty.
 struct LoadOptions {
   bool state_dict = true;
-  bool training = true;  ///< optimizer, ema, scheduler, rng, data, metrics
+  bool training = true;  ///< optimizer, ema, scheduler, rng, data
+  H5Limits limits;
 };
 
 /// Reads a checkpoint, checking every byte that it reads. Aliases share their tensor. Throws

@@ -9,7 +9,7 @@ namespace {
 
 class Loader {
  public:
-  explicit Loader(const std::string& path) : file_(path) {
+  Loader(const std::string& path, const H5Limits& limits) : file_(path, limits) {
     header();
     manifest_.emplace(file_);
   }
@@ -110,8 +110,10 @@ class Loader {
         e.alias_of = std::exchange(e.name, node.name);
       } else {
         e.tensor = tensor(node);
-        e.parameter = text_attribute(node, "kind") == "parameter";
-        e.requires_grad = file_.attribute(node, "requires_grad").truthy();
+        const Items about = file_.attribute_items(node);
+        const Value *kind = find_item(about, "kind"), *grad = find_item(about, "requires_grad");
+        e.parameter = kind && *kind == Value("parameter");
+        e.requires_grad = grad && grad->truthy();
       }
       c_.state_dict.push_back(std::move(e));
     }
@@ -154,7 +156,7 @@ class Loader {
 }  // namespace
 
 Checkpoint load_checkpoint(const std::string& path, const LoadOptions& options) {
-  return Loader(path).run(options);
+  return Loader(path, options.limits).run(options);
 }
 
 }  // namespace nnm::io

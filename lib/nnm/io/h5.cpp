@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cstdlib>
+#include <new>
 
 #include "nnm/io/h5_handle.h"
 
@@ -109,6 +110,8 @@ H5Lock::H5Lock() : lock_(mutex()) {
   static thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   static_cast<void>(silent);
 }
+
+void H5Lock::after_fork() { new (&mutex()) std::recursive_mutex; }
 
 bool Handle::close() noexcept {
   const hid_t id = std::exchange(id_, -1);

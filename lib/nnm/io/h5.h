@@ -53,6 +53,8 @@ struct H5Limits {
   size_t max_name = 1024;
   /// Of one dataset, in memory; 0: the machine's memory.
   int64_t max_bytes = 0;
+  /// Look at the file's structure in a child process first, in case libhdf5 crashes or hangs on it.
+  bool probe = true;
 };
 
 /// An HDF5 file open for reading. Opening walks the whole tree and refuses, before any data are
@@ -78,6 +80,8 @@ class H5Reader {
   /// A number, a text, a tuple of those, or none (absent, or of null extent). Throws for attributes
   /// of types that cannot be read.
   Value attribute(const H5Node& node, const std::string& name) const;
+  /// All of them, by name.
+  Items attribute_items(const H5Node& node) const;
   /// Whether there is such an attribute.
   bool has_attribute(const H5Node& node, const std::string& name) const;
 

@@ -18,6 +18,8 @@ namespace nnm::io {
 class H5Lock {
  public:
   H5Lock();
+  /// Makes the lock free again in a child process that was forked while this thread held it.
+  static void after_fork();
 
  private:
   std::unique_lock<std::recursive_mutex> lock_;

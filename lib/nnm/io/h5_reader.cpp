@@ -6,40 +6,11 @@
 #include <cstring>
 
 #include "nnm/io/h5.h"
+#include "nnm/io/h5_attribute.h"
+#include "nnm/io/h5_probe.h"
 #include "nnm/io/h5_walk.h"
 
 namespace nnm::io {
-namespace {
-
-constexpr size_t kMaxAttributeBytes = size_t{1} << 20;
-
-// A fixed-length text without its padding.
-std::string unpadded(const char* data, size_t size, H5T_str_t pad) {
-  if (pad == H5T_STR_NULLTERM) return {data, strnlen(data, size)};
-  const char filler = pad == H5T_STR_SPACEPAD ? ' ' : '\0';
-  while (size > 0 && data[size - 1] == filler) --size;
-  return {data, size};
-}
-
-Value number(const char* at, DType dtype) {
-  switch (dtype) {
-    case DType::f64: {
-      double d;
-      std::memcpy(&d, at, sizeof d);
-      return d;
-    }
-    case DType::i64: {
-      int64_t i;
-      std::memcpy(&i, at, sizeof i);
-      return i;
-    }
-    default:
-      return *at != 0;
-  }
-}
-
-}  // namespace
-
 struct H5Reader::Impl {
   std::string path;
   Handle file;
@@ -50,19 +21,41 @@ struct H5Reader::Impl {
     throw Error(ErrorKind::input_file,
                 fmt::format("{}: {}: {}{}{}", path, object, what, why.empty() ? "" : ": ", why));
   }
+  void open(const H5Limits& limits);
   Handle open(const H5Node& node) const {
     Handle object(H5Oopen(file, node.path.c_str(), H5P_DEFAULT));
     if (!object.valid()) fail(node.path, "cannot be opened");
     return object;
   }
-  // Values of an attribute or dataset are read as one of three types.
-  static DType wide(DType d) {
-    return is_floating(d) ? DType::f64 : d == DType::b8 ? DType::b8 : DType::i64;
-  }
+  void touch_attributes(const H5Node& node) const;
   void check_values(const H5Node& node, const void* data, int64_t count) const;
   void transfer(const H5Node& node, hid_t memory_space, hid_t file_space, hid_t dataset, void* dst,
                 int64_t count) const;
 };
+
+void H5Reader::Impl::open(const H5Limits& limits) {
+  Handle access(H5Pcreate(H5P_FILE_ACCESS));
+  H5Pset_fapl_sec2(access);
+  H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+  file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access));
+  if (!file.valid()) {
+    throw Error(ErrorKind::input_file,
+                fmt::format("{}: not a readable HDF5 file: {}", path, h5_message()));
+  }
+  root = walk(file, path, limits);
+}
+
+// Whether an attribute can be read is its reader's business; here it is only to be no crash.
+void H5Reader::Impl::touch_attributes(const H5Node& node) const {
+  Handle object = open(node);
+  for (const std::string& name : attribute_names(object, node.path)) {
+    try {
+      read_attribute(object, name, node.path);
+    } catch (const Error&) {
+    }
+  }
+  for (const H5Node& c : node.children) touch_attributes(c);
+}
 
 H5Reader::H5Reader(const std::string& path, const H5Limits& limits) : impl_(new Impl) {
   H5Lock lock;
@@ -74,15 +67,18 @@ H5Reader::H5Reader(const std::string& path, const H5Limits& limits) : impl_(new 
   if (!S_ISREG(about.st_mode)) {
     throw Error(ErrorKind::input_file, fmt::format("{}: not a regular file", path));
   }
-  Handle access(H5Pcreate(H5P_FILE_ACCESS));
-  H5Pset_fapl_sec2(access);
-  H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-  impl_->file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access));
-  if (!impl_->file.valid()) {
-    throw Error(ErrorKind::input_file,
-                fmt::format("{}: not a readable HDF5 file: {}", path, h5_message()));
+  if (limits.probe) {
+    const std::string problem = probe([&] {
+      H5Lock::after_fork();
+      impl_->open(limits);
+      impl_->touch_attributes(impl_->root);
+    });
+    if (!problem.empty()) {
+      const bool named = problem.starts_with(path);
+      throw Error(ErrorKind::input_file, named ? problem : fmt::format("{}: {}", path, problem));
+    }
   }
-  impl_->root = walk(impl_->file, path, limits);
+  impl_->open(limits);
 }
 
 H5Reader::~H5Reader() = default;
@@ -133,17 +129,7 @@ void H5Reader::fail(const H5Node& node, const std::string& what) const {
 
 std::vector<std::string> H5Reader::attributes(const H5Node& node) const {
   H5Lock lock;
-  Handle object = impl_->open(node);
-  std::vector<std::string> names;
-  const auto take = [](hid_t, const char* name, const H5A_info_t*, void* out) -> herr_t {
-    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
-    return 0;
-  };
-  hsize_t at = 0;
-  if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, &at, take, &names) < 0) {
-    impl_->fail(node.path, "its attributes cannot be read");
-  }
-  return names;
+  return attribute_names(impl_->open(node), impl_->path + ": " + node.path);
 }
 
 bool H5Reader::has_attribute(const H5Node& node, const std::string& name) const {
@@ -156,36 +142,22 @@ bool H5Reader::has_attribute(const H5Node& node, const std::string& name) const 
 
 Value H5Reader::attribute(const H5Node& node, const std::string& name) const {
   H5Lock lock;
-  if (!has_attribute(node, name)) return {};
   Handle object = impl_->open(node);
-  Handle attr(H5Aopen(object, name.c_str(), H5P_DEFAULT));
-  const std::string where = node.path + "@" + name;
-  if (!attr.valid()) impl_->fail(where, "cannot be opened");
-  Handle type(H5Aget_type(attr)), space(H5Aget_space(attr));
-  const H5S_class_t extent = H5Sget_simple_extent_type(space);
-  if (extent == H5S_NULL) return {};
-  const Element element = classify(type);
-  const hssize_t count = H5Sget_simple_extent_npoints(space);
-  if (element.kind == Element::Kind::other)
-    impl_->fail(where, "an attribute of type " + element.name);
-  if (count < 0 || element.size > kMaxAttributeBytes ||
-      static_cast<size_t>(count) > kMaxAttributeBytes / std::max<size_t>(element.size, 8)) {
-    impl_->fail(where, "an attribute of too many bytes");
+  const htri_t there = H5Aexists(object, name.c_str());
+  if (there < 0) impl_->fail(node.path, "its attributes cannot be read");
+  if (there == 0) return {};
+  return read_attribute(object, name, impl_->path + ": " + node.path);
+}
+
+Items H5Reader::attribute_items(const H5Node& node) const {
+  H5Lock lock;
+  Handle object = impl_->open(node);
+  const std::string where = impl_->path + ": " + node.path;
+  Items items;
+  for (const std::string& name : attribute_names(object, where)) {
+    items.emplace_back(name, read_attribute(object, name, where));
   }
-  const bool text = element.kind == Element::Kind::text;
-  const DType dtype = Impl::wide(element.dtype);
-  const size_t size = text ? element.size : item_size(dtype);
-  std::vector<char> data(size * count + 1);
-  if (H5Aread(attr, text ? hid_t(type) : h5_type(dtype), data.data()) < 0) {
-    impl_->fail(where, "cannot be read");
-  }
-  Values items;
-  for (hssize_t i = 0; i < count; ++i) {
-    const char* at = data.data() + i * size;
-    items.push_back(text ? Value(unpadded(at, size, H5Tget_strpad(type))) : number(at, dtype));
-  }
-  if (extent == H5S_SCALAR) return items.at(0);
-  return Value::tuple(std::move(items));
+  return items;
 }
 
 void H5Reader::Impl::check_values(const H5Node& node, const void* data, int64_t count) const {

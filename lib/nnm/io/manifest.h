@@ -47,6 +47,6 @@ struct VerifyReport {
 
 /// Reads every byte of a checkpoint or trace and compares. Damage is in the report; a file that is
 /// missing, not HDF5 or not nnm's throws Error(input_file).
-VerifyReport verify(const std::string& path);
+VerifyReport verify(const std::string& path, const H5Limits& limits = {});
 
 }  // namespace nnm::io

@@ -125,7 +125,8 @@ struct TraceRecords {
 class TraceReader {
  public:
   /// `unfinished` accepts a .part file.
-  explicit TraceReader(const std::string& path, bool unfinished = false);
+  explicit TraceReader(const std::string& path, bool unfinished = false,
+                       const H5Limits& limits = {});
 
   const H5Reader& file() const { return file_; }
   std::string config() const;

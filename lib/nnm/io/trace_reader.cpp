@@ -66,7 +66,8 @@ TraceRecords records_of(const H5Reader& file, const H5Node& module, const H5Node
 
 }  // namespace
 
-TraceReader::TraceReader(const std::string& path, bool unfinished) : file_(path) {
+TraceReader::TraceReader(const std::string& path, bool unfinished, const H5Limits& limits)
+    : file_(path, limits) {
   const Value format = file_.attribute(file_.root(), "format"),
               done = file_.attribute(file_.root(), "complete");
   if (!format.is(Value::Kind::string) || format.string() != "nnm-trace") {

@@ -71,8 +71,8 @@ void write_items(H5Writer& file, const std::string& path, const Items& items) {
 
 Items read_items(const H5Reader& file, const Manifest& manifest, const H5Node& group) {
   Items items;
-  for (const std::string& name : file.attributes(group)) {
-    if (name != kSequence) items.emplace_back(name, file.attribute(group, name));
+  for (auto& item : file.attribute_items(group)) {
+    if (item.first != kSequence) items.push_back(std::move(item));
   }
   for (const H5Node& child : group.children) {
     if (!child.group) {

@@ -58,7 +58,7 @@ class Verifier {
   // Attributes have no checksum of their own: reading their object header checks that of HDF5.
   void attributes_readable(const H5Node& node) {
     try {
-      for (const std::string& name : file_.attributes(node)) file_.attribute(node, name);
+      file_.attribute_items(node);
     } catch (const Error& e) {
       report_.lines.push_back({node.path, reason(e, file_.path(), node.path)});
     }
@@ -107,11 +107,11 @@ bool VerifyReport::ok() const {
                      [](const VerifyLine& l) { return l.problem.empty(); });
 }
 
-VerifyReport verify(const std::string& path) {
+VerifyReport verify(const std::string& path, const H5Limits& limits) {
   VerifyReport report{.path = path};
   std::unique_ptr<H5Reader> file;
   try {
-    file = std::make_unique<H5Reader>(path);
+    file = std::make_unique<H5Reader>(path, limits);
   } catch (const Error& e) {
     if (!is_hdf5(path)) throw;
     report.lines.push_back({"/", reason(e, path, "/")});
