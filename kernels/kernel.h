@@ -52,6 +52,7 @@ class Kernel<void(const View& out, Rest...)> {
 // kernels/cpu/*.cpp are compiled once per instruction set, with NNM_ISA set by the build. Their
 // functions stand in an anonymous namespace, so that the copies never meet in the linker.
 #ifdef NNM_ISA
-#define NNM_KERNEL(slot, fn) \
-  [[maybe_unused]] static const bool slot##_registered = nnm::kernels::slot.set_cpu(nnm::Isa::NNM_ISA, fn)
+#define NNM_KERNEL(slot, fn)                             \
+  [[maybe_unused]] static const bool slot##_registered = \
+      nnm::kernels::slot.set_cpu(nnm::Isa::NNM_ISA, fn)
 #endif

@@ -9,10 +9,12 @@ namespace nnm {
 int num_threads();
 /// Sets it for this process; n >= 1.
 void set_num_threads(int n);
+/// The cores that sched_getaffinity and the cgroup (v1, v2) CPU quota allow, rounded up.
+int available_cores();
 
 /// Calls f(begin, end) over [0, n) split into at most num_threads() equal, contiguous parts, none
 /// smaller than `grain`. The split depends on n, grain and the thread count alone, so that a run
-/// repeats bit for bit. Nested calls run on the calling thread.
+/// repeats bit for bit. Nested calls run on the calling thread. What f throws is thrown on.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, const F& f);
 
@@ -23,6 +25,7 @@ class SerialGuard {
   SerialGuard();
   ~SerialGuard();
   SerialGuard(const SerialGuard&) = delete;
+  SerialGuard& operator=(const SerialGuard&) = delete;
 
  private:
   bool before_;
@@ -41,8 +44,7 @@ void parallel_for(int64_t n, int64_t grain, const F& f) {
     return;
   }
   detail::parallel_for(
-      n, grain,
-      [](const void* p, int64_t b, int64_t e) { (*static_cast<const F*>(p))(b, e); }, &f);
+      n, grain, [](const void* p, int64_t b, int64_t e) { (*static_cast<const F*>(p))(b, e); }, &f);
 }
 
 }  // namespace nnm

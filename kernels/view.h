@@ -1,4 +1,5 @@
-// The border between kernels and everything above: element types, devices and the View a kernel sees.
+// The border between kernels and everything above: element types, devices and the View a kernel
+// sees.
 #pragma once
 
 #include <cstddef>
@@ -6,12 +7,13 @@
 
 namespace nnm {
 
-/// Element types, in PyTorch's set as far as nnm carries it. The order is the index of `kDTypeInfo`.
+/// Element types, in PyTorch's set as far as nnm carries it. The order is the index of
+/// `kDTypeInfo`.
 enum class DType : uint8_t { f32, f64, bf16, f16, i64, i32, u8, b8 };
 constexpr int kDTypes = 8;
 
-/// What is known of an element type: nnm's name, PyTorch's name, bytes, category (0 bool, 1 integer,
-/// 2 floating), which orders type promotion.
+/// What is known of an element type: nnm's name, PyTorch's name, bytes, category (0 bool, 1
+/// integer, 2 floating), which orders type promotion.
 struct DTypeInfo {
   const char* name;
   const char* torch_name;
@@ -42,8 +44,9 @@ struct Device {
 
 constexpr int kMaxDims = 8;
 
-/// A strided window on memory, by value. Strides count elements, not bytes, and may be 0 (broadcast).
-/// Kernels never own, never allocate outputs, never check shapes: the op above has done so.
+/// A strided window on memory, by value. Strides count elements, not bytes, and may be 0
+/// (broadcast). Kernels never own, never allocate outputs, never check shapes: the op above has
+/// done so.
 struct View {
   void* data = nullptr;
   DType dtype = DType::f32;

@@ -1,70 +1,12 @@
-// Rendering of diagnostics.
+// Renders diagnostics as a compiler does: message, place, source line, carets, help, notes.
 #include "nnm/base/diagnostic.h"
 
 #include <algorithm>
 
 namespace nnm {
-namespace {
 
-constexpr const char* kBold = "\033[1m";
-constexpr const char* kRed = "\033[1;31m";
-constexpr const char* kYellow = "\033[1;33m";
-constexpr const char* kBlue = "\033[1;34m";
-constexpr const char* kOff = "\033[0m";
-
-bool continues(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
-
-// Tabs become one space and control characters a mark, so that the carets stand where they should.
-std::string printable(std::string_view line) {
-  std::string out;
-  for (char c : line) out += c == '\t' ? ' ' : static_cast<uint8_t>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return out;
-}
-
-int code_points(std::string_view s) {
-  return static_cast<int>(std::count_if(s.begin(), s.end(), [](char c) { return !continues(c); }));
-}
-
-std::string frame(const Span& s, const char* blue, const char* red, const char* off) {
-  const std::string number = std::to_string(s.line);
-  const std::string gutter(number.size(), ' ');
-  const std::string line = printable(s.file->line(s.line));
-  const int width = code_points(line);
-  const int from = std::max(1, std::min(s.column, width + 1));
-  const int to = std::max(from + 1, std::min(s.end_column, width + 1));
-  std::string out = fmt::format("{}{}--> {}{}:{}:{}\n", gutter, blue, off, s.file->path, s.line, s.column);
-  out += fmt::format("{}{} |{}\n", blue, gutter, off);
-  out += fmt::format("{}{} |{} {}\n", blue, number, off, line);
-  out += fmt::format("{}{} |{} {}{}{}{}\n", blue, gutter, off, std::string(static_cast<size_t>(from - 1), ' '), red,
-                     std::string(static_cast<size_t>(to - from), '^'), off);
-  return out;
-}
-
-std::string render_one(const Diagnostic& d, bool colour) {
-  const char* off = colour ? kOff : "";
-  const char* blue = colour ? kBlue : "";
-  const char* red = !colour ? "" : d.is_warning() ? kYellow : kRed;
-  std::string out = fmt::format("{}{}{}{}{}: {}{}\n", red, d.is_warning() ? "warning" : "error",
-                                d.code.empty() ? "" : fmt::format("[{}]", d.code), off, colour ? kBold : "",
-                                d.message, off);
-  std::string gutter = "  ";
-  if (d.span) {
-    out += frame(d.span, blue, red, off);
-    gutter = std::string(std::to_string(d.span.line).size() + 1, ' ');
-  }
-  if (!d.help.empty()) out += fmt::format("{}{}={} help: {}\n", gutter, blue, off, d.help);
-  for (const Note& n : d.notes) {
-    out += fmt::format("{}{}={} note: {}", gutter, blue, off, n.text);
-    if (n.span) out += fmt::format(" ({}:{}:{})", n.span.file->path, n.span.line, n.span.column);
-    out += '\n';
-  }
-  return out;
-}
-
-}  // namespace
-
-SourceFile::SourceFile(std::string p, std::string t) : path(std::move(p)), text(std::move(t)) {
-  line_starts.push_back(0);
+SourceFile::SourceFile(std::string path_, std::string text_)
+    : path(std::move(path_)), text(std::move(text_)), line_starts{0} {
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\n') line_starts.push_back(i + 1);
   }
@@ -72,48 +14,130 @@ SourceFile::SourceFile(std::string p, std::string t) : path(std::move(p)), text(
 
 std::string_view SourceFile::line(int number) const {
   if (number < 1 || static_cast<size_t>(number) > line_starts.size()) return {};
-  const size_t start = line_starts[static_cast<size_t>(number) - 1];
-  const size_t end = std::min(text.find('\n', start), text.size());
-  std::string_view l(text.data() + start, end - start);
-  if (!l.empty() && l.back() == '\r') l.remove_suffix(1);
-  return l;
+  const size_t begin = line_starts[static_cast<size_t>(number) - 1];
+  size_t end = text.find('\n', begin);
+  if (end == std::string::npos) end = text.size();
+  if (end > begin && text[end - 1] == '\r') --end;
+  return std::string_view(text).substr(begin, end - begin);
 }
 
-Diagnostic& Diagnostics::add(Diagnostic d) {
-  all_.push_back(std::move(d));
-  return all_.back();
-}
+Diagnostic& Diagnostics::add(Diagnostic d) { return all_.emplace_back(std::move(d)); }
 
 bool Diagnostics::has_errors() const {
-  return std::any_of(all_.begin(), all_.end(), [](const Diagnostic& d) { return !d.is_warning(); });
-}
-
-std::string Diagnostics::render(bool colour) const {
-  std::string out;
-  size_t errors = 0, hidden = 0;
-  for (const Diagnostic& d : all_) {
-    if (!d.is_warning() && ++errors > kMaxErrors) {
-      ++hidden;
-      continue;
-    }
-    out += render_one(d, colour);
-  }
-  if (hidden) out += fmt::format("… and {} more error{}\n", hidden, hidden == 1 ? "" : "s");
-  return out;
+  return std::any_of(all_.begin(), all_.end(), [](const auto& d) { return !d.is_warning(); });
 }
 
 void Diagnostics::throw_if_errors() const {
   if (has_errors()) throw DiagnosticError(*this);
 }
 
+namespace {
+
+constexpr int kMaxColumns = 160;  // of a source line; longer ones are cut around the caret
+
+std::vector<std::string> code_points(std::string_view line) {
+  std::vector<std::string> out;
+  for (char c : line) {
+    const auto u = static_cast<unsigned char>(c);
+    if ((u & 0xc0) == 0x80 && !out.empty()) {
+      out.back() += c;
+    } else if ((u < 0x20 && c != '\t') || u == 0x7f) {
+      out.emplace_back("\xef\xbf\xbd");  // U+FFFD: a terminal must not obey a config's text
+    } else {
+      out.emplace_back(1, c);
+    }
+  }
+  return out;
+}
+
+struct Palette {
+  const char *severity, *bold, *gutter, *reset;
+};
+
+Palette palette(bool colour, bool warning) {
+  if (!colour) return {"", "", "", ""};
+  return {warning ? "\x1b[1;33m" : "\x1b[1;31m", "\x1b[1m", "\x1b[1;34m", "\x1b[0m"};
+}
+
+/// Continuation lines of a text stand below its first.
+std::string indented(const std::string& text, size_t columns) {
+  std::string out;
+  for (char c : text) {
+    out += c;
+    if (c == '\n') out.append(columns, ' ');
+  }
+  return out;
+}
+
+void render_source(std::string& out, const Span& span, size_t width, const Palette& p) {
+  const std::vector<std::string> points = code_points(span.file->line(span.line));
+  const int length = static_cast<int>(points.size());
+  const int column = std::clamp(span.column, 1, length + 1) - 1;
+  const int last = std::max(column + 1, std::min(span.end_column - 1, length));
+  int from = 0, to = length;
+  if (length > kMaxColumns) {
+    from = std::clamp(column - kMaxColumns / 3, 0, length - kMaxColumns);
+    to = from + kMaxColumns;
+  }
+  std::string text = from > 0 ? "…" : "", carets = from > 0 ? " " : "";
+  for (int i = from; i < to; ++i) {
+    text += points[static_cast<size_t>(i)];
+    if (i < column) carets += points[static_cast<size_t>(i)] == "\t" ? '\t' : ' ';
+  }
+  if (to < length) text += "…";
+  carets.append(static_cast<size_t>(std::max(1, std::min(last, std::max(to, column + 1)) - column)),
+                '^');
+  const std::string pad(width + 1, ' ');
+  out += fmt::format("{}{}|{}\n", p.gutter, pad, p.reset);
+  out += fmt::format("{}{:>{}} |{} {}\n", p.gutter, span.line, width, p.reset, text);
+  out += fmt::format("{}{}|{} {}{}{}\n", p.gutter, pad, p.reset, p.severity, carets, p.reset);
+}
+
+std::string place(const Span& span) {
+  return fmt::format("{}:{}:{}", span.file->path, span.line, span.column);
+}
+
+void render_one(std::string& out, const Diagnostic& d, bool colour) {
+  const Palette p = palette(colour, d.is_warning());
+  const char* word = d.is_warning() ? "warning" : "error";
+  const std::string code = d.code.empty() ? "" : fmt::format("[{}]", d.code);
+  out += fmt::format("{}{}{}{}{}: {}{}\n", p.severity, word, code, p.reset, p.bold,
+                     indented(d.message, 2), p.reset);
+  const size_t width = d.span ? std::to_string(d.span.line).size() : 1;
+  const std::string pad(width + 1, ' ');
+  if (d.span) {
+    out += fmt::format("{}{}-->{} {}\n", p.gutter, pad.substr(1), p.reset, place(d.span));
+    if (d.span.line >= 1) render_source(out, d.span, width, p);
+  }
+  const auto remark = [&](const char* label, const std::string& text) {
+    const size_t columns = width + 5 + std::string_view(label).size();
+    out += fmt::format("{}{}={} {}{}:{} {}\n", p.gutter, pad, p.reset, p.bold, label, p.reset,
+                       indented(text, columns));
+  };
+  if (!d.help.empty()) remark("help", d.help);
+  for (const Note& note : d.notes) {
+    remark("note", note.span ? fmt::format("{} ({})", note.text, place(note.span)) : note.text);
+  }
+}
+
+}  // namespace
+
+std::string Diagnostics::render(bool colour) const {
+  std::string out;
+  size_t errors = 0;
+  for (const Diagnostic& d : all_) {
+    if (!d.is_warning() && ++errors > kMaxErrors) continue;
+    if (!out.empty()) out += '\n';
+    render_one(out, d, colour);
+  }
+  if (errors > kMaxErrors) {
+    const size_t more = errors - kMaxErrors;
+    out += fmt::format("\n{} more error{}\n", more, more == 1 ? "" : "s");
+  }
+  return out;
+}
+
 DiagnosticError::DiagnosticError(Diagnostics d)
-    : Error(ErrorKind::config,
-            [&] {
-              for (const Diagnostic& x : d.all()) {
-                if (!x.is_warning()) return x.message;
-              }
-              return std::string("invalid configuration");
-            }()),
-      diagnostics(std::move(d)) {}
+    : Error(ErrorKind::config, d.render()), diagnostics(std::move(d)) {}
 
 }  // namespace nnm

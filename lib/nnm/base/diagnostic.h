@@ -11,8 +11,8 @@ namespace nnm {
 
 /// A text that was read, kept for error messages.
 struct SourceFile {
-  std::string path;   ///< as the user named it
-  std::string text;   ///< UTF-8
+  std::string path;  ///< as the user named it
+  std::string text;  ///< UTF-8
   std::vector<size_t> line_starts;
   SourceFile(std::string path, std::string text);
   std::string_view line(int number) const;  ///< 1-based, without the newline; "" beyond the end

@@ -1,4 +1,4 @@
-// Names and exit codes of the kinds of fault.
+// Names and exit codes of the error kinds, and the error of a kernel that is not there.
 #include "nnm/base/error.h"
 
 #include "kernels/kernel.h"
@@ -29,13 +29,14 @@ int exit_code(ErrorKind kind) {
     case ErrorKind::device: return 6;
     case ErrorKind::internal: return 70;
     case ErrorKind::interrupted: return 130;
+    // Python's kinds come from what a config asked for: shapes, arguments, names.
     default: return 2;
   }
 }
 
 void throw_missing_kernel(const char* kernel, DeviceType device) {
   static constexpr const char* kNames[kDeviceTypes] = {"cpu", "cuda", "meta"};
-  fail(ErrorKind::not_implemented, "{}: not built for device {}", kernel, kNames[static_cast<int>(device)]);
+  fail(ErrorKind::device, "{}: not built for device {}", kernel, kNames[static_cast<int>(device)]);
 }
 
 }  // namespace nnm

@@ -11,8 +11,22 @@ namespace nnm {
 /// What kind of fault this is. The first row are Python's exception classes, for those who know
 /// PyTorch's messages; the second row are the outside world's.
 enum class ErrorKind : uint8_t {
-  runtime, type, value, key, index, attribute, not_implemented, assertion,
-  negative, config, input_file, output, diverged, device, internal, interrupted
+  runtime,
+  type,
+  value,
+  key,
+  index,
+  attribute,
+  not_implemented,
+  assertion,
+  negative,
+  config,
+  input_file,
+  output,
+  diverged,
+  device,
+  internal,
+  interrupted
 };
 
 /// Python's name of the kind ("TypeError"), or "Error" for the kinds it does not have.
@@ -31,7 +45,10 @@ class Error : public std::runtime_error {
   /// The dotted path of the module in which it happened, innermost; "" outside of modules.
   const std::string& module_path() const { return module_path_; }
   void set_module_path(std::string path) { module_path_ = std::move(path); }
-  Error& with_hint(std::string hint) { hint_ = std::move(hint); return *this; }
+  Error& with_hint(std::string hint) {
+    hint_ = std::move(hint);
+    return *this;
+  }
 
  private:
   ErrorKind kind_;
@@ -46,9 +63,10 @@ template <class... A>
 }
 
 /// `fail` unless the condition holds. Arguments are formatted only on failure.
-#define NNM_CHECK(condition, kind, ...) \
-  do {                                  \
-    if (!(condition)) [[unlikely]] ::nnm::fail(::nnm::ErrorKind::kind, __VA_ARGS__); \
+#define NNM_CHECK(condition, kind, ...)                 \
+  do {                                                  \
+    if (!(condition)) [[unlikely]]                      \
+      ::nnm::fail(::nnm::ErrorKind::kind, __VA_ARGS__); \
   } while (false)
 
 }  // namespace nnm

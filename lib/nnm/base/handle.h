@@ -23,7 +23,10 @@ class RemovableHandle {
  public:
   RemovableHandle() = default;
   RemovableHandle(Ref<HookListBase> list, uint64_t id) : list_(std::move(list)), id_(id) {}
-  void remove() { if (list_) list_->erase(id_); list_ = nullptr; }
+  void remove() {
+    if (list_) list_->erase(id_);
+    list_ = nullptr;
+  }
   uint64_t id() const { return id_; }
 
  private:
@@ -36,7 +39,11 @@ class ScopedHandle {
  public:
   explicit ScopedHandle(RemovableHandle h) : h_(std::move(h)) {}
   ScopedHandle(ScopedHandle&& o) noexcept : h_(std::exchange(o.h_, {})) {}
-  ScopedHandle& operator=(ScopedHandle&& o) noexcept { h_.remove(); h_ = std::exchange(o.h_, {}); return *this; }
+  ScopedHandle& operator=(ScopedHandle&& o) noexcept {
+    h_.remove();
+    h_ = std::exchange(o.h_, {});
+    return *this;
+  }
   ~ScopedHandle() { h_.remove(); }
 
  private:
@@ -48,11 +55,15 @@ class ScopedHandle {
 template <class Entry>
 class HookList final : public HookListBase {
  public:
-  struct Item { uint64_t id; Entry hook; };
+  struct Item {
+    uint64_t id;
+    Entry hook;
+  };
   using Snapshot = std::shared_ptr<const std::vector<Item>>;
 
   RemovableHandle add(Entry hook, bool prepend = false) {
-    auto next = items_ ? std::make_shared<std::vector<Item>>(*items_) : std::make_shared<std::vector<Item>>();
+    auto next = items_ ? std::make_shared<std::vector<Item>>(*items_)
+                       : std::make_shared<std::vector<Item>>();
     const uint64_t id = next_id();
     next->insert(prepend ? next->begin() : next->end(), Item{id, std::move(hook)});
     items_ = std::move(next);
@@ -61,14 +72,17 @@ class HookList final : public HookListBase {
   void erase(uint64_t id) override {
     if (!items_) return;
     auto next = std::make_shared<std::vector<Item>>();
-    for (const Item& i : *items_) if (i.id != id) next->push_back(i);
+    for (const Item& i : *items_)
+      if (i.id != id) next->push_back(i);
     items_ = next->empty() ? nullptr : Snapshot(std::move(next));
   }
   /// Null when empty.
   Snapshot snapshot() const { return items_; }
   bool empty() const { return !items_; }
   bool contains(uint64_t id) const {
-    if (items_) for (const Item& i : *items_) if (i.id == id) return true;
+    if (items_)
+      for (const Item& i : *items_)
+        if (i.id == id) return true;
     return false;
   }
   void clear() { items_ = nullptr; }

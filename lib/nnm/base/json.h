@@ -10,9 +10,10 @@
 
 namespace nnm {
 
-/// Writes one JSON text from nested calls. Numbers read back as the same number; NaN and infinities,
-/// which JSON lacks, become null. Strings must be UTF-8; what is not is replaced by U+FFFD.
-///   Json j;  j.object().key("loss").value(0.25).key("shape").array().value(2).value(3).end().end();
+/// Writes one JSON text from nested calls. Numbers read back as the same number; NaN and
+/// infinities, which JSON lacks, become null. Strings must be UTF-8; what is not is replaced by
+/// U+FFFD.
+///   Json j; j.object().key("loss").value(0.25).key("shape").array().value(2).value(3).end().end();
 class Json {
  public:
   /// indent 0: one line.
@@ -39,7 +40,9 @@ class Json {
     return end();
   }
   template <class T>
-  Json& entry(std::string_view k, const T& v) { return key(k).value(v); }
+  Json& entry(std::string_view k, const T& v) {
+    return key(k).value(v);
+  }
   /// The text; all that was opened must have been ended.
   const std::string& text() const { return out_; }
 

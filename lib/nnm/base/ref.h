@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace nnm {
@@ -20,6 +21,8 @@ class Object {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
   uint32_t use_count() const { return refs_.load(std::memory_order_relaxed); }
+  /// What Value::repr prints for it: `Tensor(f32[2, 3])`, a module's type, a class's name.
+  virtual std::string value_repr() const { return "<object>"; }
 
  protected:
   /// Called when the last reference goes; tape nodes override it to avoid recursion.
@@ -35,15 +38,25 @@ class Ref {
  public:
   Ref() = default;
   Ref(std::nullptr_t) {}
-  explicit Ref(T* p) : p_(p) { if (p_) p_->retain(); }
-  Ref(const Ref& o) : p_(o.p_) { if (p_) p_->retain(); }
+  explicit Ref(T* p) : p_(p) {
+    if (p_) p_->retain();
+  }
+  Ref(const Ref& o) : p_(o.p_) {
+    if (p_) p_->retain();
+  }
   Ref(Ref&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
-  template <class U> requires std::is_convertible_v<U*, T*>
-  Ref(const Ref<U>& o) : Ref(o.get()) {}
-  template <class U> requires std::is_convertible_v<U*, T*>
-  Ref(Ref<U>&& o) noexcept : p_(o.detach()) {}
-  Ref& operator=(Ref o) noexcept { std::swap(p_, o.p_); return *this; }
-  ~Ref() { if (p_) p_->release(); }
+  template <class U>
+  requires std::is_convertible_v<U*, T*> Ref(const Ref<U>& o) : Ref(o.get()) {}
+  template <class U>
+  requires std::is_convertible_v<U*, T*> Ref(Ref<U>&& o)
+  noexcept : p_(o.detach()) {}
+  Ref& operator=(Ref o) noexcept {
+    std::swap(p_, o.p_);
+    return *this;
+  }
+  ~Ref() {
+    if (p_) p_->release();
+  }
 
   T* get() const { return p_; }
   T* operator->() const { return p_; }
@@ -52,8 +65,15 @@ class Ref {
   /// Gives the pointer up without dropping the count.
   T* detach() { return std::exchange(p_, nullptr); }
   /// Takes over a count that somebody else holds.
-  static Ref adopt(T* p) { Ref r; r.p_ = p; return r; }
-  template <class U> friend bool operator==(const Ref& a, const Ref<U>& b) { return a.get() == b.get(); }
+  static Ref adopt(T* p) {
+    Ref r;
+    r.p_ = p;
+    return r;
+  }
+  template <class U>
+  friend bool operator==(const Ref& a, const Ref<U>& b) {
+    return a.get() == b.get();
+  }
   friend bool operator==(const Ref& a, std::nullptr_t) { return !a.p_; }
 
  private:
@@ -61,6 +81,8 @@ class Ref {
 };
 
 template <class T, class... A>
-Ref<T> make_ref(A&&... args) { return Ref<T>(new T(std::forward<A>(args)...)); }
+Ref<T> make_ref(A&&... args) {
+  return Ref<T>(new T(std::forward<A>(args)...));
+}
 
 }  // namespace nnm

@@ -1,4 +1,5 @@
-// Registry<Base>: every type of one kind (layers, optimizers, …) by name, filled by static registration.
+// Registry<Base>: every type of one kind (layers, optimizers, …) by name, filled by static
+// registration.
 #pragma once
 
 #include <map>
@@ -15,7 +16,7 @@ template <class Base>
 class Registry {
  public:
   struct Entry {
-    const Signature& (*signature)();             ///< built on first use: start-up pays for no type
+    const Signature& (*signature)();  ///< built on first use: start-up pays for no type
     const std::string& (*doc)();
     Ref<Base> (*make)(const Values& bound);
   };
@@ -26,7 +27,8 @@ class Registry {
     auto it = table().find(name);
     return it == table().end() ? nullptr : &it->second;
   }
-  /// Makes one; throws Error(key) for an unknown name with the nearest one, BindError for arguments.
+  /// Makes one; throws Error(key) for an unknown name with the nearest one, BindError for
+  /// arguments.
   static Ref<Base> make(std::string_view name, const Args& args) {
     const Entry* e = find(name);
     if (!e) {
@@ -52,15 +54,15 @@ class Registry {
 
 /// Registers `Type` (which has `Options`, `static const Spec<Options>& spec()` and a constructor
 /// from Options) under its own name in Registry<Base>. Stands once at the end of the type's file.
-#define NNM_REGISTER(Base, Type)                                                              \
-  [[maybe_unused]] static const bool Type##_registered = ::nnm::Registry<Base>::add(          \
-      #Type, {[]() -> const ::nnm::Signature& {                                               \
-                static const ::nnm::Signature s = Type::spec().signature();                   \
-                return s;                                                                     \
-              },                                                                              \
-              []() -> const std::string& { return Type::spec().doc(); },                      \
-              [](const ::nnm::Values& bound) -> ::nnm::Ref<Base> {                            \
-                return ::nnm::make_ref<Type>(Type::spec().read(bound));                       \
+#define NNM_REGISTER(Base, Type)                                                     \
+  [[maybe_unused]] static const bool Type##_registered = ::nnm::Registry<Base>::add( \
+      #Type, {[]() -> const ::nnm::Signature& {                                      \
+                static const ::nnm::Signature s = Type::spec().signature();          \
+                return s;                                                            \
+              },                                                                     \
+              []() -> const std::string& { return Type::spec().doc(); },             \
+              [](const ::nnm::Values& bound) -> ::nnm::Ref<Base> {                   \
+                return ::nnm::make_ref<Type>(Type::spec().read(bound));              \
               }})
 
 }  // namespace nnm

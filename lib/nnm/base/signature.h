@@ -12,23 +12,39 @@
 
 namespace nnm {
 
-/// The type of an argument, as language.md writes it: `int(1..)`, `float`, `int[]`,
-/// `str("relu", "gelu")`, `dtype`, `module`, `Tensor`, with `?` where none is allowed.
+class Scanner;
+
+/// The type of an argument in text: `int(1..)`, `float(>0)`, `float(0..1)`, `int[]`, `int[2]` (one
+/// for all or two), `str("relu", "gelu")`, `dtype`, `module`, `Tensor`; `?` where none is allowed.
 struct ArgType {
-  enum class Base : uint8_t { any, boolean, integer, real, number, string, dtype, module, tensor, duration };
+  enum class Base : uint8_t {
+    any,
+    boolean,
+    integer,
+    real,
+    number,
+    string,
+    dtype,
+    module,
+    tensor,
+    duration
+  };
   Base base = Base::any;
-  bool list = false;      ///< `[]`: a list or tuple of them
-  int tuple = 0;          ///< n > 0: one value, or a tuple of n (PyTorch's kernel_size)
-  bool optional = false;  ///< `?`: none is a value
-  std::optional<double> min, max;     ///< inclusive bounds, of each element
-  bool exclusive_min = false;         ///< the lower bound itself is not allowed
-  std::vector<std::string> choices;   ///< the strings allowed; empty: any
+  bool list = false;                 ///< `[]`: a list or tuple of them
+  int tuple = 0;                     ///< n > 0: one value, or a tuple of n (PyTorch's kernel_size)
+  bool optional = false;             ///< `?`: none is a value
+  std::optional<double> min, max;    ///< inclusive bounds, of each element
+  bool exclusive_min = false;        ///< the lower bound itself is not allowed
+  std::vector<std::string> choices;  ///< the strings allowed; empty: any
 
   /// Reads the text form; throws Error(value) that names the bad part.
   static ArgType parse(std::string_view text);
+  /// Reads one at the start of a longer text.
+  static ArgType parse(Scanner& s);
   std::string text() const;
-  /// Converts v to the type (int to float where a float is asked, tuple to list); throws
-  /// Error(type or value) "expected <type>, got <repr>" otherwise.
+  /// Converts v to the type: int to float where a float is asked (a bool is neither), sequences to
+  /// a list for `[]` and to a tuple for `[n]`. Throws Error(type) "expected <type>, got <value>",
+  /// Error(value) "must be at least 1, got 0".
   Value convert(const Value& v) const;
 };
 
@@ -43,16 +59,20 @@ struct Param {
 
 /// What went wrong in binding and which argument it was, so that a config can point at it.
 struct BindError : Error {
-  BindError(std::string message, std::string hint, int position, std::string name)
-      : Error(ErrorKind::type, std::move(message), std::move(hint)), position(position), name(std::move(name)) {}
+  BindError(std::string message, std::string hint, int position, std::string name,
+            ErrorKind kind = ErrorKind::type)
+      : Error(kind, std::move(message), std::move(hint)),
+        position(position),
+        name(std::move(name)) {}
   int position;      ///< index of the offending positional argument, or -1
-  std::string name;  ///< name of the offending keyword or missing parameter, or ""
+  std::string name;  ///< the parameter or unknown keyword it is about, or ""
 };
 
 class Signature {
  public:
   Signature() = default;
-  Signature(std::string name, std::vector<Param> params) : name_(std::move(name)), params_(std::move(params)) {}
+  Signature(std::string name, std::vector<Param> params)
+      : name_(std::move(name)), params_(std::move(params)) {}
   /// "flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1)"; `*` alone starts keyword-only
   /// parameters, `*xs: Tensor` is variadic. Defaults are literals.
   static Signature parse(std::string_view text);
@@ -74,7 +94,10 @@ class Signature {
   std::vector<Param> params_;
 };
 
-/// The candidate nearest to `name` by edit distance, if near enough to be a likely slip; else "".
+/// Edits (insert, delete, replace, swap of neighbours) that turn a into b, in bytes.
+size_t edit_distance(std::string_view a, std::string_view b);
+/// The candidate nearest to `name` by edit distance (cases count as equal), if near enough to be a
+/// likely slip; else "".
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace nnm

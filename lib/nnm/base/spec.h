@@ -22,7 +22,9 @@ struct IntTuple {
   IntTuple() = default;
   IntTuple(int64_t x) { v.fill(x); }
   IntTuple(int x) : IntTuple(int64_t{x}) {}
-  IntTuple(std::initializer_list<int64_t> xs) : scalar(false) { std::copy(xs.begin(), xs.end(), v.begin()); }
+  IntTuple(std::initializer_list<int64_t> xs) : scalar(false) {
+    std::copy(xs.begin(), xs.end(), v.begin());
+  }
   int64_t operator[](int i) const { return v[static_cast<size_t>(i)]; }
 };
 
@@ -31,23 +33,27 @@ struct IntTuple {
 template <class T>
 struct Codec;
 
-template <> struct Codec<bool> {
+template <>
+struct Codec<bool> {
   static ArgType type() { return {.base = ArgType::Base::boolean}; }
   static bool read(const Value& v) { return v.boolean(); }
   static Value write(bool b) { return b; }
 };
-template <> struct Codec<int64_t> {
+template <>
+struct Codec<int64_t> {
   static ArgType type() { return {.base = ArgType::Base::integer}; }
   static int64_t read(const Value& v) { return v.integer(); }
   static Value write(int64_t i) { return i; }
 };
-template <> struct Codec<double> {
+template <>
+struct Codec<double> {
   static ArgType type() { return {.base = ArgType::Base::real}; }
   static double read(const Value& v) { return v.real(); }
   static Value write(double d) { return d; }
 };
 /// A number whose spelling is kept: `Softplus(beta=2)` prints 2, the default prints 1.0.
-template <> struct Codec<Scalar> {
+template <>
+struct Codec<Scalar> {
   static ArgType type() { return {.base = ArgType::Base::number}; }
   static Scalar read(const Value& v) { return v.scalar(); }
   static Value write(Scalar s) {
@@ -56,30 +62,43 @@ template <> struct Codec<Scalar> {
     return s.i;
   }
 };
-template <> struct Codec<std::string> {
+template <>
+struct Codec<std::string> {
   static ArgType type() { return {.base = ArgType::Base::string}; }
   static std::string read(const Value& v) { return v.string(); }
   static Value write(const std::string& s) { return s; }
 };
-template <> struct Codec<DType> {
+template <>
+struct Codec<DType> {
   static ArgType type() { return {.base = ArgType::Base::dtype}; }
   static DType read(const Value& v) { return v.dtype(); }
   static Value write(DType t) { return t; }
 };
-template <> struct Codec<Value> {
+template <>
+struct Codec<Value> {
   static ArgType type() { return {}; }
   static Value read(const Value& v) { return v; }
   static Value write(const Value& v) { return v; }
 };
-template <class T> struct Codec<std::optional<T>> {
-  static ArgType type() { ArgType t = Codec<T>::type(); t.optional = true; return t; }
+template <class T>
+struct Codec<std::optional<T>> {
+  static ArgType type() {
+    ArgType t = Codec<T>::type();
+    t.optional = true;
+    return t;
+  }
   static std::optional<T> read(const Value& v) {
     return v.is_none() ? std::nullopt : std::optional<T>(Codec<T>::read(v));
   }
   static Value write(const std::optional<T>& o) { return o ? Codec<T>::write(*o) : Value(); }
 };
-template <class T> struct Codec<std::vector<T>> {
-  static ArgType type() { ArgType t = Codec<T>::type(); t.list = true; return t; }
+template <class T>
+struct Codec<std::vector<T>> {
+  static ArgType type() {
+    ArgType t = Codec<T>::type();
+    t.list = true;
+    return t;
+  }
   static std::vector<T> read(const Value& v) {
     std::vector<T> out;
     for (const Value& x : v.items()) out.push_back(Codec<T>::read(x));
@@ -91,13 +110,15 @@ template <class T> struct Codec<std::vector<T>> {
     return Value::list(std::move(out));
   }
 };
-template <int N> struct Codec<IntTuple<N>> {
+template <int N>
+struct Codec<IntTuple<N>> {
   static ArgType type() { return {.base = ArgType::Base::integer, .tuple = N}; }
   static IntTuple<N> read(const Value& v) {
     if (v.is(Value::Kind::integer)) return IntTuple<N>(v.integer());
     IntTuple<N> t;
     t.scalar = false;
-    for (int i = 0; i < N; ++i) t.v[static_cast<size_t>(i)] = v.items()[static_cast<size_t>(i)].integer();
+    for (int i = 0; i < N; ++i)
+      t.v[static_cast<size_t>(i)] = v.items()[static_cast<size_t>(i)].integer();
     return t;
   }
   static Value write(const IntTuple<N>& t) {
