@@ -17,7 +17,9 @@ namespace {
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   Descriptor(const Descriptor&) = delete;
   int get() const { return fd_; }
   int close() {
@@ -30,18 +32,19 @@ class Descriptor {
   int fd_;
 };
 
+}  // namespace
+
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
-}  // namespace
-
 std::string read_file(const std::string& path, size_t most) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   NNM_CHECK(fd.get() >= 0, input_file, "cannot open {}: {}", path, std::strerror(errno));
   struct stat st;
-  NNM_CHECK(::fstat(fd.get(), &st) == 0, input_file, "cannot read {}: {}", path, std::strerror(errno));
+  NNM_CHECK(::fstat(fd.get(), &st) == 0, input_file, "cannot read {}: {}", path,
+            std::strerror(errno));
   NNM_CHECK(!S_ISDIR(st.st_mode), input_file, "cannot read {}: it is a folder", path);
   std::string text;
   if (S_ISREG(st.st_mode)) text.reserve(std::min(most, static_cast<size_t>(st.st_size)) + 1);
@@ -52,7 +55,8 @@ std::string read_file(const std::string& path, size_t most) {
     NNM_CHECK(n >= 0, input_file, "cannot read {}: {}", path, std::strerror(errno));
     if (n == 0) return text;
     text.append(buffer, static_cast<size_t>(n));
-    NNM_CHECK(text.size() <= most, input_file, "{} is larger than the {} bytes that are read of such a file", path, most);
+    NNM_CHECK(text.size() <= most, input_file,
+              "{} is larger than the {} bytes that are read of such a file", path, most);
   }
 }
 

@@ -14,6 +14,30 @@ std::string read_file(const std::string& path, size_t most);
 /// Error(output) with path and reason; the old file is then as it was.
 void write_file_atomic(const std::string& path, std::string_view bytes);
 
+/// Makes the folder and those above it that are missing. Throws Error(output).
+void make_folders(const std::string& path);
+/// Makes `parent/NNN` with the number after the highest one there (001 first) and returns its path.
+/// Two processes never get the same one. Makes `parent` where it is missing. Throws Error(output).
+std::string make_numbered_folder(const std::string& parent);
+/// Makes `link` a symbolic link to `target`, whatever it linked to before: at no time is there
+/// none. Throws Error(output), also where `link` is not a symbolic link.
+void replace_symlink(const std::string& target, const std::string& link);
+/// The folder a path stands in, "." for a bare name.
+std::string folder_of(const std::string& path);
+
+/// Holds a folder for this process alone, by a lock on `<folder>/.lock` that ends with the process.
+class FolderLock {
+ public:
+  /// Throws Error(output) at once where another process holds it (naming it) or there is no access.
+  explicit FolderLock(const std::string& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int fd_;
+};
+
 /// CRC-32C (Castagnoli), as iSCSI and HDF5 tools compute it; `crc` continues an earlier one.
 uint32_t crc32c(const void* data, size_t bytes, uint32_t crc = 0);
 

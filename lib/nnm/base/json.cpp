@@ -1,27 +1,19 @@
 // JSON text, piece by piece.
 #include "nnm/base/json.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "nnm/base/text.h"
 
 namespace nnm {
 namespace {
-
-// Length of the UTF-8 sequence at the start of s, 0 if it is none.
-size_t sequence_length(std::string_view s) {
-  const auto c = static_cast<uint8_t>(s[0]);
-  const size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-  if (n == 0 || n > s.size()) return 0;
-  for (size_t i = 1; i < n; ++i) {
-    if ((static_cast<uint8_t>(s[i]) & 0xc0) != 0x80) return 0;
-  }
-  return n;
-}
 
 void append_string(std::string& out, std::string_view s) {
   out += '"';
   while (!s.empty()) {
     const char c = s[0];
-    const size_t n = sequence_length(s);
+    const size_t n = utf8_length(s);
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
