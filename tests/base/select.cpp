@@ -126,6 +126,9 @@ TEST_CASE("select: what cannot be read says where") {
   CHECK(offset("a**") == 0);
   CHECK(offset("{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}") == 0);
   CHECK(offset("a.b, {c,d}") == -1);
+  std::string braces;
+  for (int i = 0; i < 100000; ++i) braces += "{a}";
+  CHECK(offset(braces.c_str()) == 3 * 64);
   CHECK_THROWS_WITH_AS(Selector::parse("a{b"), "selector `a{b`: `{` without `}` at column 2",
                        SelectorError);
 }

@@ -136,9 +136,14 @@ TEST_CASE("signature: literals") {
   CHECK(parse_literal("torch.bfloat16").dtype() == DType::bf16);
   CHECK(parse_literal("\"a\\\"b\"").string() == "a\"b");
   CHECK_THROWS_AS(parse_literal("9223372036854775808"), Error);
+  CHECK(parse_literal("'\\x1b\\r\\n\\t\\\\\\''").string() == "\x1b\r\n\t\\'");
+  CHECK_THROWS_AS(parse_literal("'\\q'"), Error);
+  CHECK_THROWS_AS(parse_literal("'\\x1"), Error);
   CHECK_THROWS_AS(parse_literal("1 2"), Error);
   CHECK_THROWS_AS(parse_literal("'open"), Error);
   CHECK_THROWS_AS(parse_literal("1.2.3"), Error);
+  CHECK_THROWS_AS(parse_literal(std::string(1000000, '[')), Error);
+  CHECK(parse_literal("[[], [[1]], (), ((2, 3))]").repr() == "[[], [[1]], (), (2, 3)]");
 }
 
 TEST_CASE("signature: nearest finds slips, not other words") {

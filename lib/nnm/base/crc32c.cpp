@@ -74,7 +74,8 @@ constexpr Matrix zeros_matrix(size_t bytes) {
 constexpr size_t kBlock = 4096;
 constexpr Matrix kShiftOne = zeros_matrix(kBlock), kShiftTwo = zeros_matrix(2 * kBlock);
 
-__attribute__((target("sse4.2"))) uint32_t by_instruction(uint32_t crc, const uint8_t* p, size_t n) {
+__attribute__((target("sse4.2"))) uint32_t by_instruction(uint32_t crc, const uint8_t* p,
+                                                          size_t n) {
   uint64_t c = crc;
   auto word = [](const uint8_t* at) {
     uint64_t w;

@@ -9,6 +9,8 @@ namespace nnm {
 
 namespace {
 
+constexpr int kMaxDepth = 64;
+
 bool name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -58,11 +60,13 @@ double Scanner::number() {
 Values Scanner::elements(std::string_view close, bool& comma) {
   Values out;
   comma = false;
+  if (++depth_ > kMaxDepth) fail("brackets nested too deeply");
   while (!accept(close)) {
     if (!out.empty() && !comma) fail(fmt::format("expected `,` or `{}`", close));
     out.push_back(literal());
     comma = accept(",");
   }
+  --depth_;
   return out;
 }
 
@@ -82,16 +86,33 @@ Value Scanner::literal() {
   return number_literal(false);
 }
 
+char Scanner::escape() {
+  const char c = text_[++at_];
+  switch (c) {
+    case 'n': return '\n';
+    case 't': return '\t';
+    case 'r': return '\r';
+    case 'x': {
+      unsigned code = 0;
+      const std::string_view hex = text_.substr(at_ + 1, 2);
+      const auto read = std::from_chars(hex.data(), hex.data() + hex.size(), code, 16);
+      if (hex.size() != 2 || read.ptr != hex.data() + 2) fail("expected two hex digits");
+      at_ += 2;
+      return static_cast<char>(code);
+    }
+    case '\\':
+    case '\'':
+    case '"': return c;
+    default: fail(fmt::format("unknown escape `\\{}`", c));
+  }
+}
+
 Value Scanner::string_literal() {
   const char quote = text_[at_++];
   std::string out;
   for (; at_ < text_.size() && text_[at_] != quote; ++at_) {
-    if (text_[at_] == '\\' && at_ + 1 < text_.size()) {
-      const char c = text_[++at_];
-      out += c == 'n' ? '\n' : c == 't' ? '\t' : c;
-    } else {
-      out += text_[at_];
-    }
+    const bool escaped = text_[at_] == '\\' && at_ + 1 < text_.size();
+    out += escaped ? escape() : text_[at_];
   }
   if (at_ == text_.size()) fail("the string does not end");
   ++at_;

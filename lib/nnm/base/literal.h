@@ -28,6 +28,7 @@ class Scanner {
 
  private:
   Value string_literal();
+  char escape();
   Value number_literal(bool negative);
   Value word_literal();
   Values elements(std::string_view close, bool& comma);
@@ -35,6 +36,7 @@ class Scanner {
 
   std::string_view text_;
   size_t at_ = 0;
+  int depth_ = 0;  // of brackets: a text must not overflow the stack
 };
 
 /// The whole text as one literal.

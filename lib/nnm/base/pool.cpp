@@ -11,7 +11,9 @@ constexpr size_t kStep = 64, kClasses = 16;
 constexpr int kMaxKept = 8192;
 
 struct FreeLists {
-  struct Slot { Slot* next; };
+  struct Slot {
+    Slot* next;
+  };
   Slot* head[kClasses] = {};
   int count[kClasses] = {};
   ~FreeLists();

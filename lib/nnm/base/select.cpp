@@ -10,6 +10,7 @@ namespace nnm {
 namespace {
 
 constexpr size_t kMaxPatterns = 4096;  // after the expansion of braces
+constexpr size_t kMaxBraces = 64;      // expansion recurs once for each
 
 std::string_view trimmed(std::string_view s, size_t& offset) {
   const size_t begin = std::min(s.find_first_not_of(" \t\n"), s.size());
@@ -41,8 +42,12 @@ std::vector<std::pair<std::string_view, size_t>> split(std::string_view text, ch
 
 void check_braces(std::string_view text) {
   std::vector<size_t> open;
+  size_t braces = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '{') open.push_back(i);
+    if (text[i] == '{') {
+      open.push_back(i);
+      if (++braces > kMaxBraces) bad(text, i, "too many braces");
+    }
     if (text[i] != '}') continue;
     if (open.empty()) bad(text, i, "`}` without `{`");
     open.pop_back();
