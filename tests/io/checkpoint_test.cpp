@@ -297,7 +297,7 @@ TEST_CASE("checkpoint: what cannot be saved leaves what was there") {
   std::filesystem::create_directory(dir / "folder");
   spill(dir / "folder/x", "x");
   CHECK(contains(error_of(kOut, [&] { save_checkpoint(small(), dir / "folder"); }),
-                 "cannot be replaced"));
+                 "cannot replace"));
   CHECK(dir.names().size() == 2);
 }
 

@@ -43,7 +43,7 @@ uint32_t by_table(uint32_t c, const uint8_t* p, size_t n) {
 // The state after `n` zero bytes, as a 32x32 matrix over GF(2), one column per state bit.
 using Matrix = std::array<uint32_t, 32>;
 
-constexpr uint32_t apply(const Matrix& m, uint32_t v) {
+constexpr uint32_t times(const Matrix& m, uint32_t v) {
   uint32_t out = 0;
   for (size_t i = 0; v; ++i, v >>= 1) {
     if (v & 1) out ^= m[i];
@@ -62,10 +62,10 @@ constexpr Matrix zeros_matrix(size_t bytes) {
   for (size_t i = 0; i < 32; ++i) out[i] = uint32_t{1} << i;
   for (; bytes; bytes >>= 1) {
     if (bytes & 1) {
-      for (uint32_t& column : out) column = apply(step, column);
+      for (uint32_t& column : out) column = times(step, column);
     }
     Matrix square{};
-    for (size_t i = 0; i < 32; ++i) square[i] = apply(step, step[i]);
+    for (size_t i = 0; i < 32; ++i) square[i] = times(step, step[i]);
     step = square;
   }
   return out;
@@ -89,7 +89,7 @@ __attribute__((target("sse4.2"))) uint32_t by_instruction(uint32_t crc, const ui
       b = _mm_crc32_u64(b, word(p + kBlock + i));
       d = _mm_crc32_u64(d, word(p + 2 * kBlock + i));
     }
-    c = apply(kShiftTwo, static_cast<uint32_t>(a)) ^ apply(kShiftOne, static_cast<uint32_t>(b)) ^ d;
+    c = times(kShiftTwo, static_cast<uint32_t>(a)) ^ times(kShiftOne, static_cast<uint32_t>(b)) ^ d;
   }
   for (; n >= 8; n -= 8, p += 8) c = _mm_crc32_u64(c, word(p));
   for (; n > 0; --n) c = _mm_crc32_u8(static_cast<uint32_t>(c), *p++);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -31,6 +32,11 @@ class Descriptor {
  private:
   int fd_;
 };
+
+[[noreturn]] void fail_with_errno(const char* what, const std::string& path) {
+  const int code = errno;
+  fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(code));
+}
 
 }  // namespace
 
@@ -60,26 +66,39 @@ std::string read_file(const std::string& path, size_t most) {
   }
 }
 
-void write_file_atomic(const std::string& path, std::string_view bytes) {
-  const std::string part = fmt::format("{}.{}.part", path, ::getpid());
-  auto stop = [&] [[noreturn]] (const char* what) {
-    const int error = errno;
+void sync_file(const std::string& path) {
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // EINVAL: a file system that cannot sync folders.
+  if (fd.get() < 0 || (::fsync(fd.get()) != 0 && errno != EINVAL)) fail_with_errno("sync", path);
+}
+
+void write_atomically(const std::string& path,
+                      const std::function<void(const std::string&)>& write) {
+  static std::atomic<unsigned> counter{0};
+  const std::string part = fmt::format("{}.{}-{}{}", path, ::getpid(), counter++, kPart);
+  try {
+    write(part);
+    sync_file(part);
+    if (::rename(part.c_str(), path.c_str()) != 0) fail_with_errno("replace", path);
+  } catch (...) {
     ::unlink(part.c_str());
-    fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(error));
-  };
-  Descriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (fd.get() < 0) stop("create");
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) stop("write");
-    bytes.remove_prefix(static_cast<size_t>(n));
+    throw;
   }
-  if (::fsync(fd.get()) != 0) stop("sync");
-  if (fd.close() != 0) stop("close");
-  if (::rename(part.c_str(), path.c_str()) != 0) stop("write");
-  const Descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() >= 0) ::fsync(folder.get());
+  sync_file(folder_of(path));
+}
+
+void write_file_atomic(const std::string& path, std::string_view bytes) {
+  write_atomically(path, [&](const std::string& part) {
+    Descriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (fd.get() < 0) fail_with_errno("create", path);
+    for (std::string_view rest = bytes; !rest.empty();) {
+      const ssize_t n = ::write(fd.get(), rest.data(), rest.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail_with_errno("write", path);
+      rest.remove_prefix(static_cast<size_t>(n));
+    }
+    if (fd.close() != 0) fail_with_errno("write", path);
+  });
 }
 
 }  // namespace nnm

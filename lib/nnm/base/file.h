@@ -1,8 +1,9 @@
-// Files: whole reads, whole writes, checksums.
+// Files and folders: whole reads and writes, numbering, links, locks, checksums.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -10,9 +11,17 @@ namespace nnm {
 
 /// The bytes of a file. Throws Error(input_file) with the reason, also if it is larger than `most`.
 std::string read_file(const std::string& path, size_t most);
-/// Writes a file beside `path`, syncs it and renames it over `path`: whole or absent. Throws
-/// Error(output) with path and reason; the old file is then as it was.
+/// Calls `write` with the name of a file beside `path` that does not exist, which it creates; then
+/// syncs that file, renames it to `path` and syncs the folder: whole or absent. If anything throws,
+/// the new file is removed and `path` is as it was. Throws Error(output) with path and reason.
+void write_atomically(const std::string& path,
+                      const std::function<void(const std::string&)>& write);
+/// write_atomically of these bytes.
 void write_file_atomic(const std::string& path, std::string_view bytes);
+/// Syncs a file's data, or a folder's entries, to the disk. Throws Error(output).
+void sync_file(const std::string& path);
+/// What unfinished files end with.
+inline constexpr const char* kPart = ".part";
 
 /// Makes the folder and those above it that are missing. Throws Error(output).
 void make_folders(const std::string& path);

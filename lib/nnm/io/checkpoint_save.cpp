@@ -3,7 +3,7 @@
 
 #include <unordered_set>
 
-#include "nnm/io/atomic.h"
+#include "nnm/base/file.h"
 #include "nnm/io/checkpoint.h"
 #include "nnm/io/tree.h"
 

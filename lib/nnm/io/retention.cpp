@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <unordered_set>
 
-#include "nnm/io/atomic.h"
+#include "nnm/base/file.h"
 #include "nnm/io/checkpoint.h"
 
 namespace nnm::io {

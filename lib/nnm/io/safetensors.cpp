@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "nnm/io/atomic.h"
+#include "nnm/base/file.h"
 #include "nnm/io/row_major.h"
 #include "nnm/io/safetensors_header.h"
 

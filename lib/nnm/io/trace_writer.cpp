@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "nnm/io/atomic.h"
+#include "nnm/base/file.h"
 #include "nnm/io/trace_group.h"
 
 namespace nnm::io {
