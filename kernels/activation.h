@@ -1,4 +1,5 @@
-// Activations with parameters: one kernel for the forwards of activation.def, one for the gradients.
+// Activations with parameters: one kernel for the forwards of activation.def, one for the
+// gradients.
 #pragma once
 
 #include "kernels/kernel.h"
@@ -27,9 +28,11 @@ struct ActivationParams {
 namespace nnm::kernels {
 
 /// y = f(x). Both floating, of one type, dense and with the same strides (any order of dimensions).
-inline constinit Kernel<void(const View& y, const View& x, Activation f, ActivationParams p)> activation{"activation"};
+inline constinit Kernel<void(const View& y, const View& x, Activation f, ActivationParams p)>
+    activation{"activation"};
 /// dx = g f'(x), with the same demands on all three.
-inline constinit Kernel<void(const View& dx, const View& g, const View& x, Activation f, ActivationParams p)>
+inline constinit Kernel<void(const View& dx, const View& g, const View& x, Activation f,
+                             ActivationParams p)>
     activation_backward{"activation_backward"};
 
 }  // namespace nnm::kernels

@@ -5,8 +5,10 @@
 
 namespace nnm::kernels {
 
-/// y = x / (1 - p) where a uniform number is at least p, else 0. x and y dense with the same strides.
-/// The same call on a gradient is the backward.
-inline constinit Kernel<void(const View& y, const View& x, double p, uint64_t seed, uint64_t offset)> dropout{"dropout"};
+/// y = x / (1 - p) where a uniform number is at least p, else 0. x and y dense with the same
+/// strides. The same call on a gradient is the backward.
+inline constinit Kernel<void(const View& y, const View& x, double p, uint64_t seed,
+                             uint64_t offset)>
+    dropout{"dropout"};
 
 }  // namespace nnm::kernels

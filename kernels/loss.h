@@ -25,9 +25,12 @@ namespace nnm::kernels {
 /// y = f(x, t), with y of x's size, or y (one element) = scale times the sum of f. All floating, of
 /// one type; x and t (and y of their size) are dense with the same strides. The sum's order does
 /// not depend on the number of threads.
-inline constinit Kernel<void(const View& y, const View& x, const View& t, Loss f, double a, double scale)> loss{"loss"};
+inline constinit Kernel<void(const View& y, const View& x, const View& t, Loss f, double a,
+                             double scale)>
+    loss{"loss"};
 /// dx = scale g df/dx; g has x's size and strides, or one element.
-inline constinit Kernel<void(const View& dx, const View& g, const View& x, const View& t, Loss f, double a, double scale)>
+inline constinit Kernel<void(const View& dx, const View& g, const View& x, const View& t, Loss f,
+                             double a, double scale)>
     loss_backward{"loss_backward"};
 
 }  // namespace nnm::kernels

@@ -30,17 +30,20 @@ struct AdagradStep {
 
 namespace nnm::kernels {
 
-inline constinit Kernel<void(const View& param, const View& grad, const View& momentum_buffer, const SgdStep& s)> sgd_step{
-    "sgd_step"};
+inline constinit Kernel<void(const View& param, const View& grad, const View& momentum_buffer,
+                             const SgdStep& s)>
+    sgd_step{"sgd_step"};
 /// max_exp_avg_sq: amsgrad.
-inline constinit Kernel<void(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq,
-                             const View& max_exp_avg_sq, const AdamStep& s)>
+inline constinit Kernel<void(const View& param, const View& grad, const View& exp_avg,
+                             const View& exp_avg_sq, const View& max_exp_avg_sq, const AdamStep& s)>
     adam_step{"adam_step"};
 /// grad_avg: centered; momentum_buffer: momentum > 0.
-inline constinit Kernel<void(const View& param, const View& grad, const View& square_avg, const View& grad_avg,
-                             const View& momentum_buffer, const RmspropStep& s)>
+inline constinit Kernel<void(const View& param, const View& grad, const View& square_avg,
+                             const View& grad_avg, const View& momentum_buffer,
+                             const RmspropStep& s)>
     rmsprop_step{"rmsprop_step"};
-inline constinit Kernel<void(const View& param, const View& grad, const View& sum, const AdagradStep& s)> adagrad_step{
-    "adagrad_step"};
+inline constinit Kernel<void(const View& param, const View& grad, const View& sum,
+                             const AdagradStep& s)>
+    adagrad_step{"adagrad_step"};
 
 }  // namespace nnm::kernels

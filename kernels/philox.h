@@ -1,5 +1,5 @@
-// Philox4x32-10: a counter-based generator. Element i of a draw is lane i % 4 of counter offset + i / 4.
-// Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+// Philox4x32-10: a counter-based generator. Element i of a draw is lane i % 4 of counter offset + i
+// / 4. Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 #pragma once
 
 #include <array>
@@ -15,7 +15,8 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter, uint64_t 
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0,
+                   n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
     c1 = static_cast<uint32_t>(p1);
     c3 = static_cast<uint32_t>(p0);
     c0 = n0;
@@ -27,7 +28,9 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter, uint64_t 
 }
 
 /// A uniform number in [0, 1) with 24 bits.
-inline float uniform24(uint32_t bits) { return static_cast<float>(bits >> 8) * 5.9604644775390625e-08f; }
+inline float uniform24(uint32_t bits) {
+  return static_cast<float>(bits >> 8) * 5.9604644775390625e-08f;
+}
 /// A uniform number in [0, 1) with 53 bits, from two words.
 inline double uniform53(uint32_t a, uint32_t b) {
   return static_cast<double>((uint64_t{a} << 32 | b) >> 11) * 1.1102230246251565e-16;

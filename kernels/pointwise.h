@@ -1,6 +1,6 @@
 // Pointwise kernels: one operand, two operands, copies, fills, selection. Operands are views of the
-// output's shape (broadcast by strides of 0), of any element types: each op runs in one compute type
-// (f32, f64 or i64) and converts on the way.
+// output's shape (broadcast by strides of 0), of any element types: each op runs in one compute
+// type (f32, f64 or i64) and converts on the way.
 #pragma once
 
 #include "kernels/kernel.h"
@@ -15,8 +15,23 @@ enum class Unary : uint8_t {
 
 enum class Binary : uint8_t {
   add,  ///< a + alpha b
-  mul, div, floor_divide, remainder, pow, maximum, minimum, atan2,
-  eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor
+  mul,
+  div,
+  floor_divide,
+  remainder,
+  pow,
+  maximum,
+  minimum,
+  atan2,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  logical_and,
+  logical_or,
+  logical_xor
 };
 
 /// The type an op on operands of type t runs in: f64, i64 (integers and bool), else f32.
@@ -31,11 +46,15 @@ namespace nnm::kernels {
 /// y = f(x); x and y of one floating type, or of one integer type for neg, abs, sign, square, relu.
 inline constinit Kernel<void(const View& y, const View& x, Unary f)> unary{"unary"};
 /// dx from g and the saved tensor (input or output, as the table's row says).
-inline constinit Kernel<void(const View& dx, const View& g, const View& saved, Unary f)> unary_backward{"unary_backward"};
+inline constinit Kernel<void(const View& dx, const View& g, const View& saved, Unary f)>
+    unary_backward{"unary_backward"};
 /// out = f(a, b), computed in `compute` (one of compute_type's results). Comparisons give bool.
-inline constinit Kernel<void(const View& out, const View& a, const View& b, Binary f, DType compute, double alpha)> binary{"binary"};
+inline constinit Kernel<void(const View& out, const View& a, const View& b, Binary f, DType compute,
+                             double alpha)>
+    binary{"binary"};
 /// out = condition ? a : b.
-inline constinit Kernel<void(const View& out, const View& condition, const View& a, const View& b)> where{"where"};
+inline constinit Kernel<void(const View& out, const View& condition, const View& a, const View& b)>
+    where{"where"};
 /// out = src, converted. Floating to integer truncates; anything to bool is `!= 0`.
 inline constinit Kernel<void(const View& out, const View& src)> copy{"copy"};
 /// out[...] = value; integer types take `integer`, others `real`.

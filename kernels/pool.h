@@ -9,8 +9,8 @@ namespace nnm {
 struct Pool2d {
   int64_t kernel[2] = {1, 1}, stride[2] = {1, 1}, padding[2] = {0, 0}, dilation[2] = {1, 1};
   bool adaptive = false;
-  bool count_include_pad = true;   ///< average only
-  int64_t divisor = 0;             ///< average only; 0: the size of the window
+  bool count_include_pad = true;  ///< average only
+  int64_t divisor = 0;            ///< average only; 0: the size of the window
 };
 
 }  // namespace nnm
@@ -18,12 +18,16 @@ struct Pool2d {
 namespace nnm::kernels {
 
 /// y and, unless absent, the place h W + w of each maximum (i64). NaN wins.
-inline constinit Kernel<void(const View& y, const View& indices, const View& x, const Pool2d& p)> max_pool2d{"max_pool2d"};
+inline constinit Kernel<void(const View& y, const View& indices, const View& x, const Pool2d& p)>
+    max_pool2d{"max_pool2d"};
 /// dx (overwritten) from g and the indices, both with y's strides.
-inline constinit Kernel<void(const View& dx, const View& g, const View& indices)> max_pool2d_backward{"max_pool2d_backward"};
+inline constinit Kernel<void(const View& dx, const View& g, const View& indices)>
+    max_pool2d_backward{"max_pool2d_backward"};
 
-inline constinit Kernel<void(const View& y, const View& x, const Pool2d& p)> avg_pool2d{"avg_pool2d"};
+inline constinit Kernel<void(const View& y, const View& x, const Pool2d& p)> avg_pool2d{
+    "avg_pool2d"};
 /// dx (overwritten) from g.
-inline constinit Kernel<void(const View& dx, const View& g, const Pool2d& p)> avg_pool2d_backward{"avg_pool2d_backward"};
+inline constinit Kernel<void(const View& dx, const View& g, const Pool2d& p)> avg_pool2d_backward{
+    "avg_pool2d_backward"};
 
 }  // namespace nnm::kernels

@@ -14,10 +14,15 @@ namespace nnm::kernels {
 /// pass NaN on. An empty reduction gives 0, 1, or for max and min is the caller's error.
 inline constinit Kernel<void(const View& out, const View& x, Reduce f)> reduce{"reduce"};
 /// The first largest (or smallest) element along `dim` and its index (i64); NaN wins.
-inline constinit Kernel<void(const View& values, const View& indices, const View& x, int64_t dim, bool largest)> extremum{"extremum"};
+inline constinit Kernel<void(const View& values, const View& indices, const View& x, int64_t dim,
+                             bool largest)>
+    extremum{"extremum"};
 /// y[i] = x[0] + … + x[i] along `dim`; `reverse` sums from the end.
-inline constinit Kernel<void(const View& y, const View& x, int64_t dim, bool reverse)> cumsum{"cumsum"};
+inline constinit Kernel<void(const View& y, const View& x, int64_t dim, bool reverse)> cumsum{
+    "cumsum"};
 /// Stable sort along `dim`; NaN counts as the largest.
-inline constinit Kernel<void(const View& values, const View& indices, const View& x, int64_t dim, bool descending)> sort{"sort"};
+inline constinit Kernel<void(const View& values, const View& indices, const View& x, int64_t dim,
+                             bool descending)>
+    sort{"sort"};
 
 }  // namespace nnm::kernels

@@ -19,20 +19,22 @@ struct CrossEntropy {
 namespace nnm::kernels {
 
 /// y = softmax of x over `dim`, or its logarithm. Same floating type, both row-major.
-inline constinit Kernel<void(const View& y, const View& x, int64_t dim, bool log)> softmax{"softmax"};
+inline constinit Kernel<void(const View& y, const View& x, int64_t dim, bool log)> softmax{
+    "softmax"};
 /// dx from g and the output y; all row-major.
-inline constinit Kernel<void(const View& dx, const View& g, const View& y, int64_t dim, bool log)> softmax_backward{
-    "softmax_backward"};
+inline constinit Kernel<void(const View& dx, const View& g, const View& y, int64_t dim, bool log)>
+    softmax_backward{"softmax_backward"};
 
 /// x (N, C, I) row-major, target (N, I) i64, all in [0, C) or ignore_index; weight (C) or absent;
-/// y (N, I), or one element where it is reduced; lse (N, I), f64 for f64 and f32 otherwise, receives
-/// the log of the sum of exponentials, which backward needs. The mean is over the targets' weights.
-inline constinit Kernel<void(const View& y, const View& lse, const View& x, const View& target, const View& weight,
-                             const CrossEntropy& options)>
+/// y (N, I), or one element where it is reduced; lse (N, I), f64 for f64 and f32 otherwise,
+/// receives the log of the sum of exponentials, which backward needs. The mean is over the targets'
+/// weights.
+inline constinit Kernel<void(const View& y, const View& lse, const View& x, const View& target,
+                             const View& weight, const CrossEntropy& options)>
     cross_entropy{"cross_entropy"};
 /// dx (N, C, I) from g of y's size.
-inline constinit Kernel<void(const View& dx, const View& g, const View& lse, const View& x, const View& target,
-                             const View& weight, const CrossEntropy& options)>
+inline constinit Kernel<void(const View& dx, const View& g, const View& lse, const View& x,
+                             const View& target, const View& weight, const CrossEntropy& options)>
     cross_entropy_backward{"cross_entropy_backward"};
 
 }  // namespace nnm::kernels

@@ -52,7 +52,8 @@ def check(path, text):
     if not text.endswith("\n"):
         yield f"{path}:{len(lines)}: no line break at the end"
     for number, line in enumerate(lines, 1):
-        if len(line) > MAX_COLUMNS:
+        # A .def file is a table with a row per line.
+        if len(line) > MAX_COLUMNS and not path.endswith(".def"):
             yield f"{path}:{number}: {len(line)} columns, at most {MAX_COLUMNS}"
         if re.search(r"\b(TODO|FIXME|XXX)\b", line):
             yield f"{path}:{number}: unfinished business belongs elsewhere"

@@ -27,16 +27,17 @@ inline T gelu_tanh_slope(T x) {
   return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * du;
 }
 
-#define NNM_ACTIVATION(name, node, forward, backward)                       \
-  struct name##_fn {                                                        \
-    template <class T>                                                      \
+#define NNM_ACTIVATION(name, node, forward, backward)                                          \
+  struct name##_fn {                                                                           \
+    template <class T>                                                                         \
     static inline T f(T x, [[maybe_unused]] T a, [[maybe_unused]] T b, [[maybe_unused]] T c) { \
-      return forward;                                                       \
-    }                                                                       \
-    template <class T>                                                      \
-    static inline T df(T g, T x, [[maybe_unused]] T a, [[maybe_unused]] T b, [[maybe_unused]] T c) { \
-      return backward;                                                      \
-    }                                                                       \
+      return forward;                                                                          \
+    }                                                                                          \
+    template <class T>                                                                         \
+    static inline T df(T g, T x, [[maybe_unused]] T a, [[maybe_unused]] T b,                   \
+                       [[maybe_unused]] T c) {                                                 \
+      return backward;                                                                         \
+    }                                                                                          \
   };
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
@@ -48,7 +49,8 @@ void forward_loop(T* __restrict y, const T* __restrict x, int64_t n, T a, T b, T
 }
 
 template <class F, class T>
-void backward_loop(T* __restrict dx, const T* __restrict g, const T* __restrict x, int64_t n, T a, T b, T c) {
+void backward_loop(T* __restrict dx, const T* __restrict g, const T* __restrict x, int64_t n, T a,
+                   T b, T c) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) dx[i] = F::template df<T>(g[i], x[i], a, b, c);
 }
@@ -71,7 +73,8 @@ void forward_range(const View& y, const View& x, int64_t begin, int64_t end, Act
 }
 
 template <class F, class T>
-void backward_range(const View& dx, const View& g, const View& x, int64_t begin, int64_t end, ActivationParams p) {
+void backward_range(const View& dx, const View& g, const View& x, int64_t begin, int64_t end,
+                    ActivationParams p) {
   T* out = dx.as<T>();
   const T* in = x.as<T>();
   const T* grad = g.as<T>();
@@ -93,7 +96,8 @@ template <class Body>
 void by_function(Activation f, const Body& body) {
   switch (f) {
 #define NNM_ACTIVATION(name, ...) \
-  case Activation::name: return body.template operator()<name##_fn>();
+  case Activation::name:          \
+    return body.template operator()<name##_fn>();
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
   }
@@ -102,15 +106,18 @@ void by_function(Activation f, const Body& body) {
 void activation_cpu(const View& y, const View& x, Activation f, ActivationParams p) {
   by_floating(y.dtype, [&]<class T>() {
     by_function(f, [&]<class F>() {
-      parallel_for(y.numel(), kGrain, [&](int64_t b, int64_t e) { forward_range<F, T>(y, x, b, e, p); });
+      parallel_for(y.numel(), kGrain,
+                   [&](int64_t b, int64_t e) { forward_range<F, T>(y, x, b, e, p); });
     });
   });
 }
 
-void activation_backward_cpu(const View& dx, const View& g, const View& x, Activation f, ActivationParams p) {
+void activation_backward_cpu(const View& dx, const View& g, const View& x, Activation f,
+                             ActivationParams p) {
   by_floating(dx.dtype, [&]<class T>() {
     by_function(f, [&]<class F>() {
-      parallel_for(dx.numel(), kGrain, [&](int64_t b, int64_t e) { backward_range<F, T>(dx, g, x, b, e, p); });
+      parallel_for(dx.numel(), kGrain,
+                   [&](int64_t b, int64_t e) { backward_range<F, T>(dx, g, x, b, e, p); });
     });
   });
 }

@@ -20,7 +20,8 @@ constexpr int64_t kQueries = 64;
 // Matrix (b, h) of a (B, H, rows, columns) tensor.
 View slice(const View& x, int64_t b, int64_t h) {
   View v = x;
-  v.data = x.as<char>() + (b * x.stride[0] + h * x.stride[1]) * static_cast<int64_t>(item_size(x.dtype));
+  v.data =
+      x.as<char>() + (b * x.stride[0] + h * x.stride[1]) * static_cast<int64_t>(item_size(x.dtype));
   v.ndim = 2;
   for (int i = 0; i < 2; ++i) v.size[i] = x.size[i + 2], v.stride[i] = x.stride[i + 2];
   return v;
@@ -60,14 +61,18 @@ struct Wide {
       copy_.resize(static_cast<size_t>(m.size[0] * m.size[1]));
       view = matrix(copy_.data(), m.size[0], m.size[1]);
       for (int64_t i = 0; read && i < m.size[0]; ++i) {
-        for (int64_t j = 0; j < m.size[1]; ++j) copy_[static_cast<size_t>(i * m.size[1] + j)] = static_cast<float>(m.as<T>()[i * m.stride[0] + j * m.stride[1]]);
+        for (int64_t j = 0; j < m.size[1]; ++j)
+          copy_[static_cast<size_t>(i * m.size[1] + j)] =
+              static_cast<float>(m.as<T>()[i * m.stride[0] + j * m.stride[1]]);
       }
     }
   }
   void write(const View& m) const {
     if constexpr (kIsHalf<T>) {
       for (int64_t i = 0; i < m.size[0]; ++i) {
-        for (int64_t j = 0; j < m.size[1]; ++j) m.as<T>()[i * m.stride[0] + j * m.stride[1]] = T(copy_[static_cast<size_t>(i * m.size[1] + j)]);
+        for (int64_t j = 0; j < m.size[1]; ++j)
+          m.as<T>()[i * m.stride[0] + j * m.stride[1]] =
+              T(copy_[static_cast<size_t>(i * m.size[1] + j)]);
       }
     }
   }
@@ -87,19 +92,23 @@ struct Scores {
   int64_t keys(int64_t end) const { return p.causal ? std::min(all_keys, end) : all_keys; }
 
   void compute(C* s, const View& q, const View& k, int64_t begin, int64_t end, int64_t n) const {
-    kernels::gemm(matrix(s, end - begin, n), rows(q, begin, end), transposed(rows(k, 0, n)), View{}, p.scale, 0);
+    kernels::gemm(matrix(s, end - begin, n), rows(q, begin, end), transposed(rows(k, 0, n)), View{},
+                  p.scale, 0);
     for (int64_t i = begin; i < end; ++i) {
       C* row = s + (i - begin) * n;
-      if (p.causal) for (int64_t j = i + 1; j < n; ++j) row[j] = -std::numeric_limits<C>::infinity();
+      if (p.causal)
+        for (int64_t j = i + 1; j < n; ++j) row[j] = -std::numeric_limits<C>::infinity();
       if (mask.data) add_mask(row, i, n);
     }
   }
 
   void add_mask(C* row, int64_t i, int64_t n) const {
-    const int64_t at = b * mask.stride[0] + h * mask.stride[1] + i * mask.stride[2], step = mask.stride[3];
+    const int64_t at = b * mask.stride[0] + h * mask.stride[1] + i * mask.stride[2],
+                  step = mask.stride[3];
     if (mask.dtype == DType::b8) {
       const auto* m = mask.as<uint8_t>() + at;
-      for (int64_t j = 0; j < n; ++j) row[j] = m[j * step] ? row[j] : -std::numeric_limits<C>::infinity();
+      for (int64_t j = 0; j < n; ++j)
+        row[j] = m[j * step] ? row[j] : -std::numeric_limits<C>::infinity();
     } else {
       const T* m = mask.as<T>() + at;
       for (int64_t j = 0; j < n; ++j) row[j] += static_cast<C>(m[j * step]);
@@ -114,7 +123,8 @@ struct Scores {
     for (int64_t j = 0; j < n;) {
       const uint64_t at = first + static_cast<uint64_t>(j);
       const auto bits = philox(p.seed, p.offset + at / 4);
-      for (uint64_t lane = at % 4; lane < 4 && j < n; ++lane, ++j) row[j] = (bits[lane] >> 8) >= limit ? row[j] * scale : C(0);
+      for (uint64_t lane = at % 4; lane < 4 && j < n; ++lane, ++j)
+        row[j] = (bits[lane] >> 8) >= limit ? row[j] * scale : C(0);
     }
   }
 };
@@ -141,9 +151,10 @@ C normalise(C* row, int64_t n) {
   return top + m::log(sum);
 }
 
-void attention_cpu(const View& out, const View& lse, const View& q, const View& k, const View& v, const View& mask,
-                   const Attention& p) {
-  const int64_t heads = q.size[1], queries = q.size[2], keys = k.size[2], blocks = (queries + kQueries - 1) / kQueries;
+void attention_cpu(const View& out, const View& lse, const View& q, const View& k, const View& v,
+                   const View& mask, const Attention& p) {
+  const int64_t heads = q.size[1], queries = q.size[2], keys = k.size[2],
+                blocks = (queries + kQueries - 1) / kQueries;
   by_floating(q.dtype, [&]<class T>() {
     using C = Compute<T>;
     parallel_for(q.size[0] * heads * blocks, 1, [&](int64_t from, int64_t to) {
@@ -153,7 +164,8 @@ void attention_cpu(const View& out, const View& lse, const View& q, const View& 
         const int64_t begin = item % blocks * kQueries, end = std::min(queries, begin + kQueries);
         const Scores<T> scores{mask, p, b, h, heads, queries, keys};
         const int64_t n = scores.keys(end);
-        const Wide<T> block(rows(slice(q, b, h), begin, end)), kw(rows(slice(k, b, h), 0, n)), vw(rows(slice(v, b, h), 0, n));
+        const Wide<T> block(rows(slice(q, b, h), begin, end)), kw(rows(slice(k, b, h), 0, n)),
+            vw(rows(slice(v, b, h), 0, n));
         // Rows of `block` count from 0; causal masking needs the query's own number.
         View shifted = block.view;
         shifted.data = static_cast<C*>(shifted.data) - begin * shifted.stride[0];
@@ -174,8 +186,9 @@ void attention_cpu(const View& out, const View& lse, const View& q, const View& 
 
 // One block of queries: recomputes its weights P and turns dP into dS, both in place.
 template <class T>
-void block_gradients(const Scores<T>& scores, const View& lse, int64_t bh, int64_t begin, int64_t end, int64_t n,
-                     std::vector<Compute<T>>& w, std::vector<Compute<T>>& dw, std::vector<Compute<T>>& dropped) {
+void block_gradients(const Scores<T>& scores, const View& lse, int64_t bh, int64_t begin,
+                     int64_t end, int64_t n, std::vector<Compute<T>>& w,
+                     std::vector<Compute<T>>& dw, std::vector<Compute<T>>& dropped) {
   using C = Compute<T>;
   const bool drop = scores.p.dropout_p > 0;
   for (int64_t i = begin; i < end; ++i) {
@@ -203,8 +216,9 @@ void block_gradients(const Scores<T>& scores, const View& lse, int64_t bh, int64
   }
 }
 
-void attention_backward_cpu(const View& dq, const View& dk, const View& dv, const View& g, const View&, const View& lse,
-                            const View& q, const View& k, const View& v, const View& mask, const Attention& p) {
+void attention_backward_cpu(const View& dq, const View& dk, const View& dv, const View& g,
+                            const View&, const View& lse, const View& q, const View& k,
+                            const View& v, const View& mask, const Attention& p) {
   const int64_t heads = q.size[1], queries = q.size[2], keys = k.size[2];
   by_floating(q.dtype, [&]<class T>() {
     using C = Compute<T>;
@@ -214,11 +228,14 @@ void attention_backward_cpu(const View& dq, const View& dk, const View& dv, cons
       for (int64_t bh = from; bh < to; ++bh) {
         const int64_t b = bh / heads, h = bh % heads;
         const Scores<T> scores{mask, p, b, h, heads, queries, keys};
-        const Wide<T> qw(slice(q, b, h)), kw(slice(k, b, h)), vw(slice(v, b, h)), gw(slice(g, b, h));
+        const Wide<T> qw(slice(q, b, h)), kw(slice(k, b, h)), vw(slice(v, b, h)),
+            gw(slice(g, b, h));
         const View dqs = slice(dq, b, h), dks = slice(dk, b, h), dvs = slice(dv, b, h);
         const Wide<T> dqw(dqs, false), dkw(dks, false), dvw(dvs, false);
         const auto clear = [](const View& m) {
-          for (int64_t i = 0; i < m.size[0]; ++i) for (int64_t j = 0; j < m.size[1]; ++j) m.as<C>()[i * m.stride[0] + j * m.stride[1]] = C(0);
+          for (int64_t i = 0; i < m.size[0]; ++i)
+            for (int64_t j = 0; j < m.size[1]; ++j)
+              m.as<C>()[i * m.stride[0] + j * m.stride[1]] = C(0);
         };
         clear(dkw.view);
         clear(dvw.view);
@@ -226,12 +243,14 @@ void attention_backward_cpu(const View& dq, const View& dk, const View& dv, cons
           const int64_t end = std::min(queries, begin + kQueries), n = scores.keys(end);
           scores.compute(w.data(), qw.view, kw.view, begin, end, n);
           const View gb = rows(gw.view, begin, end);
-          kernels::gemm(matrix(dw.data(), end - begin, n), gb, transposed(rows(vw.view, 0, n)), View{}, 1, 0);
+          kernels::gemm(matrix(dw.data(), end - begin, n), gb, transposed(rows(vw.view, 0, n)),
+                        View{}, 1, 0);
           block_gradients<T>(scores, lse, bh, begin, end, n, w, dw, dropped);
           const View weights = matrix(p.dropout_p > 0 ? dropped.data() : w.data(), end - begin, n);
           const View ds = matrix(dw.data(), end - begin, n);
           kernels::gemm(rows(dqw.view, begin, end), ds, rows(kw.view, 0, n), View{}, 1, 0);
-          kernels::gemm(rows(dkw.view, 0, n), transposed(ds), rows(qw.view, begin, end), View{}, 1, 1);
+          kernels::gemm(rows(dkw.view, 0, n), transposed(ds), rows(qw.view, begin, end), View{}, 1,
+                        1);
           kernels::gemm(rows(dvw.view, 0, n), transposed(weights), gb, View{}, 1, 1);
         }
         dqw.write(dqs);

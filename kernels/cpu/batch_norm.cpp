@@ -29,7 +29,8 @@ struct Layout {
   int64_t grain() const { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
 };
 
-// sums[0..C) and sums[C..2C): for each channel the sums of f(i) and of h(i), over a fixed number of parts.
+// sums[0..C) and sums[C..2C): for each channel the sums of f(i) and of h(i), over a fixed number of
+// parts.
 template <class C, class T, class F>
 std::vector<double> channel_sums(const Layout& l, const T* x, const F& f) {
   const int64_t parts = std::clamp<int64_t>(l.rows / l.grain(), 1, kParts), c = l.channels;
@@ -54,7 +55,8 @@ std::vector<double> channel_sums(const Layout& l, const T* x, const F& f) {
               b[i] += f.second(v, at + i, i);
             }
           }
-          for (int64_t i = 0; i < 2 * c; ++i) out[i] += static_cast<double>(block[static_cast<size_t>(i)]);
+          for (int64_t i = 0; i < 2 * c; ++i)
+            out[i] += static_cast<double>(block[static_cast<size_t>(i)]);
         } else {
           const int64_t channel = r % c, at = r * l.width;
           C a = 0, b = 0;
@@ -71,7 +73,9 @@ std::vector<double> channel_sums(const Layout& l, const T* x, const F& f) {
       }
     }
   });
-  for (int64_t p = 1; p < parts; ++p) for (int64_t i = 0; i < 2 * c; ++i) sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(2 * c * p + i)];
+  for (int64_t p = 1; p < parts; ++p)
+    for (int64_t i = 0; i < 2 * c; ++i)
+      sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(2 * c * p + i)];
   sums.resize(static_cast<size_t>(2 * c));
   return sums;
 }
@@ -80,7 +84,8 @@ std::vector<double> channel_sums(const Layout& l, const T* x, const F& f) {
 template <class Body>
 void for_runs(const Layout& l, const Body& body) {
   parallel_for(l.rows, l.grain(), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) body(r * l.width, l.width, l.inner_channels ? 0 : r % l.channels);
+    for (int64_t r = begin; r < end; ++r)
+      body(r * l.width, l.width, l.inner_channels ? 0 : r % l.channels);
   });
 }
 
@@ -93,7 +98,8 @@ struct AboutShift {
 
 // y = x scale[c] + shift[c].
 template <class T, class C>
-void affine(const Layout& l, T* y, const T* x, const std::vector<C>& scale, const std::vector<C>& shift) {
+void affine(const Layout& l, T* y, const T* x, const std::vector<C>& scale,
+            const std::vector<C>& shift) {
   for_runs(l, [&](int64_t at, int64_t n, int64_t channel) {
     if (l.inner_channels) {
       const C *a = scale.data(), *b = shift.data();
@@ -118,11 +124,13 @@ double number(const View& v, int64_t i) {
 
 void move_towards(const View& running, int64_t i, double value, double momentum) {
   const double v = (1 - momentum) * number(running, i) + momentum * value;
-  by_floating(running.dtype, [&]<class T>() { running.as<T>()[i] = T(static_cast<Compute<T>>(v)); });
+  by_floating(running.dtype,
+              [&]<class T>() { running.as<T>()[i] = T(static_cast<Compute<T>>(v)); });
 }
 
-void batch_norm_cpu(const View& y, const View& x, const View& weight, const View& bias, const View& mean, const View& invstd,
-                    const View& running_mean, const View& running_var, double momentum, double eps) {
+void batch_norm_cpu(const View& y, const View& x, const View& weight, const View& bias,
+                    const View& mean, const View& invstd, const View& running_mean,
+                    const View& running_var, double momentum, double eps) {
   const Layout l(x);
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
@@ -154,8 +162,8 @@ void batch_norm_cpu(const View& y, const View& x, const View& weight, const View
   });
 }
 
-void batch_norm_eval_cpu(const View& y, const View& x, const View& weight, const View& bias, const View& mean, const View& var,
-                         double eps) {
+void batch_norm_eval_cpu(const View& y, const View& x, const View& weight, const View& bias,
+                         const View& mean, const View& var, double eps) {
   const Layout l(x);
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
@@ -180,8 +188,9 @@ struct GradientSums {
   C second(C g, int64_t at, int64_t c) const { return g * (static_cast<C>(x[at]) - mean[c]); }
 };
 
-void batch_norm_backward_cpu(const View& mean, const View& dx, const View& dw, const View& db, const View& g, const View& x,
-                             const View& weight, const View& invstd, bool training) {
+void batch_norm_backward_cpu(const View& mean, const View& dx, const View& dw, const View& db,
+                             const View& g, const View& x, const View& weight, const View& invstd,
+                             bool training) {
   const Layout l(x);
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
@@ -189,10 +198,12 @@ void batch_norm_backward_cpu(const View& mean, const View& dx, const View& dw, c
     const auto channels = static_cast<size_t>(l.channels);
     const C *mu = mean.as<C>(), *s = invstd.as<C>();
     std::vector<double> sums(2 * channels);
-    if (training || dw.data || db.data) sums = channel_sums<C>(l, g.as<T>(), GradientSums<T, C>{x.as<T>(), mu});
+    if (training || dw.data || db.data)
+      sums = channel_sums<C>(l, g.as<T>(), GradientSums<T, C>{x.as<T>(), mu});
     for (size_t c = 0; c < channels; ++c) {
       const auto i = static_cast<int64_t>(c);
-      if (dw.data) dw.as<T>()[i] = T(static_cast<C>(sums[channels + c] * static_cast<double>(s[i])));
+      if (dw.data)
+        dw.as<T>()[i] = T(static_cast<C>(sums[channels + c] * static_cast<double>(s[i])));
       if (db.data) db.as<T>()[i] = T(static_cast<C>(sums[c]));
     }
     if (!dx.data) return;
@@ -213,12 +224,15 @@ void batch_norm_backward_cpu(const View& mean, const View& dx, const View& dw, c
       if (l.inner_channels) {
         const C *pa = a.data(), *pb = b.data(), *pd = d.data();
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) out[at + i] = T(pa[i] * static_cast<C>(gs[at + i]) + pb[i] * static_cast<C>(xs[at + i]) + pd[i]);
+        for (int64_t i = 0; i < count; ++i)
+          out[at + i] =
+              T(pa[i] * static_cast<C>(gs[at + i]) + pb[i] * static_cast<C>(xs[at + i]) + pd[i]);
       } else {
         const auto c = static_cast<size_t>(channel);
         const C ca = a[c], cb = b[c], cd = d[c];
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) out[at + i] = T(ca * static_cast<C>(gs[at + i]) + cb * static_cast<C>(xs[at + i]) + cd);
+        for (int64_t i = 0; i < count; ++i)
+          out[at + i] = T(ca * static_cast<C>(gs[at + i]) + cb * static_cast<C>(xs[at + i]) + cd);
       }
     });
   });

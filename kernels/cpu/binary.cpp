@@ -55,9 +55,13 @@ T power(T a, T b) {
 }
 
 template <class T>
-T larger(T a, T b) { return a != a ? a : b != b ? b : a > b ? a : b; }
+T larger(T a, T b) {
+  return a != a ? a : b != b ? b : a > b ? a : b;
+}
 template <class T>
-T smaller(T a, T b) { return a != a ? a : b != b ? b : a < b ? a : b; }
+T smaller(T a, T b) {
+  return a != a ? a : b != b ? b : a < b ? a : b;
+}
 
 template <class T>
 T angle(T a, T b) {
@@ -67,7 +71,7 @@ T angle(T a, T b) {
 
 template <class T, class F>
 void loop(T* __restrict out, const T* const* in, const int64_t* stride, int64_t n, const F& f) {
-  const T *__restrict a = in[0], *__restrict b = in[1];
+  const T* __restrict a = in[0], * __restrict b = in[1];
   if (stride[0] == 1 && stride[1] == 1) {
     for (int64_t i = 0; i < n; ++i) out[i] = f(a[i], b[i]);
   } else if (stride[0] == 1) {
@@ -85,7 +89,9 @@ void loop(T* __restrict out, const T* const* in, const int64_t* stride, int64_t 
 template <class T, class F>
 void run(const Walk<3>& w, const F& f) {
   w.each_run([&](char* const* p, int64_t n) {
-    run_blocks<T>(w, p, n, [&f](T* out, const T* const* in, const int64_t* stride, int64_t m) { loop<T>(out, in, stride, m, f); });
+    run_blocks<T>(w, p, n, [&f](T* out, const T* const* in, const int64_t* stride, int64_t m) {
+      loop<T>(out, in, stride, m, f);
+    });
   });
 }
 
@@ -115,11 +121,13 @@ void binary_typed(const Walk<3>& w, Binary f, double alpha) {
     case Binary::ge: return run<T>(w, [](T a, T b) { return T(a >= b); });
     case Binary::logical_and: return run<T>(w, [](T a, T b) { return T(a != T(0) && b != T(0)); });
     case Binary::logical_or: return run<T>(w, [](T a, T b) { return T(a != T(0) || b != T(0)); });
-    case Binary::logical_xor: return run<T>(w, [](T a, T b) { return T((a != T(0)) != (b != T(0))); });
+    case Binary::logical_xor:
+      return run<T>(w, [](T a, T b) { return T((a != T(0)) != (b != T(0))); });
   }
 }
 
-void binary_cpu(const View& out, const View& a, const View& b, Binary f, DType compute, double alpha) {
+void binary_cpu(const View& out, const View& a, const View& b, Binary f, DType compute,
+                double alpha) {
   const Walk<3> w({&out, &a, &b});
   switch (compute) {
     case DType::f32: return binary_typed<float>(w, f, alpha);
@@ -132,7 +140,8 @@ template <class T>
 void where_typed(const Walk<4>& w) {
   w.each_run([&](char* const* p, int64_t n) {
     run_blocks<T>(w, p, n, [](T* out, const T* const* in, const int64_t* s, int64_t m) {
-      for (int64_t i = 0; i < m; ++i) out[i] = in[0][i * s[0]] != T(0) ? in[1][i * s[1]] : in[2][i * s[2]];
+      for (int64_t i = 0; i < m; ++i)
+        out[i] = in[0][i * s[0]] != T(0) ? in[1][i * s[1]] : in[2][i * s[2]];
     });
   });
 }
@@ -168,17 +177,21 @@ void copy_bytes(const Walk<2>& w) {
       return;
     }
     for (int64_t i = 0; i < n; ++i) {
-      std::memcpy(p[0] + i * w.step(0) * static_cast<int64_t>(item), p[1] + i * w.step(1) * static_cast<int64_t>(item), item);
+      std::memcpy(p[0] + i * w.step(0) * static_cast<int64_t>(item),
+                  p[1] + i * w.step(1) * static_cast<int64_t>(item), item);
     }
   });
 }
 
 void copy_cpu(const View& out, const View& src) {
   const Walk<2> w({&out, &src});
-  if (out.dtype == src.dtype && out.dtype != DType::f32 && out.dtype != DType::f64) return copy_bytes(w);
+  if (out.dtype == src.dtype && out.dtype != DType::f32 && out.dtype != DType::f64)
+    return copy_bytes(w);
   const bool integers = !is_floating(out.dtype) && !is_floating(src.dtype);
   if (integers) return copy_typed<int64_t>(w);
-  if (out.dtype == DType::f64 || src.dtype == DType::f64 || src.dtype == DType::i64 || out.dtype == DType::i64) return copy_typed<double>(w);
+  if (out.dtype == DType::f64 || src.dtype == DType::f64 || src.dtype == DType::i64 ||
+      out.dtype == DType::i64)
+    return copy_typed<double>(w);
   copy_typed<float>(w);
 }
 
@@ -198,7 +211,8 @@ void fill_cpu(const View& out, double real, int64_t integer) {
       std::fill_n(reinterpret_cast<uint32_t*>(p[0]), n, v);
       return;
     }
-    for (int64_t i = 0; i < n; ++i) std::memcpy(p[0] + i * w.step(0) * static_cast<int64_t>(item), value, item);
+    for (int64_t i = 0; i < n; ++i)
+      std::memcpy(p[0] + i * w.step(0) * static_cast<int64_t>(item), value, item);
   });
 }
 

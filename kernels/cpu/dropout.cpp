@@ -17,7 +17,8 @@ void philox_block(uint64_t seed, uint64_t counter, uint32_t* out) {
   uint32_t c[4][kCounters];
   for (int64_t i = 0; i < kCounters; ++i) {
     const uint64_t at = counter + static_cast<uint64_t>(i);
-    c[0][i] = static_cast<uint32_t>(at), c[1][i] = static_cast<uint32_t>(at >> 32), c[2][i] = 0, c[3][i] = 0;
+    c[0][i] = static_cast<uint32_t>(at), c[1][i] = static_cast<uint32_t>(at >> 32), c[2][i] = 0,
+    c[3][i] = 0;
   }
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
@@ -32,7 +33,8 @@ void philox_block(uint64_t seed, uint64_t counter, uint32_t* out) {
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  for (int64_t i = 0; i < kCounters; ++i) for (int64_t j = 0; j < 4; ++j) out[i * 4 + j] = c[j][i];
+  for (int64_t i = 0; i < kCounters; ++i)
+    for (int64_t j = 0; j < 4; ++j) out[i * 4 + j] = c[j][i];
 }
 
 void dropout_cpu(const View& y, const View& x, double p, uint64_t seed, uint64_t offset) {

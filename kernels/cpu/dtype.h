@@ -1,4 +1,5 @@
-// What CPU kernels need to treat element types alike: dispatch, conversion, the type that sums have.
+// What CPU kernels need to treat element types alike: dispatch, conversion, the type that sums
+// have.
 #pragma once
 
 #include <type_traits>

@@ -16,11 +16,13 @@ void embedding_cpu(const View& y, const View& weight, const View& indices) {
   const int64_t width = weight.size[1];
   const size_t bytes = static_cast<size_t>(width) * item_size(weight.dtype);
   const int64_t* at = indices.as<int64_t>();
-  parallel_for(indices.numel(), std::max<int64_t>(1, 16384 / std::max<int64_t>(1, width)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      std::memcpy(y.as<char>() + static_cast<size_t>(i) * bytes, weight.as<char>() + static_cast<size_t>(at[i]) * bytes, bytes);
-    }
-  });
+  parallel_for(indices.numel(), std::max<int64_t>(1, 16384 / std::max<int64_t>(1, width)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   std::memcpy(y.as<char>() + static_cast<size_t>(i) * bytes,
+                               weight.as<char>() + static_cast<size_t>(at[i]) * bytes, bytes);
+                 }
+               });
 }
 
 template <class T>
@@ -31,9 +33,11 @@ void add_row(T* to, const T* g, int64_t n) {
 
 // Half types are summed in float, row by row, in a table of the rows that occur.
 template <class T>
-void add_rows_of_halves(T* to, const T* g, const int64_t* at, int64_t n, int64_t width, int64_t lo, int64_t hi, int64_t skip) {
+void add_rows_of_halves(T* to, const T* g, const int64_t* at, int64_t n, int64_t width, int64_t lo,
+                        int64_t hi, int64_t skip) {
   std::vector<std::pair<int64_t, int64_t>> order;
-  for (int64_t i = 0; i < n; ++i) if (at[i] >= lo && at[i] < hi && at[i] != skip) order.emplace_back(at[i], i);
+  for (int64_t i = 0; i < n; ++i)
+    if (at[i] >= lo && at[i] < hi && at[i] != skip) order.emplace_back(at[i], i);
   std::sort(order.begin(), order.end());
   std::vector<float> sum(static_cast<size_t>(width));
   for (size_t i = 0; i < order.size();) {
@@ -47,23 +51,27 @@ void add_rows_of_halves(T* to, const T* g, const int64_t* at, int64_t n, int64_t
   }
 }
 
-// Every part owns a range of the table's rows, so that sums run in the order of the indices whatever
-// the number of threads.
-void embedding_backward_cpu(const View& dw, const View& g, const View& indices, int64_t padding_idx) {
+// Every part owns a range of the table's rows, so that sums run in the order of the indices
+// whatever the number of threads.
+void embedding_backward_cpu(const View& dw, const View& g, const View& indices,
+                            int64_t padding_idx) {
   const int64_t rows = dw.size[0], width = dw.size[1], n = indices.numel();
   const int64_t* at = indices.as<int64_t>();
   by_floating(dw.dtype, [&]<class T>() {
-    parallel_for(rows, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, width)), [&](int64_t lo, int64_t hi) {
-      T* to = dw.as<T>();
-      std::memset(static_cast<void*>(to + lo * width), 0, static_cast<size_t>((hi - lo) * width) * sizeof(T));
-      if constexpr (kIsHalf<T>) {
-        add_rows_of_halves(to, g.as<T>(), at, n, width, lo, hi, padding_idx);
-      } else {
-        for (int64_t i = 0; i < n; ++i) {
-          if (at[i] >= lo && at[i] < hi && at[i] != padding_idx) add_row(to + at[i] * width, g.as<T>() + i * width, width);
-        }
-      }
-    });
+    parallel_for(rows, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, width)),
+                 [&](int64_t lo, int64_t hi) {
+                   T* to = dw.as<T>();
+                   std::memset(static_cast<void*>(to + lo * width), 0,
+                               static_cast<size_t>((hi - lo) * width) * sizeof(T));
+                   if constexpr (kIsHalf<T>) {
+                     add_rows_of_halves(to, g.as<T>(), at, n, width, lo, hi, padding_idx);
+                   } else {
+                     for (int64_t i = 0; i < n; ++i) {
+                       if (at[i] >= lo && at[i] < hi && at[i] != padding_idx)
+                         add_row(to + at[i] * width, g.as<T>() + i * width, width);
+                     }
+                   }
+                 });
   });
 }
 

@@ -87,7 +87,8 @@ void pack_b(T* out, Mat<const T> b, int64_t depth, int64_t cols) {
     const int64_t c = std::min(C, cols - j);
     if (c < C) std::memset(out, 0, sizeof(T) * static_cast<size_t>(C * depth));
     if (b.cs == 1) {
-      for (int64_t k = 0; k < depth; ++k) std::memcpy(out + k * C, b.p + k * b.rs + j, sizeof(T) * static_cast<size_t>(c));
+      for (int64_t k = 0; k < depth; ++k)
+        std::memcpy(out + k * C, b.p + k * b.rs + j, sizeof(T) * static_cast<size_t>(c));
     } else {
       for (int64_t x = 0; x < c; ++x) {
         const T* column = b.p + (j + x) * b.cs;
@@ -98,7 +99,8 @@ void pack_b(T* out, Mat<const T> b, int64_t depth, int64_t cols) {
 }
 
 template <class T>
-inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b, T* __restrict out) {
+inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b,
+                          T* __restrict out) {
   using V = typename Tile<T>::Vec;
   constexpr int64_t R = Tile<T>::kRows, L = Tile<T>::kLanes;
   V acc[R][2] = {};
@@ -119,7 +121,8 @@ inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restr
 }
 
 template <class T>
-void store_tile(const T* tile, const Problem<T>& p, int64_t i, int64_t j, int64_t rows, int64_t cols, bool first) {
+void store_tile(const T* tile, const Problem<T>& p, int64_t i, int64_t j, int64_t rows,
+                int64_t cols, bool first) {
   constexpr int64_t C = Tile<T>::kCols;
   for (int64_t r = 0; r < rows; ++r) {
     const T* t = tile + r * C;
@@ -161,7 +164,8 @@ void packed(const Problem<T>& p) {
         for (int64_t j = 0; j < cols; j += S::kCols) {
           for (int64_t i = 0; i < rows; i += S::kRows) {
             multiply_tile(depth, pa + i * depth, pb + j * depth, tile);
-            store_tile(tile, p, i0 + i, j0 + j, std::min(S::kRows, rows - i), std::min(S::kCols, cols - j), k0 == 0);
+            store_tile(tile, p, i0 + i, j0 + j, std::min(S::kRows, rows - i),
+                       std::min(S::kCols, cols - j), k0 == 0);
           }
         }
       }
@@ -187,10 +191,12 @@ void few_rows_dot(const Problem<T>& p) {
     int64_t k = 0;
     for (; k + 4 * L <= n; k += 4 * L) {
       for (int64_t u = 0; u < 4; ++u) {
-        s[u] += *reinterpret_cast<const V*>(x + k + u * L) * *reinterpret_cast<const V*>(y + k + u * L);
+        s[u] +=
+            *reinterpret_cast<const V*>(x + k + u * L) * *reinterpret_cast<const V*>(y + k + u * L);
       }
     }
-    for (; k + L <= n; k += L) s[0] += *reinterpret_cast<const V*>(x + k) * *reinterpret_cast<const V*>(y + k);
+    for (; k + L <= n; k += L)
+      s[0] += *reinterpret_cast<const V*>(x + k) * *reinterpret_cast<const V*>(y + k);
     const V v = (s[0] + s[1]) + (s[2] + s[3]);
     T sum = 0;
     for (int64_t u = 0; u < L; ++u) sum += v[u];
@@ -219,10 +225,11 @@ void sum_of_rows(const Problem<T>& p) {
     }
     int64_t k = 0;
     for (; k + 4 <= p.k; k += 4) {
-      const T a0 = p.alpha * p.a.at(i, k), a1 = p.alpha * p.a.at(i, k + 1), a2 = p.alpha * p.a.at(i, k + 2),
-              a3 = p.alpha * p.a.at(i, k + 3);
+      const T a0 = p.alpha * p.a.at(i, k), a1 = p.alpha * p.a.at(i, k + 1),
+              a2 = p.alpha * p.a.at(i, k + 2), a3 = p.alpha * p.a.at(i, k + 3);
       const T *b0 = p.b.p + k * p.b.rs, *b1 = b0 + p.b.rs, *b2 = b1 + p.b.rs, *b3 = b2 + p.b.rs;
-      for (int64_t j = 0; j < p.n; ++j) c[j] += (a0 * b0[j] + a1 * b1[j]) + (a2 * b2[j] + a3 * b3[j]);
+      for (int64_t j = 0; j < p.n; ++j)
+        c[j] += (a0 * b0[j] + a1 * b1[j]) + (a2 * b2[j] + a3 * b3[j]);
     }
     for (; k < p.k; ++k) {
       const T a0 = p.alpha * p.a.at(i, k);
@@ -243,7 +250,16 @@ void compute(const Problem<T>& p) {
 
 template <class T>
 Problem<T> transpose(const Problem<T>& p) {
-  return {p.n, p.m, p.k, {p.b.p, p.b.cs, p.b.rs}, {p.a.p, p.a.cs, p.a.rs}, {p.c.p, p.c.cs, p.c.rs}, nullptr, 0, p.alpha, p.beta};
+  return {p.n,
+          p.m,
+          p.k,
+          {p.b.p, p.b.cs, p.b.rs},
+          {p.a.p, p.a.cs, p.a.rs},
+          {p.c.p, p.c.cs, p.c.rs},
+          nullptr,
+          0,
+          p.alpha,
+          p.beta};
 }
 
 // Multiplications worth a second thread, about 15 us of work.
@@ -253,13 +269,15 @@ template <class T>
 void run(Problem<T> p) {
   if (p.m == 0 || p.n == 0) return;
   if (p.c.cs != 1 && p.c.rs == 1 && !p.bias) p = transpose(p);
-  const double work = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(std::max<int64_t>(p.k, 1));
+  const double work = static_cast<double>(p.m) * static_cast<double>(p.n) *
+                      static_cast<double>(std::max<int64_t>(p.k, 1));
   const bool by_rows = p.m >= p.n;
   const int64_t extent = by_rows ? p.m : p.n;
   // Slices start at whole tiles, so that an element's sum does not depend on the thread count.
   const int64_t unit = by_rows ? Tile<T>::kRows : Tile<T>::kCols;
   const int64_t units = (extent + unit - 1) / unit;
-  const auto grain = static_cast<int64_t>(std::max(1.0, static_cast<double>(units) * kParallelWork / work));
+  const auto grain =
+      static_cast<int64_t>(std::max(1.0, static_cast<double>(units) * kParallelWork / work));
   parallel_for(units, grain, [&](int64_t begin, int64_t end) {
     Problem<T> q = p;
     const int64_t from = begin * unit, count = std::min(extent, end * unit) - from;
@@ -284,16 +302,23 @@ void run(Problem<T> p) {
 }
 
 template <class T>
-Problem<T> problem(const View& c, const View& a, const View& b, int first, double alpha, double beta) {
-  return {c.size[first], c.size[first + 1], a.size[first + 1],
+Problem<T> problem(const View& c, const View& a, const View& b, int first, double alpha,
+                   double beta) {
+  return {c.size[first],
+          c.size[first + 1],
+          a.size[first + 1],
           {a.as<const T>(), a.stride[first], a.stride[first + 1]},
           {b.as<const T>(), b.stride[first], b.stride[first + 1]},
           {c.as<T>(), c.stride[first], c.stride[first + 1]},
-          nullptr, 0, static_cast<T>(alpha), static_cast<T>(beta)};
+          nullptr,
+          0,
+          static_cast<T>(alpha),
+          static_cast<T>(beta)};
 }
 
 template <class T>
-void gemm_typed(const View& c, const View& a, const View& b, const View& bias, double alpha, double beta) {
+void gemm_typed(const View& c, const View& a, const View& b, const View& bias, double alpha,
+                double beta) {
   Problem<T> p = problem<T>(c, a, b, 0, alpha, beta);
   if (bias) {
     p.bias = bias.as<const T>();
@@ -305,9 +330,12 @@ void gemm_typed(const View& c, const View& a, const View& b, const View& bias, d
 // Half types: float copies of the operands, one rounding of the result.
 template <class H>
 struct FloatCopy {
-  FloatCopy(const View& v, bool fill) : rows(v.size[0]), cols(v.size[1]), data(new float[static_cast<size_t>(rows * cols)]) {
+  FloatCopy(const View& v, bool fill)
+      : rows(v.size[0]), cols(v.size[1]), data(new float[static_cast<size_t>(rows * cols)]) {
     for (int64_t i = 0; fill && i < rows; ++i) {
-      for (int64_t j = 0; j < cols; ++j) data[static_cast<size_t>(i * cols + j)] = static_cast<float>(v.as<H>()[i * v.stride[0] + j * v.stride[1]]);
+      for (int64_t j = 0; j < cols; ++j)
+        data[static_cast<size_t>(i * cols + j)] =
+            static_cast<float>(v.as<H>()[i * v.stride[0] + j * v.stride[1]]);
     }
   }
   View view() const {
@@ -325,7 +353,8 @@ struct FloatCopy {
 };
 
 template <class H>
-void gemm_half(const View& c, const View& a, const View& b, const View& bias, double alpha, double beta) {
+void gemm_half(const View& c, const View& a, const View& b, const View& bias, double alpha,
+               double beta) {
   const FloatCopy<H> fa(a, true), fb(b, true), fc(c, beta != 0);
   gemm_typed<float>(fc.view(), fa.view(), fb.view(), View{}, alpha, beta);
   for (int64_t i = 0; i < fc.rows; ++i) {
@@ -337,7 +366,8 @@ void gemm_half(const View& c, const View& a, const View& b, const View& bias, do
   }
 }
 
-void gemm_cpu(const View& c, const View& a, const View& b, const View& bias, double alpha, double beta) {
+void gemm_cpu(const View& c, const View& a, const View& b, const View& bias, double alpha,
+              double beta) {
   switch (c.dtype) {
     case DType::f32: return gemm_typed<float>(c, a, b, bias, alpha, beta);
     case DType::f64: return gemm_typed<double>(c, a, b, bias, alpha, beta);
@@ -360,10 +390,12 @@ View matrix_of(const View& v, int64_t i) {
 
 // Whole matrices are dealt out to the threads: each product is too small to be cut.
 void gemm_batched_cpu(const View& c, const View& a, const View& b, double alpha, double beta) {
-  const double work = static_cast<double>(c.size[1]) * static_cast<double>(c.size[2]) * static_cast<double>(std::max<int64_t>(a.size[2], 1));
+  const double work = static_cast<double>(c.size[1]) * static_cast<double>(c.size[2]) *
+                      static_cast<double>(std::max<int64_t>(a.size[2], 1));
   const auto grain = static_cast<int64_t>(std::max(1.0, kParallelWork / std::max(work, 1.0)));
   parallel_for(c.size[0], grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) gemm_cpu(matrix_of(c, i), matrix_of(a, i), matrix_of(b, i), View{}, alpha, beta);
+    for (int64_t i = begin; i < end; ++i)
+      gemm_cpu(matrix_of(c, i), matrix_of(a, i), matrix_of(b, i), View{}, alpha, beta);
   });
 }
 

@@ -20,16 +20,16 @@ inline T at_least(T x, T low) {
   return x < low ? low : x;
 }
 
-#define NNM_LOSS(name, node, forward, backward)                      \
-  struct name##_fn {                                                 \
-    template <class T>                                               \
-    static inline T f(T x, T t, [[maybe_unused]] T a) {              \
-      return forward;                                                \
-    }                                                                \
-    template <class T>                                               \
+#define NNM_LOSS(name, node, forward, backward)                                \
+  struct name##_fn {                                                           \
+    template <class T>                                                         \
+    static inline T f(T x, T t, [[maybe_unused]] T a) {                        \
+      return forward;                                                          \
+    }                                                                          \
+    template <class T>                                                         \
     static inline T df(T g, [[maybe_unused]] T x, T t, [[maybe_unused]] T a) { \
-      return backward;                                               \
-    }                                                                \
+      return backward;                                                         \
+    }                                                                          \
   };
 #include "kernels/loss.def"
 #undef NNM_LOSS
@@ -58,7 +58,8 @@ double sum_block(const T* x, const T* t, int64_t n, double a) {
 }
 
 template <class F, class T>
-void gradient_block(T* dx, const T* g, bool one_g, const T* x, const T* t, int64_t n, double a, double scale) {
+void gradient_block(T* dx, const T* g, bool one_g, const T* x, const T* t, int64_t n, double a,
+                    double scale) {
   using C = Compute<T>;
   C xb[kBlock], tb[kBlock], gb[kBlock], db[kBlock];
   const C *xs = load<T>(x, n, xb), *ts = load<T>(t, n, tb);
@@ -80,7 +81,8 @@ void by_case(DType type, Loss f, const Body& body) {
   by_floating(type, [&]<class T>() {
     switch (f) {
 #define NNM_LOSS(name, ...) \
-  case Loss::name: return body.template operator()<name##_fn, T>();
+  case Loss::name:          \
+    return body.template operator()<name##_fn, T>();
 #include "kernels/loss.def"
 #undef NNM_LOSS
     }
@@ -115,12 +117,13 @@ void loss_cpu(const View& y, const View& x, const View& t, Loss f, double a, dou
   });
 }
 
-void loss_backward_cpu(const View& dx, const View& g, const View& x, const View& t, Loss f, double a, double scale) {
+void loss_backward_cpu(const View& dx, const View& g, const View& x, const View& t, Loss f,
+                       double a, double scale) {
   const bool one_g = g.ndim == 0;
   by_case(x.dtype, f, [&]<class F, class T>() {
     for_blocks(x.numel(), [&](int64_t, int64_t at, int64_t count) {
-      gradient_block<F, T>(dx.as<T>() + at, g.as<T>() + (one_g ? 0 : at), one_g, x.as<T>() + at, t.as<T>() + at, count,
-                           a, scale);
+      gradient_block<F, T>(dx.as<T>() + at, g.as<T>() + (one_g ? 0 : at), one_g, x.as<T>() + at,
+                           t.as<T>() + at, count, a, scale);
     });
   });
 }

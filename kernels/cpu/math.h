@@ -1,6 +1,6 @@
 // Functions of float that vectorise inside plain loops, about 1-2 ulp; of double, the C library's.
-// Method: argument reduction and the minimax polynomials of the Cephes library (Moshier); erf is the
-// rational approximation also used by Eigen.
+// Method: argument reduction and the minimax polynomials of the Cephes library (Moshier); erf is
+// the rational approximation also used by Eigen.
 #pragma once
 
 #include <bit>
@@ -24,7 +24,8 @@ inline float power_of_two(int32_t n) { return std::bit_cast<float>((n + 127) << 
 inline float exp(float x) {
   x = x > 89.0f ? 89.0f : x;
   x = x < -104.0f ? -104.0f : x;
-  const float k = (x * 1.44269504088896341f + 12582912.0f) - 12582912.0f;  // rounds to the nearest integer
+  const float k =
+      (x * 1.44269504088896341f + 12582912.0f) - 12582912.0f;  // rounds to the nearest integer
   float r = x - k * 0.693359375f;
   r = r - k * -2.12194440e-4f;
   float p = 1.9875691500e-4f;
@@ -105,15 +106,23 @@ inline float expm1(float x) { return std::expm1(x); }
 inline float log1p(float x) { return std::log1p(x); }
 
 template <class T>
-inline T sigmoid(T x) { return T(1) / (T(1) + m::exp(-x)); }
+inline T sigmoid(T x) {
+  return T(1) / (T(1) + m::exp(-x));
+}
 template <class T>
-inline T abs(T x) { return std::fabs(x); }
+inline T abs(T x) {
+  return std::fabs(x);
+}
 template <class T>
-inline T sign(T x) { return T((x > T(0)) - (x < T(0))); }
+inline T sign(T x) {
+  return T((x > T(0)) - (x < T(0)));
+}
 
 /// log(1 + e^x), linear above 20 as PyTorch has it.
 template <class T>
-inline T softplus(T x) { return x > T(20) ? x : m::log1p(m::exp(x)); }
+inline T softplus(T x) {
+  return x > T(20) ? x : m::log1p(m::exp(x));
+}
 template <class T>
 inline T silu_slope(T x) {
   const T s = m::sigmoid(x);

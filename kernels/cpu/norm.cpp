@@ -14,7 +14,9 @@ namespace {
 constexpr int64_t kGrain = 8192;
 constexpr int64_t kParts = 16;  ///< of sums over rows; fixed, so that sums do not depend on threads
 
-int64_t row_grain(int64_t width) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
+int64_t row_grain(int64_t width) {
+  return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width));
+}
 
 // Mean and sum of squared deviations of one row, in two passes over what the cache holds.
 template <class C>
@@ -39,18 +41,20 @@ C mean_square(const C* x, int64_t n) {
 }
 
 template <class T>
-void norm_row(T* y, const Compute<T>* x, const Compute<T>* w, const Compute<T>* b, int64_t n, Compute<T> mean, Compute<T> rstd) {
+void norm_row(T* y, const Compute<T>* x, const Compute<T>* w, const Compute<T>* b, int64_t n,
+              Compute<T> mean, Compute<T> rstd) {
   using C = Compute<T>;
   if (w && b) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) y[i] = T((x[i] - mean) * rstd * w[i] + b[i]);
   } else {
-    for (int64_t i = 0; i < n; ++i) y[i] = T((x[i] - mean) * rstd * (w ? w[i] : C(1)) + (b ? b[i] : C(0)));
+    for (int64_t i = 0; i < n; ++i)
+      y[i] = T((x[i] - mean) * rstd * (w ? w[i] : C(1)) + (b ? b[i] : C(0)));
   }
 }
 
-void layer_norm_cpu(const View& y, const View& x, const View& weight, const View& bias, const View& mean, const View& rstd,
-                    double eps, bool rms) {
+void layer_norm_cpu(const View& y, const View& x, const View& weight, const View& bias,
+                    const View& mean, const View& rstd, double eps, bool rms) {
   const int64_t rows = x.size[0], n = x.size[1];
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
@@ -71,10 +75,11 @@ void layer_norm_cpu(const View& y, const View& x, const View& weight, const View
   });
 }
 
-// dx of a row whose weighted gradient is g w: the parts along 1 and along the normalised x fall away.
+// dx of a row whose weighted gradient is g w: the parts along 1 and along the normalised x fall
+// away.
 template <class T>
-void norm_row_gradient(T* dx, const Compute<T>* g, const Compute<T>* x, const Compute<T>* w, int64_t n, Compute<T> mean,
-                       Compute<T> rstd, bool rms) {
+void norm_row_gradient(T* dx, const Compute<T>* g, const Compute<T>* x, const Compute<T>* w,
+                       int64_t n, Compute<T> mean, Compute<T> rstd, bool rms) {
   using C = Compute<T>;
   C a = 0, b = 0;
   if (w) {
@@ -94,7 +99,8 @@ void norm_row_gradient(T* dx, const Compute<T>* g, const Compute<T>* x, const Co
   const C along_x = a * rstd * rstd / C(n), along_1 = rms ? C(0) : b / C(n);
   if (w) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) dx[i] = T(rstd * (g[i] * w[i] - along_1 - (x[i] - mean) * along_x));
+    for (int64_t i = 0; i < n; ++i)
+      dx[i] = T(rstd * (g[i] * w[i] - along_1 - (x[i] - mean) * along_x));
   } else {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) dx[i] = T(rstd * (g[i] - along_1 - (x[i] - mean) * along_x));
@@ -113,13 +119,18 @@ void sum_rows(int64_t rows, int64_t n, const View& dw, const View& db, const Add
       add_row(w, w + n, rows * p / parts, rows * (p + 1) / parts);
     }
   });
-  for (int64_t p = 1; p < parts; ++p) for (int64_t i = 0; i < 2 * n; ++i) sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(2 * n * p + i)];
-  if (dw.data) for (int64_t i = 0; i < n; ++i) dw.as<T>()[i] = T(sums[static_cast<size_t>(i)]);
-  if (db.data) for (int64_t i = 0; i < n; ++i) db.as<T>()[i] = T(sums[static_cast<size_t>(n + i)]);
+  for (int64_t p = 1; p < parts; ++p)
+    for (int64_t i = 0; i < 2 * n; ++i)
+      sums[static_cast<size_t>(i)] += sums[static_cast<size_t>(2 * n * p + i)];
+  if (dw.data)
+    for (int64_t i = 0; i < n; ++i) dw.as<T>()[i] = T(sums[static_cast<size_t>(i)]);
+  if (db.data)
+    for (int64_t i = 0; i < n; ++i) db.as<T>()[i] = T(sums[static_cast<size_t>(n + i)]);
 }
 
-void layer_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, const View& db, const View& g, const View& x,
-                             const View& weight, const View& mean, bool rms) {
+void layer_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, const View& db,
+                             const View& g, const View& x, const View& weight, const View& mean,
+                             bool rms) {
   const int64_t rows = x.size[0], n = x.size[1];
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
@@ -129,29 +140,31 @@ void layer_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, c
       parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
         std::vector<C> xb(kIsHalf<T> ? static_cast<size_t>(n) : 0), gb(xb.size());
         for (int64_t r = begin; r < end; ++r) {
-          norm_row_gradient<T>(dx.as<T>() + r * n, load<T>(g.as<T>() + r * n, n, gb.data()), load<T>(x.as<T>() + r * n, n, xb.data()),
-                               w.p, n, mean_of(r), rstd.as<C>()[r], rms);
+          norm_row_gradient<T>(dx.as<T>() + r * n, load<T>(g.as<T>() + r * n, n, gb.data()),
+                               load<T>(x.as<T>() + r * n, n, xb.data()), w.p, n, mean_of(r),
+                               rstd.as<C>()[r], rms);
         }
       });
     }
     if (!dw.data && !db.data) return;
-    sum_rows<T>(rows, n, dw, db, [&](C* __restrict sw, C* __restrict sb, int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T *gr = g.as<T>() + r * n, *xr = x.as<T>() + r * n;
-        const C mu = mean_of(r), s = rstd.as<C>()[r];
+    sum_rows<T>(rows, n, dw, db,
+                [&](C* __restrict sw, C* __restrict sb, int64_t begin, int64_t end) {
+                  for (int64_t r = begin; r < end; ++r) {
+                    const T *gr = g.as<T>() + r * n, *xr = x.as<T>() + r * n;
+                    const C mu = mean_of(r), s = rstd.as<C>()[r];
 #pragma omp simd
-        for (int64_t i = 0; i < n; ++i) {
-          const C gi = static_cast<C>(gr[i]);
-          sw[i] += gi * (static_cast<C>(xr[i]) - mu) * s;
-          sb[i] += gi;
-        }
-      }
-    });
+                    for (int64_t i = 0; i < n; ++i) {
+                      const C gi = static_cast<C>(gr[i]);
+                      sw[i] += gi * (static_cast<C>(xr[i]) - mu) * s;
+                      sb[i] += gi;
+                    }
+                  }
+                });
   });
 }
 
-void group_norm_cpu(const View& y, const View& x, const View& weight, const View& bias, const View& mean, const View& rstd,
-                    int64_t groups, double eps) {
+void group_norm_cpu(const View& y, const View& x, const View& weight, const View& bias,
+                    const View& mean, const View& rstd, int64_t groups, double eps) {
   const int64_t samples = x.size[0], channels = x.size[1], inner = x.size[2];
   const int64_t per = channels / groups, n = per * inner;
   by_floating(x.dtype, [&]<class T>() {
@@ -181,7 +194,8 @@ void group_norm_cpu(const View& y, const View& x, const View& weight, const View
 
 // Per sample and channel: the sums of g and of g x, from which all gradients follow.
 template <class T>
-void channel_sums(const View& g, const View& x, int64_t rows, int64_t inner, std::vector<Compute<T>>& sums) {
+void channel_sums(const View& g, const View& x, int64_t rows, int64_t inner,
+                  std::vector<Compute<T>>& sums) {
   using C = Compute<T>;
   sums.resize(static_cast<size_t>(2 * rows));
   parallel_for(rows, row_grain(inner), [&](int64_t begin, int64_t end) {
@@ -199,8 +213,9 @@ void channel_sums(const View& g, const View& x, int64_t rows, int64_t inner, std
   });
 }
 
-void group_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, const View& db, const View& g, const View& x,
-                             const View& weight, const View& mean, int64_t groups) {
+void group_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, const View& db,
+                             const View& g, const View& x, const View& weight, const View& mean,
+                             int64_t groups) {
   const int64_t samples = x.size[0], channels = x.size[1], inner = x.size[2];
   const int64_t per = channels / groups, n = per * inner;
   by_floating(x.dtype, [&]<class T>() {
@@ -226,7 +241,8 @@ void group_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, c
             T* out = dx.as<T>() + at;
 #pragma omp simd
             for (int64_t i = 0; i < inner; ++i) {
-              out[i] = T(rs[r] * (static_cast<C>(gr[i]) * wk - along_1 - (static_cast<C>(xr[i]) - mu[r]) * along_x));
+              out[i] = T(rs[r] * (static_cast<C>(gr[i]) * wk - along_1 -
+                                  (static_cast<C>(xr[i]) - mu[r]) * along_x));
             }
           }
         }

@@ -41,17 +41,21 @@ void pieces(const View* views, int64_t begin, int64_t end, const Rule& rule) {
 }
 
 template <class MakeRule>
-void update(const View& param, const View& grad, const View& a, const View& b, const View& c, const MakeRule& make) {
+void update(const View& param, const View& grad, const View& a, const View& b, const View& c,
+            const MakeRule& make) {
   const View views[kViews] = {param, grad, a, b, c};
   by_floating(param.dtype, [&]<class T>() {
     const auto rule = make.template operator()<Compute<T>>();
-    parallel_for(param.numel(), kGrain, [&](int64_t begin, int64_t end) { pieces<T>(views, begin, end, rule); });
+    parallel_for(param.numel(), kGrain,
+                 [&](int64_t begin, int64_t end) { pieces<T>(views, begin, end, rule); });
   });
 }
 
 template <class C>
-void sgd_rule(C* __restrict p, const C* __restrict g, C* __restrict buf, int64_t n, const SgdStep& s) {
-  const C lr = C(s.lr), wd = C(s.weight_decay), mu = C(s.momentum), damp = C(1 - s.dampening), sign = C(s.maximize ? -1 : 1);
+void sgd_rule(C* __restrict p, const C* __restrict g, C* __restrict buf, int64_t n,
+              const SgdStep& s) {
+  const C lr = C(s.lr), wd = C(s.weight_decay), mu = C(s.momentum), damp = C(1 - s.dampening),
+          sign = C(s.maximize ? -1 : 1);
   if (!buf) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) p[i] -= lr * (sign * g[i] + wd * p[i]);
@@ -74,13 +78,14 @@ void sgd_cpu(const View& param, const View& grad, const View& buffer, const SgdS
 }
 
 template <class C>
-void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __restrict v, C* __restrict top, int64_t n,
-               const AdamStep& s) {
+void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __restrict v,
+               C* __restrict top, int64_t n, const AdamStep& s) {
   const double correction1 = 1 - std::pow(s.beta1, static_cast<double>(s.step));
   const double correction2 = 1 - std::pow(s.beta2, static_cast<double>(s.step));
   const C step_size = C(s.lr / correction1), root2 = C(std::sqrt(correction2)), eps = C(s.eps);
   const C b1 = C(1 - s.beta1), b2 = C(s.beta2), c2 = C(1 - s.beta2), sign = C(s.maximize ? -1 : 1);
-  const C keep = C(s.decoupled ? 1 - s.lr * s.weight_decay : 1), wd = C(s.decoupled ? 0 : s.weight_decay);
+  const C keep = C(s.decoupled ? 1 - s.lr * s.weight_decay : 1),
+          wd = C(s.decoupled ? 0 : s.weight_decay);
   if (!top) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
@@ -101,17 +106,19 @@ void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __res
   }
 }
 
-void adam_cpu(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq, const View& top,
-              const AdamStep& s) {
+void adam_cpu(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq,
+              const View& top, const AdamStep& s) {
   update(param, grad, exp_avg, exp_avg_sq, top, [&]<class C>() {
-    return [&](C* p, const C* g, C* m, C* v, C* t, int64_t n) { adam_rule<C>(p, g, m, v, t, n, s); };
+    return
+        [&](C* p, const C* g, C* m, C* v, C* t, int64_t n) { adam_rule<C>(p, g, m, v, t, n, s); };
   });
 }
 
 template <class C>
-void rmsprop_rule(C* __restrict p, const C* __restrict g, C* __restrict sq, C* __restrict avg, C* __restrict buf, int64_t n,
-                  const RmspropStep& s) {
-  const C lr = C(s.lr), wd = C(s.weight_decay), alpha = C(s.alpha), rest = C(1 - s.alpha), mu = C(s.momentum);
+void rmsprop_rule(C* __restrict p, const C* __restrict g, C* __restrict sq, C* __restrict avg,
+                  C* __restrict buf, int64_t n, const RmspropStep& s) {
+  const C lr = C(s.lr), wd = C(s.weight_decay), alpha = C(s.alpha), rest = C(1 - s.alpha),
+          mu = C(s.momentum);
   const C eps = C(s.eps), sign = C(s.maximize ? -1 : 1);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
@@ -132,17 +139,20 @@ void rmsprop_rule(C* __restrict p, const C* __restrict g, C* __restrict sq, C* _
   }
 }
 
-void rmsprop_cpu(const View& param, const View& grad, const View& square_avg, const View& grad_avg, const View& buffer,
-                 const RmspropStep& s) {
+void rmsprop_cpu(const View& param, const View& grad, const View& square_avg, const View& grad_avg,
+                 const View& buffer, const RmspropStep& s) {
   update(param, grad, square_avg, grad_avg, buffer, [&]<class C>() {
-    return [&](C* p, const C* g, C* sq, C* avg, C* buf, int64_t n) { rmsprop_rule<C>(p, g, sq, avg, buf, n, s); };
+    return [&](C* p, const C* g, C* sq, C* avg, C* buf, int64_t n) {
+      rmsprop_rule<C>(p, g, sq, avg, buf, n, s);
+    };
   });
 }
 
 void adagrad_cpu(const View& param, const View& grad, const View& sum, const AdagradStep& s) {
   update(param, grad, sum, {}, {}, [&]<class C>() {
     return [&](C* __restrict p, const C* __restrict g, C* __restrict total, C*, C*, int64_t n) {
-      const C lr = C(s.lr / (1 + static_cast<double>(s.step - 1) * s.lr_decay)), wd = C(s.weight_decay), eps = C(s.eps);
+      const C lr = C(s.lr / (1 + static_cast<double>(s.step - 1) * s.lr_decay)),
+              wd = C(s.weight_decay), eps = C(s.eps);
       const C sign = C(s.maximize ? -1 : 1);
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) {

@@ -14,22 +14,23 @@ using Block1 = void (*)(T* out, const T* x, int64_t n);
 template <class T>
 using Block2 = void (*)(T* out, const T* g, const T* saved, int64_t n);
 
-#define NNM_UNARY(name, node, save, forward, backward, doc)                              \
-  template <class T>                                                                     \
-  void name##_forward(T* __restrict out, const T* __restrict in, int64_t n) {            \
-    for (int64_t i = 0; i < n; ++i) {                                                    \
-      const T x = in[i];                                                                 \
-      out[i] = T(forward);                                                               \
-    }                                                                                    \
-  }                                                                                      \
-  template <class T>                                                                     \
-  void name##_backward(T* __restrict out, const T* __restrict gs, const T* __restrict saved, int64_t n) { \
-    for (int64_t i = 0; i < n; ++i) {                                                    \
-      [[maybe_unused]] const T g = gs[i];                                                \
-      [[maybe_unused]] const T x = saved[i];                                             \
-      [[maybe_unused]] const T y = saved[i];                                             \
-      out[i] = T(backward);                                                              \
-    }                                                                                    \
+#define NNM_UNARY(name, node, save, forward, backward, doc)                                  \
+  template <class T>                                                                         \
+  void name##_forward(T* __restrict out, const T* __restrict in, int64_t n) {                \
+    for (int64_t i = 0; i < n; ++i) {                                                        \
+      const T x = in[i];                                                                     \
+      out[i] = T(forward);                                                                   \
+    }                                                                                        \
+  }                                                                                          \
+  template <class T>                                                                         \
+  void name##_backward(T* __restrict out, const T* __restrict gs, const T* __restrict saved, \
+                       int64_t n) {                                                          \
+    for (int64_t i = 0; i < n; ++i) {                                                        \
+      [[maybe_unused]] const T g = gs[i];                                                    \
+      [[maybe_unused]] const T x = saved[i];                                                 \
+      [[maybe_unused]] const T y = saved[i];                                                 \
+      out[i] = T(backward);                                                                  \
+    }                                                                                        \
   }
 #include "kernels/pointwise.def"
 #undef NNM_UNARY
@@ -77,9 +78,10 @@ void unary_cpu(const View& y, const View& x, Unary f) {
     default: break;
   }
   w.each_run([&](char* const* p, int64_t n) {
-    run_blocks<int64_t>(w, p, n, [f](int64_t* out, const int64_t* const* in, const int64_t* stride, int64_t m) {
-      for (int64_t i = 0; i < m; ++i) out[i] = integer_op(f, in[0][i * stride[0]]);
-    });
+    run_blocks<int64_t>(
+        w, p, n, [f](int64_t* out, const int64_t* const* in, const int64_t* stride, int64_t m) {
+          for (int64_t i = 0; i < m; ++i) out[i] = integer_op(f, in[0][i * stride[0]]);
+        });
   });
 }
 
@@ -95,7 +97,8 @@ void backward_typed(const Walk<3>& w, Block2<T> f) {
 
 void unary_backward_cpu(const View& dx, const View& g, const View& saved, Unary f) {
   const Walk<3> w({&dx, &g, saved ? &saved : &g});
-  if (compute_type(dx.dtype) == DType::f64) return backward_typed<double>(w, kBackward<double>[static_cast<int>(f)]);
+  if (compute_type(dx.dtype) == DType::f64)
+    return backward_typed<double>(w, kBackward<double>[static_cast<int>(f)]);
   backward_typed<float>(w, kBackward<float>[static_cast<int>(f)]);
 }
 

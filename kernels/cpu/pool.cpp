@@ -1,4 +1,5 @@
-// Maximum and average pooling: rows of channels where those are innermost, single elements elsewhere.
+// Maximum and average pooling: rows of channels where those are innermost, single elements
+// elsewhere.
 #include "kernels/pool.h"
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace {
 
 constexpr int64_t kGrain = 4096;
 
-// One window along one dimension: positions first, first + step, … below last, and its padded extent.
+// One window along one dimension: positions first, first + step, … below last, and its padded
+// extent.
 struct Window {
   int64_t first, last, step, padded;
   int64_t count() const { return last <= first ? 0 : (last - first + step - 1) / step; }
@@ -42,8 +44,11 @@ template <class T>
 struct Pixels {
   T* p;
   int64_t n, c, h, w;
-  explicit Pixels(const View& v) : p(v.as<T>()), n(v.stride[0]), c(v.stride[1]), h(v.stride[2]), w(v.stride[3]) {}
-  T* at(int64_t in, int64_t ic, int64_t ih, int64_t iw) const { return p + in * n + ic * c + ih * h + iw * w; }
+  explicit Pixels(const View& v)
+      : p(v.as<T>()), n(v.stride[0]), c(v.stride[1]), h(v.stride[2]), w(v.stride[3]) {}
+  T* at(int64_t in, int64_t ic, int64_t ih, int64_t iw) const {
+    return p + in * n + ic * c + ih * h + iw * w;
+  }
 };
 
 // body(n, first channel, channels, output row). Innermost channels are taken all at once.
@@ -58,7 +63,8 @@ void for_rows(const View& y, const Body& body) {
   }
   const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, rows * y.size[3]));
   parallel_for(samples * channels, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) for (int64_t r = 0; r < rows; ++r) body(i / channels, i % channels, 1, r);
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t r = 0; r < rows; ++r) body(i / channels, i % channels, 1, r);
   });
 }
 
@@ -69,7 +75,8 @@ void max_pool2d_cpu(const View& y, const View& indices, const View& x, const Poo
     using C = Compute<T>;
     const Pixels<T> out(y), in(x);
     const View& places = indices.data ? indices : y;
-    const int64_t sn = places.stride[0], sc = places.stride[1], sh = places.stride[2], sw = places.stride[3];
+    const int64_t sn = places.stride[0], sc = places.stride[1], sh = places.stride[2],
+                  sw = places.stride[3];
     for_rows(y, [&](int64_t n, int64_t c0, int64_t channels, int64_t oh) {
       std::vector<C> best(static_cast<size_t>(channels));
       std::vector<int64_t> place(static_cast<size_t>(channels));
@@ -106,12 +113,13 @@ template <class Body>
 void for_planes(const View& dx, const Body& body) {
   const bool together = dx.stride[1] == 1 && dx.size[1] > 1;
   const int64_t channels = dx.size[1], per = together ? channels : 1;
-  parallel_for(dx.size[0] * channels / std::max<int64_t>(1, per), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      if (together) body(i, 0, channels);
-      else body(i / channels, i % channels, 1);
-    }
-  });
+  parallel_for(dx.size[0] * channels / std::max<int64_t>(1, per), 1,
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   if (together) body(i, 0, channels);
+                   else body(i / channels, i % channels, 1);
+                 }
+               });
 }
 
 template <class T>
@@ -168,7 +176,8 @@ void avg_pool2d_cpu(const View& y, const View& x, const Pool2d& p) {
         for (int64_t h = wh.first; h < wh.last; ++h) {
           for (int64_t w = ww.first; w < ww.last; ++w) {
             const T* v = in.at(n, c0, h, w);
-            for (int64_t c = 0; c < channels; ++c) sum[static_cast<size_t>(c)] += static_cast<C>(v[c * in.c]);
+            for (int64_t c = 0; c < channels; ++c)
+              sum[static_cast<size_t>(c)] += static_cast<C>(v[c * in.c]);
           }
         }
         const C d = C(divisor(p, wh, ww));
@@ -195,7 +204,9 @@ void avg_pool2d_backward_cpu(const View& dx, const View& g, const Pool2d& p) {
           for (int64_t h = wh.first; h < wh.last; ++h) {
             for (int64_t w = ww.first; w < ww.last; ++w) {
               T* o = out.at(n, c0, h, w);
-              for (int64_t c = 0; c < channels; ++c) o[c * out.c] = T(static_cast<C>(o[c * out.c]) + share * static_cast<C>(v[c * in.c]));
+              for (int64_t c = 0; c < channels; ++c)
+                o[c * out.c] =
+                    T(static_cast<C>(o[c * out.c]) + share * static_cast<C>(v[c * in.c]));
             }
           }
         }

@@ -22,8 +22,12 @@ Total<T> start(Reduce f) {
   switch (f) {
     case Reduce::sum: return 0;
     case Reduce::prod: return 1;
-    case Reduce::max: return kReal<T> ? Total<T>(-std::numeric_limits<double>::infinity()) : std::numeric_limits<Total<T>>::lowest();
-    case Reduce::min: return kReal<T> ? Total<T>(std::numeric_limits<double>::infinity()) : std::numeric_limits<Total<T>>::max();
+    case Reduce::max:
+      return kReal<T> ? Total<T>(-std::numeric_limits<double>::infinity())
+                      : std::numeric_limits<Total<T>>::lowest();
+    case Reduce::min:
+      return kReal<T> ? Total<T>(std::numeric_limits<double>::infinity())
+                      : std::numeric_limits<Total<T>>::max();
   }
   return 0;
 }
@@ -103,7 +107,8 @@ struct Split {
     int order[kMaxDims];
     for (int d = 0; d < x.ndim; ++d) order[d] = d;
     for (int i = 1; i < x.ndim; ++i) {
-      for (int j = i; j > 0 && x.stride[order[j - 1]] < x.stride[order[j]]; --j) std::swap(order[j - 1], order[j]);
+      for (int j = i; j > 0 && x.stride[order[j - 1]] < x.stride[order[j]]; --j)
+        std::swap(order[j - 1], order[j]);
     }
     for (int i = 0; i < x.ndim; ++i) {
       const int d = order[i];
@@ -147,7 +152,8 @@ Total<T> reduce_rows(const Split::Dims& r, const char* p, DType t, Reduce f) {
 
 // A run of columns at once: every reduced index adds a row of memory to the running values.
 template <class T>
-void reduce_columns(const Split::Dims& r, const char* p, DType t, Reduce f, Total<T>* totals, int64_t n) {
+void reduce_columns(const Split::Dims& r, const char* p, DType t, Reduce f, Total<T>* totals,
+                    int64_t n) {
   constexpr int64_t kRows = 64;
   const auto item = static_cast<int64_t>(item_size(t));
   const int64_t count = r.count();
@@ -176,7 +182,9 @@ void reduce_columns(const Split::Dims& r, const char* p, DType t, Reduce f, Tota
 }
 
 template <class T>
-void put(char* p, DType t, Total<T> v) { store<Total<T>>(p, t, 1, &v, 1); }
+void put(char* p, DType t, Total<T> v) {
+  store<Total<T>>(p, t, 1, &v, 1);
+}
 
 // One output of a long run: chunks over the threads, their totals in order.
 template <class T>
@@ -189,7 +197,8 @@ void reduce_all(const View& out, const View& x, int64_t n, Reduce f) {
     for (int64_t i = begin; i < end; ++i) {
       Split::Dims d = run;
       d.add(std::min(kPart, n - i * kPart), 1, 0);
-      totals[static_cast<size_t>(i)] = reduce_rows<T>(d, x.as<char>() + i * kPart * static_cast<int64_t>(item_size(x.dtype)), x.dtype, f);
+      totals[static_cast<size_t>(i)] = reduce_rows<T>(
+          d, x.as<char>() + i * kPart * static_cast<int64_t>(item_size(x.dtype)), x.dtype, f);
     }
   });
   Total<T> t = start<T>(f);
@@ -200,34 +209,43 @@ void reduce_all(const View& out, const View& x, int64_t n, Reduce f) {
 template <class T>
 void reduce_typed(const View& out, const View& x, Reduce f) {
   const Split s(out, x);
-  const auto xi = static_cast<int64_t>(item_size(x.dtype)), oi = static_cast<int64_t>(item_size(out.dtype));
+  const auto xi = static_cast<int64_t>(item_size(x.dtype)),
+             oi = static_cast<int64_t>(item_size(out.dtype));
   const int64_t outputs = s.kept.count(), depth = s.reduced.count();
   if (outputs == 0) return;
-  if (depth > 0 && s.kept.n == 0 && s.reduced.n == 1 && s.reduced.x[0] == 1) return reduce_all<T>(out, x, depth, f);
+  if (depth > 0 && s.kept.n == 0 && s.reduced.n == 1 && s.reduced.x[0] == 1)
+    return reduce_all<T>(out, x, depth, f);
   const int k = s.kept.n;
   const bool columns = k > 0 && s.kept.x[k - 1] == 1 && s.kept.size[k - 1] > 1;
   if (!columns) {
-    parallel_for(outputs, std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        int64_t xo = 0, oo = 0;
-        s.kept.offsets(i, k, xo, oo);
-        const Total<T> t = depth ? reduce_rows<T>(s.reduced, x.as<char>() + xo * xi, x.dtype, f) : start<T>(f);
-        put<T>(out.as<char>() + oo * oi, out.dtype, t);
-      }
-    });
+    parallel_for(outputs, std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     int64_t xo = 0, oo = 0;
+                     s.kept.offsets(i, k, xo, oo);
+                     const Total<T> t =
+                         depth ? reduce_rows<T>(s.reduced, x.as<char>() + xo * xi, x.dtype, f)
+                               : start<T>(f);
+                     put<T>(out.as<char>() + oo * oi, out.dtype, t);
+                   }
+                 });
     return;
   }
   const int64_t n = s.kept.size[k - 1], blocks = (n + kBlock - 1) / kBlock, rows = outputs / n;
-  parallel_for(rows * blocks, std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth * std::min(n, kBlock), 1)), [&](int64_t begin, int64_t end) {
-    Total<T> totals[kBlock];
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t xo = 0, oo = 0;
-      s.kept.offsets(i / blocks, k - 1, xo, oo);
-      const int64_t at = i % blocks * kBlock, m = std::min(kBlock, n - at);
-      reduce_columns<T>(s.reduced, x.as<char>() + (xo + at) * xi, x.dtype, f, totals, m);
-      for (int64_t j = 0; j < m; ++j) put<T>(out.as<char>() + (oo + (at + j) * s.kept.out[k - 1]) * oi, out.dtype, totals[j]);
-    }
-  });
+  parallel_for(
+      rows * blocks,
+      std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth * std::min(n, kBlock), 1)),
+      [&](int64_t begin, int64_t end) {
+        Total<T> totals[kBlock];
+        for (int64_t i = begin; i < end; ++i) {
+          int64_t xo = 0, oo = 0;
+          s.kept.offsets(i / blocks, k - 1, xo, oo);
+          const int64_t at = i % blocks * kBlock, m = std::min(kBlock, n - at);
+          reduce_columns<T>(s.reduced, x.as<char>() + (xo + at) * xi, x.dtype, f, totals, m);
+          for (int64_t j = 0; j < m; ++j)
+            put<T>(out.as<char>() + (oo + (at + j) * s.kept.out[k - 1]) * oi, out.dtype, totals[j]);
+        }
+      });
 }
 
 void reduce_cpu(const View& out, const View& x, Reduce f) {
@@ -244,20 +262,21 @@ void each_lane(const View& x, const View& a, const View& b, int64_t dim, const F
     if (d != dim) lanes *= x.size[d];
   }
   const int64_t n = x.ndim ? x.size[dim] : 1;
-  parallel_for(lanes, std::max<int64_t>(1, 4096 / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t rest = i, xo = 0, ao = 0, bo = 0;
-      for (int d = x.ndim - 1; d >= 0; --d) {
-        if (d == dim) continue;
-        const int64_t k = rest % x.size[d];
-        rest /= x.size[d];
-        xo += k * x.stride[d];
-        ao += k * a.stride[d];
-        bo += k * b.stride[d];
-      }
-      body(xo, ao, bo);
-    }
-  });
+  parallel_for(lanes, std::max<int64_t>(1, 4096 / std::max<int64_t>(n, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   int64_t rest = i, xo = 0, ao = 0, bo = 0;
+                   for (int d = x.ndim - 1; d >= 0; --d) {
+                     if (d == dim) continue;
+                     const int64_t k = rest % x.size[d];
+                     rest /= x.size[d];
+                     xo += k * x.stride[d];
+                     ao += k * a.stride[d];
+                     bo += k * b.stride[d];
+                   }
+                   body(xo, ao, bo);
+                 }
+               });
 }
 
 template <class T>
@@ -272,7 +291,8 @@ void put_element(const View& v, int64_t offset, T t) {
 }
 
 template <class T>
-void extremum_typed(const View& values, const View& indices, const View& x, int64_t dim, bool largest) {
+void extremum_typed(const View& values, const View& indices, const View& x, int64_t dim,
+                    bool largest) {
   const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
   each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
     T best = element<T>(x, xo);
@@ -289,14 +309,16 @@ void extremum_typed(const View& values, const View& indices, const View& x, int6
   });
 }
 
-void extremum_cpu(const View& values, const View& indices, const View& x, int64_t dim, bool largest) {
+void extremum_cpu(const View& values, const View& indices, const View& x, int64_t dim,
+                  bool largest) {
   if (is_floating(x.dtype)) return extremum_typed<double>(values, indices, x, dim, largest);
   extremum_typed<int64_t>(values, indices, x, dim, largest);
 }
 
 template <class T>
 void cumsum_typed(const View& y, const View& x, int64_t dim, bool reverse) {
-  const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1, to = y.ndim ? y.stride[dim] : 1;
+  const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1,
+                to = y.ndim ? y.stride[dim] : 1;
   each_lane(x, y, y, dim, [&](int64_t xo, int64_t yo, int64_t) {
     Total<T> sum = 0;
     for (int64_t i = 0; i < n; ++i) {
@@ -313,24 +335,32 @@ void cumsum_cpu(const View& y, const View& x, int64_t dim, bool reverse) {
 }
 
 template <class T>
-void sort_typed(const View& values, const View& indices, const View& x, int64_t dim, bool descending) {
+void sort_typed(const View& values, const View& indices, const View& x, int64_t dim,
+                bool descending) {
   const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
-  struct Item { T value; int64_t index; };
+  struct Item {
+    T value;
+    int64_t index;
+  };
   const auto less = [](T a, T b) { return a < b || (b != b && a == a); };
   each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
     const std::unique_ptr<Item[]> items(new Item[static_cast<size_t>(n)]);
-    for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = {element<T>(x, xo + i * step), i};
+    for (int64_t i = 0; i < n; ++i)
+      items[static_cast<size_t>(i)] = {element<T>(x, xo + i * step), i};
     std::stable_sort(items.get(), items.get() + n, [&](const Item& a, const Item& b) {
       return descending ? less(b.value, a.value) : less(a.value, b.value);
     });
     for (int64_t i = 0; i < n; ++i) {
-      put_element<T>(values, vo + i * (values.ndim ? values.stride[dim] : 1), items[static_cast<size_t>(i)].value);
-      put_element<int64_t>(indices, io + i * (indices.ndim ? indices.stride[dim] : 1), items[static_cast<size_t>(i)].index);
+      put_element<T>(values, vo + i * (values.ndim ? values.stride[dim] : 1),
+                     items[static_cast<size_t>(i)].value);
+      put_element<int64_t>(indices, io + i * (indices.ndim ? indices.stride[dim] : 1),
+                           items[static_cast<size_t>(i)].index);
     }
   });
 }
 
-void sort_cpu(const View& values, const View& indices, const View& x, int64_t dim, bool descending) {
+void sort_cpu(const View& values, const View& indices, const View& x, int64_t dim,
+              bool descending) {
   if (is_floating(x.dtype)) return sort_typed<double>(values, indices, x, dim, descending);
   sort_typed<int64_t>(values, indices, x, dim, descending);
 }

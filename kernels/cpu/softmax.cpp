@@ -65,7 +65,8 @@ void softmax_row(T* y, const T* x, int64_t n, bool log, Compute<T>* buffer) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) out[i] *= r;
   }
-  if constexpr (kIsHalf<T>) for (int64_t i = 0; i < n; ++i) y[i] = T(out[i]);
+  if constexpr (kIsHalf<T>)
+    for (int64_t i = 0; i < n; ++i) y[i] = T(out[i]);
 }
 
 // Columns of a (n, inner) slice, `count` of them side by side.
@@ -98,7 +99,8 @@ void softmax_columns(T* y, const T* x, int64_t n, int64_t inner, int64_t count, 
 template <class Body>
 void for_columns(const Split& s, const Body& body) {
   const int64_t chunks = (s.inner + kColumns - 1) / kColumns;
-  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, s.n * std::min(s.inner, kColumns)));
+  const int64_t grain =
+      std::max<int64_t>(1, kGrain / std::max<int64_t>(1, s.n * std::min(s.inner, kColumns)));
   parallel_for(s.outer * chunks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t at = i % chunks * kColumns;
@@ -114,12 +116,15 @@ void softmax_cpu(const View& y, const View& x, int64_t dim, bool log) {
     T* out = y.as<T>();
     const T* in = x.as<T>();
     if (s.inner > 1) {
-      for_columns(s, [&](int64_t at, int64_t count) { softmax_columns(out + at, in + at, s.n, s.inner, count, log); });
+      for_columns(s, [&](int64_t at, int64_t count) {
+        softmax_columns(out + at, in + at, s.n, s.inner, count, log);
+      });
       return;
     }
     parallel_for(s.outer, std::max<int64_t>(1, kGrain / s.n), [&](int64_t begin, int64_t end) {
       std::vector<Compute<T>> buffer(kIsHalf<T> ? static_cast<size_t>(s.n) : 0);
-      for (int64_t r = begin; r < end; ++r) softmax_row(out + r * s.n, in + r * s.n, s.n, log, buffer.data());
+      for (int64_t r = begin; r < end; ++r)
+        softmax_row(out + r * s.n, in + r * s.n, s.n, log, buffer.data());
     });
   });
 }
@@ -129,10 +134,12 @@ void backward_row(T* dx, const T* g, const T* y, int64_t n, bool log) {
   using C = Compute<T>;
   C s = 0;
 #pragma omp simd reduction(+ : s)
-  for (int64_t i = 0; i < n; ++i) s += log ? static_cast<C>(g[i]) : static_cast<C>(g[i]) * static_cast<C>(y[i]);
+  for (int64_t i = 0; i < n; ++i)
+    s += log ? static_cast<C>(g[i]) : static_cast<C>(g[i]) * static_cast<C>(y[i]);
   if (log) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) dx[i] = T(static_cast<C>(g[i]) - m::exp(static_cast<C>(y[i])) * s);
+    for (int64_t i = 0; i < n; ++i)
+      dx[i] = T(static_cast<C>(g[i]) - m::exp(static_cast<C>(y[i])) * s);
   } else {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) dx[i] = T((static_cast<C>(g[i]) - s) * static_cast<C>(y[i]));
@@ -140,7 +147,8 @@ void backward_row(T* dx, const T* g, const T* y, int64_t n, bool log) {
 }
 
 template <class T>
-void backward_columns(T* dx, const T* g, const T* y, int64_t n, int64_t inner, int64_t count, bool log) {
+void backward_columns(T* dx, const T* g, const T* y, int64_t n, int64_t inner, int64_t count,
+                      bool log) {
   using C = Compute<T>;
   C sum[kColumns];
   std::fill_n(sum, count, C(0));
@@ -167,11 +175,14 @@ void softmax_backward_cpu(const View& dx, const View& g, const View& y, int64_t 
     T* out = dx.as<T>();
     const T *gs = g.as<T>(), *ys = y.as<T>();
     if (s.inner > 1) {
-      for_columns(s, [&](int64_t at, int64_t count) { backward_columns(out + at, gs + at, ys + at, s.n, s.inner, count, log); });
+      for_columns(s, [&](int64_t at, int64_t count) {
+        backward_columns(out + at, gs + at, ys + at, s.n, s.inner, count, log);
+      });
       return;
     }
     parallel_for(s.outer, std::max<int64_t>(1, kGrain / s.n), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) backward_row(out + r * s.n, gs + r * s.n, ys + r * s.n, s.n, log);
+      for (int64_t r = begin; r < end; ++r)
+        backward_row(out + r * s.n, gs + r * s.n, ys + r * s.n, s.n, log);
     });
   });
 }
@@ -203,7 +214,10 @@ template <class T>
 struct Rule {
   using C = Compute<T>;
   Rule(const View& weight, const CrossEntropy& o, int64_t classes)
-      : weights(weight), ignore(o.ignore_index), log_probs(o.log_probs), peak(C(1 - o.label_smoothing)),
+      : weights(weight),
+        ignore(o.ignore_index),
+        log_probs(o.log_probs),
+        peak(C(1 - o.label_smoothing)),
         even(C(o.label_smoothing / static_cast<double>(classes))) {}
   C weight(int64_t c) const { return weights.p ? weights.p[c] : C(1); }
   C loss(const Sample<T>& s, C lse, int64_t t) const {
@@ -224,12 +238,13 @@ struct Rule {
 template <class C>
 double total_weight(const int64_t* target, int64_t n, int64_t ignore, const C* weights) {
   double w = 0;
-  for (int64_t i = 0; i < n; ++i) if (target[i] != ignore) w += weights ? static_cast<double>(weights[target[i]]) : 1.0;
+  for (int64_t i = 0; i < n; ++i)
+    if (target[i] != ignore) w += weights ? static_cast<double>(weights[target[i]]) : 1.0;
   return w;
 }
 
-void cross_entropy_cpu(const View& y, const View& lse, const View& x, const View& target, const View& weight,
-                       const CrossEntropy& o) {
+void cross_entropy_cpu(const View& y, const View& lse, const View& x, const View& target,
+                       const View& weight, const CrossEntropy& o) {
   const int64_t classes = x.size[1], inner = x.size[2], n = x.size[0] * inner;
   const int64_t* t = target.as<int64_t>();
   by_floating(x.dtype, [&]<class T>() {
@@ -237,28 +252,32 @@ void cross_entropy_cpu(const View& y, const View& lse, const View& x, const View
     const Rule<T> rule(weight, o, classes);
     const bool none = o.reduction == CrossEntropy::Reduction::none;
     std::vector<C> losses(none ? 0 : static_cast<size_t>(n));
-    parallel_for(n, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const Sample<T> s{x.as<T>() + i / inner * classes * inner + i % inner, classes, inner};
-        const bool ignored = t[i] == rule.ignore;
-        const C l = rule.log_probs || ignored ? C(0) : s.log_sum_exp();
-        lse.as<C>()[i] = l;
-        const C loss = ignored ? C(0) : rule.loss(s, l, t[i]);
-        if (none) y.as<T>()[i] = T(loss);
-        else losses[static_cast<size_t>(i)] = loss;
-      }
-    });
+    parallel_for(
+        n, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
+        [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const Sample<T> s{x.as<T>() + i / inner * classes * inner + i % inner, classes, inner};
+            const bool ignored = t[i] == rule.ignore;
+            const C l = rule.log_probs || ignored ? C(0) : s.log_sum_exp();
+            lse.as<C>()[i] = l;
+            const C loss = ignored ? C(0) : rule.loss(s, l, t[i]);
+            if (none) y.as<T>()[i] = T(loss);
+            else losses[static_cast<size_t>(i)] = loss;
+          }
+        });
     if (none) return;
     double sum = 0;
     for (C l : losses) sum += static_cast<double>(l);
-    if (o.reduction == CrossEntropy::Reduction::mean) sum /= total_weight(t, n, rule.ignore, rule.weights.p);
+    if (o.reduction == CrossEntropy::Reduction::mean)
+      sum /= total_weight(t, n, rule.ignore, rule.weights.p);
     *y.as<T>() = T(static_cast<C>(sum));
   });
 }
 
 // Gradient of one sample, scaled by g.
 template <class T>
-void cross_entropy_gradient(T* dx, const Sample<T>& s, const Rule<T>& rule, int64_t t, Compute<T> lse, Compute<T> g) {
+void cross_entropy_gradient(T* dx, const Sample<T>& s, const Rule<T>& rule, int64_t t,
+                            Compute<T> lse, Compute<T> g) {
   using C = Compute<T>;
   if (t == rule.ignore || rule.log_probs) {
     for (int64_t c = 0; c < s.classes; ++c) dx[c * s.step] = T(C(0));
@@ -266,7 +285,8 @@ void cross_entropy_gradient(T* dx, const Sample<T>& s, const Rule<T>& rule, int6
     return;
   }
   C mass = rule.peak * rule.weight(t);
-  if (rule.even != C(0)) for (int64_t c = 0; c < s.classes; ++c) mass += rule.even * rule.weight(c);
+  if (rule.even != C(0))
+    for (int64_t c = 0; c < s.classes; ++c) mass += rule.even * rule.weight(c);
   const C scale = g * mass;
   if (s.step == 1) {
 #pragma omp simd
@@ -282,8 +302,8 @@ void cross_entropy_gradient(T* dx, const Sample<T>& s, const Rule<T>& rule, int6
   dx[t * s.step] = T(static_cast<C>(dx[t * s.step]) - g * rule.peak * rule.weight(t));
 }
 
-void cross_entropy_backward_cpu(const View& dx, const View& g, const View& lse, const View& x, const View& target,
-                                const View& weight, const CrossEntropy& o) {
+void cross_entropy_backward_cpu(const View& dx, const View& g, const View& lse, const View& x,
+                                const View& target, const View& weight, const CrossEntropy& o) {
   const int64_t classes = x.size[1], inner = x.size[2], n = x.size[0] * inner;
   const int64_t* t = target.as<int64_t>();
   by_floating(x.dtype, [&]<class T>() {
@@ -291,14 +311,17 @@ void cross_entropy_backward_cpu(const View& dx, const View& g, const View& lse, 
     const Rule<T> rule(weight, o, classes);
     const bool none = o.reduction == CrossEntropy::Reduction::none;
     double share = 1;
-    if (o.reduction == CrossEntropy::Reduction::mean) share /= total_weight(t, n, rule.ignore, rule.weights.p);
-    parallel_for(n, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t at = i / inner * classes * inner + i % inner;
-        const C gi = static_cast<C>(g.as<T>()[none ? i : 0]) * static_cast<C>(share);
-        cross_entropy_gradient<T>(dx.as<T>() + at, {x.as<T>() + at, classes, inner}, rule, t[i], lse.as<C>()[i], gi);
-      }
-    });
+    if (o.reduction == CrossEntropy::Reduction::mean)
+      share /= total_weight(t, n, rule.ignore, rule.weights.p);
+    parallel_for(n, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, classes)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t at = i / inner * classes * inner + i % inner;
+                     const C gi = static_cast<C>(g.as<T>()[none ? i : 0]) * static_cast<C>(share);
+                     cross_entropy_gradient<T>(dx.as<T>() + at, {x.as<T>() + at, classes, inner},
+                                               rule, t[i], lse.as<C>()[i], gi);
+                   }
+                 });
   });
 }
 

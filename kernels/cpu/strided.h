@@ -35,7 +35,8 @@ struct Walk {
     }
     // The output's own order of memory: channels_last tensors are walked as they lie.
     for (int i = 1; i < n; ++i) {
-      for (int j = i; j > 0 && out.stride[order[j - 1]] < out.stride[order[j]]; --j) std::swap(order[j - 1], order[j]);
+      for (int j = i; j > 0 && out.stride[order[j - 1]] < out.stride[order[j]]; --j)
+        std::swap(order[j - 1], order[j]);
     }
     for (int k = 0; k < N; ++k) {
       data[k] = static_cast<char*>(v[k]->data);
@@ -69,7 +70,8 @@ struct Walk {
     if (rows == 1) {
       parallel_for(n, kPointwiseGrain, [&](int64_t begin, int64_t end) {
         char* p[N];
-        for (int k = 0; k < N; ++k) p[k] = data[k] + begin * step(k) * static_cast<int64_t>(item_size(dtype[k]));
+        for (int k = 0; k < N; ++k)
+          p[k] = data[k] + begin * step(k) * static_cast<int64_t>(item_size(dtype[k]));
         f(p, end - begin);
       });
       return;
@@ -82,14 +84,17 @@ struct Walk {
       for (int d = ndim - 2; d >= 0; --d) {
         index[d] = rest % size[d];
         rest /= size[d];
-        for (int k = 0; k < N; ++k) p[k] += index[d] * stride[k][d] * static_cast<int64_t>(item_size(dtype[k]));
+        for (int k = 0; k < N; ++k)
+          p[k] += index[d] * stride[k][d] * static_cast<int64_t>(item_size(dtype[k]));
       }
       for (int64_t row = begin; row < end; ++row) {
         f(p, n);
         for (int d = ndim - 2; d >= 0; --d) {
-          for (int k = 0; k < N; ++k) p[k] += stride[k][d] * static_cast<int64_t>(item_size(dtype[k]));
+          for (int k = 0; k < N; ++k)
+            p[k] += stride[k][d] * static_cast<int64_t>(item_size(dtype[k]));
           if (++index[d] < size[d]) break;
-          for (int k = 0; k < N; ++k) p[k] -= size[d] * stride[k][d] * static_cast<int64_t>(item_size(dtype[k]));
+          for (int k = 0; k < N; ++k)
+            p[k] -= size[d] * stride[k][d] * static_cast<int64_t>(item_size(dtype[k]));
           index[d] = 0;
         }
       }
@@ -167,8 +172,8 @@ void store(char* p, DType t, int64_t step, const T* x, int64_t n) {
   }
 }
 
-/// out = block(inputs …) over a run of n elements. Block is f(T* out, const T* const* in, const int64_t*
-/// in_stride, n): dense runs in one call, others block by block.
+/// out = block(inputs …) over a run of n elements. Block is f(T* out, const T* const* in, const
+/// int64_t* in_stride, n): dense runs in one call, others block by block.
 template <class T, int N, class F>
 void run_blocks(const Walk<N>& w, char* const* p, int64_t n, const F& block) {
   const bool out_direct = w.dtype[0] == dtype_of<T>() && w.step(0) == 1;
@@ -190,7 +195,8 @@ void run_blocks(const Walk<N>& w, char* const* p, int64_t n, const F& block) {
         in[k - 1] = reinterpret_cast<const T*>(p[k]) + at * step;
       } else {
         if (step != 0 || at == 0) {
-          load<T>(buffers[k], p[k] + at * step * static_cast<int64_t>(item_size(w.dtype[k])), w.dtype[k], step, step == 0 ? 1 : m);
+          load<T>(buffers[k], p[k] + at * step * static_cast<int64_t>(item_size(w.dtype[k])),
+                  w.dtype[k], step, step == 0 ? 1 : m);
         }
         in[k - 1] = buffers[k];
       }
@@ -199,7 +205,8 @@ void run_blocks(const Walk<N>& w, char* const* p, int64_t n, const F& block) {
       block(reinterpret_cast<T*>(p[0]) + at, in, stride, m);
     } else {
       block(buffers[0], in, stride, m);
-      store<T>(p[0] + at * w.step(0) * static_cast<int64_t>(item_size(w.dtype[0])), w.dtype[0], w.step(0), buffers[0], m);
+      store<T>(p[0] + at * w.step(0) * static_cast<int64_t>(item_size(w.dtype[0])), w.dtype[0],
+               w.step(0), buffers[0], m);
     }
   }
 }

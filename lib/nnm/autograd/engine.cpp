@@ -17,7 +17,8 @@ void check_replacement(const Tensor& was, const Tensor& got, const std::string& 
   }
   if (!got.defined() || !was.defined()) return;
   NNM_CHECK(was.shape() == got.shape(), runtime, "hook '{}' has changed the size of value", hook);
-  NNM_CHECK(was.dtype() == got.dtype(), runtime, "hook '{}' has changed the type of value (was {} got {})", hook,
+  NNM_CHECK(was.dtype() == got.dtype(), runtime,
+            "hook '{}' has changed the type of value (was {} got {})", hook,
             legacy_type_name(was.dtype()), legacy_type_name(got.dtype()));
 }
 
@@ -28,7 +29,8 @@ void check_replacement(const Tensor& was, const Tensor& got, const std::string& 
 /// overwrote.
 class GraphTask {
  public:
-  GraphTask(bool retain_graph, bool accumulate) : retain_graph_(retain_graph), accumulate_(accumulate) {
+  GraphTask(bool retain_graph, bool accumulate)
+      : retain_graph_(retain_graph), accumulate_(accumulate) {
     ++running_tasks;
   }
   ~GraphTask() {
@@ -70,8 +72,15 @@ class GraphTask {
     bool needed = true;
     SmallVector<Tensor, 1> grads;
   };
-  struct Root { Edge edge; Tensor grad; };
-  struct Stash { Node* node; uint64_t task; uint32_t slot; };
+  struct Root {
+    Edge edge;
+    Tensor grad;
+  };
+  struct Stash {
+    Node* node;
+    uint64_t task;
+    uint32_t slot;
+  };
   using Ready = std::pair<uint64_t, uint32_t>;
 
   static bool older(const Ready& a, const Ready& b) { return a < b; }
@@ -114,7 +123,8 @@ class GraphTask {
   }
 
   bool is_target(const Node* n) const {
-    return std::any_of(targets_.begin(), targets_.end(), [n](const Edge& t) { return t.node.get() == n; });
+    return std::any_of(targets_.begin(), targets_.end(),
+                       [n](const Edge& t) { return t.node.get() == n; });
   }
 
   void deliver(const Edge& e, Tensor g) {
@@ -145,7 +155,8 @@ class GraphTask {
     }
     SmallVector<Tensor, 3> out(n->next.size());
     const std::span<Tensor> outs(out.data(), out.size());
-    if (s.needed && std::any_of(in.begin(), in.end(), [](const Tensor& g) { return g.defined(); })) {
+    if (s.needed &&
+        std::any_of(in.begin(), in.end(), [](const Tensor& g) { return g.defined(); })) {
       call(*n, in, outs);
     }
     for (size_t i = 0; i < n->next.size(); ++i) {
@@ -183,7 +194,8 @@ class GraphTask {
       if (auto list = n.hooks().pre) {
         if (auto snapshot = list->snapshot()) {
           for (const auto& item : *snapshot) {
-            if (auto r = item.hook(Tensors(in.begin(), in.end()))) std::move(r->begin(), r->end(), in.begin());
+            if (auto r = item.hook(Tensors(in.begin(), in.end())))
+              std::move(r->begin(), r->end(), in.begin());
           }
         }
       }
@@ -199,7 +211,8 @@ class GraphTask {
         for (const auto& item : *snapshot) {
           if (auto r = item.hook(Tensors(out.begin(), out.end()), before)) {
             NNM_CHECK(r->size() == out.size(), runtime,
-                      "hook '<unknown>' has returned an incorrect number of values (got {}, but expected {})",
+                      "hook '<unknown>' has returned an incorrect number of values (got {}, but "
+                      "expected {})",
                       r->size(), out.size());
             std::move(r->begin(), r->end(), out.begin());
           }
@@ -214,7 +227,8 @@ class GraphTask {
     const Edge& e = n.next[i];
     const InputMeta& want = e.node->outputs[e.input_nr];
     NNM_CHECK(g.shape() == want.sizes, runtime,
-              "Function {} returned an invalid gradient at index {} - got {} but expected shape compatible with {}",
+              "Function {} returned an invalid gradient at index {} - got {} but expected shape "
+              "compatible with {}",
               n.name, i, g.shape().str(), want.sizes.str());
     if (g.dtype() != want.dtype) g = engine_ops.cast(g, want.dtype);
   }
@@ -236,7 +250,8 @@ Tensor root_gradient(const Tensor& out, const Tensors& grads, size_t i) {
             "element {} of tensors does not require grad and does not have a grad_fn", i);
   if (i < grads.size() && grads[i].defined()) {
     NNM_CHECK(grads[i].shape() == out.shape(), runtime,
-              "Mismatch in shape: grad_output[{}] has a shape of torch.Size({}) and output[{}] has a shape of "
+              "Mismatch in shape: grad_output[{}] has a shape of torch.Size({}) and output[{}] has "
+              "a shape of "
               "torch.Size({}).",
               i, grads[i].shape().str(), i, out.shape().str());
     return grads[i].requires_grad() ? grads[i].detach() : grads[i];
@@ -247,14 +262,16 @@ Tensor root_gradient(const Tensor& out, const Tensors& grads, size_t i) {
 
 }  // namespace
 
-void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph, const Tensors& inputs) {
+void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph,
+              const Tensors& inputs) {
   GraphTask task(retain_graph, true);
   for (size_t i = 0; i < outputs.size(); ++i) {
     Tensor g = root_gradient(outputs[i], grads, i);
     task.add_root(gradient_edge(outputs[i]), std::move(g));
   }
   for (const Tensor& t : inputs) {
-    NNM_CHECK(t.requires_grad(), runtime, "One of the differentiated Tensors does not require grad");
+    NNM_CHECK(t.requires_grad(), runtime,
+              "One of the differentiated Tensors does not require grad");
     task.add_target(gradient_edge(t));
   }
   task.run();
@@ -268,13 +285,15 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads
     task.add_root(gradient_edge(outputs[i]), std::move(g));
   }
   for (const Tensor& t : inputs) {
-    NNM_CHECK(t.requires_grad(), runtime, "One of the differentiated Tensors does not require grad");
+    NNM_CHECK(t.requires_grad(), runtime,
+              "One of the differentiated Tensors does not require grad");
     task.add_target(gradient_edge(t));
   }
   Tensors out = task.run();
   for (const Tensor& g : out) {
     NNM_CHECK(allow_unused || g.defined(), runtime,
-              "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
+              "One of the differentiated Tensors appears to not have been used in the graph. Set "
+              "allow_unused=True "
               "if this is the desired behavior.");
   }
   return out;

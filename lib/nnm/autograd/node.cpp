@@ -60,7 +60,8 @@ void AccumulateGrad::apply(std::span<Tensor> grads, std::span<Tensor>) {
   Tensor& g = grads[0];
   if (meta.grad.defined()) {
     engine_ops.add_(meta.grad, g);
-  } else if (g.impl()->use_count() == 1 && g.ref()->storage->use_count() == 1 && g.strides() == leaf->strides) {
+  } else if (g.impl()->use_count() == 1 && g.ref()->storage->use_count() == 1 &&
+             g.strides() == leaf->strides) {
     meta.grad = std::move(g);
   } else {
     meta.grad = engine_ops.clone(g);
@@ -105,7 +106,8 @@ Saved::Saved(const Tensor& t) {
 const Tensor& Saved::get() const {
   if (alias_.defined() && alias_.version() != version_) [[unlikely]] {
     fail(ErrorKind::runtime,
-         "one of the variables needed for gradient computation has been modified by an inplace operation: "
+         "one of the variables needed for gradient computation has been modified by an inplace "
+         "operation: "
          "[{} {}] is at version {}; expected version {} instead.",
          legacy_type_name(alias_.dtype()), alias_.shape().str(), alias_.version(), version_);
   }
@@ -136,9 +138,12 @@ namespace detail {
 
 void throw_released() {
   fail(ErrorKind::runtime,
-       "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-       "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-       "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if "
+       "Trying to backward through the graph a second time (or directly access saved tensors after "
+       "they have "
+       "already been freed). Saved intermediate values of the graph are freed when you call "
+       ".backward() or "
+       "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a "
+       "second time or if "
        "you need to access saved tensors after calling backward.");
 }
 
@@ -146,9 +151,11 @@ namespace {
 
 Edge input_edge(const Tensor& t) {
   Edge e = gradient_edge(t);
-  if (e.node && t.impl()->meta->is_view && t.impl()->meta->view_version != t.version()) [[unlikely]] {
+  if (e.node && t.impl()->meta->is_view && t.impl()->meta->view_version != t.version())
+      [[unlikely]] {
     fail(ErrorKind::runtime,
-         "a view of size {} that needs a gradient is used after its base was modified in place; take the view "
+         "a view of size {} that needs a gradient is used after its base was modified in place; "
+         "take the view "
          "again after the modification",
          t.shape().str());
   }
@@ -166,7 +173,8 @@ void set_history(const Tensor& out, Node* node, uint32_t nr) {
 
 }  // namespace
 
-void attach(Node* node, std::span<const Tensor> outputs, std::initializer_list<const Tensor*> inputs) {
+void attach(Node* node, std::span<const Tensor> outputs,
+            std::initializer_list<const Tensor*> inputs) {
   const Ref<Node> owner(node);
   size_t i = 0;
   for (const Tensor* t : inputs) node->next[i++] = input_edge(*t);
@@ -208,19 +216,24 @@ void mark_view(const Tensor& view) {
 void check_inplace(const Tensor& self) {
   if (!grad_mode || !self.impl()->meta || !self.impl()->meta->requires_grad) return;
   const AutogradMeta& meta = *self.impl()->meta;
-  NNM_CHECK(meta.grad_fn, runtime, "a leaf Variable that requires grad is being used in an in-place operation.");
+  NNM_CHECK(meta.grad_fn, runtime,
+            "a leaf Variable that requires grad is being used in an in-place operation.");
   if (meta.no_inplace) {
     fail(ErrorKind::runtime,
-         "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function "
-         "(or because an input was returned as-is) and the autograd logic to handle view+inplace would override "
-         "the custom backward associated with the custom Function, leading to incorrect gradients. This behavior "
+         "Output {} of {} is a view and is being modified inplace. This view was created inside a "
+         "custom Function "
+         "(or because an input was returned as-is) and the autograd logic to handle view+inplace "
+         "would override "
+         "the custom backward associated with the custom Function, leading to incorrect gradients. "
+         "This behavior "
          "is forbidden. You can fix this by cloning the output of the custom Function.",
          meta.output_nr, meta.no_inplace);
   }
-  NNM_CHECK(!meta.is_view, runtime,
-            "a view that needs a gradient cannot be modified in place (it is output {} of {}); use the "
-            "out-of-place operation or clone() it first",
-            meta.output_nr, meta.grad_fn->name);
+  NNM_CHECK(
+      !meta.is_view, runtime,
+      "a view that needs a gradient cannot be modified in place (it is output {} of {}); use the "
+      "out-of-place operation or clone() it first",
+      meta.output_nr, meta.grad_fn->name);
 }
 
 }  // namespace nnm

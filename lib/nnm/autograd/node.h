@@ -23,7 +23,9 @@ template <class T, int N>
 class SmallVector {
  public:
   SmallVector() = default;
-  explicit SmallVector(size_t n) : size_(n) { if (n > N) heap_.resize(n); }
+  explicit SmallVector(size_t n) : size_(n) {
+    if (n > N) heap_.resize(n);
+  }
   size_t size() const { return size_; }
   T* data() { return size_ > N ? heap_.data() : inline_; }
   const T* data() const { return size_ > N ? heap_.data() : inline_; }
@@ -48,12 +50,17 @@ struct InputMeta {
 };
 
 using NodePreHook = std::function<std::optional<Tensors>(const Tensors& grad_outputs)>;
-using NodePostHook = std::function<std::optional<Tensors>(const Tensors& grad_inputs, const Tensors& grad_outputs)>;
+using NodePostHook =
+    std::function<std::optional<Tensors>(const Tensors& grad_inputs, const Tensors& grad_outputs)>;
 
 /// Hooks of one node, in the engine's order: tensor hooks of each output, retain_grad, pre-hooks,
 /// (the node), post-accumulate hooks of a leaf, post-hooks.
 struct NodeHooks {
-  struct TensorPre { uint32_t output_nr; TensorHook fn; std::string name; };
+  struct TensorPre {
+    uint32_t output_nr;
+    TensorHook fn;
+    std::string name;
+  };
   Ref<HookList<TensorPre>> tensor_pre;
   Ref<HookList<NodePreHook>> pre;
   Ref<HookList<NodePostHook>> post;
@@ -78,8 +85,8 @@ class Node : public Object, public Pooled {
   NodeHooks& hooks();  ///< made on first use
   bool has_hooks() const { return hooks_ != nullptr; }
 
-  const char* name;        ///< PyTorch's: "AddmmBackward0"
-  uint64_t sequence_nr;    ///< creation order; leaf accumulators have the highest
+  const char* name;      ///< PyTorch's: "AddmmBackward0"
+  uint64_t sequence_nr;  ///< creation order; leaf accumulators have the highest
   SmallVector<InputMeta, 1> outputs;
   SmallVector<Edge, 3> next;
 
@@ -89,8 +96,8 @@ class Node : public Object, public Pooled {
  private:
   friend class GraphTask;
   std::unique_ptr<NodeHooks> hooks_;
-  uint64_t task_ = 0;      ///< the running backward that last visited it …
-  uint32_t slot_ = 0;      ///< … and its slot there
+  uint64_t task_ = 0;  ///< the running backward that last visited it …
+  uint32_t slot_ = 0;  ///< … and its slot there
 };
 
 /// The sink of a leaf: adds into its .grad and runs its post-accumulate hooks.
@@ -104,10 +111,10 @@ class AccumulateGrad final : public Node {
 /// The autograd record of a tensor.
 struct AutogradMeta {
   bool requires_grad = false;
-  bool is_view = false;             ///< made by a differentiable view of another tensor
-  const char* no_inplace = nullptr; ///< name of the multi-view op that forbids in-place writes
+  bool is_view = false;              ///< made by a differentiable view of another tensor
+  const char* no_inplace = nullptr;  ///< name of the multi-view op that forbids in-place writes
   uint32_t output_nr = 0;
-  uint32_t view_version = 0;        ///< of the storage, when the view was made
+  uint32_t view_version = 0;  ///< of the storage, when the view was made
   Ref<Node> grad_fn;
   Ref<AccumulateGrad> accumulator;  ///< of a leaf, made on first use
   Tensor grad;
@@ -131,15 +138,19 @@ class GradModeGuard {
  private:
   bool before_;
 };
-struct NoGradGuard : GradModeGuard { NoGradGuard() : GradModeGuard(false) {} };
-struct EnableGradGuard : GradModeGuard { EnableGradGuard() : GradModeGuard(true) {} };
+struct NoGradGuard : GradModeGuard {
+  NoGradGuard() : GradModeGuard(false) {}
+};
+struct EnableGradGuard : GradModeGuard {
+  EnableGradGuard() : GradModeGuard(true) {}
+};
 
 /// Runs backward from `outputs` with gradients `grads` (undefined: ones, for scalars only). With
 /// `inputs`, only these leaves are accumulated into. Throws Error(runtime) with PyTorch's texts.
 void backward(const Tensors& outputs, const Tensors& grads = {}, bool retain_graph = false,
               const Tensors& inputs = {});
-/// torch.autograd.grad: gradients w.r.t. `inputs`, nothing accumulated. Throws Error(runtime) for an
-/// input that was not used, unless allow_unused (then its entry is undefined).
+/// torch.autograd.grad: gradients w.r.t. `inputs`, nothing accumulated. Throws Error(runtime) for
+/// an input that was not used, unless allow_unused (then its entry is undefined).
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads = {},
              bool retain_graph = false, bool allow_unused = false);
 

@@ -26,13 +26,15 @@ class Saved {
 /// What a recorded closure works with.
 class Backward {
  public:
-  Backward(Node& node, std::span<Tensor> grads, std::span<Tensor> out) : node_(node), grads_(grads), out_(out) {}
+  Backward(Node& node, std::span<Tensor> grads, std::span<Tensor> out)
+      : node_(node), grads_(grads), out_(out) {}
   /// The gradient w.r.t. output i; zeros where none arrived.
   const Tensor& grad(size_t i = 0);
   /// The same, undefined where none arrived.
   const Tensor& maybe_grad(size_t i = 0) const { return grads_[i]; }
   bool needs(size_t i) const { return node_.needs(i); }
-  /// Sets the gradient w.r.t. forward input i. Gradients of broadcast inputs are the closure's duty.
+  /// Sets the gradient w.r.t. forward input i. Gradients of broadcast inputs are the closure's
+  /// duty.
   void set(size_t i, Tensor g) { out_[i] = std::move(g); }
 
  private:
@@ -46,7 +48,8 @@ namespace detail {
 template <class F>
 class FnNode final : public Node {
  public:
-  FnNode(const char* name, size_t outputs, size_t inputs, F f) : Node(name, outputs, inputs), f_(std::move(f)) {}
+  FnNode(const char* name, size_t outputs, size_t inputs, F f)
+      : Node(name, outputs, inputs), f_(std::move(f)) {}
   void apply(std::span<Tensor> grads, std::span<Tensor> out) override {
     if (released_) throw_released();
     Backward b(*this, grads, out);
@@ -65,20 +68,22 @@ class FnNode final : public Node {
   bool released_ = false;
 };
 
-void attach(Node* node, std::span<const Tensor> outputs, std::initializer_list<const Tensor*> inputs);
+void attach(Node* node, std::span<const Tensor> outputs,
+            std::initializer_list<const Tensor*> inputs);
 void attach(Node* node, std::span<const Tensor> outputs, std::span<const Tensor> inputs);
 void attach_inplace(Node* node, const Tensor& self, std::initializer_list<const Tensor*> inputs);
 void mark_view(const Tensor& view);
 }  // namespace detail
 
-/// True iff grad mode is on and one of the inputs requires grad: only then is a closure worth making.
-/// Undefined inputs count as not requiring grad.
+/// True iff grad mode is on and one of the inputs requires grad: only then is a closure worth
+/// making. Undefined inputs count as not requiring grad.
 bool needs_grad(std::initializer_list<const Tensor*> inputs);
 bool needs_grad(std::span<const Tensor> inputs);
 
-/// Puts the op that made `out` from `inputs` on the tape. f(Backward&) is its gradient. Call it only
-/// if needs_grad(inputs). Integer outputs stay off the tape. Returns out.
-///   if (needs_grad({&x})) record("SoftmaxBackward0", y, {&x}, [y = Saved(y), dim](Backward& b) {…});
+/// Puts the op that made `out` from `inputs` on the tape. f(Backward&) is its gradient. Call it
+/// only if needs_grad(inputs). Integer outputs stay off the tape. Returns out.
+///   if (needs_grad({&x})) record("SoftmaxBackward0", y, {&x}, [y = Saved(y), dim](Backward& b)
+///   {…});
 template <class F>
 Tensor record(const char* name, Tensor out, std::initializer_list<const Tensor*> inputs, F f) {
   auto* node = new detail::FnNode<F>(name, 1, inputs.size(), std::move(f));
@@ -87,7 +92,8 @@ Tensor record(const char* name, Tensor out, std::initializer_list<const Tensor*>
 }
 /// Several outputs, or inputs known only at run time.
 template <class F>
-void record(const char* name, std::span<const Tensor> outputs, std::span<const Tensor> inputs, F f) {
+void record(const char* name, std::span<const Tensor> outputs, std::span<const Tensor> inputs,
+            F f) {
   auto* node = new detail::FnNode<F>(name, outputs.size(), inputs.size(), std::move(f));
   detail::attach(node, outputs, inputs);
 }
@@ -102,10 +108,11 @@ Tensor record_view(const char* name, Tensor out, std::initializer_list<const Ten
 /// Call before an in-place kernel on self: throws PyTorch's errors for leaves that require grad and
 /// for views that do (in grad mode).
 void check_inplace(const Tensor& self);
-/// Call after it: bumps the version and, where needed, puts the node in the place of self's old one.
-/// inputs[0] is self's history before the write.
+/// Call after it: bumps the version and, where needed, puts the node in the place of self's old
+/// one. inputs[0] is self's history before the write.
 template <class F>
-void record_inplace(const char* name, const Tensor& self, std::initializer_list<const Tensor*> inputs, F f) {
+void record_inplace(const char* name, const Tensor& self,
+                    std::initializer_list<const Tensor*> inputs, F f) {
   self.bump_version();
   if (!needs_grad(inputs)) return;
   detail::attach_inplace(new detail::FnNode<F>(name, 1, inputs.size(), std::move(f)), self, inputs);

@@ -14,7 +14,8 @@ const Tensor& Tensor::requires_grad_(bool on) const {
               "only Tensors of floating point dtype can require gradients");
   } else {
     NNM_CHECK(is_leaf(), runtime,
-              "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "
+              "you can only change requires_grad flags of leaf variables. If you want to use a "
+              "computed variable "
               "in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
   }
   autograd_meta(*this).requires_grad = on;
@@ -27,9 +28,11 @@ void Tensor::set_grad(Tensor g) const {
   if (!g.defined() && !impl_->meta) return;
   if (g.defined()) {
     NNM_CHECK(g.shape() == shape(), runtime,
-              "assigned grad has data of a different size: expected {}, got {}", shape().str(), g.shape().str());
-    NNM_CHECK(g.dtype() == dtype(), runtime, "assigned grad has data of a different type: expected {}, got {}",
-              info(dtype()).name, info(g.dtype()).name);
+              "assigned grad has data of a different size: expected {}, got {}", shape().str(),
+              g.shape().str());
+    NNM_CHECK(g.dtype() == dtype(), runtime,
+              "assigned grad has data of a different type: expected {}, got {}", info(dtype()).name,
+              info(g.dtype()).name);
   }
   autograd_meta(*this).grad = std::move(g);
 }
@@ -49,16 +52,20 @@ void Tensor::retain_grad() const {
 }
 
 RemovableHandle Tensor::register_hook(TensorHook hook, std::string name) const {
-  NNM_CHECK(requires_grad(), runtime, "cannot register a hook on a tensor that doesn't require gradient");
+  NNM_CHECK(requires_grad(), runtime,
+            "cannot register a hook on a tensor that doesn't require gradient");
   const Edge edge = gradient_edge(*this);
   auto& list = edge.node->hooks().tensor_pre;
   if (!list) list = make_ref<HookList<NodeHooks::TensorPre>>();
   return list->add({edge.input_nr, std::move(hook), std::move(name)});
 }
 
-RemovableHandle Tensor::register_post_accumulate_grad_hook(std::function<void(const Tensor&)> hook) const {
-  NNM_CHECK(requires_grad(), runtime, "cannot register a hook on a tensor that doesn't require gradient");
-  NNM_CHECK(is_leaf(), runtime, "post accumulate grad hooks cannot be registered on non-leaf tensors");
+RemovableHandle Tensor::register_post_accumulate_grad_hook(
+    std::function<void(const Tensor&)> hook) const {
+  NNM_CHECK(requires_grad(), runtime,
+            "cannot register a hook on a tensor that doesn't require gradient");
+  NNM_CHECK(is_leaf(), runtime,
+            "post accumulate grad hooks cannot be registered on non-leaf tensors");
   auto& list = gradient_edge(*this).node->hooks().post_accumulate;
   if (!list) list = make_ref<HookList<std::function<void(const Tensor&)>>>();
   return list->add(std::move(hook));

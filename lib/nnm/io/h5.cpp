@@ -118,22 +118,14 @@ bool Handle::close() noexcept {
   if (id < 0) return true;
   H5Lock lock;
   switch (H5Iget_type(id)) {
-    case H5I_FILE:
-      return H5Fclose(id) >= 0;
-    case H5I_GROUP:
-      return H5Gclose(id) >= 0;
-    case H5I_DATATYPE:
-      return H5Tclose(id) >= 0;
-    case H5I_DATASPACE:
-      return H5Sclose(id) >= 0;
-    case H5I_DATASET:
-      return H5Dclose(id) >= 0;
-    case H5I_ATTR:
-      return H5Aclose(id) >= 0;
-    case H5I_GENPROP_LST:
-      return H5Pclose(id) >= 0;
-    default:
-      return H5Idec_ref(id) >= 0;
+    case H5I_FILE: return H5Fclose(id) >= 0;
+    case H5I_GROUP: return H5Gclose(id) >= 0;
+    case H5I_DATATYPE: return H5Tclose(id) >= 0;
+    case H5I_DATASPACE: return H5Sclose(id) >= 0;
+    case H5I_DATASET: return H5Dclose(id) >= 0;
+    case H5I_ATTR: return H5Aclose(id) >= 0;
+    case H5I_GENPROP_LST: return H5Pclose(id) >= 0;
+    default: return H5Idec_ref(id) >= 0;
   }
 }
 
@@ -153,22 +145,14 @@ std::string h5_message() {
 hid_t h5_type(DType dtype) {
   static const hid_t bf16 = small_float(8, 7, 127), f16 = small_float(5, 10, 15), b8 = bool_enum();
   switch (dtype) {
-    case DType::f32:
-      return H5T_IEEE_F32LE;
-    case DType::f64:
-      return H5T_IEEE_F64LE;
-    case DType::bf16:
-      return bf16;
-    case DType::f16:
-      return f16;
-    case DType::i64:
-      return H5T_STD_I64LE;
-    case DType::i32:
-      return H5T_STD_I32LE;
-    case DType::u8:
-      return H5T_STD_U8LE;
-    case DType::b8:
-      return b8;
+    case DType::f32: return H5T_IEEE_F32LE;
+    case DType::f64: return H5T_IEEE_F64LE;
+    case DType::bf16: return bf16;
+    case DType::f16: return f16;
+    case DType::i64: return H5T_STD_I64LE;
+    case DType::i32: return H5T_STD_I32LE;
+    case DType::u8: return H5T_STD_U8LE;
+    case DType::b8: return b8;
   }
   return -1;
 }
@@ -185,12 +169,8 @@ Element classify(hid_t type) {
   Element e;
   e.size = H5Tget_size(type);
   switch (H5Tget_class(type)) {
-    case H5T_FLOAT:
-      classify_float(type, e);
-      break;
-    case H5T_INTEGER:
-      classify_integer(type, e);
-      break;
+    case H5T_FLOAT: classify_float(type, e); break;
+    case H5T_INTEGER: classify_integer(type, e); break;
     case H5T_ENUM:
       e.name = "enum";
       if (is_bool_enum(type)) e = {Element::Kind::number, DType::b8, 1, true, false, "bool"};
@@ -203,24 +183,12 @@ Element classify(hid_t type) {
         e.name = fmt::format("string[{}]", e.size);
       }
       break;
-    case H5T_COMPOUND:
-      e.name = "compound";
-      break;
-    case H5T_VLEN:
-      e.name = "variable length";
-      break;
-    case H5T_ARRAY:
-      e.name = "array";
-      break;
-    case H5T_REFERENCE:
-      e.name = "reference";
-      break;
-    case H5T_OPAQUE:
-      e.name = "opaque";
-      break;
-    default:
-      e.name = "unknown";
-      break;
+    case H5T_COMPOUND: e.name = "compound"; break;
+    case H5T_VLEN: e.name = "variable length"; break;
+    case H5T_ARRAY: e.name = "array"; break;
+    case H5T_REFERENCE: e.name = "reference"; break;
+    case H5T_OPAQUE: e.name = "opaque"; break;
+    default: e.name = "unknown"; break;
   }
   return e;
 }

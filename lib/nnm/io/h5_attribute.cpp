@@ -32,8 +32,7 @@ Value number(const char* at, DType dtype) {
       std::memcpy(&i, at, sizeof i);
       return i;
     }
-    default:
-      return *at != 0;
+    default: return *at != 0;
   }
 }
 

@@ -58,21 +58,14 @@ class Accumulator {
 
   void add(DType dtype, const void* data, int64_t count) {
     switch (dtype) {
-      case DType::f32:
-        return add(static_cast<const float*>(data), count);
-      case DType::f64:
-        return add(static_cast<const double*>(data), count);
-      case DType::bf16:
-        return add(static_cast<const BFloat16*>(data), count);
-      case DType::f16:
-        return add(static_cast<const Half*>(data), count);
-      case DType::i64:
-        return add(static_cast<const int64_t*>(data), count);
-      case DType::i32:
-        return add(static_cast<const int32_t*>(data), count);
+      case DType::f32: return add(static_cast<const float*>(data), count);
+      case DType::f64: return add(static_cast<const double*>(data), count);
+      case DType::bf16: return add(static_cast<const BFloat16*>(data), count);
+      case DType::f16: return add(static_cast<const Half*>(data), count);
+      case DType::i64: return add(static_cast<const int64_t*>(data), count);
+      case DType::i32: return add(static_cast<const int32_t*>(data), count);
       case DType::u8:
-      case DType::b8:
-        return add(static_cast<const uint8_t*>(data), count);
+      case DType::b8: return add(static_cast<const uint8_t*>(data), count);
     }
   }
 

@@ -26,7 +26,8 @@ Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
 Tensor full_like(const Tensor& x, Scalar value);
 /// start, start + step … below end; i64 for integers, f32 otherwise, unless dtype is given.
-Tensor arange(Scalar start, Scalar end, Scalar step = 1, std::optional<DType> dtype = {}, Device device = {});
+Tensor arange(Scalar start, Scalar end, Scalar step = 1, std::optional<DType> dtype = {},
+              Device device = {});
 Tensor linspace(double start, double end, int64_t steps, TensorOptions options = {});
 Tensor eye(int64_t n, int64_t m = -1, TensorOptions options = {});
 Tensor one_hot(const Tensor& x, int64_t num_classes = -1);
@@ -41,22 +42,24 @@ Tensor randperm(int64_t n, Generator* generator = nullptr);
 Tensor bernoulli(const Tensor& p, Generator* generator = nullptr);
 void uniform_(const Tensor& x, double from, double to, Generator* generator = nullptr);
 void normal_(const Tensor& x, double mean, double std, Generator* generator = nullptr);
-void trunc_normal_(const Tensor& x, double mean, double std, double a, double b, Generator* generator = nullptr);
+void trunc_normal_(const Tensor& x, double mean, double std, double a, double b,
+                   Generator* generator = nullptr);
 
 // Copies, casts, layout.
 Tensor clone(const Tensor& x);
-Tensor contiguous(const Tensor& x);      ///< x itself when it already is
-Tensor to(const Tensor& x, DType dtype); ///< x itself when nothing changes
+Tensor contiguous(const Tensor& x);       ///< x itself when it already is
+Tensor to(const Tensor& x, DType dtype);  ///< x itself when nothing changes
 Tensor to(const Tensor& x, TensorOptions options);
-Tensor channels_last(const Tensor& x);   ///< (N, C, H, W) with C innermost in memory
+Tensor channels_last(const Tensor& x);  ///< (N, C, H, W) with C innermost in memory
 /// self[...] = src, broadcast and converted.
 void copy_(const Tensor& self, const Tensor& src);
 void fill_(const Tensor& self, Scalar value);
 inline void zero_(const Tensor& self) { fill_(self, 0); }
 
 // Views.
-Tensor reshape(const Tensor& x, const Shape& shape);  ///< one extent may be -1; copies only if it must
-Tensor view(const Tensor& x, const Shape& shape);     ///< never copies, else Error(runtime)
+Tensor reshape(const Tensor& x,
+               const Shape& shape);                ///< one extent may be -1; copies only if it must
+Tensor view(const Tensor& x, const Shape& shape);  ///< never copies, else Error(runtime)
 Tensor flatten(const Tensor& x, int64_t start_dim = 0, int64_t end_dim = -1);
 Tensor unflatten(const Tensor& x, int64_t dim, const Shape& sizes);
 Tensor squeeze(const Tensor& x);
@@ -70,14 +73,16 @@ Tensor expand(const Tensor& x, const Shape& size);
 Tensor broadcast_to(const Tensor& x, const Shape& size);
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length);
 Tensor select(const Tensor& x, int64_t dim, int64_t index);
-Tensor slice(const Tensor& x, int64_t dim, std::optional<int64_t> start, std::optional<int64_t> end, int64_t step = 1);
+Tensor slice(const Tensor& x, int64_t dim, std::optional<int64_t> start, std::optional<int64_t> end,
+             int64_t step = 1);
 Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1);
 Tensors split(const Tensor& x, int64_t split_size, int64_t dim = 0);
 Tensors split(const Tensor& x, const Dims& sizes, int64_t dim = 0);
 Tensors chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
 Tensors unbind(const Tensor& x, int64_t dim = 0);
 /// einops' notation: "b t (n h e) -> n b h t e" with the sizes of what cannot be inferred.
-Tensor rearrange(const Tensor& x, const std::string& pattern, const std::vector<std::pair<std::string, int64_t>>& sizes = {});
+Tensor rearrange(const Tensor& x, const std::string& pattern,
+                 const std::vector<std::pair<std::string, int64_t>>& sizes = {});
 
 // Joining, indexing.
 Tensor cat(const Tensors& tensors, int64_t dim = 0);
@@ -97,8 +102,10 @@ Tensor masked_select(const Tensor& x, const Tensor& mask);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor tril(const Tensor& x, int64_t diagonal = 0);
 Tensor triu(const Tensor& x, int64_t diagonal = 0);
-Tensor pad(const Tensor& x, const Dims& pad, const std::string& mode = "constant", double value = 0);
-std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true);
+Tensor pad(const Tensor& x, const Dims& pad, const std::string& mode = "constant",
+           double value = 0);
+std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim = -1, bool largest = true,
+                               bool sorted = true);
 std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t dim = -1, bool descending = false);
 Tensor argsort(const Tensor& x, int64_t dim = -1, bool descending = false);
 
@@ -171,14 +178,16 @@ Tensor prelu(const Tensor& x, const Tensor& weight);
 Tensor glu(const Tensor& x, int64_t dim = -1);
 
 // Reductions. No dims: all of them.
-Tensor sum(const Tensor& x, const Dims& dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
+Tensor sum(const Tensor& x, const Dims& dims = {}, bool keepdim = false,
+           std::optional<DType> dtype = {});
 Tensor mean(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 Tensor var(const Tensor& x, const Dims& dims = {}, double correction = 1, bool keepdim = false);
 Tensor std(const Tensor& x, const Dims& dims = {}, double correction = 1, bool keepdim = false);
 Tensor prod(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
 Tensor max(const Tensor& x);
 Tensor min(const Tensor& x);
-std::pair<Tensor, Tensor> max(const Tensor& x, int64_t dim, bool keepdim = false);  ///< values, indices
+std::pair<Tensor, Tensor> max(const Tensor& x, int64_t dim,
+                              bool keepdim = false);  ///< values, indices
 std::pair<Tensor, Tensor> min(const Tensor& x, int64_t dim, bool keepdim = false);
 Tensor amax(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 Tensor amin(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
@@ -191,14 +200,16 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim = false);
 Tensor cumsum(const Tensor& x, int64_t dim);
 /// Sums `x` to `shape`, undoing a broadcast: what gradients of broadcast operands need.
 Tensor sum_to(const Tensor& x, const Shape& shape);
-bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8,
+              bool equal_nan = false);
 bool equal(const Tensor& a, const Tensor& b);
 
 // Linear algebra.
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor mm(const Tensor& a, const Tensor& b);
 Tensor bmm(const Tensor& a, const Tensor& b);
-Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
+Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta = 1,
+             double alpha = 1);
 Tensor dot(const Tensor& a, const Tensor& b);
 Tensor outer(const Tensor& a, const Tensor& b);
 Tensor einsum(const std::string& equation, const Tensors& operands);
@@ -209,45 +220,75 @@ Tensor bilinear(const Tensor& x1, const Tensor& x2, const Tensor& weight, const 
 // Network functions (torch.nn.functional).
 Tensor softmax(const Tensor& x, int64_t dim);
 Tensor log_softmax(const Tensor& x, int64_t dim);
-Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* generator = nullptr);
+Tensor dropout(const Tensor& x, double p = 0.5, bool training = true,
+               Generator* generator = nullptr);
 Tensor normalize(const Tensor& x, double p = 2, int64_t dim = 1, double eps = 1e-12);
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
-Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p = 2, double eps = 1e-6, bool keepdim = false);
+Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p = 2, double eps = 1e-6,
+                         bool keepdim = false);
 /// x (N, C, L) or (C, L), weight (O, C / groups, K).
-Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, int64_t stride = 1, int64_t padding = 0, int64_t dilation = 1, int64_t groups = 1);
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, int64_t stride = 1,
+              int64_t padding = 0, int64_t dilation = 1, int64_t groups = 1);
 /// x (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW). The result is channels_last in
 /// memory where that is the faster layout.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Size2 stride = 1, Size2 padding = 0, Size2 dilation = 1, int64_t groups = 1);
-Tensor max_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride = {}, int64_t padding = 0, int64_t dilation = 1, bool ceil_mode = false);
-Tensor max_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {}, Size2 padding = 0, Size2 dilation = 1, bool ceil_mode = false);
-std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {}, Size2 padding = 0, Size2 dilation = 1, bool ceil_mode = false);
-Tensor avg_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride = {}, int64_t padding = 0, bool ceil_mode = false, bool count_include_pad = true);
-Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {}, Size2 padding = 0, bool ceil_mode = false, bool count_include_pad = true, std::optional<int64_t> divisor_override = {});
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Size2 stride = 1,
+              Size2 padding = 0, Size2 dilation = 1, int64_t groups = 1);
+Tensor max_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride = {},
+                  int64_t padding = 0, int64_t dilation = 1, bool ceil_mode = false);
+Tensor max_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {},
+                  Size2 padding = 0, Size2 dilation = 1, bool ceil_mode = false);
+std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
+                                                  std::optional<Size2> stride = {},
+                                                  Size2 padding = 0, Size2 dilation = 1,
+                                                  bool ceil_mode = false);
+Tensor avg_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride = {},
+                  int64_t padding = 0, bool ceil_mode = false, bool count_include_pad = true);
+Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {},
+                  Size2 padding = 0, bool ceil_mode = false, bool count_include_pad = true,
+                  std::optional<int64_t> divisor_override = {});
 /// Output extents; none keeps the input's.
 using OptSize2 = std::pair<std::optional<int64_t>, std::optional<int64_t>>;
 Tensor adaptive_avg_pool1d(const Tensor& x, int64_t output_size);
 Tensor adaptive_avg_pool2d(const Tensor& x, OptSize2 output_size);
 Tensor adaptive_max_pool2d(const Tensor& x, OptSize2 output_size);
 /// Running statistics are updated in place when training; both or none of them may be undefined.
-Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {}, const Tensor& bias = {}, bool training = false, double momentum = 0.1, double eps = 1e-5);
-Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
-Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
-Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, std::optional<double> eps = {});
-Tensor embedding(const Tensor& indices, const Tensor& weight, std::optional<int64_t> padding_idx = {});
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                  const Tensor& weight = {}, const Tensor& bias = {}, bool training = false,
+                  double momentum = 0.1, double eps = 1e-5);
+Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {},
+                  const Tensor& bias = {}, double eps = 1e-5);
+Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {},
+                  const Tensor& bias = {}, double eps = 1e-5);
+Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {},
+                std::optional<double> eps = {});
+Tensor embedding(const Tensor& indices, const Tensor& weight,
+                 std::optional<int64_t> padding_idx = {});
 /// q (…, L, E), k (…, S, E), v (…, S, Ev); attn_mask bool (true takes part) or additive.
-Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& attn_mask = {}, double dropout_p = 0, bool is_causal = false, std::optional<double> scale = {});
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                    const Tensor& attn_mask = {}, double dropout_p = 0,
+                                    bool is_causal = false, std::optional<double> scale = {});
 
 // Losses (torch.nn.functional). reduction: "mean", "sum", "none".
 Tensor mse_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean");
 Tensor l1_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean");
-Tensor smooth_l1_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean", double beta = 1);
-Tensor huber_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean", double delta = 1);
+Tensor smooth_l1_loss(const Tensor& input, const Tensor& target,
+                      const std::string& reduction = "mean", double beta = 1);
+Tensor huber_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean",
+                  double delta = 1);
 /// input (N, C, …), target (N, …) of class indices, or probabilities of input's shape.
-Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {}, int64_t ignore_index = -100, const std::string& reduction = "mean", double label_smoothing = 0);
-Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight = {}, int64_t ignore_index = -100, const std::string& reduction = "mean");
-Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {}, const std::string& reduction = "mean");
-Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target, const Tensor& weight = {}, const std::string& reduction = "mean", const Tensor& pos_weight = {});
-Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& reduction = "mean", bool log_target = false);
+Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {},
+                     int64_t ignore_index = -100, const std::string& reduction = "mean",
+                     double label_smoothing = 0);
+Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight = {},
+                int64_t ignore_index = -100, const std::string& reduction = "mean");
+Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {},
+                            const std::string& reduction = "mean");
+Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target,
+                                        const Tensor& weight = {},
+                                        const std::string& reduction = "mean",
+                                        const Tensor& pos_weight = {});
+Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& reduction = "mean",
+              bool log_target = false);
 
 /// Counts floating-point operations of GEMMs and convolutions on this thread (2 per multiply-add),
 /// on the meta device too.
@@ -255,6 +296,7 @@ struct FlopCounter {
   FlopCounter();
   ~FlopCounter();
   int64_t flops = 0;
+
  private:
   FlopCounter* outer_;
 };

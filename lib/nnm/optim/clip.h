@@ -5,9 +5,10 @@
 
 namespace nnm::optim {
 
-/// Scales the gradients of `parameters` in place so that their norm, taken over all of them together,
-/// is at most max_norm: by max_norm / (total + 1e-6) where that is below 1. norm_type may be inf.
-/// Returns the norm before. Throws Error(runtime) for a non-finite norm if error_if_nonfinite.
+/// Scales the gradients of `parameters` in place so that their norm, taken over all of them
+/// together, is at most max_norm: by max_norm / (total + 1e-6) where that is below 1. norm_type may
+/// be inf. Returns the norm before. Throws Error(runtime) for a non-finite norm if
+/// error_if_nonfinite.
 double clip_grad_norm_(const Tensors& parameters, double max_norm, double norm_type = 2.0,
                        bool error_if_nonfinite = false);
 

@@ -50,9 +50,9 @@ class Optimizer : public Object {
   const std::string& type() const { return signature().name(); }
   virtual const Signature& signature() const = 0;
 
-  /// Adds a group; `overrides` replaces options by name. Throws BindError for an unknown option (with
-  /// the nearest one) or a value out of range, Error(value) for a parameter that is a non-leaf,
-  /// not floating or already in a group.
+  /// Adds a group; `overrides` replaces options by name. Throws BindError for an unknown option
+  /// (with the nearest one) or a value out of range, Error(value) for a parameter that is a
+  /// non-leaf, not floating or already in a group.
   void add_param_group(std::vector<NamedParameter> params, const Items& overrides = {});
   /// Throws what add_param_group would throw for these overrides.
   void check_options(const Items& overrides) const { (void)merged(overrides); }
@@ -99,7 +99,8 @@ class Optimizer : public Object {
 
   Values defaults_;
   std::vector<ParamGroup> groups_;
-  std::vector<std::vector<State>> states_;  ///< [group][parameter]; no tensors before its first step
+  std::vector<std::vector<State>>
+      states_;  ///< [group][parameter]; no tensors before its first step
 };
 
 }  // namespace nnm::optim

@@ -22,9 +22,9 @@ struct RunLength {
   int64_t total_steps = 0;     ///< optimizer steps of the whole run
 };
 
-/// Base of the schedules. Made by Registry<Scheduler> from a call such as `StepLR(step_size=30 epochs)`.
-/// Then attach() once, then step() after every optimizer step; the scheduler itself counts
-/// steps into its own unit (`per=1 epoch`).
+/// Base of the schedules. Made by Registry<Scheduler> from a call such as `StepLR(step_size=30
+/// epochs)`. Then attach() once, then step() after every optimizer step; the scheduler itself
+/// counts steps into its own unit (`per=1 epoch`).
 class Scheduler : public Object {
  public:
   static constexpr const char* kRegistryKind = "scheduler";
@@ -78,8 +78,8 @@ class Scheduler : public Object {
 };
 
 /// `a |> b |> c`: each schedule takes over where the one before it ends, starting from the groups'
-/// initial rates (torch.optim.lr_scheduler.SequentialLR with the milestones known). All but the last
-/// must have a length: `warmup`, LinearLR, ConstantLR, PolynomialLR, or one with `T_max`.
+/// initial rates (torch.optim.lr_scheduler.SequentialLR with the milestones known). All but the
+/// last must have a length: `warmup`, LinearLR, ConstantLR, PolynomialLR, or one with `T_max`.
 Ref<Scheduler> sequential(std::vector<Ref<Scheduler>> parts);
 
 }  // namespace nnm::optim

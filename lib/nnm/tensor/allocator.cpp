@@ -81,7 +81,8 @@ void* allocate(size_t bytes, Device device) {
   const size_t rounded = round_up(bytes);
   if (void* p = cache().get(rounded)) return p;
   const size_t align = rounded >= 2 * kHugePage ? kHugePage : kAlign;
-  void* p = rounded < bytes ? nullptr : std::aligned_alloc(align, (rounded + align - 1) / align * align);
+  void* p =
+      rounded < bytes ? nullptr : std::aligned_alloc(align, (rounded + align - 1) / align * align);
   if (!p) {
     cache().failed(rounded);
     fail(ErrorKind::device, "out of memory: tried to allocate {} bytes with {} in use", bytes,

@@ -8,7 +8,8 @@
 namespace nnm {
 
 Shape::Shape(std::span<const int64_t> v) {
-  NNM_CHECK(v.size() <= kMaxDims, runtime, "a tensor has at most {} dimensions, got {}", kMaxDims, v.size());
+  NNM_CHECK(v.size() <= kMaxDims, runtime, "a tensor has at most {} dimensions, got {}", kMaxDims,
+            v.size());
   n_ = static_cast<int>(v.size());
   std::copy(v.begin(), v.end(), v_);
 }
@@ -44,7 +45,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
     const int64_t x = i <= a.size() ? a[a.size() - i] : 1;
     const int64_t y = i <= b.size() ? b[b.size() - i] : 1;
     NNM_CHECK(x == y || x == 1 || y == 1, runtime,
-              "The size of tensor a ({}) must match the size of tensor b ({}) at non-singleton dimension {}",
+              "The size of tensor a ({}) must match the size of tensor b ({}) at non-singleton "
+              "dimension {}",
               x, y, n - i);
     out[n - i] = x == 1 ? y : x;
   }
@@ -54,7 +56,9 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
 int wrap_dim(int64_t dim, int ndim) {
   const int n = std::max(ndim, 1);
   if (dim < -n || dim >= n) {
-    fail(ErrorKind::index, "Dimension out of range (expected to be in range of [{}, {}], but got {})", -n, n - 1, dim);
+    fail(ErrorKind::index,
+         "Dimension out of range (expected to be in range of [{}, {}], but got {})", -n, n - 1,
+         dim);
   }
   return static_cast<int>(dim < 0 ? dim + n : dim);
 }

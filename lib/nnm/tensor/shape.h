@@ -60,8 +60,8 @@ Shape contiguous_strides(const Shape& sizes);
 /// The shape two shapes broadcast to; throws Error(runtime) with PyTorch's text:
 /// "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 0".
 Shape broadcast_shapes(const Shape& a, const Shape& b);
-/// dim in [-ndim, ndim) to [0, ndim); a 0-d tensor counts as 1-d. Throws Error(index) with PyTorch's
-/// text "Dimension out of range (expected to be in range of [-2, 1], but got 2)".
+/// dim in [-ndim, ndim) to [0, ndim); a 0-d tensor counts as 1-d. Throws Error(index) with
+/// PyTorch's text "Dimension out of range (expected to be in range of [-2, 1], but got 2)".
 int wrap_dim(int64_t dim, int ndim);
 
 }  // namespace nnm

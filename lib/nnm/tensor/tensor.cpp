@@ -12,7 +12,8 @@ namespace nnm {
 /// Frees the autograd record; defined beside it.
 void destroy_autograd_meta(TensorImpl* tensor);
 
-Storage::Storage(size_t bytes, Device device) : data(allocate(bytes, device)), bytes(bytes), device(device) {}
+Storage::Storage(size_t bytes, Device device)
+    : data(allocate(bytes, device)), bytes(bytes), device(device) {}
 
 Storage::Storage(void* data, size_t bytes, Ref<Object> keep)
     : data(data), bytes(bytes), keep_(std::move(keep)), owned_(false) {}
@@ -35,7 +36,8 @@ bool row_major(const Shape& sizes, const Shape& strides) {
 
 }  // namespace
 
-TensorImpl::TensorImpl(Ref<Storage> s, const Shape& sizes, const Shape& strides, int64_t offset, DType dtype)
+TensorImpl::TensorImpl(Ref<Storage> s, const Shape& sizes, const Shape& strides, int64_t offset,
+                       DType dtype)
     : storage(std::move(s)),
       data(static_cast<char*>(storage->data)),
       dtype(dtype),
@@ -55,7 +57,8 @@ TensorImpl::~TensorImpl() {
 bool Tensor::is_channels_last() const {
   if (dim() != 4) return false;
   const Shape &n = shape(), &s = strides();
-  return s[1] == 1 && s[3] == n[1] && s[2] == n[3] * n[1] && (n[0] == 1 || s[0] == n[2] * n[3] * n[1]);
+  return s[1] == 1 && s[3] == n[1] && s[2] == n[3] * n[1] &&
+         (n[0] == 1 || s[0] == n[2] * n[3] * n[1]);
 }
 
 bool Tensor::is_dense() const {
@@ -104,7 +107,8 @@ T read_as(const char* p, DType t) {
   switch (t) {
     case DType::f32: return static_cast<T>(load(static_cast<float*>(nullptr)));
     case DType::f64: return static_cast<T>(load(static_cast<double*>(nullptr)));
-    case DType::bf16: return static_cast<T>(static_cast<float>(load(static_cast<BFloat16*>(nullptr))));
+    case DType::bf16:
+      return static_cast<T>(static_cast<float>(load(static_cast<BFloat16*>(nullptr))));
     case DType::f16: return static_cast<T>(static_cast<float>(load(static_cast<Half*>(nullptr))));
     case DType::i64: return static_cast<T>(load(static_cast<int64_t*>(nullptr)));
     case DType::i32: return static_cast<T>(load(static_cast<int32_t*>(nullptr)));
@@ -135,7 +139,8 @@ void for_each_address(const Tensor& x, const F& f) {
 }  // namespace
 
 Scalar Tensor::item() const {
-  NNM_CHECK(numel() == 1, runtime, "a Tensor with {} elements cannot be converted to Scalar", numel());
+  NNM_CHECK(numel() == 1, runtime, "a Tensor with {} elements cannot be converted to Scalar",
+            numel());
   NNM_CHECK(!is_meta(), runtime, "Tensor.item() cannot be called on meta tensors");
   const char* p = data<char>();
   if (dtype() == DType::b8) return Scalar(*p != 0);
@@ -160,7 +165,8 @@ template std::vector<uint8_t> Tensor::to_vector() const;
 Tensor empty_strided(const Shape& sizes, const Shape& strides, TensorOptions o) {
   int64_t last = 1;
   for (int i = 0; i < sizes.size(); ++i) {
-    NNM_CHECK(sizes[i] >= 0, runtime, "Trying to create tensor with negative dimension {}: {}", sizes[i], sizes.str());
+    NNM_CHECK(sizes[i] >= 0, runtime, "Trying to create tensor with negative dimension {}: {}",
+              sizes[i], sizes.str());
     if (sizes[i] == 0) last = 0;
   }
   if (last) {
@@ -175,7 +181,9 @@ Tensor empty_strided(const Shape& sizes, const Shape& strides, TensorOptions o) 
   return Tensor(make_ref<TensorImpl>(std::move(storage), sizes, strides, 0, o.dtype));
 }
 
-Tensor empty(const Shape& sizes, TensorOptions o) { return empty_strided(sizes, contiguous_strides(sizes), o); }
+Tensor empty(const Shape& sizes, TensorOptions o) {
+  return empty_strided(sizes, contiguous_strides(sizes), o);
+}
 
 Tensor empty_like(const Tensor& x, DType dtype) {
   if (x.is_contiguous() || !x.is_dense()) return empty(x.shape(), {dtype, x.device()});
@@ -201,8 +209,8 @@ void store(char* p, int64_t i, S s) {
 
 template <class T>
 Tensor tensor_of(std::span<const T> values, const Shape& shape, TensorOptions o) {
-  NNM_CHECK(shape.numel() == static_cast<int64_t>(values.size()), value, "{} values do not fill a tensor of size {}",
-            values.size(), shape.str());
+  NNM_CHECK(shape.numel() == static_cast<int64_t>(values.size()), value,
+            "{} values do not fill a tensor of size {}", values.size(), shape.str());
   Tensor out = empty(shape, o);
   char* p = out.data<char>();
   for (int64_t i = 0; p && i < out.numel(); ++i) {

@@ -48,11 +48,12 @@ using TensorHook = std::function<std::optional<Tensor>(const Tensor& grad)>;
 
 class TensorImpl final : public Object, public Pooled {
  public:
-  TensorImpl(Ref<Storage> storage, const Shape& sizes, const Shape& strides, int64_t offset, DType dtype);
+  TensorImpl(Ref<Storage> storage, const Shape& sizes, const Shape& strides, int64_t offset,
+             DType dtype);
   ~TensorImpl() override;
 
   Ref<Storage> storage;
-  char* data;            ///< of element 0
+  char* data;  ///< of element 0
   DType dtype;
   Device device;
   bool contiguous;
@@ -89,7 +90,9 @@ class Tensor {
   bool is_dense() const;
   /// Pointer to element 0. T is not checked.
   template <class T = void>
-  T* data() const { return reinterpret_cast<T*>(impl_->data); }
+  T* data() const {
+    return reinterpret_cast<T*>(impl_->data);
+  }
   /// What a kernel sees. An undefined tensor gives an empty View.
   View view() const;
   operator View() const { return view(); }
@@ -109,7 +112,7 @@ class Tensor {
   bool is_leaf() const;
   Tensor grad() const;
   void set_grad(Tensor g) const;
-  Ref<Node> grad_fn() const;   ///< null for leaves
+  Ref<Node> grad_fn() const;  ///< null for leaves
   uint32_t output_nr() const;
   /// A tensor that shares the storage and has no history.
   Tensor detach() const;
