@@ -1,0 +1,61 @@
+// Expression: an expression of a config outside of classes (loss, metrics, hooks, asserts),
+// compiled once to slots and run per step.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nnm/lang/ast.h"
+
+namespace nnm::lang {
+
+class Compiled;  // the compiled form, shared with forward
+
+/// Names it may use are given when it is compiled; each run gives their values in that order. All
+/// functions of the function table, arithmetic of Python's numbers and of tensors.
+class Expression {
+ public:
+  Expression() = default;
+  /// Throws DiagnosticError (E03xx) for an unknown name, function or argument, with the nearest.
+  static Expression compile(const ExprRef& expr, const std::vector<std::string>& names);
+  /// The same from text: `where` names it in messages ("--loss").
+  static Expression compile(const Located& code, const std::vector<std::string>& names);
+  static Expression compile(const std::string& text, const std::string& where,
+                            const std::vector<std::string>& names);
+
+  explicit operator bool() const { return compiled_ != nullptr; }
+  /// Which of the names it reads.
+  const std::vector<std::string>& uses() const { return uses_; }
+  const Span& span() const { return span_; }
+  /// Throws DiagnosticError that points into the expression. `training` is the mode of functions
+  /// that have one.
+  Value run(std::span<const Value> values, bool training = false) const;
+
+ private:
+  std::shared_ptr<const Compiled> compiled_;
+  std::vector<std::string> uses_;
+  Span span_;
+};
+
+/// A constant expression (a literal, arithmetic, `vars.…`): its value. Durations, lists, tuples.
+Value evaluate_constant(const Located& code, const Value& vars);
+
+/// A call in a config that makes a registered object: `AdamW(lr=3e-4)`, `StepLR(step_size=10
+/// epochs)`, `scale(1 / 255)`, `patience(val.loss, 5 epochs)`. Arguments are evaluated; a name that
+/// is neither a function nor a value stays text ("val.loss").
+struct CallSpec {
+  std::string name;
+  Args args;
+  Span span, name_span;
+  std::vector<Span> arg_spans;  ///< positional, then keyword ones
+};
+/// `a |> b |> c` gives three; one call one.
+std::vector<CallSpec> read_calls(const Located& code, const Value& vars);
+
+/// A DiagnosticError at the place of a call's argument, from what binding it threw.
+[[noreturn]] void throw_at(const CallSpec& call, const BindError& error,
+                           std::string code = "E0303");
+
+}  // namespace nnm::lang
