@@ -48,8 +48,10 @@ TEST_CASE("safetensors: what is written is read") {
 TEST_CASE("safetensors: other integers are widened") {
   TempDir dir;
   const std::string json =
-      R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U16","shape":[],"data_offsets":[2,4]},)"
-      R"("c":{"dtype":"U32","shape":[1],"data_offsets":[4,8]},"\u00fc\ud83d\ude00":{"dtype":"I16","shape":[1],"data_offsets":[8,10]}})";
+      R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},)"
+      R"("b":{"dtype":"U16","shape":[],"data_offsets":[2,4]},)"
+      R"("c":{"dtype":"U32","shape":[1],"data_offsets":[4,8]},)"
+      R"("\u00fc\ud83d\ude00":{"dtype":"I16","shape":[1],"data_offsets":[8,10]}})";
   spill(dir / "a", file_of(json, std::string("\xff\x7f\xff\xff\xff\xff\xff\xff\x00\x80", 10)));
   const std::vector<NamedTensor> t = read_safetensors(dir / "a");
   REQUIRE(t.size() == 4);

@@ -1,0 +1,155 @@
+// The nnm program: the table of verbs, and how every fault becomes a message and an exit code.
+#include <cstdio>
+#include <new>
+
+#include "cli/verb.h"
+#include "nnm/base/diagnostic.h"
+#include "nnm/base/log.h"
+#include "nnm/base/signature.h"
+#include "nnm/base/text.h"
+
+namespace nnm::cli {
+
+// One row a verb, in the order of the help; each is `Action verb(CLI::App&)` in a file of its name.
+#define NNM_VERBS(V)                                                       \
+  V(verify, "check the checksums and structure of checkpoints and traces") \
+  V(doctor, "this build and this machine")                                 \
+  V(version, "the version")
+
+#define NNM_DECLARE(verb, doc) Action verb(CLI::App& app);
+NNM_VERBS(NNM_DECLARE)
+#undef NNM_DECLARE
+
+const std::vector<Verb>& verbs() {
+#define NNM_ROW(verb, doc) {#verb, doc, verb},
+  static const std::vector<Verb> table = {NNM_VERBS(NNM_ROW)};
+#undef NNM_ROW
+  return table;
+}
+
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kInternal = 70;
+constexpr int kOutOfMemory = 6;
+
+void say(const std::string& kind, const std::string& message, const std::string& help) {
+  const bool paint = colour(2);
+  std::string out = (paint ? "\x1b[1;31m" + kind + "\x1b[0m" : kind) + ": ";
+  // Line breaks of a message are its own; everything else that a terminal would obey is shown.
+  for (size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
+    end = message.find('\n', begin);
+    out += (begin ? "\n" : "") + escape_terminal(message.substr(begin, end - begin));
+  }
+  out += "\n";
+  if (!help.empty()) out += "  = help: " + escape_terminal(help) + "\n";
+  std::fputs(out.c_str(), stderr);
+}
+
+/// Runs f and turns what it throws into a message on stderr and an exit code.
+template <class F>
+int guarded(const F& f) {
+  try {
+    return f();
+  } catch (const DiagnosticError& e) {
+    std::fputs(e.diagnostics.render(colour(2)).c_str(), stderr);
+    return exit_code(e.kind());
+  } catch (const Error& e) {
+    std::string message = e.what();
+    if (!e.module_path().empty()) message += fmt::format(" (in module `{}`)", e.module_path());
+    say(e.kind() == ErrorKind::internal ? "internal error" : "error", message, e.hint());
+    return exit_code(e.kind());
+  } catch (const std::bad_alloc&) {
+    say("error", "out of memory", "");
+    return kOutOfMemory;
+  } catch (const std::exception& e) {
+    say("internal error", e.what(), "");
+    return kInternal;
+  }
+}
+
+/// The option or verb nearest to a word that was not understood.
+std::string suggestion(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  if (word.rfind('-', 0) == 0) {
+    for (const CLI::Option* o : app.get_options())
+      for (const std::string& name : o->get_lnames()) names.push_back("--" + name);
+  } else {
+    for (const CLI::App* s : app.get_subcommands({})) names.push_back(s->get_name());
+  }
+  const std::string near = nearest(word.substr(0, word.find('=')), names);
+  return near.empty() ? "" : fmt::format("did you mean `{}`?", near);
+}
+
+int usage_error(const CLI::App& app, const CLI::ParseError& e) {
+  const CLI::App* verb = &app;
+  if (!app.get_subcommands().empty()) verb = app.get_subcommands().front();
+  std::string help, message = e.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&e)) {
+    const std::vector<std::string> extra = app.remaining(true);
+    if (!extra.empty()) {
+      const bool is_verb = verb == &app && extra[0].rfind('-', 0) != 0;
+      message = fmt::format("unknown {} `{}`",
+                            is_verb                       ? "verb"
+                            : extra[0].rfind('-', 0) == 0 ? "option"
+                                                          : "argument",
+                            extra[0]);
+      help = suggestion(*verb, extra[0]);
+    }
+  }
+  if (help.empty()) {
+    help = fmt::format("`{} --help` lists what there is",
+                       verb == &app ? "nnm" : "nnm " + verb->get_name());
+  }
+  say("error", message, help);
+  return kUsage;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("PyTorch's nn.Module, without Python", "nnm");
+  app.set_version_flag("--version", std::string("nnm ") + NNM_VERSION);
+  app.set_help_flag("-h,--help", "print this help");
+  app.allow_extras();
+  bool quiet = false, verbose = false;
+  std::vector<std::pair<CLI::App*, Action>> actions;
+  for (const Verb& v : verbs()) {
+    CLI::App* sub = app.add_subcommand(v.name, v.doc);
+    sub->set_help_flag("-h,--help", "print this help");
+    sub->add_flag("-q,--quiet", quiet, "warnings and errors only");
+    sub->add_flag("-v,--verbose", verbose, "more details");
+    actions.emplace_back(sub, v.declare(*sub));
+  }
+  try {
+    app.parse(argc, argv);
+    const std::vector<std::string> extra = app.remaining(true);
+    if (!extra.empty()) throw CLI::ExtrasError(extra);
+  } catch (const CLI::CallForHelp&) {
+    print(app.get_subcommands().empty() ? app.help() : app.get_subcommands().front()->help("nnm"));
+    return 0;
+  } catch (const CLI::CallForVersion&) {
+    print_line(std::string("nnm ") + NNM_VERSION);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    return usage_error(app, e);
+  }
+  if (quiet) set_log_level(LogLevel::quiet);
+  if (verbose) set_log_level(LogLevel::verbose);
+  for (const auto& [sub, action] : actions)
+    if (sub->parsed()) return action();
+  std::fputs(app.help().c_str(), stderr);
+  return kUsage;
+}
+
+}  // namespace
+}  // namespace nnm::cli
+
+int main(int argc, char** argv) {
+  using namespace nnm;
+  const int code = cli::guarded([&] { return cli::run(argc, argv); });
+  // What a full disk or a closed pipe kept from being written is only known now.
+  const int flushed = cli::guarded([] {
+    if (std::fflush(stdout) != 0) fail(ErrorKind::output, "cannot write to standard output");
+    return 0;
+  });
+  return code ? code : flushed;
+}

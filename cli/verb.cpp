@@ -1,0 +1,57 @@
+// What the verbs share: common options, output.
+#include "cli/verb.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "kernels/parallel.h"
+#include "nnm/base/error.h"
+
+namespace nnm::cli {
+
+void add_format(CLI::App& app, std::string& format, std::vector<std::string> formats) {
+  format = formats.front();
+  std::string doc = "how to answer: ";
+  for (size_t i = 0; i < formats.size(); ++i) doc += (i ? ", " : "") + formats[i];
+  app.add_option("--format", format, doc)->check(CLI::IsMember(std::move(formats)));
+}
+
+void add_set(CLI::App& app, std::vector<std::string>& set) {
+  app.add_option("--set", set, "replace a value of the config: path=value (repeatable)")
+      ->allow_extra_args(false);
+}
+
+void Compute::declare(CLI::App& app) {
+  app.add_option("--device", device, "auto, cpu or cuda[:i]");
+  app.add_option("--threads", threads, "threads to compute with (default: the cores allowed)")
+      ->check(CLI::Range(1, 1024));
+}
+
+Device Compute::apply() const {
+  if (threads > 0) set_num_threads(threads);
+  if (device == "auto" || device == "cpu") return {};
+  if (device.rfind("cuda", 0) == 0)
+    throw Error(ErrorKind::device, "this build of nnm has no CUDA support", "use --device cpu");
+  throw Error(ErrorKind::config, fmt::format("unknown device `{}`", device),
+              "devices are auto, cpu and cuda[:i]");
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
+    throw Error(ErrorKind::output, "cannot write to standard output");
+}
+
+void print_line(std::string_view text) {
+  print(text);
+  print("\n");
+}
+
+bool colour(int fd) {
+  const char* no = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return isatty(fd) && !(no && *no) && term && std::string_view(term) != "dumb";
+}
+
+}  // namespace nnm::cli

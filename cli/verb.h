@@ -1,0 +1,51 @@
+// Verbs of the program: how each declares its options, and what they share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/view.h"
+
+namespace nnm::cli {
+
+/// What a verb does once its options are read; gives the exit code (cli.md).
+using Action = std::function<int()>;
+/// Declares a verb's options on its part of the command line.
+using Declare = Action (*)(CLI::App& app);
+
+struct Verb {
+  const char* name;
+  const char* doc;
+  Declare declare;
+};
+
+/// All verbs in the order of the help; the table stands in main.cpp.
+const std::vector<Verb>& verbs();
+
+/// `--format`: how a reading verb answers. The first is the default.
+void add_format(CLI::App& app, std::string& format,
+                std::vector<std::string> formats = {"text", "json"});
+
+/// Options of every verb that reads a config: `--set path=value`, in order.
+void add_set(CLI::App& app, std::vector<std::string>& set);
+
+/// `--device` and `--threads`, of every verb that computes.
+struct Compute {
+  std::string device = "auto";
+  int threads = 0;  ///< 0: what affinity and the control group allow
+  void declare(CLI::App& app);
+  /// Sets the number of threads and gives the device. Throws Error(device).
+  Device apply() const;
+};
+
+/// Writes the verb's result to stdout.
+void print(std::string_view text);
+/// The same with a newline.
+void print_line(std::string_view text);
+/// Whether text for this stream (1 or 2) may be coloured: a terminal, no NO_COLOR, not `dumb`.
+bool colour(int fd);
+
+}  // namespace nnm::cli
