@@ -5,97 +5,48 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/half.h"
-#include "nnm/io/row_major.h"
+#include "kernels/statistics.h"
 
 namespace nnm::io {
 namespace {
 
 constexpr int64_t kPieceBytes = int64_t{16} << 20;
 
-double as_double(double x) { return x; }
-double as_double(float x) { return x; }
-double as_double(BFloat16 x) { return static_cast<float>(x); }
-double as_double(Half x) { return static_cast<float>(x); }
-template <class T>
-requires std::is_integral_v<T>
-double as_double(T x) { return static_cast<double>(x); }
+Statistics named(const TensorStatistics& t) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const bool any = t.finite > 0;
+  return {.numel = t.numel,
+          .nan = t.nan,
+          .inf = t.inf,
+          .zero = t.zero,
+          .mean = any ? t.mean : kNone,
+          .std = t.std(),
+          .min = any ? t.min : kNone,
+          .max = any ? t.max : kNone,
+          .norm = std::sqrt(t.squares)};
+}
 
-// Adds up pieces: the second moment about the mean is merged (Chan, Golub, LeVeque), since a sum of
-// squares loses it where the mean is large.
-class Accumulator {
- public:
-  template <class T>
-  void add(const T* data, int64_t count) {
-    double sum = 0;
-    int64_t finite = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      const double x = as_double(data[i]);
-      out_.nan += std::isnan(x);
-      out_.inf += std::isinf(x);
-      out_.zero += x == 0;
-      if (!std::isfinite(x)) continue;
-      sum += x;
-      squares_ += x * x;
-      low_ = std::min(low_, x);
-      high_ = std::max(high_, x);
-      ++finite;
-    }
-    out_.numel += count;
-    if (finite == 0) return;
-    const double mean = sum / static_cast<double>(finite);
-    double second = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      const double x = as_double(data[i]);
-      if (std::isfinite(x)) second += (x - mean) * (x - mean);
-    }
-    const double both = static_cast<double>(finite_ + finite), delta = mean - mean_;
-    second_ +=
-        second + delta * delta * static_cast<double>(finite_) * static_cast<double>(finite) / both;
-    mean_ += delta * static_cast<double>(finite) / both;
-    finite_ += finite;
-  }
-
-  void add(DType dtype, const void* data, int64_t count) {
-    switch (dtype) {
-      case DType::f32: return add(static_cast<const float*>(data), count);
-      case DType::f64: return add(static_cast<const double*>(data), count);
-      case DType::bf16: return add(static_cast<const BFloat16*>(data), count);
-      case DType::f16: return add(static_cast<const Half*>(data), count);
-      case DType::i64: return add(static_cast<const int64_t*>(data), count);
-      case DType::i32: return add(static_cast<const int32_t*>(data), count);
-      case DType::u8:
-      case DType::b8: return add(static_cast<const uint8_t*>(data), count);
-    }
-  }
-
-  Statistics result() const {
-    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-    Statistics s = out_;
-    const bool any = finite_ > 0;
-    s.mean = any ? mean_ : kNone;
-    s.std = finite_ > 1 ? std::sqrt(second_ / static_cast<double>(finite_ - 1)) : kNone;
-    s.min = any ? low_ : kNone;
-    s.max = any ? high_ : kNone;
-    s.norm = std::sqrt(squares_);
-    return s;
-  }
-
- private:
-  Statistics out_;
-  int64_t finite_ = 0;
-  double mean_ = 0, second_ = 0, squares_ = 0;
-  double low_ = std::numeric_limits<double>::infinity(), high_ = -low_;
-};
+// A dense run of numbers, as the kernels see it.
+void add(TensorStatistics& sum, DType dtype, void* data, int64_t count) {
+  View x;
+  x.data = data;
+  x.dtype = dtype;
+  x.ndim = 1;
+  x.size[0] = count;
+  x.stride[0] = 1;
+  TensorStatistics part;
+  kernels::statistics(x, &part, nullptr);
+  sum.merge(part);
+}
 
 Statistics dataset_statistics(const H5Reader& file, const H5Node& node) {
-  Accumulator sum;
+  TensorStatistics sum;
   const auto item = static_cast<int64_t>(item_size(node.element.dtype));
   if (node.shape.empty() || node.numel * item <= kPieceBytes) {
     std::vector<char> data(node.numel * item);
     file.read(node, data.data(), data.size());
-    sum.add(node.element.dtype, data.data(), node.numel);
-    return sum.result();
+    add(sum, node.element.dtype, data.data(), node.numel);
+    return named(sum);
   }
   const int64_t per_row = node.numel / node.shape[0];
   const int64_t rows = std::max<int64_t>(1, kPieceBytes / (per_row * item));
@@ -103,9 +54,9 @@ Statistics dataset_statistics(const H5Reader& file, const H5Node& node) {
   for (int64_t at = 0; at < node.shape[0]; at += rows) {
     const int64_t count = std::min(rows, node.shape[0] - at);
     file.read_rows(node, at, count, data.data(), count * per_row * item);
-    sum.add(node.element.dtype, data.data(), count * per_row);
+    add(sum, node.element.dtype, data.data(), count * per_row);
   }
-  return sum.result();
+  return named(sum);
 }
 
 class Describer {
@@ -151,10 +102,9 @@ class Describer {
 }  // namespace
 
 Statistics statistics(const Tensor& tensor) {
-  const Tensor dense = row_major(tensor);
-  Accumulator sum;
-  sum.add(dense.dtype(), dense.data(), dense.numel());
-  return sum.result();
+  TensorStatistics sum;
+  kernels::statistics(tensor.view(), &sum, nullptr);
+  return named(sum);
 }
 
 Description describe(const std::string& path, const DescribeOptions& options) {
