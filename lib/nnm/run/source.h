@@ -1,0 +1,53 @@
+// Source: what a user named on the command line — a config, a checkpoint or a run — made findable.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nnm/lang/config.h"
+
+namespace nnm::run {
+
+/// What a verb works on.
+struct Source {
+  lang::Config config;
+  /// The checkpoint that was named, by itself or by its run; "" for a config.
+  std::string checkpoint;
+  /// The run folder of `checkpoint`; "" where it stands in none.
+  std::string run;
+};
+
+struct SourceOptions {
+  std::vector<std::string> set;  ///< --set
+  bool best = false;             ///< a run means its best.h5
+};
+
+/// Opens a config, a checkpoint (which carries its config) or a run folder (which means its
+/// last.h5); "" is ./nnm.yaml, else the newest run under runs/. Throws Error(config) where there is
+/// none, DiagnosticError for a bad config, Error(input_file) for a bad checkpoint.
+Source open_source(const std::string& file, const SourceOptions& options = {});
+
+/// "runs/<stem>": where the runs of a config are kept, below the working directory.
+std::string runs_folder(const lang::Config& config);
+/// The newest run of a config that has a checkpoint: its folder, or "".
+std::string newest_run(const lang::Config& config);
+/// The checkpoint a path means: itself, or the last (best) of a run folder. Throws
+/// Error(input_file) where a folder holds none.
+std::string checkpoint_of(const std::string& path, bool best = false);
+
+/// Which weights a verb computes with.
+struct WeightsOptions {
+  std::string weights;   ///< --weights
+  bool fresh = false;    ///< --fresh
+  bool best = false;     ///< --best
+  bool required = true;  ///< without a run: Error(config) instead of fresh weights
+};
+struct Weights {
+  std::string path;         ///< "" for fresh ones
+  bool checkpoint = false;  ///< nnm's own, so that it has an ema
+};
+/// --weights, else the checkpoint that was named, else the newest run of the config; says on stderr
+/// what nobody asked for by name.
+Weights resolve_weights(const Source& source, const WeightsOptions& options);
+
+}  // namespace nnm::run

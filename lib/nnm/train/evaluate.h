@@ -1,0 +1,32 @@
+// Evaluator: loss and metrics of a model over a split.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nnm/train/events.h"
+#include "nnm/train/objective.h"
+
+namespace nnm::data {
+class Loader;
+}
+
+namespace nnm::train {
+
+class Evaluator {
+ public:
+  /// `loader` gives the split once, in file order.
+  Evaluator(data::Loader& loader, std::string split) : loader_(loader), split_(std::move(split)) {}
+
+  /// The mean over all samples of loss and metrics, in eval mode without gradients. Leaves the
+  /// model's mode and the default generator as they were, so that a run's numbers do not depend on
+  /// when it is evaluated. Throws what the model throws.
+  EvalEvent run(Module& model, Objective& objective);
+  const std::string& split() const { return split_; }
+
+ private:
+  data::Loader& loader_;
+  std::string split_;
+};
+
+}  // namespace nnm::train
