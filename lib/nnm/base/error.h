@@ -45,6 +45,12 @@ class Error : public std::runtime_error {
   /// The dotted path of the module in which it happened, innermost; "" outside of modules.
   const std::string& module_path() const { return module_path_; }
   void set_module_path(std::string path) { module_path_ = std::move(path); }
+  /// The address of that module, to compare and never to follow: it may be gone. Null outside.
+  const void* module() const { return module_; }
+  void set_module(const void* module, std::string path) {
+    module_ = module;
+    module_path_ = std::move(path);
+  }
   Error& with_hint(std::string hint) {
     hint_ = std::move(hint);
     return *this;
@@ -54,6 +60,7 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
   std::string hint_;
   std::string module_path_;
+  const void* module_ = nullptr;
 };
 
 /// Throws Error{kind, fmt::format(format, args…)}.

@@ -63,6 +63,9 @@ class Module : public Object {
   // that passes through carries the dotted path of the innermost module (Error::module_path).
   Tensor operator()(const Tensor& x);
   Value operator()(const Args& args);
+  /// One argument of any kind in, anything out: what chains of modules use. No arguments are boxed
+  /// where the module computes a tensor from a tensor.
+  Value operator()(const Value& x);
   /// m(a, b, …): positional arguments of any kind.
   template <class... A>
   requires(sizeof...(A) >= 2) Value operator()(const A&... args) {
@@ -74,6 +77,8 @@ class Module : public Object {
   /// `Module [Net] is missing the required "forward" function`.
   virtual Value forward(const Args& args);
   virtual Tensor forward(const Tensor& x);
+  /// For chains: one of the above, whichever the module has.
+  virtual Value forward(const Value& x);
 
   // Registration (module-spec 1.2). Errors: key ('parameter name can't contain "."', "attribute
   // 'x' already exists"), type, value (non-leaf parameter).
@@ -176,6 +181,7 @@ class Module : public Object {
   virtual std::string extra_repr() const { return {}; }
   /// As PyTorch prints it.
   virtual std::string repr() const;
+  std::string value_repr() const override { return type_name(); }
 
   // Hooks; see hooks.h for the shapes a callable may have.
   template <class F>
@@ -223,15 +229,18 @@ class Module : public Object {
   ModuleHooks& hooks();
   bool hooked() const { return hooks_ || detail::global_hooks_used; }
   Value call_hooked(const Args& args);
+  void locate(Error& e) const;
   Ref<ModuleSlot> register_slot(const std::string& name, Ref<Module> m);
+  Ref<ModuleSlot> put_module(const std::string& name, Ref<Module> m);
   RemovableHandle add_backward_hook(BackwardHook h, bool full, bool prepend);
-  void load(const StateDict& dict, const std::string& prefix, bool assign, IncompatibleKeys& keys,
+  void load(StateDict& dict, const std::string& prefix, bool assign, IncompatibleKeys& keys,
             std::vector<std::string>& error_msgs);
 
   std::vector<Ref<TensorSlot>> parameters_, buffers_;
   std::vector<Ref<ModuleSlot>> modules_;
   std::unique_ptr<ModuleHooks> hooks_;
   bool training_ = true;
+  bool tensor_to_tensor_ = false;  ///< learnt in the first call: forward(const Tensor&) is its own
 };
 
 /// A child as a class member; reads the registry's slot, so that a replaced child is seen. Calls

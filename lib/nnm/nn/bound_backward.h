@@ -1,0 +1,52 @@
+// BoundBackward: how one call's backward hooks stand on the tape (torch.utils.hooks.BackwardHook).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "nnm/autograd/node.h"
+#include "nnm/nn/hooks.h"
+
+namespace nnm {
+
+/// The hooks bound to one call. Two identity nodes share it: one over all positional tensors, one
+/// over the top-level tensors of the output. The second node's backward sees grad_output and runs
+/// the pre-hooks; the first one's sees grad_input and runs the hooks.
+class BoundBackward final : public Object {
+ public:
+  using Pre = HookList<BackwardPreHook>::Snapshot;
+  using Full = HookList<BackwardHook>::Snapshot;
+
+  /// Snapshots may be null; the global ones come first.
+  BoundBackward(Module& module, std::vector<Pre> pre, std::vector<Full> full);
+  ~BoundBackward() override;
+
+  /// Puts the tensors among the arguments behind the node of the inputs, where one of them requires
+  /// grad.
+  void wrap_inputs(Values& args);
+  /// The output with its tensors behind the node of the outputs.
+  Value wrap_output(const Value& output);
+
+ private:
+  class Identity;
+  struct Side {
+    size_t size = 0;                           // values there were, tensors or not
+    std::optional<std::vector<size_t>> index;  // of the tensors; none: no node was made
+  };
+
+  bool wrap(Values& values, Side& side, bool output);
+  void output_backward(std::span<const InputMeta> metas, std::span<Tensor> grads,
+                       std::span<Tensor> out);
+  void input_backward(std::span<const InputMeta> metas, std::span<Tensor> grads,
+                      std::span<Tensor> out);
+  void run_without_inputs();
+
+  Module& module_;
+  Ref<Module> keep_;  // null for a module that nobody counts references of
+  std::vector<Pre> pre_;
+  std::vector<Full> full_;
+  Side inputs_, outputs_;
+  std::optional<Tensors> grad_output_;  // between the two nodes' backwards
+};
+
+}  // namespace nnm

@@ -1,0 +1,37 @@
+// The process-wide hooks, and warnings that are said once.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nnm/nn/hooks.h"
+
+namespace nnm {
+
+struct GlobalHooks {
+  Ref<HookList<ForwardPreEntry>> forward_pre = make_ref<HookList<ForwardPreEntry>>();
+  Ref<HookList<ForwardEntry>> forward = make_ref<HookList<ForwardEntry>>();
+  Ref<HookList<BackwardPreHook>> backward_pre = make_ref<HookList<BackwardPreHook>>();
+  Ref<HookList<BackwardHook>> backward = make_ref<HookList<BackwardHook>>();
+  Ref<HookList<RegistrationHook>> buffer = make_ref<HookList<RegistrationHook>>();
+  Ref<HookList<RegistrationHook>> module = make_ref<HookList<RegistrationHook>>();
+  Ref<HookList<RegistrationHook>> parameter = make_ref<HookList<RegistrationHook>>();
+  /// Whether `backward` holds full hooks; kept once set, as PyTorch does.
+  std::optional<bool> full_backward;
+
+  bool any_call_hooks() const {
+    return !(forward_pre->empty() && forward->empty() && backward_pre->empty() &&
+             backward->empty());
+  }
+};
+GlobalHooks& global_hooks();
+
+/// Whatever the registration hooks of `list` make of the value.
+Value run_registration_hooks(const HookList<RegistrationHook>& list, Module& m,
+                             const std::string& name, Value value);
+
+/// log_warning, but only the first time: hooks run every step, and Python's filter repeats no
+/// warning either.
+void warn_once(const std::string& text);
+
+}  // namespace nnm
