@@ -158,6 +158,12 @@ class Spec {
     return add(name, member, doc, std::move(limit), false);
   }
 
+  /// The arguments that follow can only be given by name.
+  Spec& keyword_only() {
+    keyword_only_ = true;
+    return *this;
+  }
+
   const std::string& name() const { return name_; }
   const std::string& doc() const { return doc_; }
   Signature signature() const { return Signature(name_, params_); }
@@ -192,6 +198,7 @@ class Spec {
     p.type.choices = std::move(limit.choices);
     if (!required) p.fallback = Codec<T>::write(Options{}.*member);
     p.doc = doc;
+    p.keyword_only = keyword_only_;
     params_.push_back(std::move(p));
     static_assert(sizeof(member) <= 8);
     Reader r{[](Options& o, const Value& v, const std::array<std::byte, 8>& raw) {
@@ -213,6 +220,7 @@ class Spec {
   std::string name_, doc_;
   std::vector<Param> params_;
   std::vector<Reader> readers_;
+  bool keyword_only_ = false;
 };
 
 }  // namespace nnm

@@ -51,8 +51,8 @@ class Optimizer : public Object {
   virtual const Signature& signature() const = 0;
 
   /// Adds a group; `overrides` replaces options by name. Throws BindError for an unknown option
-  /// (with the nearest one) or a value out of range, Error(value) for a parameter that is a
-  /// non-leaf, not floating or already in a group.
+  /// (with the nearest one) or a value out of range (PyTorch's "Invalid learning rate: -1.0"),
+  /// Error(value) for a parameter that is a non-leaf, not floating or already in a group.
   void add_param_group(std::vector<NamedParameter> params, const Items& overrides = {});
   /// Throws what add_param_group would throw for these overrides.
   void check_options(const Items& overrides) const { (void)merged(overrides); }
@@ -62,18 +62,24 @@ class Optimizer : public Object {
   const Values& defaults() const { return defaults_; }
   /// An option of a group by name; throws Error(key) if there is none.
   Value option(const ParamGroup& group, std::string_view name) const;
-  void set_option(ParamGroup& group, std::string_view name, Value value) const;
+  /// Replaces an option of a group; throws Error(key) if there is none, Error(type) for a value of
+  /// another type.
+  void set_option(ParamGroup& group, std::string_view name, const Value& value) const;
   bool has_option(std::string_view name) const { return signature().index_of(name) >= 0; }
 
-  /// One update of every parameter that has a gradient, under no_grad. Bumps their versions.
+  /// One update of every parameter that has a gradient, in place and off the tape.
   void step();
   /// Drops the gradients, or fills them with zeros.
   void zero_grad(bool set_to_none = true) const;
   /// All parameters of all groups, in order.
   Tensors parameters() const;
 
+  /// As PyTorch prints it: the options of each group, in alphabetical order.
+  std::string repr() const;
+
   OptimizerState state_dict() const;
-  /// Throws Error(value) where type, groups or names do not fit, Error(runtime) for wrong shapes.
+  /// Takes over options and state; parameters are matched by name. Throws Error(value) where type,
+  /// groups or names do not fit, Error(runtime) for wrong shapes; nothing has changed then.
   void load_state_dict(const OptimizerState& state);
 
  protected:
@@ -85,8 +91,10 @@ class Optimizer : public Object {
   explicit Optimizer(Values defaults) : defaults_(std::move(defaults)) {}
   /// PyTorch's names of the state's tensors.
   virtual std::vector<const char*> state_names() const = 0;
-  /// Throws Error(value) for options that exclude one another.
-  virtual void check(const Values& options) const { (void)options; }
+  /// Whether PyTorch keeps `step` in the state.
+  virtual bool counts_steps() const { return true; }
+  /// Throws BindError for values out of range, Error(value) for options that exclude one another.
+  virtual void check(const Values& options) const = 0;
   /// Called once per step and group, before its updates: reads the options into what update() uses.
   virtual void begin_group(const Values& options) = 0;
   /// Makes the state of a parameter at its first gradient.
@@ -95,12 +103,19 @@ class Optimizer : public Object {
   virtual void update(const Tensor& param, const Tensor& grad, State& state) = 0;
 
  private:
+  using States = std::vector<std::vector<State>>;  // [group][parameter]
+
   Values merged(const Items& overrides) const;
+  size_t index_of(std::string_view option) const;
+  void check_parameters(const std::vector<NamedParameter>& params) const;
+  void update_parameter(const Tensor& param, const Tensor& grad, State& state);
+  Items state_items(const State& state) const;
+  std::vector<ParamGroup> loaded_groups(const OptimizerState& from) const;
+  State loaded_state(const NamedParameter& param, const Items& from) const;
 
   Values defaults_;
   std::vector<ParamGroup> groups_;
-  std::vector<std::vector<State>>
-      states_;  ///< [group][parameter]; no tensors before its first step
+  States states_;  // no tensors before a parameter's first step
 };
 
 }  // namespace nnm::optim

@@ -1,7 +1,7 @@
 // Scheduler: learning rates over a run (torch.optim.lr_scheduler), in steps or epochs.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +30,8 @@ class Scheduler : public Object {
   static constexpr const char* kRegistryKind = "scheduler";
 
   /// Binds the schedule to an optimizer whose groups are complete, and sets the rates of step 0.
-  /// Throws Error(value) where it needs a length of the run that is unknown. `first_step` > 0 says
-  /// that load_state follows.
+  /// Throws Error(value) where it needs a length of the run that is unknown. To resume: attach,
+  /// then Optimizer::load_state_dict, then load_state.
   void attach(Ref<Optimizer> optimizer, RunLength length);
   /// After every optimizer step. Steps the schedule as often as its `per` asks for.
   virtual void step();
@@ -44,42 +44,52 @@ class Scheduler : public Object {
   std::vector<double> get_last_lr() const;
   /// Numbers for a checkpoint. Rates themselves are in the optimizer's state.
   virtual Items state() const;
-  /// After attach() and Optimizer::load_state_dict(). Throws Error(value) for a missing number.
+  /// Throws Error(value) for a missing number.
   virtual void load_state(const Items& state);
 
  protected:
-  explicit Scheduler(Duration per = {}) : per_(per) {}
+  explicit Scheduler(std::optional<Duration> per) : per_(per.value_or(Duration{1, Unit::step})) {}
   /// Reads durations with `steps()`; called by attach() before the first rates are set.
   virtual void prepare() {}
   /// The rate of a group at last_epoch(), from its present one (PyTorch's get_lr).
   virtual double get_lr(const ParamGroup& group) const = 0;
+  /// The same from the initial rate alone: how a schedule begins after another one.
+  virtual double closed_form(const ParamGroup& group) const { return get_lr(group); }
   /// Sets every group's options for last_epoch().
   virtual void apply();
+  /// After how many steps of its own unit the schedule has done its work, where it knows.
+  virtual std::optional<int64_t> duration() const { return {}; }
 
-  /// A duration in the schedule's own unit: optimizer steps, or `per`'s. Rounds to whole ones.
-  int64_t steps(Duration d, const char* argument) const;
+  /// A duration in the schedule's own unit: optimizer steps, or `per`'s. Rounds to whole ones;
+  /// throws Error(value) below `least`, for a time, or where the run's epochs are not known.
+  int64_t steps(Duration d, const char* argument, int64_t least = 1) const;
   /// The run's length in the schedule's own unit; throws Error(value) where it is unknown.
-  int64_t total(const char* argument) const;
-  bool has_total() const { return length_.total_steps > 0; }
+  int64_t total(const char* schedule) const;
   /// Calls of step() in the schedule's own unit: PyTorch's `last_epoch`.
   int64_t last_epoch() const { return last_epoch_; }
   Optimizer& optimizer() const { return *optimizer_; }
-  const RunLength& length() const { return length_; }
-
-  friend class SequentialLR;
+  /// The group's place in the optimizer.
+  size_t index_of(const ParamGroup& group) const {
+    return static_cast<size_t>(&group - optimizer_->groups().data());
+  }
 
  private:
+  friend class SequentialLR;
+  void bind(Ref<Optimizer> optimizer, RunLength length);
+  /// Optimizer steps from one step of the schedule to the next.
   double per_steps() const;
 
   Ref<Optimizer> optimizer_;
   RunLength length_;
   Duration per_;
+  bool after_another_ = false;
   int64_t optimizer_steps_ = 0, last_epoch_ = 0;
 };
 
 /// `a |> b |> c`: each schedule takes over where the one before it ends, starting from the groups'
 /// initial rates (torch.optim.lr_scheduler.SequentialLR with the milestones known). All but the
-/// last must have a length: `warmup`, LinearLR, ConstantLR, PolynomialLR, or one with `T_max`.
+/// last must have a length: `warmup`, LinearLR, ConstantLR, PolynomialLR, CosineAnnealingLR or
+/// OneCycleLR. Throws Error(value) for ReduceLROnPlateau among them.
 Ref<Scheduler> sequential(std::vector<Ref<Scheduler>> parts);
 
 }  // namespace nnm::optim

@@ -1,0 +1,166 @@
+// The update rules of torch.optim, with PyTorch's arguments, defaults and state names.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "kernels/optim.h"
+#include "nnm/optim/optimizer.h"
+
+namespace nnm::optim {
+
+/// A pair of numbers such as Adam's `betas`.
+using Pair = std::array<double, 2>;
+
+/// Stochastic gradient descent with momentum (torch.optim.SGD).
+class SGD final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
+    bool nesterov = false, maximize = false;
+    std::optional<bool> foreach;
+    bool differentiable = false;
+    std::optional<bool> fused;
+  };
+  static const Spec<Options>& spec();
+  SGD() : SGD(Options{}) {}
+  explicit SGD(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"momentum_buffer"}; }
+  bool counts_steps() const override { return false; }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  SgdStep rule_;
+};
+
+/// What Adam and AdamW share.
+class AdamBase : public Optimizer {
+ protected:
+  using Optimizer::Optimizer;
+  std::vector<const char*> state_names() const override {
+    return {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+  }
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+  AdamStep rule_;
+  bool amsgrad_ = false;
+};
+
+/// Adam (torch.optim.Adam; Kingma and Ba, 2015).
+class Adam final : public AdamBase {
+ public:
+  struct Options {
+    double lr = 1e-3;
+    Pair betas = {0.9, 0.999};
+    double eps = 1e-8, weight_decay = 0;
+    bool amsgrad = false;
+    std::optional<bool> foreach;
+    bool maximize = false, capturable = false, differentiable = false;
+    std::optional<bool> fused;
+    bool decoupled_weight_decay = false;
+  };
+  static const Spec<Options>& spec();
+  Adam() : Adam(Options{}) {}
+  explicit Adam(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+};
+
+/// Adam with decoupled weight decay (torch.optim.AdamW; Loshchilov and Hutter, 2019).
+class AdamW final : public AdamBase {
+ public:
+  struct Options {
+    double lr = 1e-3;
+    Pair betas = {0.9, 0.999};
+    double eps = 1e-8, weight_decay = 1e-2;
+    bool amsgrad = false, maximize = false;
+    std::optional<bool> foreach;
+    bool capturable = false, differentiable = false;
+    std::optional<bool> fused;
+  };
+  static const Spec<Options>& spec();
+  AdamW() : AdamW(Options{}) {}
+  explicit AdamW(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+};
+
+/// RMSprop (torch.optim.RMSprop; Hinton's lecture 6e, Graves 2013 for `centered`).
+class RMSprop final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 1e-2, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
+    bool centered = false, capturable = false;
+    std::optional<bool> foreach;
+    bool maximize = false, differentiable = false;
+  };
+  static const Spec<Options>& spec();
+  RMSprop() : RMSprop(Options{}) {}
+  explicit RMSprop(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override {
+    return {"square_avg", "momentum_buffer", "grad_avg"};
+  }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  RmspropStep rule_;
+  bool centered_ = false;
+};
+
+/// Adagrad (torch.optim.Adagrad; Duchi et al., 2011).
+class Adagrad final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 1e-2, lr_decay = 0, weight_decay = 0, initial_accumulator_value = 0, eps = 1e-10;
+    std::optional<bool> foreach;
+    bool maximize = false, differentiable = false;
+    std::optional<bool> fused;
+  };
+  static const Spec<Options>& spec();
+  Adagrad() : Adagrad(Options{}) {}
+  explicit Adagrad(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"sum"}; }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  AdagradStep rule_;
+};
+
+}  // namespace nnm::optim
+
+namespace nnm {
+template <>
+struct Codec<optim::Pair> {
+  static ArgType type() { return {.base = ArgType::Base::real, .tuple = 2}; }
+  static optim::Pair read(const Value& v) {
+    if (!v.is_sequence()) fail(ErrorKind::type, "expected a tuple of 2, got {}", v.config_text());
+    return {v.items()[0].real(), v.items()[1].real()};
+  }
+  static Value write(const optim::Pair& p) { return Value::tuple({p[0], p[1]}); }
+};
+}  // namespace nnm

@@ -1,0 +1,39 @@
+// Checks and state tensors of the update rules.
+#include "nnm/optim/rule.h"
+
+#include "kernels/pointwise.h"
+
+namespace nnm::optim {
+
+void check_option(bool holds, const char* what, const char* name, double value) {
+  if (holds) return;
+  throw BindError(fmt::format("Invalid {}: {}", what, python_float(value)), "", -1, name,
+                  ErrorKind::value);
+}
+
+void check_not_negative(const char* what, const char* name, double value) {
+  check_option(value >= 0, what, name, value);
+}
+
+void check_betas(double beta1, double beta2) {
+  check_option(beta1 >= 0 && beta1 < 1, "beta parameter at index 0", "betas", beta1);
+  check_option(beta2 >= 0 && beta2 < 1, "beta parameter at index 1", "betas", beta2);
+}
+
+void check_implementation(std::optional<bool> foreach, std::optional<bool> fused,
+                          bool differentiable) {
+  NNM_CHECK(!(fused.value_or(false) && differentiable), runtime,
+            "`fused` does not support `differentiable`");
+  NNM_CHECK(!(fused.value_or(false) && foreach.value_or(false)), runtime,
+            "`fused` and `foreach` cannot be `True` together.");
+  NNM_CHECK(!differentiable, not_implemented,
+            "gradients through the optimizer's step (differentiable=True) are not built");
+}
+
+Tensor filled_like(const Tensor& param, double value) {
+  const Tensor t = empty_like(param);
+  kernels::fill(t, value, static_cast<int64_t>(value));
+  return t;
+}
+
+}  // namespace nnm::optim
