@@ -80,10 +80,11 @@ std::string python_string(std::string_view s) {
 }
 
 std::string duration_text(double amount, Unit unit) {
-  const char* name = unit == Unit::epoch ? "epoch" : "step";
   if (unit == Unit::second) return seconds_text(amount);
   if (unit == Unit::none) return fmt::format("{}", amount);
-  return fmt::format("{} {}{}", amount, name, amount == 1 ? "" : "s");
+  const std::string name = unit == Unit::epoch ? "epoch" : unit == Unit::batch ? "batch" : "step";
+  const char* plural = amount == 1 ? "" : unit == Unit::batch ? "es" : "s";
+  return fmt::format("{} {}{}", amount, name, plural);
 }
 
 void Value::write(std::string& out, Style style) const {

@@ -24,8 +24,8 @@ struct Scalar;
 template <class T>
 struct ValueHandle;
 
-/// A length of training or of time, as written: `10 epochs`, `500 steps`, `2 h`.
-enum class Unit : uint8_t { none, step, epoch, second };
+/// A length of training or of time, as written: `10 epochs`, `500 steps`, `1 batch`, `2 h`.
+enum class Unit : uint8_t { none, step, epoch, batch, second };
 
 /// One dynamic value, 16 bytes: none, bool, int, float, str, list, tuple, dict (string keys, in
 /// order), tensor, module, dtype, duration, callable (a layer type, class or function as an

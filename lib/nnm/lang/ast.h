@@ -107,12 +107,14 @@ struct Block;
 /// A layer: a call string, or the mapping form `{Type: args}` / `{Type: children}`.
 struct Layer {
   Span span;
-  ExprRef call;      ///< of a call string (a bare name is a call-less name or a `twin`)
+  /// Of a call string: a call, or a bare name or path: an existing child once more.
+  ExprRef call;
   std::string type;  ///< of the mapping form
   Span type_span;
-  std::vector<Expr::Arg> args;      ///< mapping form with arguments
+  /// Mapping form with arguments. A name where a string is declared, and which nothing of that name
+  /// is in sight of, is that string: `padding_mode: reflect`.
+  std::vector<Expr::Arg> args;
   std::shared_ptr<Block> children;  ///< mapping form of Sequential, ModuleList, ModuleDict
-  ExprRef twin;                     ///< `twin: encoder`: an existing child once more
 };
 
 /// One thing in a block of a class, in document order.
@@ -130,14 +132,16 @@ struct BlockItem {
   // branch
   std::vector<Branch<std::shared_ptr<Block>>> branches;
   // entry: what it holds depends on the block it stands in
-  std::optional<Template> key;  ///< none: positional (a list item)
-  bool add_module = false;      ///< written as `add_module: [key, layer]`
-  std::optional<Layer> layer;   ///< modules, children
+  /// The child's, parameter's or buffer's name; a selector in init and freeze. None: positional (a
+  /// list item).
+  std::optional<Template> key;
+  bool add_module = false;     ///< written as `add_module: [key, layer]`
+  std::optional<Layer> layer;  ///< modules, children
   ExprRef value;  ///< params, buffers (value), tie (right side), init (right side), require
   ExprRef other;  ///< tie: the left side
   std::optional<Template> text;  ///< require's message
-  std::vector<std::pair<std::string, ExprRef>>
-      options;        ///< params, buffers: shape, dtype, persistent
+  /// params, buffers: shape, dtype, persistent, requires_grad; init: optional.
+  std::vector<std::pair<std::string, ExprRef>> options;
   ExprRef init_rule;  ///< params, buffers: `init: rule`
 };
 
@@ -182,17 +186,22 @@ ExprRef parse_expr(const Located& code, Diagnostics& d);
 Template parse_template(const Located& text, Diagnostics& d);
 /// A list of statements (`forward:`), headers included.
 Statements parse_statements(const Tree& tree, Diagnostics& d);
-/// A block of children.
-Block parse_modules(const Tree& tree, Diagnostics& d);
+/// Names of layer types beside the registered ones: classes of `define:`.
+using TypeNames = std::vector<std::string>;
+/// A block of children. `types` tell a layer in mapping form from a named child in lists.
+Block parse_modules(const Tree& tree, Diagnostics& d, const TypeNames& types = {});
 /// `name: "type = default"` lines.
 std::vector<ArgDecl> parse_args(const Tree& tree, Diagnostics& d);
 std::vector<InputDecl> parse_inputs(const Tree& tree, Diagnostics& d);
 /// One class of `define:`; unknown keys are reported with the nearest known one.
-ClassDef parse_class(const Located& name, const Tree& tree, Diagnostics& d);
+ClassDef parse_class(const Located& name, const Tree& tree, Diagnostics& d,
+                     const TypeNames& types = {});
 /// The value of `model:`: a layer, or a list of layers (a Sequential).
-Layer parse_model(const Tree& tree, Diagnostics& d);
+Layer parse_model(const Tree& tree, Diagnostics& d, const TypeNames& types = {});
 
-/// A selector's rules as they stand in `init:`, `train.groups`: key text and value, in order.
-std::string expr_text(const Expr& e);  ///< canonical spelling, for messages and resolved configs
+/// The canonical spelling of an expression, for messages and resolved configs.
+std::string expr_text(const Expr& e);
+/// The same of a template: `linear_${i}`.
+std::string template_text(const Template& t);
 
 }  // namespace nnm::lang

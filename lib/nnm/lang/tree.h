@@ -10,6 +10,9 @@
 
 namespace nnm::lang {
 
+/// The place of bytes [begin, end) of a source; it ends at the end of its first line.
+Span source_span(const SourceRef& file, size_t begin, size_t end);
+
 /// A text whose every byte knows where it stands in a source, through YAML's quoting and folding.
 class Located {
  public:
@@ -24,6 +27,8 @@ class Located {
   /// of its first line.
   Span span(size_t begin, size_t end) const;
   Span span() const { return span(0, text_.size()); }
+  /// Where the byte stands in the file.
+  size_t source_offset(size_t at) const;
   /// text()[begin, end) as a text of its own.
   Located part(size_t begin, size_t end) const;
   /// Appends text that stands in the source at another place.
