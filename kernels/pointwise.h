@@ -59,5 +59,9 @@ inline constinit Kernel<void(const View& out, const View& condition, const View&
 inline constinit Kernel<void(const View& out, const View& src)> copy{"copy"};
 /// out[...] = value; integer types take `integer`, others `real`.
 inline constinit Kernel<void(const View& out, double real, int64_t integer)> fill{"fill"};
+/// out (n) = start + i * step; integer types take the integers, others the reals.
+inline constinit Kernel<void(const View& out, double start, double step, int64_t integer_start,
+                             int64_t integer_step)>
+    range{"range"};
 
 }  // namespace nnm::kernels

@@ -216,10 +216,31 @@ void fill_cpu(const View& out, double real, int64_t integer) {
   });
 }
 
+template <class T>
+void range_typed(const View& out, T start, T step) {
+  const auto item = static_cast<int64_t>(item_size(out.dtype));
+  const int64_t stride = out.stride[0];
+  parallel_for(out.size[0], kPointwiseGrain, [&](int64_t begin, int64_t end) {
+    T block[kBlock];
+    for (int64_t i = begin; i < end; i += kBlock) {
+      const int64_t n = std::min(kBlock, end - i);
+      for (int64_t j = 0; j < n; ++j) block[j] = start + static_cast<T>(i + j) * step;
+      store<T>(out.as<char>() + i * stride * item, out.dtype, stride, block, n);
+    }
+  });
+}
+
+void range_cpu(const View& out, double start, double step, int64_t integer_start,
+               int64_t integer_step) {
+  if (is_floating(out.dtype)) return range_typed<double>(out, start, step);
+  range_typed<int64_t>(out, integer_start, integer_step);
+}
+
 NNM_KERNEL(binary, binary_cpu);
 NNM_KERNEL(where, where_cpu);
 NNM_KERNEL(copy, copy_cpu);
 NNM_KERNEL(fill, fill_cpu);
+NNM_KERNEL(range, range_cpu);
 
 }  // namespace
 }  // namespace nnm

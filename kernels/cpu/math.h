@@ -105,6 +105,27 @@ inline float erf(float x) {
 inline float expm1(float x) { return std::expm1(x); }
 inline float log1p(float x) { return std::log1p(x); }
 
+/// Giles' approximation ("Approximating the erfinv function", 2012), then two steps of Newton.
+inline double erfinv(double x) {
+  if (!(x > -1 && x < 1)) return x == 1 || x == -1 ? x / 0.0 : std::nan("");
+  double w = -std::log((1 - x) * (1 + x));
+  constexpr double kCentre[] = {2.81022636e-08,  3.43273939e-07, -3.5233877e-06,
+                                -4.39150654e-06, 0.00021858087,  -0.00125372503,
+                                -0.00417768164,  0.246640727,    1.50140941};
+  constexpr double kTail[] = {-0.000200214257, 0.000100950558, 0.00134934322,
+                              -0.00367342844,  0.00573950773,  -0.0076224613,
+                              0.00943887047,   1.00167406,     2.83297682};
+  const bool centre = w < 5;
+  w = centre ? w - 2.5 : std::sqrt(w) - 3;
+  double p = 0;
+  for (int i = 0; i < 9; ++i) p = p * w + (centre ? kCentre[i] : kTail[i]);
+  double y = p * x;
+  for (int i = 0; i < 2; ++i) {
+    y -= (std::erf(y) - x) * 0.8862269254527580 * std::exp(y * y);
+  }
+  return y;
+}
+
 template <class T>
 inline T sigmoid(T x) {
   return T(1) / (T(1) + m::exp(-x));

@@ -33,6 +33,13 @@ class Backward {
   /// The same, undefined where none arrived.
   const Tensor& maybe_grad(size_t i = 0) const { return grads_[i]; }
   bool needs(size_t i) const { return node_.needs(i); }
+  /// Shape, type and device of forward input i, without keeping the input. Only where needs(i).
+  const InputMeta& input(size_t i) const {
+    const Edge& e = node_.next[i];
+    return e.node->outputs[e.input_nr];
+  }
+  /// Shape, type and device of forward output i.
+  const InputMeta& output(size_t i) const { return node_.outputs[i]; }
   /// Sets the gradient w.r.t. forward input i. Gradients of broadcast inputs are the closure's
   /// duty.
   void set(size_t i, Tensor g) { out_[i] = std::move(g); }

@@ -1,0 +1,199 @@
+// Gather, scatter and windows at offsets over strided memory.
+#include "kernels/gather.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/strided.h"
+
+namespace nnm {
+namespace {
+
+/// Walks all positions of `shape` from `begin` to `end` in row-major order and keeps the element
+/// offsets of N views along.
+template <int N>
+class Cursor {
+ public:
+  Cursor(const View& shape, const View* const (&views)[N], int skip, int64_t begin)
+      : shape_(shape), skip_(skip) {
+    for (int k = 0; k < N; ++k) view_[k] = views[k];
+    int64_t rest = begin;
+    for (int d = shape.ndim - 1; d >= 0; --d) {
+      index_[d] = rest % shape.size[d];
+      rest /= shape.size[d];
+      for (int k = 0; k < N; ++k) at[k] += index_[d] * stride(k, d);
+    }
+  }
+  void next() {
+    for (int d = shape_.ndim - 1; d >= 0; --d) {
+      for (int k = 0; k < N; ++k) at[k] += stride(k, d);
+      if (++index_[d] < shape_.size[d]) return;
+      for (int k = 0; k < N; ++k) at[k] -= shape_.size[d] * stride(k, d);
+      index_[d] = 0;
+    }
+  }
+  int64_t at[N] = {};
+
+ private:
+  // View 0 stands still along the dimension that an index replaces.
+  int64_t stride(int k, int d) const { return k == 0 && d == skip_ ? 0 : view_[k]->stride[d]; }
+
+  const View& shape_;
+  const View* view_[N];
+  int skip_;
+  int64_t index_[kMaxDims] = {};
+};
+
+/// Calls body<T>() with an unsigned integer or a pair of them of the element's size.
+template <class F>
+void by_size(DType t, const F& body) {
+  switch (item_size(t)) {
+    case 1: return body.template operator()<uint8_t>();
+    case 2: return body.template operator()<uint16_t>();
+    case 4: return body.template operator()<uint32_t>();
+    default: return body.template operator()<uint64_t>();
+  }
+}
+
+/// Calls body<T, A>() with the element type and the type it is added in.
+template <class F>
+void by_sum(DType t, const F& body) {
+  switch (t) {
+    case DType::f32: return body.template operator()<float, float>();
+    case DType::f64: return body.template operator()<double, double>();
+    case DType::bf16: return body.template operator()<BFloat16, float>();
+    case DType::f16: return body.template operator()<Half, float>();
+    case DType::i64: return body.template operator()<int64_t, int64_t>();
+    case DType::i32: return body.template operator()<int32_t, int64_t>();
+    case DType::u8: return body.template operator()<uint8_t, int64_t>();
+    case DType::b8: return body.template operator()<bool, int64_t>();
+  }
+}
+
+template <class T, class A>
+inline void add_to(T& into, T x) {
+  into = static_cast<T>(static_cast<A>(into) + static_cast<A>(x));
+}
+
+void gather_cpu(const View& out, const View& x, const View& index, int64_t dim) {
+  const int64_t n = out.numel(), step = x.ndim ? x.stride[dim] : 0;
+  by_size(out.dtype, [&]<class T>() {
+    parallel_for(n, kPointwiseGrain, [&](int64_t begin, int64_t end) {
+      Cursor<3> c(out, {&x, &index, &out}, static_cast<int>(dim), begin);
+      for (int64_t i = begin; i < end; ++i, c.next()) {
+        out.as<T>()[c.at[2]] = x.as<T>()[c.at[0] + index.as<int64_t>()[c.at[1]] * step];
+      }
+    });
+  });
+}
+
+void scatter_add_cpu(const View& out, const View& index, const View& src, int64_t dim) {
+  const int64_t n = index.numel(), step = out.ndim ? out.stride[dim] : 0;
+  by_sum(out.dtype, [&]<class T, class A>() {
+    Cursor<3> c(index, {&out, &index, &src}, static_cast<int>(dim), 0);
+    for (int64_t i = 0; i < n; ++i, c.next()) {
+      T& to = out.as<T>()[c.at[0] + index.as<int64_t>()[c.at[1]] * step];
+      add_to<T, A>(to, src.as<T>()[c.at[2]]);
+    }
+  });
+}
+
+/// The last dimensions of `rows` (n, …) without the first.
+View row_of(const View& rows) {
+  View v = rows;
+  --v.ndim;
+  std::copy(rows.size + 1, rows.size + rows.ndim, v.size);
+  std::copy(rows.stride + 1, rows.stride + rows.ndim, v.stride);
+  return v;
+}
+
+/// Elements that lie side by side at the end of both views.
+int64_t dense_tail(const View& a, const View& b, int& dims) {
+  int64_t run = 1;
+  dims = a.ndim;
+  while (dims > 0 &&
+         (a.size[dims - 1] == 1 || (a.stride[dims - 1] == run && b.stride[dims - 1] == run))) {
+    run *= a.size[--dims];
+  }
+  return run;
+}
+
+/// Calls f(offset in the window, offset in the row) for every dense run of a window.
+template <class F>
+void each_run(const View& window, const View& row, int dims, const F& f) {
+  View outer = window;
+  outer.ndim = dims;
+  const int64_t n = outer.numel();
+  Cursor<2> c(outer, {&window, &row}, -1, 0);
+  for (int64_t i = 0; i < n; ++i, c.next()) f(c.at[0], c.at[1]);
+}
+
+void take_cpu(const View& out, const View& x, const View& offsets) {
+  const View row = row_of(out);
+  const int64_t n = out.size[0], width = row.numel();
+  int dims;
+  const int64_t run = dense_tail(x, row, dims);
+  if (width == 0) return;
+  by_size(out.dtype, [&]<class T>() {
+    parallel_for(n, std::max<int64_t>(1, kPointwiseGrain / width), [&](int64_t b, int64_t e) {
+      for (int64_t i = b; i < e; ++i) {
+        const T* from = x.as<T>() + offsets.as<int64_t>()[i * offsets.stride[0]];
+        T* to = out.as<T>() + i * out.stride[0];
+        each_run(x, row, dims, [&](int64_t at, int64_t r) { std::copy_n(from + at, run, to + r); });
+      }
+    });
+  });
+}
+
+void put_cpu(const View& x, const View& src, const View& offsets, bool accumulate) {
+  const View row = row_of(src);
+  const int64_t n = src.size[0];
+  int dims;
+  const int64_t run = dense_tail(x, row, dims);
+  by_sum(x.dtype, [&]<class T, class A>() {
+    for (int64_t i = 0; i < n; ++i) {
+      T* to = x.as<T>() + offsets.as<int64_t>()[i * offsets.stride[0]];
+      const T* from = src.as<T>() + i * src.stride[0];
+      each_run(x, row, dims, [&](int64_t at, int64_t r) {
+        if (!accumulate) {
+          std::copy_n(from + r, run, to + at);
+          return;
+        }
+        for (int64_t j = 0; j < run; ++j) add_to<T, A>(to[at + j], from[r + j]);
+      });
+    }
+  });
+}
+
+void triangle_cpu(const View& out, const View& x, int64_t diagonal, bool upper) {
+  const int r = out.ndim - 2, c = out.ndim - 1;
+  View outer = out;
+  outer.ndim = c;
+  const int64_t rows = outer.numel(), height = out.size[r], width = out.size[c];
+  by_size(out.dtype, [&]<class T>() {
+    parallel_for(rows, std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(width, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   Cursor<2> at(outer, {&out, &x}, -1, begin);
+                   for (int64_t i = begin; i < end; ++i, at.next()) {
+                     // Columns [from, to) are kept.
+                     const int64_t edge =
+                         std::clamp<int64_t>(i % height + diagonal + !upper, 0, width);
+                     const int64_t from = upper ? edge : 0, to = upper ? width : edge;
+                     T* y = out.as<T>() + at.at[0];
+                     const T* v = x.as<T>() + at.at[1];
+                     for (int64_t j = 0; j < width; ++j) {
+                       y[j * out.stride[c]] = j >= from && j < to ? v[j * x.stride[c]] : T(0);
+                     }
+                   }
+                 });
+  });
+}
+
+NNM_KERNEL(gather, gather_cpu);
+NNM_KERNEL(scatter_add, scatter_add_cpu);
+NNM_KERNEL(take, take_cpu);
+NNM_KERNEL(put, put_cpu);
+NNM_KERNEL(triangle, triangle_cpu);
+
+}  // namespace
+}  // namespace nnm

@@ -1,0 +1,84 @@
+// Copies, casts and memory layouts.
+#include "kernels/pointwise.h"
+#include "nnm/ops/detail.h"
+
+namespace nnm {
+
+namespace {
+
+Tensor copied(const Tensor& x, Tensor out) {
+  kernels::copy(out, x);
+  return out;
+}
+
+Tensor pass_gradient(const char* name, const Tensor& x, Tensor y) {
+  if (!needs_grad({&x})) return y;
+  return record(name, y, {&x}, [](Backward& b) { b.set(0, b.maybe_grad()); });
+}
+
+}  // namespace
+
+Tensor clone(const Tensor& x) {
+  return pass_gradient("CloneBackward0", x, copied(x, detail::empty_pointwise(x, x.dtype())));
+}
+
+Tensor contiguous(const Tensor& x) {
+  if (x.is_contiguous()) return x;
+  return pass_gradient("CloneBackward0", x, copied(x, empty(x.shape(), x.options())));
+}
+
+Tensor channels_last(const Tensor& x) {
+  NNM_CHECK(x.dim() == 4, runtime, "required rank 4 tensor to use channels_last format");
+  if (x.is_channels_last()) return x;
+  return pass_gradient("CloneBackward0", x, copied(x, empty_channels_last(x.shape(), x.options())));
+}
+
+Tensor to(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  // The engine casts a gradient to the type of what it is the gradient of.
+  return pass_gradient("ToCopyBackward0", x, copied(x, detail::empty_pointwise(x, dtype)));
+}
+
+Tensor to(const Tensor& x, TensorOptions options) {
+  if (x.device() == options.device) return to(x, options.dtype);
+  NNM_CHECK(!x.is_meta(), not_implemented, "Cannot copy out of meta tensor; no data!");
+  Tensor y = empty_strided(x.shape(), detail::preserved_strides(x), options);
+  if (!y.is_meta()) {
+    NNM_CHECK(false, not_implemented, "tensors cannot move from {} to {}",
+              detail::device_name(x.device()), detail::device_name(options.device));
+  }
+  if (!needs_grad({&x})) return y;
+  return record("ToCopyBackward0", y, {&x}, [](Backward& b) {
+    b.set(0, zeros(b.input(0).sizes, {b.input(0).dtype, b.input(0).device}));
+  });
+}
+
+void copy_(const Tensor& self, const Tensor& src) {
+  detail::check_defined(src, "copy_");
+  check_inplace(self);
+  NNM_CHECK(self.is_meta() || !src.is_meta(), not_implemented,
+            "Cannot copy out of meta tensor; no data!");
+  const Shape shape = broadcast_shapes(self.shape(), src.shape());
+  NNM_CHECK(shape == self.shape(), runtime,
+            "output with shape {} doesn't match the broadcast shape {}", self.shape().str(),
+            shape.str());
+  if (!self.is_same(src)) {
+    // A source that overlaps its target elsewhere than in place is read before it is written.
+    const bool aliased = self.ref()->storage.get() == src.ref()->storage.get();
+    const Tensor from = aliased ? copied(src, empty(src.shape(), src.options())) : src;
+    kernels::copy(self, detail::broadcast_view(from, self.shape()));
+  }
+  record_inplace("torch::autograd::CopyBackwards", self, {&self, &src}, [](Backward& b) {
+    if (b.needs(0)) b.set(0, zeros_like(b.grad()));
+    if (b.needs(1)) b.set(1, sum_to(b.grad(), b.input(1).sizes));
+  });
+}
+
+void fill_(const Tensor& self, Scalar value) {
+  check_inplace(self);
+  kernels::fill(self, value.d, self.dtype() == DType::b8 ? value.d != 0 : value.i);
+  record_inplace("FillBackward2", self, {&self},
+                 [](Backward& b) { b.set(0, zeros_like(b.grad())); });
+}
+
+}  // namespace nnm

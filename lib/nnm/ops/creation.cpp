@@ -1,0 +1,105 @@
+// Tensors made of numbers: filled, counted, diagonal.
+#include <cmath>
+
+#include "kernels/pointwise.h"
+#include "nnm/ops/detail.h"
+
+namespace nnm {
+
+namespace {
+
+DType default_type(Scalar s) {
+  if (s.kind == Scalar::Kind::real) return DType::f32;
+  return s.kind == Scalar::Kind::integer ? DType::i64 : DType::b8;
+}
+
+Tensor filled(Tensor t, Scalar value) {
+  kernels::fill(t, value.d, t.dtype() == DType::b8 ? value.d != 0 : value.i);
+  return t;
+}
+
+}  // namespace
+
+Tensor zeros(const Shape& size, TensorOptions options) { return filled(empty(size, options), 0); }
+Tensor ones(const Shape& size, TensorOptions options) { return filled(empty(size, options), 1); }
+Tensor full(const Shape& size, Scalar value, TensorOptions options) {
+  return filled(empty(size, options), value);
+}
+Tensor zeros_like(const Tensor& x) { return filled(detail::empty_pointwise(x, x.dtype()), 0); }
+Tensor ones_like(const Tensor& x) { return filled(detail::empty_pointwise(x, x.dtype()), 1); }
+Tensor full_like(const Tensor& x, Scalar value) {
+  return filled(detail::empty_pointwise(x, x.dtype()), value);
+}
+
+Tensor scalar_tensor(Scalar value, std::optional<DType> dtype, Device device) {
+  return full({}, value, {dtype.value_or(default_type(value)), device});
+}
+
+Tensor arange(Scalar start, Scalar end, Scalar step, std::optional<DType> dtype, Device device) {
+  const bool real = start.kind == Scalar::Kind::real || end.kind == Scalar::Kind::real ||
+                    step.kind == Scalar::Kind::real;
+  NNM_CHECK(step.d != 0, runtime, "step must be nonzero");
+  NNM_CHECK(std::isfinite(start.d) && std::isfinite(end.d), runtime, "unsupported range: {} -> {}",
+            start.d, end.d);
+  NNM_CHECK((step.d > 0) == (end.d > start.d) || start.d == end.d, runtime,
+            "upper bound and lower bound inconsistent with step sign");
+  const TensorOptions options{dtype.value_or(real ? DType::f32 : DType::i64), device};
+  double count = std::ceil((end.d - start.d) / step.d);
+  if (!real) {
+    const int64_t span = end.i - start.i;
+    count = static_cast<double>(span / step.i + (span % step.i != 0));
+  }
+  NNM_CHECK(count < 1e15, runtime, "invalid size, possible overflow?");
+  const Tensor out = empty({static_cast<int64_t>(count)}, options);
+  kernels::range(out, start.d, step.d, start.i, step.i);
+  return out;
+}
+
+Tensor linspace(double start, double end, int64_t steps, TensorOptions options) {
+  NNM_CHECK(steps >= 0, runtime, "number of steps must be non-negative");
+  const Tensor out = empty({steps}, options);
+  const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0;
+  // From both ends, so that the last one is exact.
+  const int64_t half = steps / 2;
+  if (half > 0) kernels::range(narrow(out, 0, 0, half), start, step, 0, 0);
+  if (steps > half) {
+    const auto rest = static_cast<double>(steps - half - 1);
+    const double first = steps == 1 ? start : end - step * rest;
+    kernels::range(narrow(out, 0, half, steps - half), first, step, 0, 0);
+    if (steps > 1) fill_(select(out, 0, steps - 1), end);
+  }
+  return out;
+}
+
+Tensor eye(int64_t n, int64_t m, TensorOptions options) {
+  if (m < 0) m = n;
+  NNM_CHECK(n >= 0, runtime, "n must be greater or equal to 0, got {}", n);
+  const Tensor out = zeros({n, m}, options);
+  const Tensor ones = out.as_strided({std::min(n, m)}, {m + 1}, 0);
+  filled(ones, 1);
+  return out;
+}
+
+Tensor one_hot(const Tensor& x, int64_t num_classes) {
+  NNM_CHECK(x.dtype() == DType::i64, runtime,
+            "one_hot is only applicable to index tensor of type LongTensor.");
+  if (x.is_meta()) {
+    NNM_CHECK(num_classes >= 0, runtime, "one_hot on meta tensors needs num_classes");
+  } else if (x.numel() > 0) {
+    NNM_CHECK(min(x).item().i >= 0, runtime, "Class values must be non-negative.");
+    const int64_t largest = max(x).item().i;
+    NNM_CHECK(num_classes < 0 || largest < num_classes, runtime,
+              "Class values must be smaller than num_classes.");
+    if (num_classes < 0) num_classes = largest + 1;
+  }
+  NNM_CHECK(num_classes > 0, runtime, "Can not infer total number of classes from empty tensor.");
+  Shape shape = x.shape();
+  shape.push_back(num_classes);
+  const Tensor out = empty(shape, {DType::i64, x.device()});
+  const Tensor classes = arange(0, num_classes, 1, DType::i64, x.device());
+  kernels::binary(out, detail::broadcast_view(unsqueeze(x, -1), shape),
+                  detail::broadcast_view(classes, shape), Binary::eq, DType::i64, 1.0);
+  return out;
+}
+
+}  // namespace nnm

@@ -1,0 +1,27 @@
+// What the engine needs to sum gradients, lent to it by the operations above it.
+#include "kernels/pointwise.h"
+#include "nnm/ops/detail.h"
+
+namespace nnm {
+namespace {
+
+// Same shapes and, unless a hook did otherwise, same types: no broadcast, no tape.
+Tensor sum_of(const Tensor& a, const Tensor& b) {
+  NoGradGuard no_grad;
+  return add(a, b);
+}
+
+void accumulate(const Tensor& into, const Tensor& b) {
+  kernels::binary(into, into, b, Binary::add, compute_type(into.dtype()), 1.0);
+  into.bump_version();
+}
+
+Tensor cast_to(const Tensor& x, DType t) { return to(x, t); }
+
+[[maybe_unused]] const bool registered = [] {
+  engine_ops = {sum_of, accumulate, zeros, ones, cast_to, clone};
+  return true;
+}();
+
+}  // namespace
+}  // namespace nnm

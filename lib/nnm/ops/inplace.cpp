@@ -1,0 +1,123 @@
+// In-place arithmetic: the kernel writes into its operand, and the node takes the old one's place.
+#include "kernels/pointwise.h"
+#include "nnm/ops/detail.h"
+
+namespace nnm {
+
+namespace {
+
+/// The type of the computation, after the checks of an in-place operation with another tensor.
+DType check_operands(const Tensor& self, const Tensor& b, DType type, const char* op) {
+  detail::check_defined(b, op);
+  if (b.dim() > 0) detail::check_same_device(self, b);
+  const Shape shape = broadcast_shapes(self.shape(), b.shape());
+  NNM_CHECK(shape == self.shape(), runtime,
+            "output with shape {} doesn't match the broadcast shape {}", self.shape().str(),
+            shape.str());
+  NNM_CHECK(info(type).category <= info(self.dtype()).category, runtime,
+            "result type {} can't be cast to the desired output type {}",
+            detail::scalar_type_name(type), detail::scalar_type_name(self.dtype()));
+  check_inplace(self);
+  return type;
+}
+
+DType check_operands(const Tensor& self, DType type) {
+  NNM_CHECK(info(type).category <= info(self.dtype()).category, runtime,
+            "result type {} can't be cast to the desired output type {}",
+            detail::scalar_type_name(type), detail::scalar_type_name(self.dtype()));
+  check_inplace(self);
+  return type;
+}
+
+void run(Binary f, const Tensor& self, const Tensor& b, DType type, double alpha = 1) {
+  kernels::binary(self, self, detail::broadcast_view(b, self.shape()), f, compute_type(type),
+                  alpha);
+}
+
+void run(Binary f, const Tensor& self, Scalar b, DType type, double alpha = 1) {
+  kernels::binary(self, self, detail::ScalarOperand(b, self.shape(), self.device()), f,
+                  compute_type(type), alpha);
+}
+
+const Tensor& add_scaled(const char* node, const Tensor& self, const Tensor& b, double alpha) {
+  run(Binary::add, self, b, check_operands(self, b, detail::result_type(self, b), "add_"), alpha);
+  record_inplace(node, self, {&self, &b}, [alpha](Backward& back) {
+    const Tensor& g = back.grad();
+    if (back.needs(0)) back.set(0, g);
+    if (back.needs(1)) back.set(1, sum_to(alpha == 1 ? g : mul(g, alpha), back.input(1).sizes));
+  });
+  return self;
+}
+
+/// self before it is overwritten, where the other's gradient needs it.
+Saved old_value(const Tensor& self, const Tensor& other) {
+  if (!needs_grad({&other})) return {};
+  NoGradGuard no_grad;
+  return Saved(clone(self));
+}
+
+}  // namespace
+
+const Tensor& add_(const Tensor& self, const Tensor& b, Scalar alpha) {
+  return add_scaled("AddBackward0", self, b, alpha.d);
+}
+
+const Tensor& sub_(const Tensor& self, const Tensor& b, Scalar alpha) {
+  return add_scaled("SubBackward0", self, b, -alpha.d);
+}
+
+const Tensor& add_(const Tensor& self, Scalar b) {
+  run(Binary::add, self, b, check_operands(self, detail::result_type(self, b)));
+  record_inplace("AddBackward0", self, {&self},
+                 [](Backward& back) { back.set(0, back.maybe_grad()); });
+  return self;
+}
+
+const Tensor& mul_(const Tensor& self, const Tensor& b) {
+  const DType type = check_operands(self, b, detail::result_type(self, b), "mul_");
+  Saved before = old_value(self, b), factor = needs_grad({&self}) ? Saved(b) : Saved();
+  run(Binary::mul, self, b, type);
+  record_inplace("MulBackward0", self, {&self, &b},
+                 [before = std::move(before), factor = std::move(factor)](Backward& back) {
+                   const Tensor& g = back.grad();
+                   if (back.needs(0)) back.set(0, mul(g, factor.get()));
+                   if (back.needs(1)) {
+                     back.set(1, sum_to(mul(g, before.get()), back.input(1).sizes));
+                   }
+                 });
+  return self;
+}
+
+const Tensor& mul_(const Tensor& self, Scalar b) {
+  run(Binary::mul, self, b, check_operands(self, detail::result_type(self, b)));
+  record_inplace("MulBackward0", self, {&self},
+                 [b](Backward& back) { back.set(0, mul(back.grad(), b)); });
+  return self;
+}
+
+const Tensor& div_(const Tensor& self, Scalar b) {
+  run(Binary::div, self, b, check_operands(self, detail::float_type(detail::result_type(self, b))));
+  record_inplace("DivBackward0", self, {&self},
+                 [b](Backward& back) { back.set(0, div(back.grad(), b)); });
+  return self;
+}
+
+const Tensor& relu_(const Tensor& self) {
+  NNM_CHECK(self.dtype() != DType::b8, runtime, "Boolean inputs not supported for relu");
+  check_inplace(self);
+  kernels::unary(self, self, Unary::relu);
+  self.bump_version();
+  if (!needs_grad({&self})) return self;
+  // Saved after the write: relu's gradient looks at its result.
+  auto gradient = [y = Saved(self)](Backward& b) {
+    Tensor dx = detail::empty_pointwise(y.get(), y.get().dtype());
+    kernels::unary_backward(dx, b.grad(), y.get(), Unary::relu);
+    b.set(0, dx);
+  };
+  detail::attach_inplace(
+      new detail::FnNode<decltype(gradient)>("ReluBackward0", 1, 1, std::move(gradient)), self,
+      {&self});
+  return self;
+}
+
+}  // namespace nnm

@@ -1,0 +1,198 @@
+// The engine: order, accumulation, hooks, versions, deep graphs; behaviour as PyTorch's tests pin
+// it.
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "nnm/autograd/record.h"
+#include "nnm/ops/ops.h"
+
+using namespace nnm;
+
+namespace {
+
+Tensor leaf(std::vector<double> v) {
+  const Shape shape{static_cast<int64_t>(v.size())};
+  return tensor_of<double>(v, shape, {DType::f64}).requires_grad_();
+}
+
+std::vector<double> values(const Tensor& t) { return t.to_vector<double>(); }
+
+// y = 2 x with a log entry when its backward runs.
+Tensor logged(const Tensor& x, std::vector<std::string>& log, const char* what) {
+  Tensor y = mul(x.detach(), 2.0);
+  return record("LoggedBackward", y, {&x}, [&log, what](Backward& b) {
+    log.push_back(what);
+    b.set(0, mul(b.grad(), 2.0));
+  });
+}
+
+template <class F>
+std::string message_of(const F& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("gradients of a tensor used twice are summed, and accumulate over backwards") {
+  const Tensor x = leaf({1, 2, 3});
+  sum(add(mul(x, x), x)).backward();
+  CHECK(values(x.grad()) == std::vector<double>{3, 5, 7});
+  sum(x).backward();
+  CHECK(values(x.grad()) == std::vector<double>{4, 6, 8});
+}
+
+TEST_CASE("among ready nodes the newest runs first, leaf accumulation before all") {
+  std::vector<std::string> log;
+  const Tensor x = leaf({1}), w = leaf({1});
+  w.register_post_accumulate_grad_hook([&](const Tensor&) { log.push_back("w"); });
+  const Tensor a = logged(x, log, "a");
+  const Tensor b = logged(mul(x, w), log, "b");
+  add(a, b).backward(ones({1}, {DType::f64}));
+  CHECK(log == std::vector<std::string>{"b", "w", "a"});
+}
+
+TEST_CASE("a graph of a million nodes runs forward, backward and is destroyed") {
+  const Tensor x = leaf({1});
+  {
+    Tensor y = x;
+    for (int i = 0; i < 1'000'000; ++i) y = add(y, 0.0);
+    y.backward(ones({1}, {DType::f64}));
+  }
+  CHECK(x.grad().item().d == 1.0);
+}
+
+TEST_CASE("a second backward through freed buffers is an error, unless the graph was kept") {
+  const Tensor x = leaf({2});
+  const Tensor y = mul(x, x);
+  y.backward({}, true);
+  y.backward();
+  CHECK(x.grad().item().d == 8.0);
+  CHECK(message_of([&] {
+          y.backward();
+        }).find("Trying to backward through the graph a second time") == 0);
+}
+
+TEST_CASE("a saved tensor that was modified in place is found") {
+  const Tensor x = leaf({2});
+  const Tensor y = exp(x);
+  const Tensor z = sum(mul(y, y));
+  {
+    NoGradGuard g;
+    mul_(y.detach(), 2.0);
+  }
+  CHECK(message_of([&] {
+          z.backward();
+        }).find("modified by an inplace operation: [torch.DoubleTensor [1]]") != std::string::npos);
+}
+
+TEST_CASE("in-place on the tape takes the place of the old node") {
+  const Tensor x = leaf({3});
+  const Tensor y = mul(x, 2.0);
+  mul_(y, 5.0);
+  add_(y, x);
+  sum(y).backward();
+  CHECK(x.grad().item().d == 11.0);
+  CHECK(message_of([&] { mul_(x, 2.0); }) ==
+        "a leaf Variable that requires grad is being used in an in-place operation.");
+  const Tensor part = narrow(mul(x, 2.0), 0, 0, 1);
+  CHECK(message_of([&] { mul_(part, 2.0); }).find("a view that needs a gradient") == 0);
+}
+
+TEST_CASE("hooks before an in-place operation stay with the old value") {
+  const Tensor x = leaf({1});
+  const Tensor y = clone(x);
+  std::vector<double> seen;
+  auto doubling = [&seen](const Tensor& g) {
+    seen.push_back(g.item().d);
+    return std::optional<Tensor>(mul(g, 2.0));
+  };
+  y.register_hook(doubling);
+  mul_(y, 2.0);
+  y.register_hook(doubling);
+  sum(y).backward();
+  CHECK(seen == std::vector<double>{1, 4});
+  CHECK(x.grad().item().d == 8.0);
+}
+
+TEST_CASE("tensor hooks replace the gradient in registration order, and a removed one is gone") {
+  const Tensor x = leaf({1});
+  const Tensor y = mul(x, 3.0);
+  RemovableHandle h =
+      y.register_hook([](const Tensor& g) { return std::optional<Tensor>(mul(g, 10.0)); });
+  y.register_hook([](const Tensor& g) { return std::optional<Tensor>(add(g, 1.0)); });
+  y.backward({}, true);
+  CHECK(x.grad().item().d == 33.0);
+  h.remove();
+  h.remove();
+  x.set_grad({});
+  y.backward();
+  CHECK(x.grad().item().d == 6.0);
+}
+
+TEST_CASE("retain_grad observes all tensor hooks, whenever they were registered") {
+  const Tensor x = leaf({1});
+  const Tensor y = mul(x, 1.0);
+  y.retain_grad();
+  y.register_hook([](const Tensor& g) { return std::optional<Tensor>(mul(g, 3.0)); });
+  y.backward();
+  CHECK(y.grad().item().d == 3.0);
+}
+
+TEST_CASE("hook replacements are checked") {
+  const Tensor x = leaf({1, 2});
+  auto with = [&](Tensor replacement) {
+    const Tensor y = mul(x, 1.0);
+    y.register_hook([replacement](const Tensor&) { return std::optional<Tensor>(replacement); },
+                    "hook");
+    return message_of([&] { sum(y).backward(); });
+  };
+  CHECK(with(ones({3}, {DType::f64})) == "hook 'hook' has changed the size of value");
+  CHECK(with(ones({2}, {DType::f32})) ==
+        "hook 'hook' has changed the type of value (was torch.DoubleTensor got torch.FloatTensor)");
+}
+
+TEST_CASE("autograd.grad captures and accumulates nothing") {
+  const Tensor x = leaf({2}), w = leaf({3}), unused = leaf({1});
+  const Tensor y = mul(x, w);
+  const Tensors g = grad({mul(y, y)}, {x, y}, {}, true);
+  CHECK(g[0].item().d == 36.0);
+  CHECK(g[1].item().d == 12.0);
+  CHECK(!x.grad().defined());
+  CHECK(message_of([&] {
+          grad({y}, {unused}, {}, true);
+        }).find("appears to not have been used in the graph") != std::string::npos);
+  CHECK(!grad({y}, {unused}, {}, false, true)[0].defined());
+}
+
+TEST_CASE("backward inside a hook leaves the outer run intact") {
+  const Tensor x = leaf({2});
+  const Tensor y = mul(x, x);
+  y.register_hook([&](const Tensor&) -> std::optional<Tensor> {
+    EnableGradGuard on;
+    sum(mul(x, 10.0)).backward();
+    return std::nullopt;
+  });
+  sum(mul(y, 3.0)).backward();
+  CHECK(x.grad().item().d == 22.0);
+}
+
+TEST_CASE("roots without history and non-scalars without a gradient are refused") {
+  CHECK(message_of([] { ones({1}).backward(); }) ==
+        "element 0 of tensors does not require grad and does not have a grad_fn");
+  CHECK(message_of([] {
+          mul(leaf({1, 2}), 2.0).backward();
+        }) == "grad can be implicitly created only for scalar outputs");
+}
+
+TEST_CASE("under no_grad nothing is recorded") {
+  const Tensor x = leaf({1});
+  NoGradGuard guard;
+  CHECK_FALSE(mul(x, 2.0).requires_grad());
+}
