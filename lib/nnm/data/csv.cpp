@@ -1,0 +1,205 @@
+// CSV files with a header line: reading and writing.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "nnm/base/file.h"
+#include "nnm/base/text.h"
+#include "nnm/data/bytes.h"
+#include "nnm/data/file.h"
+
+namespace nnm::data {
+namespace {
+
+constexpr size_t kMaxBytes = size_t{16} << 30;
+
+struct Column {
+  std::string name;
+  std::vector<double> values;
+  bool integers = true;
+  std::string problem;  // the first entry that is no number, with its place
+};
+
+char separator_of(std::string_view header) {
+  for (char c : {',', ';', '\t'}) {
+    if (header.find(c) != std::string_view::npos) return c;
+  }
+  return ',';
+}
+
+std::string_view trim(std::string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\r')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\r')) s.remove_suffix(1);
+  return s;
+}
+
+// Takes the fields of a line one by one.
+class Fields {
+ public:
+  Fields(std::string_view line, char separator) : rest_(line), separator_(separator) {}
+  // False after the last one.
+  bool next(std::string_view& field) {
+    if (done_) return false;
+    size_t from = 0;
+    const size_t quote = rest_.find_first_not_of(' ');
+    if (quote != rest_.npos && rest_[quote] == '"') {
+      const size_t end = closing(quote + 1);
+      field = rest_.substr(quote + 1, end - quote - 1);
+      from = std::min(end + 1, rest_.size());
+    }
+    const size_t at = rest_.find(separator_, from);
+    if (from == 0) field = trim(rest_.substr(0, at));
+    done_ = at == rest_.npos;
+    if (!done_) rest_.remove_prefix(at + 1);
+    return true;
+  }
+
+ private:
+  // A doubled quote stands for one and does not close.
+  size_t closing(size_t from) const {
+    size_t end = rest_.find('"', from);
+    while (end != rest_.npos && end + 1 < rest_.size() && rest_[end + 1] == '"') {
+      end = rest_.find('"', end + 2);
+    }
+    return std::min(end, rest_.size());
+  }
+  std::string_view rest_;
+  char separator_;
+  bool done_ = false;
+};
+
+bool read_number(std::string_view field, double& v, bool& integer) {
+  if (!field.empty() && field[0] == '+') field.remove_prefix(1);
+  auto [end, ec] = std::from_chars(field.data(), field.data() + field.size(), v);
+  if (ec == std::errc::result_out_of_range) {
+    v = field[0] == '-' ? -HUGE_VAL : HUGE_VAL;
+    return false;
+  }
+  if (ec != std::errc() || end != field.data() + field.size()) return false;
+  integer = field.find_first_not_of("-0123456789") == field.npos && std::fabs(v) < 9e15;
+  return true;
+}
+
+class Csv final : public DataFile {
+ public:
+  explicit Csv(const std::string& path) : DataFile(path, Format::csv) {
+    const std::string text = ByteReader(path).read_rest(kMaxBytes);
+    std::string_view rest = text;
+    if (rest.substr(0, 3) == "\xef\xbb\xbf") rest.remove_prefix(3);
+    char separator = ',';
+    for (int64_t number = 1; !rest.empty(); ++number) {
+      const size_t newline = rest.find('\n');
+      const std::string_view line = trim(rest.substr(0, newline));
+      rest = newline == rest.npos ? std::string_view() : rest.substr(newline + 1);
+      if (line.empty()) continue;
+      if (columns_.empty()) {
+        separator = separator_of(line);
+        read_header(number, line, separator);
+      } else {
+        read_row(number, line, separator);
+      }
+    }
+    NNM_CHECK(!columns_.empty(), input_file, "{} has no header line", path);
+    for (Column& c : columns_) {
+      const DType dtype = c.integers ? DType::i64 : DType::f64;
+      tensors_.push_back(
+          tensor_of<double>(c.values, {static_cast<int64_t>(c.values.size())}, {dtype}));
+      arrays_.push_back({c.name, dtype, tensors_.back().shape()});
+      c.values = {};
+    }
+  }
+  Tensor read(const std::string& name) const override {
+    peek_inside(name);
+    return tensors_[find(name)];
+  }
+
+ protected:
+  ArrayInfo peek_inside(const std::string& name) const override {
+    const size_t i = find(name);
+    NNM_CHECK(columns_[i].problem.empty(), input_file, "{}", columns_[i].problem);
+    return arrays_[i];
+  }
+
+ private:
+  void read_header(int64_t number, std::string_view line, char separator) {
+    Fields fields(line, separator);
+    bool numbers = true;
+    for (std::string_view f; fields.next(f);) {
+      double v;
+      bool integer;
+      numbers = numbers && read_number(f, v, integer);
+      NNM_CHECK(is_utf8(f), input_file, "{}:{}: the header is not UTF-8 text", path_, number);
+      for (const Column& c : columns_) {
+        NNM_CHECK(c.name != f, input_file, "{}:{}: two columns are named `{}`", path_, number, f);
+      }
+      columns_.push_back({std::string(f), {}, true, {}});
+    }
+    if (!numbers) return;
+    throw Error(ErrorKind::input_file,
+                fmt::format("{}:{}: the first line holds numbers where names of columns are "
+                            "expected",
+                            path_, number),
+                "add a header line such as `a,b,label`");
+  }
+  void read_row(int64_t number, std::string_view line, char separator) {
+    Fields fields(line, separator);
+    size_t i = 0;
+    for (std::string_view f; fields.next(f); ++i) {
+      NNM_CHECK(i < columns_.size(), input_file,
+                "{}:{}: the row has more fields than the header's {}", path_, number,
+                columns_.size());
+      Column& c = columns_[i];
+      double v = 0;
+      bool integer = true;
+      if (!read_number(f, v, integer) && c.problem.empty()) {
+        c.problem = fmt::format(
+            "{}:{}: {} in column `{}` is not a number", path_, number,
+            f.empty() ? "an empty entry" : fmt::format("`{}`", escape_terminal(f.substr(0, 60))),
+            c.name);
+      }
+      c.values.push_back(v);
+      c.integers = c.integers && integer;
+    }
+    NNM_CHECK(i == columns_.size(), input_file, "{}:{}: the row has {} fields, the header {}",
+              path_, number, i, columns_.size());
+  }
+  std::vector<Column> columns_;
+  Tensors tensors_;
+};
+
+template <class T>
+void write_rows(std::string& text, const Tensor& x, int64_t rows, int64_t width) {
+  const std::vector<T> values = x.to_vector<T>();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < width; ++c) {
+      if (c) text += ',';
+      fmt::format_to(std::back_inserter(text), "{}", values[static_cast<size_t>(r * width + c)]);
+    }
+    text += '\n';
+  }
+}
+
+}  // namespace
+
+Ref<DataFile> open_csv(const std::string& path) { return make_ref<Csv>(path); }
+
+void write_csv(const std::string& path, const std::string& name, const Tensor& x) {
+  const int64_t rows = x.dim() == 0 ? 1 : x.size(0);
+  const int64_t width = rows == 0 ? 1 : x.numel() / rows;
+  std::string text;
+  for (int64_t c = 0; c < width; ++c) {
+    if (c) text += ',';
+    text += x.dim() <= 1 ? name : fmt::format("{}_{}", name, c);
+  }
+  text += '\n';
+  if (!is_floating(x.dtype())) {
+    write_rows<int64_t>(text, x, rows, width);
+  } else if (x.dtype() == DType::f64) {
+    write_rows<double>(text, x, rows, width);
+  } else {
+    write_rows<float>(text, x, rows, width);
+  }
+  write_file_atomic(path, text);
+}
+
+}  // namespace nnm::data

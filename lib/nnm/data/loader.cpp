@@ -1,0 +1,159 @@
+// Workers claim batches in order, prepare them, and the reader takes them in the same order.
+#include "nnm/data/loader.h"
+
+#include <algorithm>
+
+namespace nnm::data {
+namespace {
+
+constexpr size_t kAheadBytes = size_t{32} << 20;
+constexpr size_t kMaxAhead = 64;
+
+}  // namespace
+
+Pipeline pipeline_of(const FieldInfo& field, const PipelineOptions& options) {
+  try {
+    return Pipeline({field.stored, field.shape}, field.dtype, options);
+  } catch (const Error& e) {
+    throw Error(e.kind(), fmt::format("field `{}`: {}", field.name, e.what()), e.hint());
+  }
+}
+
+Loader::Loader(Ref<Dataset> data, LoaderOptions options)
+    : data_(std::move(data)), options_(std::move(options)) {
+  NNM_CHECK(options_.batch >= 1, value, "batch must be at least 1, got {}", options_.batch);
+  const std::vector<FieldInfo>& all = data_->fields();
+  if (options_.fields.empty()) {
+    for (int f = 0; f < static_cast<int>(all.size()); ++f) options_.fields.push_back({f, {}});
+  }
+  size_t bytes = 1;
+  for (FieldPlan& plan : options_.fields) {
+    const FieldInfo& f = all[static_cast<size_t>(plan.field)];
+    plan.pipeline.training = options_.training;
+    plan.pipeline.seed = options_.seed;
+    pipelines_.push_back(pipeline_of(f, plan.pipeline));
+    const SampleType& out = pipelines_.back().output();
+    fields_.push_back({f.name, out.dtype, out.shape, f.stored, f.source});
+    bytes += out.bytes() * static_cast<size_t>(options_.batch);
+  }
+  const auto workers = static_cast<size_t>(std::clamp(options_.workers, 1, 64));
+  most_ahead_ = std::clamp(kAheadBytes / bytes, workers + 1, std::max(kMaxAhead, workers + 1));
+}
+
+Loader::~Loader() { stop(); }
+
+int64_t Loader::batches_per_epoch() const {
+  const int64_t n = data_->size(options_.training), b = options_.batch;
+  return options_.drop_last ? n / b : (n + b - 1) / b;
+}
+
+void Loader::seek(int64_t epoch, int64_t batch) {
+  stop();
+  epoch_ = epoch;
+  index_ = batch;
+}
+
+void Loader::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_workers_.notify_all();
+  for (std::thread& t : threads_) t.join();
+  threads_.clear();
+  slots_.clear();
+  order_.reset();
+  stop_ = false;
+}
+
+void Loader::prepare(Order& order, Batch& batch, Pipeline::Scratch& scratch) const {
+  std::call_once(order.once, [&] {
+    order.keys = data_->order(options_.training, options_.shuffle, options_.seed, order.epoch);
+  });
+  const auto begin = static_cast<size_t>(batch.index * options_.batch);
+  const size_t end = std::min(begin + static_cast<size_t>(options_.batch), order.keys.size());
+  const std::span<const int64_t> keys(order.keys.data() + begin, end - begin);
+  for (int64_t k : keys) batch.samples.push_back(data_->origin(k));
+  for (size_t f = 0; f < pipelines_.size(); ++f) {
+    const SampleType& type = pipelines_[f].output();
+    Shape shape = type.shape;
+    shape.insert(0, static_cast<int64_t>(keys.size()));
+    Tensor out = empty(shape, {type.dtype});
+    for (size_t i = 0; i < keys.size(); ++i) {
+      try {
+        pipelines_[f].run(data_->sample(options_.fields[f].field, keys[i]),
+                          out.data<char>() + i * type.bytes(), batch.epoch, batch.samples[i],
+                          scratch);
+      } catch (const Error& e) {
+        const FieldInfo& info = fields_[f];
+        fail(ErrorKind::input_file, "{}, sample {}: {}",
+             info.source.empty() ? fmt::format("field `{}`", info.name) : info.source,
+             batch.samples[i], e.what());
+      }
+    }
+    batch.fields.push_back(std::move(out));
+  }
+}
+
+bool Loader::has_room() const { return slots_.size() < most_ahead_; }
+
+void Loader::work() {
+  Pipeline::Scratch scratch;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    ++sleeping_;
+    wake_workers_.wait(lock, [&] { return stop_ || has_room(); });
+    --sleeping_;
+    if (stop_) return;
+    if (next_index_ >= batches_per_epoch()) {
+      ++next_epoch_;
+      next_index_ = 0;
+    }
+    if (!order_ || order_->epoch != next_epoch_) {
+      order_ = std::make_shared<Order>();
+      order_->epoch = next_epoch_;
+    }
+    const std::shared_ptr<Order> order = order_;
+    slots_.push_back(std::make_unique<Slot>());
+    Slot* slot = slots_.back().get();
+    slot->batch.epoch = next_epoch_;
+    slot->batch.index = next_index_++;
+    lock.unlock();
+    try {
+      prepare(*order, slot->batch, scratch);
+    } catch (...) {
+      slot->error = std::current_exception();
+    }
+    lock.lock();
+    slot->done = true;
+    if (!slots_.empty() && slots_.front().get() == slot) wake_reader_.notify_one();
+  }
+}
+
+std::optional<Batch> Loader::next() {
+  if (index_ >= batches_per_epoch()) {
+    ++epoch_;
+    index_ = 0;
+    return std::nullopt;
+  }
+  if (threads_.empty()) {
+    next_epoch_ = epoch_;
+    next_index_ = index_;
+    for (int i = 0; i < std::clamp(options_.workers, 1, 64); ++i) {
+      threads_.emplace_back([this] { work(); });
+    }
+  }
+  std::unique_lock lock(mutex_);
+  wake_reader_.wait(lock, [&] { return !slots_.empty() && slots_.front()->done; });
+  // A failed batch stays where it is: asking again fails again.
+  if (slots_.front()->error) std::rethrow_exception(slots_.front()->error);
+  const std::unique_ptr<Slot> slot = std::move(slots_.front());
+  slots_.pop_front();
+  // Sleepers are woken for half a buffer at once, so that small batches do not pay a switch each.
+  if (sleeping_ > 0 && slots_.size() <= most_ahead_ / 2) wake_workers_.notify_all();
+  lock.unlock();
+  ++index_;
+  return std::move(slot->batch);
+}
+
+}  // namespace nnm::data

@@ -1,0 +1,41 @@
+// Text as numbers: tokenizers, and windows of tokens as samples.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nnm/data/dataset.h"
+
+namespace nnm::data {
+
+/// How a text becomes ids: `byte` (0..255), or `char` (the distinct code points of a text, sorted).
+class Tokenizer {
+ public:
+  Tokenizer() = default;
+  /// Of kind `byte`, or `char` for this text. Throws Error(config) for another kind, and
+  /// Error(input_file) naming `path` where a text is not UTF-8.
+  Tokenizer(const std::string& kind, std::string_view text, const std::string& path);
+
+  const std::string& kind() const { return kind_; }
+  int64_t vocab() const { return static_cast<int64_t>(symbols_.size()); }
+  /// The text of each id.
+  const std::vector<std::string>& symbols() const { return symbols_; }
+  /// One id per token, u8 if all fit, else i32. Throws Error(input_file) with path, line and column
+  /// for what the vocabulary lacks.
+  Tensor encode(std::string_view text, const std::string& path) const;
+  /// The text of ids; those that do not exist are skipped.
+  std::string decode(std::span<const int64_t> ids) const;
+
+ private:
+  std::string kind_;
+  std::vector<std::string> symbols_;
+};
+
+/// Fields `ids` and `targets` (context each, i64): targets are the ids one token further on.
+/// `source` is the file. Throws Error(input_file) for fewer than context + 1 tokens.
+Ref<Dataset> make_text(Tensor tokens, int64_t context, const std::string& source);
+/// Its fields, before the text is read.
+std::vector<FieldInfo> text_fields(DType stored, int64_t context, const std::string& source);
+
+}  // namespace nnm::data
