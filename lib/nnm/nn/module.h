@@ -221,6 +221,11 @@ class Module : public Object {
   }
 
  protected:
+  /// The one argument, positional or `input=`, of a forward that takes one; Error(type) with
+  /// Python's texts otherwise.
+  Value only_input(const Args& args) const;
+  /// What forward returned as a tensor; Error(type) where it is none.
+  Tensor output_tensor(const Value& output) const;
   /// Containers work on the slots directly: no checks, no registration hooks.
   std::vector<Ref<ModuleSlot>>& mutable_module_slots() { return modules_; }
   std::vector<Ref<TensorSlot>>& mutable_parameter_slots() { return parameters_; }

@@ -1,0 +1,96 @@
+// Global hooks and the registration of backward hooks.
+#include "nnm/nn/hooks.h"
+
+#include <mutex>
+#include <set>
+
+#include "nnm/base/log.h"
+#include "nnm/nn/hooks_detail.h"
+#include "nnm/nn/module.h"
+
+namespace nnm {
+
+GlobalHooks& global_hooks() {
+  // Never destroyed: handles and modules of other static objects may outlive it.
+  static auto* hooks = new GlobalHooks;
+  return *hooks;
+}
+
+Value run_registration_hooks(const HookList<RegistrationHook>& list, Module& m,
+                             const std::string& name, Value value) {
+  if (const auto snapshot = list.snapshot()) {
+    for (const auto& item : *snapshot) {
+      if (Value replaced = item.hook(m, name, value); !replaced.is_none()) value = replaced;
+    }
+  }
+  return value;
+}
+
+void warn_once(const std::string& text) {
+  static std::mutex lock;
+  static std::set<std::string> said;
+  {
+    const std::scoped_lock held(lock);
+    if (!said.insert(text).second) return;
+  }
+  log_warning("{}", text);
+}
+
+namespace detail {
+
+bool global_hooks_used = false;
+
+RemovableHandle add_global(ForwardPreEntry e) {
+  global_hooks_used = true;
+  return global_hooks().forward_pre->add(std::move(e));
+}
+
+RemovableHandle add_global(ForwardEntry e) {
+  global_hooks_used = true;
+  return global_hooks().forward->add(std::move(e));
+}
+
+RemovableHandle add_global_backward_pre(BackwardPreHook h) {
+  global_hooks_used = true;
+  return global_hooks().backward_pre->add(std::move(h));
+}
+
+RemovableHandle add_global_backward(BackwardHook h, bool full) {
+  GlobalHooks& g = global_hooks();
+  NNM_CHECK(g.full_backward.value_or(full) == full, runtime,
+            "Cannot use both regular backward hooks and full backward hooks as a global Module "
+            "hook. Please use only one of them.");
+  g.full_backward = full;
+  global_hooks_used = true;
+  return g.backward->add(std::move(h));
+}
+
+}  // namespace detail
+
+RemovableHandle register_module_buffer_registration_hook(RegistrationHook hook) {
+  return global_hooks().buffer->add(std::move(hook));
+}
+
+RemovableHandle register_module_module_registration_hook(RegistrationHook hook) {
+  return global_hooks().module->add(std::move(hook));
+}
+
+RemovableHandle register_module_parameter_registration_hook(RegistrationHook hook) {
+  return global_hooks().parameter->add(std::move(hook));
+}
+
+ModuleHooks& Module::hooks() {
+  if (!hooks_) hooks_ = std::make_unique<ModuleHooks>();
+  return *hooks_;
+}
+
+RemovableHandle Module::add_backward_hook(BackwardHook h, bool full, bool prepend) {
+  ModuleHooks& own = hooks();
+  NNM_CHECK(own.full_backward.value_or(full) == full, runtime,
+            "Cannot use both regular backward hooks and full backward hooks on a single Module. "
+            "Please use only one of them.");
+  own.full_backward = full;
+  return own.backward->add(std::move(h), prepend);
+}
+
+}  // namespace nnm

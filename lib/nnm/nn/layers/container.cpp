@@ -1,0 +1,314 @@
+// Containers of modules.
+#include "nnm/nn/layers/container.h"
+
+#include <algorithm>
+
+#include "nnm/nn/repr.h"
+
+namespace nnm::nn {
+
+namespace {
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Python's slice(start, stop) of n items.
+std::pair<size_t, size_t> slice_bounds(std::optional<int64_t> start, std::optional<int64_t> stop,
+                                       size_t n) {
+  const auto length = static_cast<int64_t>(n);
+  auto clip = [length](int64_t i) {
+    return std::clamp(i < 0 ? i + length : i, int64_t{0}, length);
+  };
+  const int64_t from = clip(start.value_or(0)), to = clip(stop.value_or(length));
+  return {static_cast<size_t>(from), static_cast<size_t>(std::max(from, to))};
+}
+
+}  // namespace
+
+size_t IndexedContainer::wrap(int64_t index) const {
+  const auto n = static_cast<int64_t>(size());
+  NNM_CHECK(index >= -n && index < n, index, "index {} is out of range", index);
+  return static_cast<size_t>(index < 0 ? index + n : index);
+}
+
+Ref<Module> IndexedContainer::at(int64_t index) const { return module_slots()[wrap(index)]->value; }
+
+Module& IndexedContainer::operator[](int64_t index) const {
+  Module* m = module_slots()[wrap(index)]->value.get();
+  NNM_CHECK(m, type, "child {} of {} is None", index, type_name());
+  return *m;
+}
+
+std::vector<Ref<Module>> IndexedContainer::modules_list() const {
+  std::vector<Ref<Module>> out;
+  for (const auto& slot : module_slots()) out.push_back(slot->value);
+  return out;
+}
+
+void IndexedContainer::set(int64_t index, Ref<Module> m) {
+  set_attribute(module_slots()[wrap(index)]->name, m);
+}
+
+void IndexedContainer::remove(int64_t index) {
+  delete_attribute(std::string(module_slots()[wrap(index)]->name));
+  renumber();
+}
+
+Ref<Module> IndexedContainer::pop(int64_t index) {
+  Ref<Module> m = at(index);
+  remove(index);
+  return m;
+}
+
+void IndexedContainer::renumber() {
+  auto& slots = mutable_module_slots();
+  for (size_t i = 0; i < slots.size(); ++i) slots[i]->name = std::to_string(i);
+}
+
+void IndexedContainer::shift_in(int64_t index, Ref<Module> m) {
+  auto& slots = mutable_module_slots();
+  auto find = [&slots](const std::string& name) {
+    return std::find_if(slots.begin(), slots.end(), [&](const auto& s) { return s->name == name; });
+  };
+  auto put = [&](const std::string& name, Ref<Module> value) {
+    const auto at = find(name);
+    if (at == slots.end()) slots.push_back(make_ref<ModuleSlot>(name, std::move(value)));
+    else (*at)->value = std::move(value);
+  };
+  for (int64_t i = static_cast<int64_t>(size()); i > index; --i) {
+    const std::string from = std::to_string(i - 1);
+    const auto at = find(from);
+    NNM_CHECK(at != slots.end(), key, "'{}'", from);
+    put(std::to_string(i), Ref<Module>((*at)->value));
+  }
+  put(std::to_string(index), std::move(m));
+}
+
+Sequential::Sequential(NamedRefs named) {
+  for (auto& [name, m] : named) add_module(name, std::move(m));
+}
+
+Value Sequential::forward(const Value& x) {
+  Value v = x;
+  // By index, with an own reference: a hook may replace or remove what is being called.
+  for (size_t i = 0; i < module_slots().size(); ++i) {
+    const Ref<Module> m = module_slots()[i]->value;
+    NNM_CHECK(m, type, "'NoneType' object is not callable");
+    v = (*m)(v);
+  }
+  return v;
+}
+
+Tensor Sequential::forward(const Tensor& x) { return output_tensor(forward(Value(x))); }
+
+Value Sequential::forward(const Args& args) { return forward(only_input(args)); }
+
+Sequential& Sequential::append(Ref<Module> m) {
+  add_module(std::to_string(size()), std::move(m));
+  return *this;
+}
+
+Sequential& Sequential::insert(int64_t index, Ref<Module> m) {
+  NNM_CHECK(m, assertion, "module should be of type: <class 'torch.nn.modules.module.Module'>");
+  const auto n = static_cast<int64_t>(size());
+  NNM_CHECK(index >= -n && index <= n, index, "Index out of range: {}", index);
+  shift_in(index < 0 ? index + n : index, std::move(m));
+  return *this;
+}
+
+Sequential& Sequential::extend(const std::vector<Ref<Module>>& modules) {
+  for (const Ref<Module>& m : modules) append(m);
+  return *this;
+}
+
+Sequential& Sequential::operator+=(const Sequential& other) {
+  const size_t offset = size();
+  const std::vector<Ref<Module>> added = other.modules_list();
+  for (size_t i = 0; i < added.size(); ++i) add_module(std::to_string(offset + i), added[i]);
+  return *this;
+}
+
+Sequential& Sequential::operator*=(int64_t times) {
+  NNM_CHECK(times > 0, value, "Non-positive multiplication factor {} for {}", times, type_name());
+  const std::vector<Ref<Module>> once = modules_list();
+  size_t next = once.size();
+  for (int64_t t = 1; t < times; ++t) {
+    for (const Ref<Module>& m : once) add_module(std::to_string(next++), m);
+  }
+  return *this;
+}
+
+Ref<Sequential> Sequential::slice(std::optional<int64_t> start, std::optional<int64_t> stop) const {
+  const auto [from, to] = slice_bounds(start, stop, size());
+  NamedRefs named;
+  for (size_t i = from; i < to; ++i) {
+    named.emplace_back(module_slots()[i]->name, module_slots()[i]->value);
+  }
+  return make_ref<Sequential>(std::move(named));
+}
+
+bool Sequential::has_attribute(std::string_view name) const {
+  return Module::has_attribute(name) || is_one_of(name, {"append", "extend", "insert", "pop"});
+}
+
+Ref<Sequential> operator+(const Sequential& a, const Sequential& b) {
+  auto sum = make_ref<Sequential>();
+  sum->extend(a.modules_list()).extend(b.modules_list());
+  return sum;
+}
+
+ModuleList& ModuleList::append(Ref<Module> m) {
+  add_module(std::to_string(size()), std::move(m));
+  return *this;
+}
+
+void ModuleList::insert(int64_t index, Ref<Module> m) { shift_in(index, std::move(m)); }
+
+ModuleList& ModuleList::extend(const std::vector<Ref<Module>>& modules) {
+  for (const Ref<Module>& m : modules) append(m);
+  return *this;
+}
+
+Ref<ModuleList> ModuleList::slice(std::optional<int64_t> start, std::optional<int64_t> stop) const {
+  const auto [from, to] = slice_bounds(start, stop, size());
+  auto out = make_ref<ModuleList>();
+  for (size_t i = from; i < to; ++i) out->append(module_slots()[i]->value);
+  return out;
+}
+
+bool ModuleList::has_attribute(std::string_view name) const {
+  return Module::has_attribute(name) || is_one_of(name, {"append", "extend", "insert", "pop"});
+}
+
+std::string ModuleList::repr() const {
+  if (empty()) return type_name() + "()";
+  std::vector<std::string> texts;
+  for (const auto& slot : module_slots()) {
+    texts.push_back(slot->value ? indented(slot->value->repr()) : "None");
+  }
+  std::string out = type_name() + "(\n";
+  for (size_t first = 0; first < texts.size();) {
+    size_t end = first + 1;
+    while (end < texts.size() && texts[end] == texts[first]) ++end;
+    if (end == first + 1) out += fmt::format("  ({}): {}\n", first, texts[first]);
+    else out += fmt::format("  ({}-{}): {} x {}\n", first, end - 1, end - first, texts[first]);
+    first = end;
+  }
+  return out + ")";
+}
+
+bool ModuleDict::contains(std::string_view key) const {
+  return std::any_of(module_slots().begin(), module_slots().end(),
+                     [key](const auto& s) { return s->name == key; });
+}
+
+Ref<Module> ModuleDict::at(std::string_view key) const {
+  for (const auto& slot : module_slots()) {
+    if (slot->name == key) return slot->value;
+  }
+  fail(ErrorKind::key, "{}", python_string(key));
+}
+
+Module& ModuleDict::operator[](std::string_view key) const {
+  const Ref<Module> m = at(key);
+  NNM_CHECK(m, type, "child '{}' of {} is None", key, type_name());
+  return *m;
+}
+
+void ModuleDict::remove(std::string_view key) {
+  NNM_CHECK(contains(key), key, "{}", python_string(key));
+  delete_attribute(key);
+}
+
+Ref<Module> ModuleDict::pop(std::string_view key) {
+  Ref<Module> m = at(key);
+  remove(key);
+  return m;
+}
+
+void ModuleDict::update(const NamedRefs& modules) {
+  for (const auto& [key, m] : modules) set(key, m);
+}
+
+void ModuleDict::clear() { mutable_module_slots().clear(); }
+
+std::vector<std::string> ModuleDict::keys() const {
+  std::vector<std::string> out;
+  for (const auto& slot : module_slots()) out.push_back(slot->name);
+  return out;
+}
+
+std::vector<Ref<Module>> ModuleDict::values() const {
+  std::vector<Ref<Module>> out;
+  for (const auto& slot : module_slots()) out.push_back(slot->value);
+  return out;
+}
+
+NamedRefs ModuleDict::items() const {
+  NamedRefs out;
+  for (const auto& slot : module_slots()) out.emplace_back(slot->name, slot->value);
+  return out;
+}
+
+bool ModuleDict::has_attribute(std::string_view name) const {
+  return Module::has_attribute(name) ||
+         is_one_of(name, {"clear", "items", "keys", "pop", "update", "values"});
+}
+
+namespace {
+
+// The names and makers of containers in a config. They have no options of their own, so their
+// signatures are written out.
+[[maybe_unused]] const bool sequential_added = Registry<Module>::add(
+    "Sequential", {[]() -> const Signature& {
+                     static const Signature s = Signature::parse("Sequential(*args: module)");
+                     return s;
+                   },
+                   []() -> const std::string& {
+                     static const std::string doc = "calls its children in turn";
+                     return doc;
+                   },
+                   [](const Values& bound) -> Ref<Module> {
+                     auto m = make_ref<Sequential>();
+                     for (const Value& v : bound[0].items()) m->append(v.as<Ref<Module>>());
+                     return m;
+                   }});
+
+[[maybe_unused]] const bool module_list_added = Registry<Module>::add(
+    "ModuleList", {[]() -> const Signature& {
+                     static const Signature s =
+                         Signature::parse("ModuleList(modules: module[]? = none)");
+                     return s;
+                   },
+                   []() -> const std::string& {
+                     static const std::string doc = "holds children by position";
+                     return doc;
+                   },
+                   [](const Values& bound) -> Ref<Module> {
+                     auto m = make_ref<ModuleList>();
+                     if (bound[0].is_none()) return m;
+                     for (const Value& v : bound[0].items()) m->append(v.as<Ref<Module>>());
+                     return m;
+                   }});
+
+[[maybe_unused]] const bool module_dict_added = Registry<Module>::add(
+    "ModuleDict", {[]() -> const Signature& {
+                     static const Signature s = Signature::parse("ModuleDict(modules = none)");
+                     return s;
+                   },
+                   []() -> const std::string& {
+                     static const std::string doc = "holds children by key";
+                     return doc;
+                   },
+                   [](const Values& bound) -> Ref<Module> {
+                     auto m = make_ref<ModuleDict>();
+                     if (bound[0].is_none()) return m;
+                     for (const auto& [key, v] : bound[0].entries())
+                       m->set(key, v.as<Ref<Module>>());
+                     return m;
+                   }});
+
+}  // namespace
+
+}  // namespace nnm::nn

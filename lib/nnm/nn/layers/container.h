@@ -1,0 +1,151 @@
+// Containers: Sequential, ModuleList, ModuleDict, ParameterList and ParameterDict, with PyTorch's
+// methods. Indices may be negative; out of range is Error(index) "index 7 is out of range".
+#pragma once
+
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "nnm/nn/module.h"
+
+namespace nnm::nn {
+
+using NamedRefs = std::vector<std::pair<std::string, Ref<Module>>>;
+
+/// What Sequential and ModuleList share: children by position.
+class IndexedContainer : public Module {
+ public:
+  size_t size() const { return module_slots().size(); }
+  bool empty() const { return size() == 0; }
+  /// Throws Error(type) where the slot holds None.
+  Module& operator[](int64_t index) const;
+  Ref<Module> at(int64_t index) const;
+  std::vector<Ref<Module>> modules_list() const;
+  /// Replaces one; the name stays.
+  void set(int64_t index, Ref<Module> m);
+  /// Removes one and numbers the rest anew, which drops names given by hand.
+  void remove(int64_t index);
+  Ref<Module> pop(int64_t index = -1);
+
+ protected:
+  size_t wrap(int64_t index) const;
+  void renumber();
+  /// The shifting of PyTorch's insert, which goes by names: Error(key) where they are no numbers.
+  void shift_in(int64_t index, Ref<Module> m);
+};
+
+/// Calls its children in turn, each with what the one before returned.
+///   nn::Sequential(make_ref<nn::Linear>(784, 128), make_ref<nn::ReLU>())
+class Sequential : public IndexedContainer {
+ public:
+  Sequential() = default;
+  template <class... M>
+  requires(sizeof...(M) > 0) explicit Sequential(Ref<M>... m) { (append(std::move(m)), ...); }
+  /// Children with names; a name given twice means its last one.
+  explicit Sequential(NamedRefs named);
+
+  Value forward(const Args& args) override;
+  Tensor forward(const Tensor& x) override;
+  Value forward(const Value& x) override;
+
+  /// Under the name str(len(self)), which replaces a child of that name.
+  Sequential& append(Ref<Module> m);
+  /// Before the one at index, from -n to n.
+  Sequential& insert(int64_t index, Ref<Module> m);
+  Sequential& extend(const std::vector<Ref<Module>>& modules);
+  Sequential& operator+=(const Sequential& other);
+  /// The children repeated: the same objects, shared.
+  Sequential& operator*=(int64_t times);
+  /// [start, stop) with their names kept, as PyTorch does.
+  Ref<Sequential> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
+  bool has_attribute(std::string_view name) const override;
+};
+Ref<Sequential> operator+(const Sequential& a, const Sequential& b);
+
+/// A list of children that are called by hand. It prints runs of equal children as one line.
+class ModuleList : public IndexedContainer {
+ public:
+  ModuleList() = default;
+  explicit ModuleList(const std::vector<Ref<Module>>& modules) { extend(modules); }
+
+  ModuleList& append(Ref<Module> m);
+  void insert(int64_t index, Ref<Module> m);
+  ModuleList& extend(const std::vector<Ref<Module>>& modules);
+  ModuleList& operator+=(const std::vector<Ref<Module>>& modules) { return extend(modules); }
+  /// [start, stop), numbered from 0.
+  Ref<ModuleList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
+  bool has_attribute(std::string_view name) const override;
+  std::string repr() const override;
+};
+
+/// Children by key, in order of insertion.
+class ModuleDict : public Module {
+ public:
+  ModuleDict() = default;
+  explicit ModuleDict(const NamedRefs& modules) { update(modules); }
+
+  size_t size() const { return module_slots().size(); }
+  bool contains(std::string_view key) const;
+  /// Throws Error(key) with the key's repr where there is none.
+  Module& operator[](std::string_view key) const;
+  Ref<Module> at(std::string_view key) const;
+  void set(const std::string& key, Ref<Module> m) { add_module(key, std::move(m)); }
+  void remove(std::string_view key);
+  Ref<Module> pop(std::string_view key);
+  void update(const NamedRefs& modules);
+  void clear();
+  std::vector<std::string> keys() const;
+  std::vector<Ref<Module>> values() const;
+  NamedRefs items() const;
+  bool has_attribute(std::string_view name) const override;
+};
+
+/// Parameters by position; tensors become parameters. It cannot be called.
+class ParameterList : public Module {
+ public:
+  ParameterList() = default;
+  explicit ParameterList(const Tensors& values) { extend(values); }
+
+  Value forward(const Args& args) override;
+  size_t size() const { return parameter_slots().size(); }
+  const Tensor& operator[](int64_t index) const;
+  void set(int64_t index, const Tensor& value);
+  ParameterList& append(const Tensor& value);
+  ParameterList& extend(const Tensors& values);
+  ParameterList& operator+=(const Tensors& values) { return extend(values); }
+  bool has_attribute(std::string_view name) const override;
+  std::string extra_repr() const override;
+
+ private:
+  size_t wrap(int64_t index) const;
+};
+
+/// Parameters by key; tensors become parameters, undefined ones are None. It cannot be called.
+class ParameterDict : public Module {
+ public:
+  ParameterDict() = default;
+  explicit ParameterDict(const NamedTensors& parameters) { update(parameters); }
+
+  Value forward(const Args& args) override;
+  size_t size() const { return parameter_slots().size(); }
+  bool contains(std::string_view key) const;
+  /// Throws Error(attribute) where there is none, as PyTorch does.
+  Tensor operator[](std::string_view key) const;
+  void set(const std::string& key, const Tensor& value);
+  void remove(std::string_view key);
+  Tensor pop(std::string_view key);
+  std::pair<std::string, Tensor> popitem();
+  Tensor get(std::string_view key, const Tensor& fallback = {}) const;
+  Tensor setdefault(const std::string& key, const Tensor& value = {});
+  /// In the order given.
+  void update(const NamedTensors& parameters);
+  void clear();
+  Ref<ParameterDict> copy() const;
+  std::vector<std::string> keys() const;
+  Tensors values() const;
+  NamedTensors items() const;
+  bool has_attribute(std::string_view name) const override;
+  std::string extra_repr() const override;
+};
+
+}  // namespace nnm::nn

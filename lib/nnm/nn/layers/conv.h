@@ -1,0 +1,88 @@
+// Convolutions.
+#pragma once
+
+#include "nnm/nn/layers/layer.h"
+
+namespace nnm::nn {
+
+/// The padding of a convolution: extents (one for all), or "same" or "valid".
+template <int N>
+struct Padding {
+  IntTuple<N> extents;
+  std::string mode;  ///< empty: the extents count
+  Padding(IntTuple<N> extents = 0) : extents(extents) {}
+  Padding(int64_t extent) : extents(extent) {}
+  Padding(int extent) : extents(extent) {}
+  Padding(std::string mode) : mode(std::move(mode)) {}
+  Padding(const char* mode) : mode(mode) {}
+};
+
+template <int N>
+struct ConvOptions {
+  int64_t in_channels = 0, out_channels = 0;
+  IntTuple<N> kernel_size, stride = 1;
+  Padding<N> padding = 0;
+  IntTuple<N> dilation = 1;
+  int64_t groups = 1;
+  bool bias = true;
+  std::string padding_mode = "zeros";  ///< or "reflect", "replicate", "circular"
+};
+
+/// What Conv1d and Conv2d share. weight is (out_channels, in_channels / groups, kernel…), bias
+/// (out_channels); both start uniform within 1/sqrt(fan_in).
+template <int N>
+class ConvNd : public Module {
+ public:
+  using Options = ConvOptions<N>;
+  void reset_parameters(const Streams& streams) override;
+
+ protected:
+  /// Makes the parameters. Throws Error(value) with PyTorch's texts.
+  void make(const Options& o);
+  std::string text(const Options& o) const;
+  /// x with what the convolution itself does not pad.
+  Tensor padded(const Tensor& x) const;
+
+  std::vector<int64_t> outside_;  ///< for `pad`: last dimension first; empty: nothing to do
+  IntTuple<N> inside_ = 0;        ///< padding with zeros by the convolution itself
+  std::string outside_mode_;
+
+ public:
+  Parameter weight, bias;
+};
+
+/// (N, C, L) or (C, L) to (N, O, L') or (O, L').
+class Conv1d : public ConvNd<1> {
+ public:
+  NNM_LAYER(Conv1d, 3);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override { return text(options); }
+};
+
+/// (N, C, H, W) or (C, H, W) to (N, O, H', W') or (O, H', W').
+class Conv2d : public ConvNd<2> {
+ public:
+  NNM_LAYER(Conv2d, 3);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override { return text(options); }
+};
+
+}  // namespace nnm::nn
+
+namespace nnm {
+
+template <int N>
+struct Codec<nn::Padding<N>> {
+  static ArgType type() { return {}; }
+  static nn::Padding<N> read(const Value& v) {
+    if (v.is(Value::Kind::string)) return v.string();
+    return Codec<IntTuple<N>>::read(Codec<IntTuple<N>>::type().convert(v));
+  }
+  static Value write(const nn::Padding<N>& p) {
+    return p.mode.empty() ? Codec<IntTuple<N>>::write(p.extents) : Value(p.mode);
+  }
+};
+
+}  // namespace nnm

@@ -1,0 +1,71 @@
+// What the classes of layers have in common: their options, constructors and new parameters.
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <utility>
+
+#include "nnm/base/registry.h"
+#include "nnm/nn/construct.h"
+#include "nnm/nn/module.h"
+#include "nnm/nn/repr.h"
+
+namespace nnm::nn {
+
+/// A list of extents of which one may be given alone: `LayerNorm(768)`.
+struct Sizes : std::vector<int64_t> {
+  using std::vector<int64_t>::vector;
+  Sizes() = default;
+  Sizes(std::vector<int64_t> v) : std::vector<int64_t>(std::move(v)) {}
+  Sizes(int64_t one) : std::vector<int64_t>{one} {}
+  Sizes(int one) : Sizes(int64_t{one}) {}
+  Shape shape() const { return Shape(std::span<const int64_t>(*this)); }
+  /// "(2, 3)"
+  std::string repr() const { return Value::tuple(Values(begin(), end())).repr(); }
+};
+
+namespace detail {
+template <class Type, class Options, size_t kRequired, class... A>
+inline constexpr bool kPositional = sizeof...(A) >= kRequired &&
+                                    !(sizeof...(A) == 1 &&
+                                      (std::derived_from<std::remove_cvref_t<A>, Type> || ...)) &&
+                                    !(sizeof...(A) == 1 &&
+                                      (std::same_as<std::remove_cvref_t<A>, Options> || ...)) &&
+                                    requires(A && ... a) {
+  Options(std::forward<A>(a)...);
+};
+}  // namespace detail
+
+/// Stands first in a layer class, after its struct Options, whose members are PyTorch's arguments
+/// in PyTorch's order, the first `required` of them without defaults. Declares the options, their
+/// Spec, and two constructors:
+///   nn::Conv2d(3, 8, 3)    nn::Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = 3})
+#define NNM_LAYER(Type, required)                                                                 \
+  static const Spec<Options>& spec();                                                             \
+  explicit Type(const Options& options);                                                          \
+  template <class... A>                                                                           \
+  requires(::nnm::nn::detail::kPositional<Type, Options, required, A...>) explicit Type(A&&... a) \
+      : Type(Options(std::forward<A>(a)...)) {}                                                   \
+  const Options options
+
+/// A parameter of the type and on the device that Construction says, not filled yet.
+inline Tensor new_parameter(const Shape& shape) {
+  return parameter(empty(shape, Construction::current().options()));
+}
+inline Tensor new_buffer(const Shape& shape) {
+  return empty(shape, Construction::current().options());
+}
+/// The last statement of a layer's constructor: draws the parameters, unless `initialize` will.
+inline void draw_parameters(Module& m) {
+  if (!Construction::current().defer_init) m.reset_parameters(Streams());
+}
+
+}  // namespace nnm::nn
+
+namespace nnm {
+
+template <>
+struct Codec<nn::Sizes> : Codec<std::vector<int64_t>> {};
+
+}  // namespace nnm

@@ -1,0 +1,192 @@
+// Containers of parameters.
+#include <algorithm>
+
+#include "nnm/nn/layers/container.h"
+
+namespace nnm::nn {
+
+namespace {
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The lines of extra_repr; `type` says how an element type is written.
+std::string entries_text(std::span<const Ref<TensorSlot>> slots, std::string (*type)(DType)) {
+  std::string out;
+  for (const auto& slot : slots) {
+    if (!out.empty()) out += '\n';
+    out += fmt::format("  ({}): ", slot->name);
+    const Tensor& t = slot->value;
+    if (!t.defined()) {
+      out += "Object of type: NoneType";
+      continue;
+    }
+    const std::string device =
+        t.device().type == DeviceType::cuda ? fmt::format(" (cuda:{})", t.device().index) : "";
+    out += fmt::format("Parameter containing: [{} of size {}{}]", type(t.dtype()),
+                       fmt::join(t.shape().vec(), "x"), device);
+  }
+  return out;
+}
+
+Tensor as_parameter(const Tensor& t) { return !t.defined() || is_parameter(t) ? t : parameter(t); }
+
+}  // namespace
+
+Value ParameterList::forward(const Args&) {
+  fail(ErrorKind::runtime, "ParameterList should not be called.");
+}
+
+size_t ParameterList::wrap(int64_t index) const {
+  const auto n = static_cast<int64_t>(size());
+  NNM_CHECK(index >= -n && index < n, index, "index {} is out of range", index);
+  return static_cast<size_t>(index < 0 ? index + n : index);
+}
+
+const Tensor& ParameterList::operator[](int64_t index) const {
+  return parameter_slots()[wrap(index)]->value;
+}
+
+void ParameterList::set(int64_t index, const Tensor& value) {
+  set_attribute(parameter_slots()[wrap(index)]->name, as_parameter(value));
+}
+
+ParameterList& ParameterList::append(const Tensor& value) {
+  register_parameter(std::to_string(size()), as_parameter(value));
+  return *this;
+}
+
+ParameterList& ParameterList::extend(const Tensors& values) {
+  for (const Tensor& t : values) append(t);
+  return *this;
+}
+
+bool ParameterList::has_attribute(std::string_view name) const {
+  return Module::has_attribute(name) || is_one_of(name, {"append", "extend"});
+}
+
+std::string ParameterList::extra_repr() const {
+  return entries_text(parameter_slots(),
+                      [](DType t) { return std::string("torch.") + info(t).torch_name; });
+}
+
+Value ParameterDict::forward(const Args&) {
+  fail(ErrorKind::runtime, "ParameterDict should not be called.");
+}
+
+bool ParameterDict::contains(std::string_view key) const {
+  return std::any_of(parameter_slots().begin(), parameter_slots().end(),
+                     [key](const auto& s) { return s->name == key; });
+}
+
+Tensor ParameterDict::operator[](std::string_view key) const {
+  return Codec<Tensor>::read(get_attribute(key));
+}
+
+void ParameterDict::set(const std::string& key, const Tensor& value) {
+  if (value.defined()) set_attribute(key, as_parameter(value));
+  else register_parameter(key, Tensor());
+}
+
+void ParameterDict::remove(std::string_view key) {
+  NNM_CHECK(contains(key), key, "{}", python_string(key));
+  delete_attribute(key);
+}
+
+Tensor ParameterDict::pop(std::string_view key) {
+  Tensor t = (*this)[key];
+  remove(key);
+  return t;
+}
+
+std::pair<std::string, Tensor> ParameterDict::popitem() {
+  NNM_CHECK(size() > 0, key, "'popitem(): dictionary is empty'");
+  const std::string key = parameter_slots().back()->name;
+  return {key, pop(key)};
+}
+
+Tensor ParameterDict::get(std::string_view key, const Tensor& fallback) const {
+  return contains(key) ? (*this)[key] : fallback;
+}
+
+Tensor ParameterDict::setdefault(const std::string& key, const Tensor& value) {
+  if (!contains(key)) set(key, value);
+  return (*this)[key];
+}
+
+void ParameterDict::update(const NamedTensors& parameters) {
+  for (const auto& [key, value] : parameters) set(key, value);
+}
+
+void ParameterDict::clear() { mutable_parameter_slots().clear(); }
+
+Ref<ParameterDict> ParameterDict::copy() const { return make_ref<ParameterDict>(items()); }
+
+std::vector<std::string> ParameterDict::keys() const {
+  std::vector<std::string> out;
+  for (const auto& slot : parameter_slots()) out.push_back(slot->name);
+  return out;
+}
+
+Tensors ParameterDict::values() const {
+  Tensors out;
+  for (const auto& slot : parameter_slots()) out.push_back(slot->value);
+  return out;
+}
+
+NamedTensors ParameterDict::items() const {
+  NamedTensors out;
+  for (const auto& slot : parameter_slots()) out.emplace_back(slot->name, slot->value);
+  return out;
+}
+
+bool ParameterDict::has_attribute(std::string_view name) const {
+  return Module::has_attribute(name) ||
+         is_one_of(name, {"clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem",
+                          "setdefault", "update", "values"});
+}
+
+std::string ParameterDict::extra_repr() const {
+  return entries_text(parameter_slots(), legacy_type_name);
+}
+
+namespace {
+
+[[maybe_unused]] const bool parameter_list_added = Registry<Module>::add(
+    "ParameterList", {[]() -> const Signature& {
+                        static const Signature s =
+                            Signature::parse("ParameterList(values: Tensor[]? = none)");
+                        return s;
+                      },
+                      []() -> const std::string& {
+                        static const std::string doc = "holds parameters by position";
+                        return doc;
+                      },
+                      [](const Values& bound) -> Ref<Module> {
+                        auto m = make_ref<ParameterList>();
+                        if (bound[0].is_none()) return m;
+                        for (const Value& v : bound[0].items()) m->append(v.as<Tensor>());
+                        return m;
+                      }});
+
+[[maybe_unused]] const bool parameter_dict_added = Registry<Module>::add(
+    "ParameterDict", {[]() -> const Signature& {
+                        static const Signature s =
+                            Signature::parse("ParameterDict(parameters = none)");
+                        return s;
+                      },
+                      []() -> const std::string& {
+                        static const std::string doc = "holds parameters by key";
+                        return doc;
+                      },
+                      [](const Values& bound) -> Ref<Module> {
+                        auto m = make_ref<ParameterDict>();
+                        if (bound[0].is_none()) return m;
+                        for (const auto& [key, v] : bound[0].entries()) m->set(key, v.as<Tensor>());
+                        return m;
+                      }});
+
+}  // namespace
+
+}  // namespace nnm::nn

@@ -1,0 +1,33 @@
+// Layers that only change shapes.
+#pragma once
+
+#include "nnm/nn/layers/layer.h"
+
+namespace nnm::nn {
+
+/// Dimensions start_dim to end_dim become one: (N, C, H, W) to (N, C H W) by default.
+class Flatten : public Module {
+ public:
+  struct Options {
+    int64_t start_dim = 1, end_dim = -1;
+  };
+  NNM_LAYER(Flatten, 0);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
+/// One dimension becomes several, of which one extent may be -1.
+class Unflatten : public Module {
+ public:
+  struct Options {
+    int64_t dim = 0;
+    Sizes unflattened_size;
+  };
+  NNM_LAYER(Unflatten, 2);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
+}  // namespace nnm::nn

@@ -1,0 +1,337 @@
+// Calling modules: the hooks around forward, in PyTorch's order, and where an error happened.
+#include <unordered_set>
+
+#include "nnm/base/log.h"
+#include "nnm/nn/bound_backward.h"
+#include "nnm/nn/hooks_detail.h"
+#include "nnm/nn/module.h"
+
+namespace nnm {
+
+namespace {
+
+// The module whose default forward calls its other forward: coming back means it has neither.
+thread_local const Module* bridging = nullptr;
+
+class Bridge {
+ public:
+  explicit Bridge(const Module& m) : before_(bridging) {
+    NNM_CHECK(bridging != &m, not_implemented,
+              "Module [{}] is missing the required \"forward\" function", m.type_name());
+    bridging = &m;
+  }
+  ~Bridge() { bridging = before_; }
+  Bridge(const Bridge&) = delete;
+
+ private:
+  const Module* before_;
+};
+
+bool find_path(const Module& m, const void* target, std::string& path,
+               std::unordered_set<const Module*>& seen) {
+  if (&m == target) return true;
+  if (!seen.insert(&m).second) return false;
+  const size_t length = path.size();
+  for (const auto& slot : m.module_slots()) {
+    if (!slot->value) continue;
+    if (length) path += '.';
+    path += slot->name;
+    if (find_path(*slot->value, target, path, seen)) return true;
+    path.resize(length);
+  }
+  return false;
+}
+
+/// One call with hooks. Arguments and result are members, so that hooks that run late, after an
+/// error, see the latest.
+class HookedCall {
+ public:
+  HookedCall(Module& module, const ModuleHooks* own, const Args& args)
+      : module_(module), own_(own), args_(args) {}
+  Value run();
+
+ private:
+  Value inner();
+  void run_forward_pre_hooks();
+  void run_forward_hooks();
+  void add_non_full_hooks();
+  void run_late_hooks();
+  void run_late(const HookList<ForwardEntry>& list, const char* scope);
+  void warn_non_full(const Ref<Node>& node) const;
+
+  Module& module_;
+  const ModuleHooks* own_;  // null where only global hooks exist
+  Args args_;
+  Value result_;
+  std::unordered_set<uint64_t> started_;  // hooks with always_call
+  // Bound when the call begins: what is added or removed later does not affect it.
+  std::vector<BoundBackward::Pre> pre_;
+  std::vector<BoundBackward::Full> full_, non_full_;
+};
+
+Value HookedCall::run() {
+  try {
+    return inner();
+  } catch (const Error& e) {
+    // Python's KeyboardInterrupt is no Exception: nothing runs late.
+    if (e.kind() != ErrorKind::interrupted) run_late_hooks();
+    throw;
+  } catch (const std::exception&) {
+    run_late_hooks();
+    throw;
+  }
+}
+
+Value HookedCall::inner() {
+  const GlobalHooks& global = global_hooks();
+  auto bind = [this](const HookList<BackwardHook>& list, std::optional<bool> full) {
+    if (!list.empty()) (*full ? full_ : non_full_).push_back(list.snapshot());
+  };
+  if (!global.backward_pre->empty()) pre_.push_back(global.backward_pre->snapshot());
+  if (own_ && !own_->backward_pre->empty()) pre_.push_back(own_->backward_pre->snapshot());
+  bind(*global.backward, global.full_backward);
+  if (own_) bind(*own_->backward, own_->full_backward);
+
+  run_forward_pre_hooks();
+  Ref<BoundBackward> backward;
+  if (!full_.empty() || !pre_.empty()) {
+    backward = make_ref<BoundBackward>(module_, std::move(pre_), std::move(full_));
+    backward->wrap_inputs(args_.pos);
+  }
+  result_ = module_.forward(args_);
+  run_forward_hooks();
+  if (backward) result_ = backward->wrap_output(result_);
+  if (!non_full_.empty()) add_non_full_hooks();
+  return std::move(result_);
+}
+
+void HookedCall::run_forward_pre_hooks() {
+  using List = HookList<ForwardPreEntry>;
+  const List::Snapshot lists[] = {global_hooks().forward_pre->snapshot(),
+                                  own_ ? own_->forward_pre->snapshot() : nullptr};
+  for (const List::Snapshot& list : lists) {
+    if (!list) continue;
+    for (const auto& item : *list) {
+      if (std::optional<Args> replaced = item.hook.fn(module_, args_)) args_ = std::move(*replaced);
+    }
+  }
+}
+
+void HookedCall::run_forward_hooks() {
+  using List = HookList<ForwardEntry>;
+  const List::Snapshot lists[] = {global_hooks().forward->snapshot(),
+                                  own_ ? own_->forward->snapshot() : nullptr};
+  for (const List::Snapshot& list : lists) {
+    if (!list) continue;
+    for (const auto& item : *list) {
+      if (item.hook.always_call) started_.insert(item.id);
+      if (Value r = item.hook.fn(module_, args_, result_); !r.is_none()) result_ = std::move(r);
+    }
+  }
+}
+
+void HookedCall::run_late_hooks() {
+  run_late(*global_hooks().forward, "global module");
+  if (own_) run_late(*own_->forward, "module");
+}
+
+void HookedCall::run_late(const HookList<ForwardEntry>& list, const char* scope) {
+  const auto snapshot = list.snapshot();
+  if (!snapshot) return;
+  for (const auto& item : *snapshot) {
+    if (!item.hook.always_call || started_.contains(item.id)) continue;
+    try {
+      if (Value r = item.hook.fn(module_, args_, result_); !r.is_none()) result_ = std::move(r);
+    } catch (const std::exception& e) {
+      log_warning(
+          "{} forward hook with ``always_call=True`` raised an exception that was silenced as "
+          "another error was raised in forward: {}",
+          scope, e.what());
+    }
+  }
+}
+
+void HookedCall::add_non_full_hooks() {
+  Value first = result_;
+  while (!first.holds<Tensor>()) {
+    Value next;
+    if (first.is(Value::Kind::dict)) {
+      for (const auto& [key, value] : first.entries()) {
+        if (next.is_none() && value.holds<Tensor>()) next = value;
+      }
+    } else if (first.is_sequence() && !first.items().empty()) {
+      next = first.items()[0];
+    }
+    NNM_CHECK(!next.is_none(), type, "backward hooks need a Tensor in the output of {}, got {}",
+              module_.type_name(), result_.repr());
+    first = std::move(next);
+  }
+  const Ref<Node> node = first.as<Tensor>().grad_fn();
+  if (!node) return;
+  auto& post = node->hooks().post;
+  if (!post) post = make_ref<HookList<NodePostHook>>();
+  Module* const module = &module_;
+  const Ref<Module> keep(module_.use_count() > 0 ? module : nullptr);
+  for (const auto& list : non_full_) {
+    for (const auto& item : *list) {
+      post->add(
+          [hook = item.hook, module, keep](const Tensors& grad_input, const Tensors& grad_output) {
+            return hook(*module, grad_input, grad_output);
+          });
+    }
+  }
+  warn_non_full(node);
+}
+
+bool all_tensors(const Values& values) {
+  for (const Value& v : values) {
+    if (!v.holds<Tensor>()) return false;
+  }
+  return true;
+}
+
+void HookedCall::warn_non_full(const Ref<Node>& node) const {
+  static const std::string kInstead =
+      " Please use register_full_backward_hook to get the documented behavior.";
+  const bool tuple = result_.is(Value::Kind::tuple);
+  if (!result_.holds<Tensor>() && !(tuple && all_tensors(result_.items()))) {
+    return warn_once(
+        "Using non-full backward hooks on a Module that does not return a single Tensor or a tuple "
+        "of Tensors is deprecated and will be removed in future versions. This hook will be "
+        "missing some of the grad_output." +
+        kInstead);
+  }
+  if (!all_tensors(args_.pos)) {
+    return warn_once(
+        "Using non-full backward hooks on a Module that does not take as input a single Tensor or "
+        "a tuple of Tensors is deprecated and will be removed in future versions. This hook will "
+        "be missing some of the grad_input." +
+        kInstead);
+  }
+  auto nodes_of = [](const Values& values) {
+    std::unordered_set<const Node*> nodes;
+    for (const Value& v : values) {
+      if (const Ref<Node> n = v.as<Tensor>().grad_fn()) nodes.insert(n.get());
+    }
+    return nodes;
+  };
+  const auto out = nodes_of(tuple ? result_.items() : Values{result_});
+  if (out.empty() || (out.size() == 1 && !out.contains(node.get()))) {
+    return warn_once(
+        "Using a non-full backward hook when outputs are nested in python data structure is "
+        "deprecated and will be removed in future versions. This hook will be missing some "
+        "grad_output.");
+  }
+  if (out.size() > 1) {
+    return warn_once(
+        "Using a non-full backward hook when outputs are generated by different autograd Nodes is "
+        "deprecated and will be removed in future versions. This hook will be missing some "
+        "grad_output." +
+        kInstead);
+  }
+  std::unordered_set<const Node*> next;
+  for (const Edge& e : node->next) next.insert(e.node.get());
+  if (nodes_of(args_.pos) != next) {
+    warn_once(
+        "Using a non-full backward hook when the forward contains multiple autograd Nodes is "
+        "deprecated and will be removed in future versions. This hook will be missing some "
+        "grad_input." +
+        kInstead);
+  }
+}
+
+}  // namespace
+
+Module::~Module() = default;
+
+Tensor Module::operator()(const Tensor& x) {
+  try {
+    if (!hooked()) [[likely]]
+      return forward(x);
+    return output_tensor(call_hooked(Args{{x}, {}}));
+  } catch (Error& e) {
+    locate(e);
+    throw;
+  }
+}
+
+Value Module::operator()(const Value& x) {
+  try {
+    if (!hooked()) [[likely]]
+      return forward(x);
+    return call_hooked(Args{{x}, {}});
+  } catch (Error& e) {
+    locate(e);
+    throw;
+  }
+}
+
+Value Module::operator()(const Args& args) {
+  try {
+    return hooked() ? call_hooked(args) : forward(args);
+  } catch (Error& e) {
+    locate(e);
+    throw;
+  }
+}
+
+Value Module::forward(const Args& args) {
+  const Bridge bridge(*this);
+  const Value input = only_input(args);
+  NNM_CHECK(input.holds<Tensor>(), type, "{}.forward(): argument 'input' must be Tensor, not {}",
+            type_name(), input.type_name());
+  Tensor y = forward(input.as<Tensor>());
+  tensor_to_tensor_ = true;
+  return y;
+}
+
+Tensor Module::forward(const Tensor& x) {
+  const Bridge bridge(*this);
+  return output_tensor(forward(Args{{x}, {}}));
+}
+
+Value Module::forward(const Value& x) {
+  if (tensor_to_tensor_ && x.holds<Tensor>()) [[likely]]
+    return forward(x.as<Tensor>());
+  return forward(Args{{x}, {}});
+}
+
+Tensor Module::output_tensor(const Value& output) const {
+  NNM_CHECK(output.holds<Tensor>(), type, "{} returned a {} where a Tensor is asked for",
+            type_name(), output.type_name());
+  return output.as<Tensor>();
+}
+
+Value Module::only_input(const Args& args) const {
+  const Value* input = args.pos.empty() ? nullptr : &args.pos[0];
+  NNM_CHECK(args.pos.size() <= 1, type,
+            "{}.forward() takes 2 positional arguments but {} were given", type_name(),
+            args.pos.size() + 1);
+  for (const auto& [name, value] : args.kw) {
+    NNM_CHECK(name == "input", type, "{}.forward() got an unexpected keyword argument '{}'",
+              type_name(), name);
+    NNM_CHECK(!input, type, "{}.forward() got multiple values for argument 'input'", type_name());
+    input = &value;
+  }
+  NNM_CHECK(input, type, "{}.forward() missing 1 required positional argument: 'input'",
+            type_name());
+  return *input;
+}
+
+Value Module::call_hooked(const Args& args) {
+  const ModuleHooks* own = hooks_.get();
+  if (own && own->forward_pre->empty() && own->forward->empty() && own->backward_pre->empty() &&
+      own->backward->empty())
+    own = nullptr;
+  if (!own && !global_hooks().any_call_hooks()) return forward(args);
+  return HookedCall(*this, own, args).run();
+}
+
+void Module::locate(Error& e) const {
+  if (!e.module()) return e.set_module(this, "");
+  std::string path;
+  std::unordered_set<const Module*> seen;
+  if (find_path(*this, e.module(), path, seen)) e.set_module(e.module(), std::move(path));
+}
+
+}  // namespace nnm

@@ -1,0 +1,20 @@
+// Slots of modules, and what makes a tensor a parameter.
+#include "nnm/nn/slot.h"
+
+#include "nnm/nn/module.h"
+
+namespace nnm {
+
+ModuleSlot::ModuleSlot(std::string name, Ref<Module> value)
+    : name(std::move(name)), value(std::move(value)) {}
+
+ModuleSlot::~ModuleSlot() = default;
+
+Tensor parameter(const Tensor& data, bool requires_grad) {
+  Tensor p = data.detach();
+  p.impl()->is_parameter = true;
+  p.requires_grad_(requires_grad);
+  return p;
+}
+
+}  // namespace nnm

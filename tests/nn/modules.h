@@ -1,0 +1,79 @@
+// Small modules and shorthands for the tests of modules.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "nnm/autograd/node.h"
+#include "nnm/base/log.h"
+#include "nnm/nn/module.h"
+#include "nnm/ops/ops.h"
+
+namespace nnm::test {
+
+using Floats = std::vector<double>;
+
+inline Tensor tensor(const Floats& v, DType dtype = DType::f32) {
+  return tensor_of<double>(v, {static_cast<int64_t>(v.size())}, {dtype});
+}
+inline Floats floats(const Tensor& t) { return t.to_vector<double>(); }
+inline std::vector<std::string> names(const NamedTensors& named) {
+  std::vector<std::string> out;
+  for (const auto& [name, t] : named) out.push_back(name);
+  return out;
+}
+inline std::vector<std::string> names(const NamedModules& named) {
+  std::vector<std::string> out;
+  for (const auto& [name, m] : named) out.push_back(name);
+  return out;
+}
+using Names = std::vector<std::string>;
+
+/// "KeyError: 'x'" of what f throws, or "" if it throws nothing.
+template <class F>
+std::string error_of(const F& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return std::string(python_name(e.kind())) + ": " + e.what();
+  }
+  return {};
+}
+
+/// y = weight x + bias, each element on its own.
+struct Lin : Module {
+  Parameter weight = register_parameter("weight", parameter(tensor({2, 2, 2})));
+  Parameter bias = register_parameter("bias", parameter(tensor({1, 1, 1})));
+  using Module::forward;
+  Tensor forward(const Tensor& x) override { return x * weight + bias; }
+};
+
+/// Calls its child and then `before`, which tests use to look on.
+struct Wrap : Module {
+  Child<Module> lin;
+  std::function<void(Wrap&)> before = [](Wrap&) {};
+  explicit Wrap(Ref<Module> m = make_ref<Lin>()) { lin = register_module("lin", std::move(m)); }
+  using Module::forward;
+  Tensor forward(const Tensor& x) override {
+    before(*this);
+    return lin(x);
+  }
+};
+
+/// net(a(lin), b(lin)).
+struct Net : Module {
+  Child<Wrap> a = register_module("a", make_ref<Wrap>());
+  Child<Wrap> b = register_module("b", make_ref<Wrap>());
+  using Module::forward;
+  Tensor forward(const Tensor& x) override { return b(a(x)); }
+};
+
+/// Collects the warnings of its scope.
+struct Warnings {
+  std::vector<std::string> texts;
+  WarningSink sink{[this](const std::string& t) { texts.push_back(t); }};
+};
+
+}  // namespace nnm::test
