@@ -5,18 +5,36 @@
 
 namespace nnm {
 
+namespace {
+
+bool starts_point(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
+
+}  // namespace
+
 SourceFile::SourceFile(std::string path_, std::string text_)
     : path(std::move(path_)), text(std::move(text_)), line_starts{0} {
+  size_t points = 0;
   for (size_t i = 0; i < text.size(); ++i) {
+    if (i % kBlock == 0) points_.push_back(points);
+    points += starts_point(text[i]);
     if (text[i] == '\n') line_starts.push_back(i + 1);
   }
+  points_.push_back(points);  // of a text that ends with a block
+}
+
+size_t SourceFile::code_points_before(size_t offset) const {
+  offset = std::min(offset, text.size());
+  const size_t block = offset / kBlock;
+  size_t points = points_[block];
+  for (size_t i = block * kBlock; i < offset; ++i) points += starts_point(text[i]);
+  return points;
 }
 
 std::string_view SourceFile::line(int number) const {
   if (number < 1 || static_cast<size_t>(number) > line_starts.size()) return {};
   const size_t begin = line_starts[static_cast<size_t>(number) - 1];
-  size_t end = text.find('\n', begin);
-  if (end == std::string::npos) end = text.size();
+  const bool last = static_cast<size_t>(number) == line_starts.size();
+  size_t end = last ? text.size() : line_starts[static_cast<size_t>(number)] - 1;
   if (end > begin && text[end - 1] == '\r') --end;
   return std::string_view(text).substr(begin, end - begin);
 }

@@ -16,6 +16,13 @@ struct SourceFile {
   std::vector<size_t> line_starts;
   SourceFile(std::string path, std::string text);
   std::string_view line(int number) const;  ///< 1-based, without the newline; "" beyond the end
+  /// Code points in text[0, offset).
+  size_t code_points_before(size_t offset) const;
+
+ private:
+  // Code points before every block of the text: a long line must not make each place a long count.
+  static constexpr size_t kBlock = 256;
+  std::vector<size_t> points_;
 };
 using SourceRef = std::shared_ptr<const SourceFile>;
 

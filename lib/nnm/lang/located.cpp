@@ -5,17 +5,6 @@
 
 namespace nnm::lang {
 
-namespace {
-
-int column_of(std::string_view text, size_t line_start, size_t offset) {
-  const auto starts = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
-  const auto begin = text.begin() + static_cast<std::ptrdiff_t>(line_start);
-  const auto end = text.begin() + static_cast<std::ptrdiff_t>(offset);
-  return 1 + static_cast<int>(std::count_if(begin, end, starts));
-}
-
-}  // namespace
-
 Span source_span(const SourceRef& file, size_t begin, size_t end) {
   if (!file) return {};
   begin = std::min(begin, file->text.size());
@@ -24,9 +13,12 @@ Span source_span(const SourceRef& file, size_t begin, size_t end) {
   const auto line = std::upper_bound(starts.begin(), starts.end(), begin) - starts.begin();
   const size_t line_start = starts[static_cast<size_t>(line) - 1];
   const size_t line_end = line_start + file->line(static_cast<int>(line)).size();
-  Span span{file, static_cast<int>(line), column_of(file->text, line_start, begin), 0};
-  span.end_column = column_of(file->text, line_start, std::max(begin, std::min(end, line_end)));
-  return span;
+  const size_t points = file->code_points_before(line_start);
+  const auto column = [&](size_t offset) {
+    return 1 + static_cast<int>(file->code_points_before(offset) - points);
+  };
+  return {file, static_cast<int>(line), column(begin),
+          column(std::max(begin, std::min(end, line_end)))};
 }
 
 Located::Located(std::string text, SourceRef file, size_t source_offset)
