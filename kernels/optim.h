@@ -25,6 +25,30 @@ struct AdagradStep {
   bool maximize = false;
   int64_t step = 1;
 };
+struct AdadeltaStep {
+  double lr = 0, rho = 0.9, eps = 1e-6, weight_decay = 0;
+  bool maximize = false;
+};
+struct AdamaxStep {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  bool maximize = false;
+  int64_t step = 1;
+};
+/// NAdam and RAdam move by `grad_rate` times the gradient and `rate` times its average, both over
+/// sqrt(exp_avg_sq) * spread + eps, or not over it (`plain`).
+struct MomentStep {
+  double grad_rate = 0, rate = 0, spread = 1, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double shrink = 1, weight_decay = 0;  ///< decoupled decay: param *= shrink
+  bool plain = false, maximize = false;
+};
+struct RpropStep {
+  double eta_minus = 0.5, eta_plus = 1.2, step_min = 1e-6, step_max = 50;
+  bool maximize = false;
+};
+struct AsgdStep {
+  double eta = 0, lambd = 1e-4, mu = 1, weight_decay = 0;
+  bool maximize = false;
+};
 
 }  // namespace nnm
 
@@ -45,5 +69,24 @@ inline constinit Kernel<void(const View& param, const View& grad, const View& sq
 inline constinit Kernel<void(const View& param, const View& grad, const View& sum,
                              const AdagradStep& s)>
     adagrad_step{"adagrad_step"};
+inline constinit Kernel<void(const View& param, const View& grad, const View& square_avg,
+                             const View& acc_delta, const AdadeltaStep& s)>
+    adadelta_step{"adadelta_step"};
+inline constinit Kernel<void(const View& param, const View& grad, const View& exp_avg,
+                             const View& exp_inf, const AdamaxStep& s)>
+    adamax_step{"adamax_step"};
+inline constinit Kernel<void(const View& param, const View& grad, const View& exp_avg,
+                             const View& exp_avg_sq, const MomentStep& s)>
+    moment_step{"moment_step"};
+inline constinit Kernel<void(const View& param, const View& grad, const View& prev,
+                             const View& step_size, const RpropStep& s)>
+    rprop_step{"rprop_step"};
+inline constinit Kernel<void(const View& param, const View& grad, const View& ax,
+                             const AsgdStep& s)>
+    asgd_step{"asgd_step"};
+
+/// *sum = sum |x|^p over the elements of a dense x, the largest |x| for p = inf, in double. NaN is
+/// passed on. The order of summation depends on the number of elements alone.
+inline constinit Kernel<void(const View& x, double p, double* sum)> power_sum{"power_sum"};
 
 }  // namespace nnm::kernels

@@ -151,6 +151,163 @@ class Adagrad final : public Optimizer {
   AdagradStep rule_;
 };
 
+/// Adadelta (torch.optim.Adadelta; Zeiler, 2012).
+class Adadelta final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 1.0, rho = 0.9, eps = 1e-6, weight_decay = 0;
+    std::optional<bool> foreach;
+    bool capturable = false, maximize = false, differentiable = false;
+  };
+  static const Spec<Options>& spec();
+  Adadelta() : Adadelta(Options{}) {}
+  explicit Adadelta(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"square_avg", "acc_delta"}; }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  AdadeltaStep rule_;
+};
+
+/// Adamax (torch.optim.Adamax; Kingma and Ba, 2015).
+class Adamax final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 2e-3;
+    Pair betas = {0.9, 0.999};
+    double eps = 1e-8, weight_decay = 0;
+    std::optional<bool> foreach;
+    bool maximize = false, differentiable = false, capturable = false;
+  };
+  static const Spec<Options>& spec();
+  Adamax() : Adamax(Options{}) {}
+  explicit Adamax(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"exp_avg", "exp_inf"}; }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  AdamaxStep rule_;
+};
+
+/// Adam with Nesterov momentum (torch.optim.NAdam; Dozat, 2016).
+class NAdam final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 2e-3;
+    Pair betas = {0.9, 0.999};
+    double eps = 1e-8, weight_decay = 0, momentum_decay = 4e-3;
+    bool decoupled_weight_decay = false;
+    std::optional<bool> foreach;
+    bool maximize = false, capturable = false, differentiable = false;
+  };
+  static const Spec<Options>& spec();
+  NAdam() : NAdam(Options{}) {}
+  explicit NAdam(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override {
+    return {"mu_product", "exp_avg", "exp_avg_sq"};
+  }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  Options o_;
+};
+
+/// Rectified Adam (torch.optim.RAdam; Liu et al., 2020).
+class RAdam final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 1e-3;
+    Pair betas = {0.9, 0.999};
+    double eps = 1e-8, weight_decay = 0;
+    bool decoupled_weight_decay = false;
+    std::optional<bool> foreach;
+    bool maximize = false, capturable = false, differentiable = false;
+  };
+  static const Spec<Options>& spec();
+  RAdam() : RAdam(Options{}) {}
+  explicit RAdam(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"exp_avg", "exp_avg_sq"}; }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  Options o_;
+};
+
+/// Resilient backpropagation (torch.optim.Rprop; Riedmiller and Braun, 1993).
+class Rprop final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 1e-2;
+    Pair etas = {0.5, 1.2}, step_sizes = {1e-6, 50};
+    bool capturable = false;
+    std::optional<bool> foreach;
+    bool maximize = false, differentiable = false;
+  };
+  static const Spec<Options>& spec();
+  Rprop() : Rprop(Options{}) {}
+  explicit Rprop(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"prev", "step_size"}; }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  RpropStep rule_;
+  double lr_ = 0;
+};
+
+/// Averaged stochastic gradient descent (torch.optim.ASGD; Polyak and Juditsky, 1992).
+class ASGD final : public Optimizer {
+ public:
+  struct Options {
+    double lr = 1e-2, lambd = 1e-4, alpha = 0.75, t0 = 1e6, weight_decay = 0;
+    std::optional<bool> foreach;
+    bool maximize = false, differentiable = false, capturable = false;
+  };
+  static const Spec<Options>& spec();
+  ASGD() : ASGD(Options{}) {}
+  explicit ASGD(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"eta", "mu", "ax"}; }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  Options o_;
+};
+
 }  // namespace nnm::optim
 
 namespace nnm {

@@ -36,4 +36,14 @@ Tensor filled_like(const Tensor& param, double value) {
   return t;
 }
 
+Tensor number_for(const Tensor& param, double value) {
+  const Tensor t = empty({}, {param.dtype() == DType::f64 ? DType::f64 : DType::f32, Device{}});
+  set_number(t, value);
+  return t;
+}
+
+void set_number(const Tensor& number, double value) {
+  kernels::fill(number, value, static_cast<int64_t>(value));
+}
+
 }  // namespace nnm::optim

@@ -19,5 +19,8 @@ void check_implementation(std::optional<bool> foreach, std::optional<bool> fused
 
 /// A tensor of param's shape, type and memory layout.
 Tensor filled_like(const Tensor& param, double value);
+/// A number in the state of param: 0-d, f64 for an f64 parameter, else f32.
+Tensor number_for(const Tensor& param, double value);
+void set_number(const Tensor& number, double value);
 
 }  // namespace nnm::optim
