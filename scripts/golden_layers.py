@@ -1,0 +1,215 @@
+"""Golden cases of layers and losses: the constructor, how it is called, and its inputs.
+
+Inputs are written as in golden_functions.py. Parameters are numbers drawn from the constructor's
+text and their names. A layer is in training mode unless its call says `m.eval()`.
+"""
+
+X = "x: f[3, 4]"
+IMAGE = "x: f[2, 4, 5, 5]"
+
+
+def simple(names, spec=X):
+    return [(f"{name}()" if "(" not in name else name, "m(x)", spec) for name in names]
+
+
+CASES = simple("""CELU ELU GELU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid Mish
+PReLU ReLU ReLU6 SELU SiLU Sigmoid Softplus Softshrink Softsign Tanh Tanhshrink Identity GLU
+Flatten""".split())
+CASES += simple([
+    "CELU(alpha=1.5)", "ELU(0.5)", "ELU(alpha=2.0, inplace=false)", "GELU(\"tanh\")",
+    "GELU(approximate=\"tanh\")", "Hardshrink(0.25)", "Hardtanh(-0.5, 0.75)",
+    "Hardtanh(min_val=-2, max_val=2)", "LeakyReLU(0.2)", "LeakyReLU(negative_slope=0.3)",
+    "Softplus(beta=2, threshold=10)", "Softshrink(0.25)", "Threshold(0.1, 20)",
+    "PReLU(4)", "PReLU(num_parameters=1, init=0.1)", "Softmax(dim=1)", "Softmax(-1)",
+    "LogSoftmax(dim=1)", "LogSoftmax(dim=0)", "Softmin(dim=1)", "GLU(dim=1)", "ReLU(inplace=false)",
+    "Flatten(0)", "Flatten(start_dim=0, end_dim=-1)", "Unflatten(1, [2, 2])", "Dropout(0.0)",
+    "Linear(4, 5)", "Linear(4, 5, bias=false)", "Linear(in_features=4, out_features=1)",
+    "LayerNorm(4)", "LayerNorm((3, 4))", "LayerNorm(4, eps=1e-3, elementwise_affine=false)",
+    "LayerNorm(4, bias=false)", "RMSNorm(4)", "RMSNorm(4, eps=0.01)",
+    "RMSNorm((3, 4), elementwise_affine=false)", "BatchNorm1d(4)", "Threshold(-1, 0.5)",
+])
+CASES += simple(["ReLU(inplace=true)", "SiLU(inplace=true)", "Hardtanh(inplace=true)"], "x: c[3, 4]")
+CASES += simple(["Softmax2d()", "ChannelShuffle(2)", "PixelShuffle(2)", "ZeroPad2d(1)",
+                 "ZeroPad2d((1, 2, 0, 1))", "ConstantPad2d(2, 3.5)", "ReflectionPad2d(2)",
+                 "ReplicationPad2d((1, 0, 2, 1))", "CircularPad2d(1)",
+                 "UpsamplingNearest2d(scale_factor=2)", "Upsample(scale_factor=2)",
+                 "Upsample(size=(3, 7))", "Upsample(scale_factor=2, mode=\"bilinear\")",
+                 "UpsamplingBilinear2d(scale_factor=2)"], IMAGE)
+CASES += simple(["ReflectionPad1d(2)", "ReplicationPad1d(1)", "ConstantPad1d((1, 2), 0.5)",
+                 "ZeroPad1d(2)", "CircularPad1d(1)"], "x: f[2, 3, 4]")
+CASES += simple(["PixelUnshuffle(2)"], "x: f[2, 3, 4, 6]")
+CASES += simple(["Unfold(2)", "Unfold((2, 3), dilation=1, padding=1, stride=2)"], IMAGE)
+CASES += simple(["Fold((4, 5), (2, 2))"], "x: f[2, 8, 12]")
+
+# Dropout does nothing in evaluation.
+CASES += [(name, "m.eval()(x)", spec) for name, spec in [
+    ("Dropout()", X), ("Dropout(p=0.2)", X), ("Dropout1d(0.3)", "x: f[2, 3, 4]"),
+    ("Dropout2d()", IMAGE), ("Dropout3d(0.5)", "x: f[1, 2, 2, 3, 3]"), ("AlphaDropout(0.1)", X),
+    ("FeatureAlphaDropout(0.2)", "x: f[2, 3, 4]")]]
+
+# Convolutions.
+CASES += simple(["Conv1d(4, 6, 3)", "Conv1d(4, 6, 3, stride=2, padding=1, dilation=2, groups=2)",
+                 "Conv1d(4, 6, kernel_size=1, bias=false)", "Conv1d(4, 2, 3, padding=\"same\")",
+                 "Conv1d(4, 2, 3, padding=2, padding_mode=\"circular\")"], "x: f[2, 4, 7]")
+CASES += simple([
+    "Conv2d(4, 6, 3)", "Conv2d(4, 6, 3, stride=2, padding=1, bias=false)",
+    "Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(0, 1), dilation=(1, 2), groups=2)",
+    "Conv2d(4, 4, 3, padding=1, groups=4)", "Conv2d(4, 3, 1)",
+    "Conv2d(4, 3, 3, padding=\"same\")", "Conv2d(4, 3, 3, padding=\"valid\")",
+    "Conv2d(4, 3, 3, padding=1, padding_mode=\"reflect\")",
+    "Conv2d(4, 3, 3, padding=1, padding_mode=\"replicate\")",
+    "Conv2d(in_channels=4, out_channels=3, kernel_size=(3, 3), stride=(1, 1), padding=2, "
+    "padding_mode=\"circular\")",
+    "ConvTranspose2d(4, 3, 3)",
+    "ConvTranspose2d(4, 6, (3, 2), stride=2, padding=1, output_padding=1, groups=2, bias=false)",
+], IMAGE)
+CASES += simple(["ConvTranspose1d(4, 3, 3, stride=2)"], "x: f[2, 4, 5]")
+CASES += simple(["Conv2d(4, 3, 3)"], "x: f[4, 5, 5]")
+CASES += simple(["Conv3d(2, 3, 2)"], "x: f[1, 2, 3, 3, 4]")
+
+# Pooling.
+CASES += simple(["MaxPool1d(2)", "MaxPool1d(3, stride=2, padding=1, dilation=1, ceil_mode=true)",
+                 "AvgPool1d(3)", "AvgPool1d(3, 2, 1, ceil_mode=true, count_include_pad=false)",
+                 "AdaptiveAvgPool1d(3)", "AdaptiveMaxPool1d(2)", "LPPool1d(2, 3)"],
+                "x: f[2, 3, 8]")
+CASES += simple(["MaxPool2d(2)", "MaxPool2d(3, stride=2, padding=1)",
+                 "MaxPool2d((3, 2), stride=(2, 1), dilation=(1, 2), ceil_mode=true)",
+                 "AvgPool2d(2)", "AvgPool2d(3, stride=2, padding=1, count_include_pad=false)",
+                 "AvgPool2d((2, 3), divisor_override=5)", "AdaptiveAvgPool2d(1)",
+                 "AdaptiveAvgPool2d((3, none))", "AdaptiveAvgPool2d((2, 3))",
+                 "AdaptiveMaxPool2d(2)", "LPPool2d(2, 2)",
+                 "MaxPool2d(2, return_indices=true)"], IMAGE)
+CASES += simple(["MaxPool3d(2)", "AvgPool3d(2)", "AdaptiveAvgPool3d(1)"], "x: f[1, 2, 4, 4, 5]")
+
+# Normalisation.
+for spec in (IMAGE, "x: f[1, 4, 2, 2]"):
+    CASES += simple(["BatchNorm2d(4)", "BatchNorm2d(4, eps=0.01, momentum=0.3)",
+                     "BatchNorm2d(4, momentum=none)", "BatchNorm2d(4, affine=false)",
+                     "BatchNorm2d(4, track_running_stats=false)"], spec)
+CASES += [(name, "m.eval()(x)", IMAGE) for name in
+          ("BatchNorm2d(4)", "BatchNorm2d(4, affine=false)", "GroupNorm(2, 4)",
+           "BatchNorm2d(4, track_running_stats=false)",
+           "InstanceNorm2d(4, affine=true, track_running_stats=true)")]
+CASES += simple(["BatchNorm1d(4)", "InstanceNorm1d(4)", "GroupNorm(4, 4)"], "x: f[3, 4, 5]")
+CASES += simple(["BatchNorm3d(2)"], "x: f[2, 2, 2, 3, 2]")
+CASES += simple(["GroupNorm(2, 4)", "GroupNorm(1, 4, eps=0.01, affine=false)", "InstanceNorm2d(4)",
+                 "InstanceNorm2d(4, affine=true)", "LocalResponseNorm(2)",
+                 "InstanceNorm2d(4, affine=true, track_running_stats=true)"], IMAGE)
+CASES += simple(["LayerNorm([4, 5, 5])"], IMAGE)
+
+# Embeddings and recurrence.
+CASES += simple(["Embedding(6, 3)", "Embedding(6, 3, padding_idx=2)",
+                 "Embedding(6, 3, padding_idx=-1)"], "x: i[2, 5]<6")
+CASES += simple(["EmbeddingBag(6, 3)", "EmbeddingBag(6, 3, mode=\"sum\")",
+                 "EmbeddingBag(6, 3, mode=\"max\")"], "x: i[2, 5]<6")
+SEQUENCE = "x: f[5, 2, 3]"
+CASES += simple(["RNN(3, 4)", "RNN(3, 4, 2, nonlinearity=\"relu\", bias=false)",
+                 "RNN(3, 4, bidirectional=true, batch_first=true)", "LSTM(3, 4)",
+                 "LSTM(3, 4, num_layers=2, batch_first=true)",
+                 "LSTM(3, 4, 2, bias=false, bidirectional=true)", "LSTM(3, 4, proj_size=2)",
+                 "GRU(3, 4)", "GRU(3, 4, 2, bidirectional=true, batch_first=true)"], SEQUENCE)
+CASES += [
+    ("LSTM(3, 4)", "m(x, (h, c))", f"{SEQUENCE}; h: f[1, 2, 4]; c: f[1, 2, 4]"),
+    ("LSTM(3, 4)", "m(x)", "x: f[5, 3]"),
+    ("GRU(3, 4)", "m(x, h)", f"{SEQUENCE}; h: f[1, 2, 4]"),
+    ("RNN(3, 4, 2)", "m(x, h)", f"{SEQUENCE}; h: f[2, 2, 4]"),
+    ("LSTM(3, 4, 2, dropout=0.5)", "m.eval()(x)", SEQUENCE),
+    ("LSTMCell(3, 4)", "m(x)", "x: f[2, 3]"),
+    ("LSTMCell(3, 4)", "m(x, (h, c))", "x: f[2, 3]; h: f[2, 4]; c: f[2, 4]"),
+    ("GRUCell(3, 4)", "m(x, h)", "x: f[2, 3]; h: f[2, 4]"),
+    ("RNNCell(3, 4)", "m(x, h)", "x: f[2, 3]; h: f[2, 4]"),
+    ("RNNCell(3, 4, nonlinearity=\"relu\")", "m(x)", "x: f[2, 3]"),
+    ("Bilinear(3, 4, 2)", "m(x, y)", "x: f[5, 3]; y: f[5, 4]"),
+    ("Bilinear(3, 4, 2, bias=false)", "m(x, y)", "x: f[5, 3]; y: f[5, 4]"),
+    ("CosineSimilarity()", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
+    ("CosineSimilarity(dim=0, eps=0.01)", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
+    ("PairwiseDistance()", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
+    ("PairwiseDistance(p=1.0, keepdim=true)", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
+    ("Fold((4, 5), (2, 3), stride=2, padding=1)", "m(x)", "x: f[2, 12, 9]"),
+]
+
+# Attention.
+QKV = "q: f[5, 2, 8]; k: f[6, 2, 8]; v: f[6, 2, 8]"
+BATCH = "x: f[2, 5, 8]"
+CASES += [
+    ("MultiheadAttention(8, 2)", "m(q, k, v)", QKV),
+    ("MultiheadAttention(8, 2, bias=false)", "m(q, k, v, need_weights=false)", QKV),
+    ("MultiheadAttention(8, 2, batch_first=true)", "m(x, x, x, average_attn_weights=false)", BATCH),
+    ("MultiheadAttention(8, 4, add_bias_kv=true, add_zero_attn=true)", "m(q, k, v)", QKV),
+    ("MultiheadAttention(8, 2, kdim=3, vdim=5)", "m(q, k, v)",
+     "q: f[5, 2, 8]; k: f[6, 2, 3]; v: f[6, 2, 5]"),
+    ("MultiheadAttention(8, 2, batch_first=true)", "m(x, x, x, attn_mask=a)",
+     f"{BATCH}; a: f[5, 5]"),
+    ("MultiheadAttention(8, 2)", "m(q, k, v, key_padding_mask=triu(a, 3))", f"{QKV}; a: b[2, 6]"),
+    ("MultiheadAttention(8, 2)", "m(x, x, x)", "x: f[5, 8]"),
+    ("TransformerEncoderLayer(8, 2, 16, dropout=0.0)", "m(x)", "x: f[5, 2, 8]"),
+    ("TransformerEncoderLayer(8, 2, 16, 0.0, activation=\"gelu\", batch_first=true, "
+     "norm_first=true)", "m(x)", BATCH),
+    ("TransformerEncoderLayer(d_model=8, nhead=4, dim_feedforward=12, dropout=0.0, bias=false)",
+     "m(x, src_mask=a)", "x: f[5, 2, 8]; a: c[5, 5]"),
+    ("TransformerEncoder(TransformerEncoderLayer(8, 2, 16, dropout=0.0), 2)", "m(x)",
+     "x: f[5, 2, 8]"),
+    ("TransformerEncoder(TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=true), "
+     "num_layers=2, norm=LayerNorm(8))", "m(x)", BATCH),
+    ("TransformerDecoderLayer(8, 2, 16, dropout=0.0)", "m(x, y)", "x: f[5, 2, 8]; y: f[4, 2, 8]"),
+    ("TransformerDecoder(TransformerDecoderLayer(8, 2, 16, dropout=0.0), 2)", "m(x, y)",
+     "x: f[5, 2, 8]; y: f[4, 2, 8]"),
+    ("Transformer(8, 2, 1, 1, 16, dropout=0.0)", "m(x, y)", "x: f[5, 2, 8]; y: f[4, 2, 8]"),
+]
+
+# Containers.
+CASES += [
+    ("Sequential(Linear(4, 5), ReLU(), Linear(5, 2))", "m(x)", X),
+    ("Sequential(Linear(4, 4), Linear(4, 4), Linear(4, 4), BatchNorm1d(4), Linear(4, 4))", "m(x)",
+     X),
+    ("Sequential(Sequential(Linear(4, 3), Tanh()), Sequential(Linear(3, 2)))", "m(x)", X),
+]
+
+# Losses.
+PAIR = "x: f[3, 4]; y: f[3, 4]"
+for name in "MSELoss L1Loss SmoothL1Loss HuberLoss".split():
+    CASES += [(f"{name}()", "m(x, y)", PAIR)]
+    CASES += [(f"{name}(reduction=\"{how}\")", "m(x, y)", PAIR) for how in ("sum", "none")]
+CLASSES = "x: f[5, 4]; y: i[5]<4"
+CASES += [
+    ("SmoothL1Loss(beta=0.5)", "m(x, y)", PAIR),
+    ("HuberLoss(delta=0.5)", "m(x, y)", PAIR),
+    ("CrossEntropyLoss()", "m(x, y)", CLASSES),
+    ("CrossEntropyLoss(weight=w, ignore_index=2, label_smoothing=0.1)", "m(x, y)",
+     f"{CLASSES}; w: v[4]"),
+    ("CrossEntropyLoss(reduction=\"none\")", "m(x, y)", "x: f[2, 4, 3]; y: i[2, 3]<4"),
+    ("CrossEntropyLoss(reduction=\"sum\")", "m(x, softmax(y, 1))", "x: f[5, 4]; y: c[5, 4]"),
+    ("NLLLoss()", "m(log_softmax(x, 1), y)", CLASSES),
+    ("NLLLoss(weight=w, reduction=\"sum\", ignore_index=1)", "m(x, y)", f"{CLASSES}; w: v[4]"),
+    ("BCELoss()", "m(sigmoid(x), y)", "x: f[3, 4]; y: u[3, 4]"),
+    ("BCELoss(weight=w, reduction=\"sum\")", "m(sigmoid(x), y)",
+     "x: f[3, 4]; y: u[3, 4]; w: v[4]"),
+    ("BCEWithLogitsLoss()", "m(x, y)", "x: f[3, 4]; y: u[3, 4]"),
+    ("BCEWithLogitsLoss(pos_weight=p, weight=w, reduction=\"none\")", "m(x, y)",
+     "x: f[3, 4]; y: u[3, 4]; p: v[4]; w: v[4]"),
+    ("KLDivLoss()", "m(x, y)", "x: f[3, 4]; y: p[3, 4]"),
+    ("KLDivLoss(reduction=\"batchmean\", log_target=true)", "m(x, y)", PAIR),
+    ("SoftMarginLoss()", "m(x, sign(y))", "x: f[3, 4]; y: c[3, 4]"),
+    ("HingeEmbeddingLoss()", "m(x, sign(y))", "x: f[3, 4]; y: c[3, 4]"),
+    ("MarginRankingLoss(0.1)", "m(x, y, sign(z))", "x: f[5]; y: f[5]; z: c[5]"),
+    ("CosineEmbeddingLoss(margin=0.1)", "m(x, y, sign(z))", "x: f[5, 3]; y: f[5, 3]; z: c[5]"),
+    ("TripletMarginLoss()", "m(x, y, z)", "x: f[5, 3]; y: f[5, 3]; z: f[5, 3]"),
+    ("TripletMarginLoss(margin=0.5, p=1.0, swap=true)", "m(x, y, z)",
+     "x: f[5, 3]; y: f[5, 3]; z: f[5, 3]"),
+    ("PoissonNLLLoss()", "m(x, y)", "x: f[3, 4]; y: p[3, 4]"),
+    ("GaussianNLLLoss()", "m(x, y, z)", "x: f[3, 4]; y: f[3, 4]; z: p[3, 4]"),
+    ("MultiMarginLoss()", "m(x, y)", CLASSES),
+    ("MultiLabelSoftMarginLoss()", "m(x, y)", "x: f[5, 4]; y: u[5, 4]"),
+]
+
+# Printed only: layers that cannot be called, or too large to be called here.
+PRINTED = [
+    "ModuleList([Linear(2, 3), Linear(2, 3), ReLU()])",
+    "ModuleDict({\"a\": Linear(2, 3), \"b\": ReLU()})",
+    "Sequential()",
+    "Sequential(Conv2d(3, 64, 7, stride=2, padding=3, bias=false), BatchNorm2d(64), "
+    "ReLU(inplace=true), MaxPool2d(3, stride=2, padding=1))",
+    "TransformerEncoder(TransformerEncoderLayer(512, 8), 6)",
+    "Transformer()",
+    "Sequential(ModuleList([ReLU(), ReLU()]), Sequential(), Identity())",
+]
