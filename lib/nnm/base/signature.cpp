@@ -108,10 +108,14 @@ struct Binder {
   }
 
   void keyword(const std::string& key, const Value& v) {
-    const auto it = std::find_if(params.begin(), params.end(),
-                                 [&](const Param& p) { return p.name == key && !p.variadic; });
+    const auto it =
+        std::find_if(params.begin(), params.end(), [&](const Param& p) { return p.name == key; });
     if (it == params.end()) throw_unknown(key);
-    set(static_cast<size_t>(it - params.begin()), v, -1);
+    const auto index = static_cast<size_t>(it - params.begin());
+    // `reshape(x, shape=[2, 3])`: by name, what would be collected stands in one list.
+    if (it->variadic && !given[index] && v.is_sequence()) return rest(index, v.items(), 0);
+    set(index, v, -1);
+    if (it->variadic) out[index] = Value::tuple({out[index]});
   }
 
   void fill_defaults() {

@@ -205,6 +205,22 @@ Tensor remainder(const Tensor& a, const Tensor& b) {
                 });
 }
 
+Tensor floor_divide(const Tensor& a, Scalar b) {
+  const DType type = common_type(a, b, "floor_divide");
+  NNM_CHECK(is_floating(type) || b.i != 0, runtime, "ZeroDivisionError");
+  Tensor y = run(Binary::floor_divide, a, b, type, type);
+  if (!needs_grad({&a})) return y;
+  return record("torch::autograd::NotImplemented", y, {&a}, [](Backward&) {
+    fail(ErrorKind::runtime, "derivative for aten::floor_divide is not implemented");
+  });
+}
+
+Tensor remainder(const Tensor& a, Scalar b) {
+  const DType type = common_type(a, b, "remainder");
+  NNM_CHECK(is_floating(type) || b.i != 0, runtime, "ZeroDivisionError");
+  return scaled("RemainderBackward0", a, run(Binary::remainder, a, b, type, type), 1);
+}
+
 Tensor pow(const Tensor& a, const Tensor& b) {
   const DType type = common_type(a, b, "pow");
   Tensor y = run(Binary::pow, a, b, type, type);

@@ -8,6 +8,8 @@ namespace nnm {
 
 namespace {
 
+thread_local Device where_to_create;
+
 DType default_type(Scalar s) {
   if (s.kind == Scalar::Kind::real) return DType::f32;
   return s.kind == Scalar::Kind::integer ? DType::i64 : DType::b8;
@@ -19,6 +21,9 @@ Tensor filled(Tensor t, Scalar value) {
 }
 
 }  // namespace
+
+Device default_device() { return where_to_create; }
+void set_default_device(Device device) { where_to_create = device; }
 
 Tensor zeros(const Shape& size, TensorOptions options) { return filled(empty(size, options), 0); }
 Tensor ones(const Shape& size, TensorOptions options) { return filled(empty(size, options), 1); }

@@ -120,4 +120,18 @@ const Tensor& relu_(const Tensor& self) {
   return self;
 }
 
+const Tensor& apply_(const Tensor& self, const std::function<Tensor(const Tensor&)>& f) {
+  check_inplace(self);
+  const bool recorded = needs_grad({&self});
+  // What f saves of its operand must outlive the write.
+  const Tensor y = f(recorded ? clone(self) : self);
+  NNM_CHECK(y.shape() == self.shape() && y.dtype() == self.dtype(), runtime,
+            "an in-place operation on {} of size {} gave {} of size {}", info(self.dtype()).name,
+            self.shape().str(), info(y.dtype()).name, y.shape().str());
+  kernels::copy(self, y);
+  record_inplace(recorded ? y.grad_fn()->name : "", self, {&y},
+                 [](Backward& b) { b.set(0, b.maybe_grad()); });
+  return self;
+}
+
 }  // namespace nnm

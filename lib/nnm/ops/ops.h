@@ -5,6 +5,7 @@
 // Errors are Error(runtime/type/index/value) with PyTorch's texts where it has one.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +18,21 @@ namespace nnm {
 
 using Dims = std::vector<int64_t>;
 using Size2 = IntTuple<2>;
+
+/// torch.set_default_device: where this thread's config functions (`zeros`, `arange`, `randn` …)
+/// create tensors unless told otherwise. The functions below take the device from their options
+/// alone.
+Device default_device();
+void set_default_device(Device device);
+class DefaultDeviceGuard {
+ public:
+  explicit DefaultDeviceGuard(Device d) : before_(default_device()) { set_default_device(d); }
+  ~DefaultDeviceGuard() { set_default_device(before_); }
+  DefaultDeviceGuard(const DefaultDeviceGuard&) = delete;
+
+ private:
+  Device before_;
+};
 
 // Creation. `options` says dtype and device.
 Tensor zeros(const Shape& size, TensorOptions options = {});
@@ -121,7 +137,9 @@ Tensor div(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, Scalar b);
 Tensor div(Scalar a, const Tensor& b);
 Tensor floor_divide(const Tensor& a, const Tensor& b);
+Tensor floor_divide(const Tensor& a, Scalar b);
 Tensor remainder(const Tensor& a, const Tensor& b);
+Tensor remainder(const Tensor& a, Scalar b);
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, Scalar b);
 Tensor pow(Scalar a, const Tensor& b);
@@ -162,6 +180,9 @@ const Tensor& mul_(const Tensor& self, const Tensor& b);
 const Tensor& mul_(const Tensor& self, Scalar b);
 const Tensor& div_(const Tensor& self, Scalar b);
 const Tensor& relu_(const Tensor& self);
+/// f(self) written into self and put on the tape: `inplace=true` of any activation. f's result has
+/// self's shape and type.
+const Tensor& apply_(const Tensor& self, const std::function<Tensor(const Tensor&)>& f);
 
 // Pointwise, one operand. Every row of kernels/pointwise.def without parameters is declared here:
 // relu, sigmoid, exp, log, sqrt, abs, neg, sin, erf, …

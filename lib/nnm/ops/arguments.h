@@ -1,0 +1,39 @@
+// Reading the arguments of functions that a config calls.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nnm/ops/detail.h"
+#include "nnm/ops/function.h"
+
+namespace nnm::detail {
+
+inline Tensor tensor(const Value& v) { return v.as<Tensor>(); }
+inline bool is_tensor(const Value& v) { return v.is(Value::Kind::tensor); }
+
+/// Integers given one by one or as one list: what `*shape` collected. `reshape(x, 2, 3)` and
+/// `reshape(x, [2, 3])` mean the same.
+Dims integers(const Value& v);
+inline Shape shape(const Value& v) { return Shape(integers(v)); }
+/// Dimensions of `dim: int[] = none`; none is no dimensions, which reductions take as all.
+inline Dims dims(const Value& v) { return v.is_none() ? Dims() : integers(v); }
+
+inline std::optional<DType> dtype(const Value& v) { return Codec<std::optional<DType>>::read(v); }
+/// "cpu", "cuda", "cuda:1", "meta"; none is the default device.
+Device device(const Value& v);
+inline TensorOptions options(const Value& type, const Value& where) {
+  return {dtype(type).value_or(DType::f32), device(where)};
+}
+/// A number or a 0-d tensor as a number. Throws Error(type) for anything else.
+Scalar number(const Value& v);
+/// A number as an operand beside `like`: 0-d, of the type that the result will have.
+Tensor operand(Scalar s, const Tensor& like);
+/// f(x), or where `inplace` is true x itself with f(x) written into it.
+template <class F>
+Value maybe_inplace(const Value& x, const Value& inplace, const F& f) {
+  const Tensor t = tensor(x);
+  return inplace.boolean() ? apply_(t, f) : f(t);
+}
+
+}  // namespace nnm::detail

@@ -1,0 +1,284 @@
+// Pointwise functions and operators, as a config calls them.
+#include <limits>
+
+#include "kernels/pointwise.h"
+#include "nnm/ops/arguments.h"
+
+namespace nnm {
+namespace {
+
+using namespace detail;
+
+using TensorTensor = Tensor (*)(const Tensor&, const Tensor&);
+using TensorScalar = Tensor (*)(const Tensor&, Scalar);
+using ScalarTensor = Tensor (*)(Scalar, const Tensor&);
+
+[[noreturn]] void throw_no_tensor(const Value& v) {
+  fail(ErrorKind::type, "expected a Tensor, got {}", v.config_text());
+}
+
+/// a and b are tensors or numbers, one of them at least a tensor.
+template <TensorTensor TT, TensorScalar TS, ScalarTensor ST>
+Value binary(const Value* a) {
+  if (is_tensor(a[0])) {
+    return is_tensor(a[1]) ? TT(tensor(a[0]), tensor(a[1])) : TS(tensor(a[0]), a[1].scalar());
+  }
+  if (!is_tensor(a[1])) throw_no_tensor(a[0]);
+  return ST(a[0].scalar(), tensor(a[1]));
+}
+
+/// A number becomes a 0-d tensor of the type it would have had beside the other.
+template <TensorTensor F>
+Value of_tensors(const Value* a) {
+  if (is_tensor(a[0])) {
+    const Tensor x = tensor(a[0]);
+    return F(x, is_tensor(a[1]) ? tensor(a[1]) : operand(a[1].scalar(), x));
+  }
+  if (!is_tensor(a[1])) throw_no_tensor(a[0]);
+  const Tensor y = tensor(a[1]);
+  return F(operand(a[0].scalar(), y), y);
+}
+
+/// number op tensor, for an operation without a form of its own for it.
+template <TensorTensor F>
+Tensor left_number(Scalar s, const Tensor& x) {
+  return F(operand(s, x), x);
+}
+template <TensorScalar F>
+Tensor swapped(Scalar s, const Tensor& x) {
+  return F(x, s);
+}
+
+Value add_of(const Value* a) {
+  const Scalar alpha = a[2].scalar();
+  if (is_tensor(a[0]) && is_tensor(a[1])) return add(tensor(a[0]), tensor(a[1]), alpha);
+  const auto times = [&](Scalar s) {
+    if (alpha.kind == Scalar::Kind::integer && alpha.i == 1) return s;
+    const bool whole = s.kind != Scalar::Kind::real && alpha.kind != Scalar::Kind::real;
+    return whole ? Scalar(s.i * alpha.i) : Scalar(s.d * alpha.d);
+  };
+  if (is_tensor(a[0])) return add(tensor(a[0]), times(a[1].scalar()));
+  if (!is_tensor(a[1])) throw_no_tensor(a[0]);
+  const Tensor x = tensor(a[1]);
+  return alpha.d == 1 ? add(x, a[0].scalar()) : add(operand(a[0].scalar(), x), x, alpha);
+}
+
+Value sub_of(const Value* a) {
+  const Scalar alpha = a[2].scalar();
+  if (is_tensor(a[0]) && is_tensor(a[1])) return sub(tensor(a[0]), tensor(a[1]), alpha);
+  if (is_tensor(a[0])) {
+    const Tensor x = tensor(a[0]);
+    return alpha.d == 1 ? sub(x, a[1].scalar()) : sub(x, operand(a[1].scalar(), x), alpha);
+  }
+  if (!is_tensor(a[1])) throw_no_tensor(a[0]);
+  const Tensor x = tensor(a[1]);
+  return alpha.d == 1 ? rsub(a[0].scalar(), x) : sub(operand(a[0].scalar(), x), x, alpha);
+}
+
+Value div_of(const Value* a) {
+  if (a[2].is_none()) return binary<div, div, div>(a);
+  if (a[2].string() == "floor") {
+    return binary<floor_divide, floor_divide, left_number<floor_divide>>(a);
+  }
+  const Tensor quotient = binary<div, div, div>(a).as<Tensor>();
+  const bool whole = (!is_tensor(a[0]) || !is_floating(tensor(a[0]).dtype())) &&
+                     (!is_tensor(a[1]) || !is_floating(tensor(a[1]).dtype())) &&
+                     !a[0].is(Value::Kind::real) && !a[1].is(Value::Kind::real);
+  return whole ? to(trunc(quotient), DType::i64) : trunc(quotient);
+}
+
+Value clamp_of(const Value* a) {
+  Tensor x = tensor(a[0]);
+  if (!is_tensor(a[1]) && !is_tensor(a[2])) {
+    const auto bound = [](const Value& v) {
+      return v.is_none() ? std::nullopt : std::optional(v.scalar());
+    };
+    return clamp(x, bound(a[1]), bound(a[2]));
+  }
+  for (int i = 1; i <= 2; ++i) {
+    if (a[i].is_none()) continue;
+    const Tensor bound = is_tensor(a[i]) ? tensor(a[i]) : operand(a[i].scalar(), x);
+    x = i == 1 ? maximum(x, bound) : minimum(x, bound);
+  }
+  return x;
+}
+
+Value lerp_of(const Value* a) {
+  const Tensor x = tensor(a[0]), end = tensor(a[1]);
+  if (!is_tensor(a[2])) return lerp(x, end, a[2].real());
+  return add(x, mul(tensor(a[2]), sub(end, x)));
+}
+
+template <Tensor (*F)(const Tensor&)>
+Value activation(const Value* a) {
+  return maybe_inplace(a[0], a[1], F);
+}
+
+Tensor isnan(const Tensor& x) { return ne(x, x); }
+Tensor isinf(const Tensor& x) {
+  return eq(is_floating(x.dtype()) ? abs(x) : x, Scalar(std::numeric_limits<double>::infinity()));
+}
+Tensor isfinite(const Tensor& x) {
+  if (!is_floating(x.dtype())) return eq(x, x);
+  return lt(abs(x), Scalar(std::numeric_limits<double>::infinity()));
+}
+
+#define NNM_COMPARISON(name, alias, mirrored, doc)                                    \
+  {#name "(input: any, other: any)", doc, binary<name, name, swapped<mirrored>>}, {   \
+#alias "(input: any, other: any)", doc, binary < name, name, swapped < mirrored>> \
+  }
+
+const Function kOperators[] = {
+    {"add(input: any, other: any, *, alpha: number = 1)", "input + alpha * other", add_of},
+    {"sub(input: any, other: any, *, alpha: number = 1)", "input - alpha * other", sub_of},
+    {"subtract(input: any, other: any, *, alpha: number = 1)", "input - alpha * other", sub_of},
+    {"rsub(input: Tensor, other: any)", "other - input",
+     [](const Value* a) {
+       const Value swapped[] = {a[1], a[0], Value(1)};
+       return sub_of(swapped);
+     }},
+    {"mul(input: any, other: any)", "input * other", binary<mul, mul, swapped<mul>>},
+    {"multiply(input: any, other: any)", "input * other", binary<mul, mul, swapped<mul>>},
+    {"div(input: any, other: any, *, rounding_mode: str(\"trunc\", \"floor\") = none)",
+     "input / other", div_of},
+    {"divide(input: any, other: any, *, rounding_mode: str(\"trunc\", \"floor\") = none)",
+     "input / other", div_of},
+    {"true_divide(input: any, other: any)", "input / other", binary<div, div, div>},
+    {"floor_divide(input: any, other: any)", "input // other",
+     binary<floor_divide, floor_divide, left_number<floor_divide>>},
+    {"remainder(input: any, other: any)", "input % other, with the divisor's sign",
+     binary<remainder, remainder, left_number<remainder>>},
+    {"pow(input: any, exponent: any)", "input ** exponent", binary<pow, pow, pow>},
+    {"maximum(input: any, other: any)", "the larger", of_tensors<maximum>},
+    {"minimum(input: any, other: any)", "the smaller", of_tensors<minimum>},
+    {"atan2(input: any, other: any)", "the angle of (other, input)", of_tensors<atan2>},
+    {"arctan2(input: any, other: any)", "the angle of (other, input)", of_tensors<atan2>},
+    {"eq(input: any, other: any)", "input == other", binary<eq, eq, swapped<eq>>},
+    NNM_COMPARISON(ne, not_equal, ne, "input != other"),
+    NNM_COMPARISON(lt, less, gt, "input < other"),
+    NNM_COMPARISON(le, less_equal, ge, "input <= other"),
+    NNM_COMPARISON(gt, greater, lt, "input > other"),
+    NNM_COMPARISON(ge, greater_equal, le, "input >= other"),
+    {"logical_and(input: any, other: any)", "both are true", of_tensors<logical_and>},
+    {"logical_or(input: any, other: any)", "one is true", of_tensors<logical_or>},
+    {"logical_xor(input: any, other: any)", "exactly one is true", of_tensors<logical_xor>},
+    {"logical_not(input: Tensor)", "is false", call<logical_not>},
+    {"lerp(input: Tensor, end: Tensor, weight: any)", "input + weight * (end - input)", lerp_of},
+    {"clamp(input: Tensor, min: any = none, max: any = none)", "kept within bounds", clamp_of},
+    {"clip(input: Tensor, min: any = none, max: any = none)", "kept within bounds", clamp_of},
+    {"isnan(input: Tensor)", "is not a number", call<isnan>},
+    {"isinf(input: Tensor)", "is infinite", call<isinf>},
+    {"isfinite(input: Tensor)", "is neither infinite nor NaN", call<isfinite>},
+    {"allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, "
+     "equal_nan: bool = false)",
+     "all elements differ by at most atol + rtol |other|", call<allclose>},
+    {"equal(input: Tensor, other: Tensor)", "same shape and elements", call<equal>},
+};
+#undef NNM_COMPARISON
+
+const Function kActivations[] = {
+    {"relu(input: Tensor, inplace: bool = false)", "max(x, 0)", activation<relu>},
+    {"relu6(input: Tensor, inplace: bool = false)", "min(max(x, 0), 6)", activation<relu6>},
+    {"hardsigmoid(input: Tensor, inplace: bool = false)", "relu6(x + 3) / 6",
+     activation<hardsigmoid>},
+    {"hardswish(input: Tensor, inplace: bool = false)", "x relu6(x + 3) / 6",
+     activation<hardswish>},
+    {"mish(input: Tensor, inplace: bool = false)", "x tanh(log(1 + e^x))", activation<mish>},
+    {"silu(input: Tensor, inplace: bool = false)", "x / (1 + e^-x)", activation<silu>},
+    {"selu(input: Tensor, inplace: bool = false)", "elu, scaled to keep mean and variance",
+     activation<selu>},
+    {"leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = false)",
+     "x, times the slope below 0",
+     [](const Value* a) {
+       return maybe_inplace(a[0], a[2],
+                            [&](const Tensor& x) { return leaky_relu(x, a[1].real()); });
+     }},
+    {"elu(input: Tensor, alpha: float = 1.0, inplace: bool = false)", "x, alpha (e^x - 1) below 0",
+     [](const Value* a) {
+       return maybe_inplace(a[0], a[2], [&](const Tensor& x) { return elu(x, a[1].real()); });
+     }},
+    {"celu(input: Tensor, alpha: float = 1.0, inplace: bool = false)",
+     "x, alpha (e^(x / alpha) - 1) below 0",
+     [](const Value* a) {
+       return maybe_inplace(a[0], a[2], [&](const Tensor& x) { return celu(x, a[1].real()); });
+     }},
+    {"hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = false)",
+     "kept within bounds",
+     [](const Value* a) {
+       return maybe_inplace(a[0], a[3],
+                            [&](const Tensor& x) { return hardtanh(x, a[1].real(), a[2].real()); });
+     }},
+    {"threshold(input: Tensor, threshold: float, value: float, inplace: bool = false)",
+     "x above the threshold, else the value",
+     [](const Value* a) {
+       return maybe_inplace(
+           a[0], a[3], [&](const Tensor& x) { return threshold(x, a[1].real(), a[2].real()); });
+     }},
+    {"gelu(input: Tensor, approximate: str = \"none\")", "x times the normal distribution function",
+     call<gelu>},
+    {"softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0)",
+     "log(1 + e^(beta x)) / beta", call<softplus>},
+    {"hardshrink(input: Tensor, lambd: float = 0.5)", "0 within [-lambd, lambd]", call<hardshrink>},
+    {"softshrink(input: Tensor, lambd: float = 0.5)", "nearer to 0 by lambd", call<softshrink>},
+    {"prelu(input: Tensor, weight: Tensor)", "x, times the weight below 0", call<prelu>},
+    {"glu(input: Tensor, dim: int = -1)", "one half times the sigmoid of the other", call<glu>},
+};
+
+const Function kUnary[] = {
+    {"absolute(input: Tensor)", "|x|", call<abs>},
+    {"negative(input: Tensor)", "-x", call<neg>},
+    {"positive(input: Tensor)", "x", [](const Value* a) -> Value { return tensor(a[0]); }},
+    {"arccos(input: Tensor)", "arc cosine", call<acos>},
+    {"arcsin(input: Tensor)", "arc sine", call<asin>},
+    {"arctan(input: Tensor)", "arc tangent", call<atan>},
+#define NNM_UNARY(name, node, save, forward, backward, doc) \
+  {#name "(input: Tensor)", doc, call<name>},
+#include "kernels/pointwise.def"
+#undef NNM_UNARY
+};
+
+const Function kInPlace[] = {
+    {"add_(input: Tensor, other: any, *, alpha: number = 1)", "input += alpha * other",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       if (!is_tensor(a[1]) && a[2].scalar().d == 1) return add_(x, a[1].scalar());
+       return add_(x, is_tensor(a[1]) ? tensor(a[1]) : operand(a[1].scalar(), x), a[2].scalar());
+     }},
+    {"sub_(input: Tensor, other: any, *, alpha: number = 1)", "input -= alpha * other",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       return sub_(x, is_tensor(a[1]) ? tensor(a[1]) : operand(a[1].scalar(), x), a[2].scalar());
+     }},
+    {"mul_(input: Tensor, other: any)", "input *= other",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       return is_tensor(a[1]) ? mul_(x, tensor(a[1])) : mul_(x, a[1].scalar());
+     }},
+    {"div_(input: Tensor, other: number)", "input /= other",
+     [](const Value* a) -> Value { return div_(tensor(a[0]), a[1].scalar()); }},
+    {"relu_(input: Tensor)", "input = max(input, 0)",
+     [](const Value* a) -> Value { return relu_(tensor(a[0])); }},
+    {"fill_(input: Tensor, value: any)", "input = value",
+     [](const Value* a) -> Value {
+       fill_(tensor(a[0]), number(a[1]));
+       return a[0];
+     }},
+    {"zero_(input: Tensor)", "input = 0",
+     [](const Value* a) -> Value {
+       zero_(tensor(a[0]));
+       return a[0];
+     }},
+    {"copy_(input: Tensor, src: Tensor)", "input = src, broadcast and converted",
+     [](const Value* a) -> Value {
+       copy_(tensor(a[0]), tensor(a[1]));
+       return a[0];
+     }},
+};
+
+// The activations stand before the rows of the same names, which have no `inplace`.
+[[maybe_unused]] const bool registered = register_functions(kOperators) &&
+                                         register_functions(kActivations) &&
+                                         register_functions(kUnary) && register_functions(kInPlace);
+
+}  // namespace
+}  // namespace nnm

@@ -1,0 +1,100 @@
+// Reductions, as a config calls them.
+#include <limits>
+
+#include "nnm/ops/arguments.h"
+
+namespace nnm {
+namespace {
+
+using namespace detail;
+
+/// max(x), max(x, dim), max(x, other); the other may be the second argument too.
+template <bool Largest>
+Value extreme_of(const Value* a) {
+  const Tensor x = tensor(a[0]);
+  const Value& other = is_tensor(a[1]) ? a[1] : a[3];
+  if (is_tensor(other)) {
+    return Largest ? maximum(x, tensor(other)) : minimum(x, tensor(other));
+  }
+  if (a[1].is_none()) return Largest ? max(x) : min(x);
+  const int64_t dim = a[1].integer();
+  const bool keepdim = a[2].boolean();
+  return to_value(Largest ? max(x, dim, keepdim) : min(x, dim, keepdim));
+}
+
+/// PyTorch's old `unbiased` and its newer `correction`.
+double correction_of(const Value& unbiased, const Value& correction) {
+  if (!correction.is_none()) return correction.real();
+  return unbiased.boolean() ? 1 : 0;
+}
+
+template <Tensor (*F)(const Tensor&, const Dims&, double, bool)>
+Value moment_of(const Value* a) {
+  return F(tensor(a[0]), dims(a[1]), correction_of(a[2], a[4]), a[3].boolean());
+}
+
+Value norm_of(const Value* a) {
+  double p = 2;
+  if (a[1].is(Value::Kind::string)) {
+    NNM_CHECK(a[1].string() == "fro", value, "norm: p is a number, inf or \"fro\", got {}",
+              a[1].config_text());
+  } else if (!a[1].is_none()) {
+    p = a[1].real();
+  }
+  return norm(tensor(a[0]), p, dims(a[2]), a[3].boolean());
+}
+
+Tensor count_nonzero(const Tensor& x, const Dims& over) {
+  return sum(x.dtype() == DType::b8 ? x : ne(x, Scalar(0)), over);
+}
+
+const Function kTable[] = {
+    {"sum(input: Tensor, dim: int[] = none, keepdim: bool = false, *, dtype: dtype = none)", "sum",
+     [](const Value* a) -> Value {
+       return sum(tensor(a[0]), dims(a[1]), a[2].boolean(), dtype(a[3]));
+     }},
+    {"mean(input: Tensor, dim: int[] = none, keepdim: bool = false, *, dtype: dtype = none)",
+     "mean",
+     [](const Value* a) -> Value {
+       return mean(tensor(a[0]), dims(a[1]), a[2].boolean(), dtype(a[3]));
+     }},
+    {"var(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+     "correction: number = none)",
+     "variance, divided by n - 1", moment_of<var>},
+    {"std(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+     "correction: number = none)",
+     "standard deviation, divided by n - 1", moment_of<std>},
+    {"prod(input: Tensor, dim: int = none, keepdim: bool = false, *, dtype: dtype = none)",
+     "product",
+     [](const Value* a) -> Value {
+       return prod(tensor(a[0]), Codec<std::optional<int64_t>>::read(a[1]), a[2].boolean(),
+                   dtype(a[3]));
+     }},
+    {"max(input: Tensor, dim: any = none, keepdim: bool = false, *, other: Tensor = none)",
+     "the largest; with a dim, and its place; of two tensors, the larger", extreme_of<true>},
+    {"min(input: Tensor, dim: any = none, keepdim: bool = false, *, other: Tensor = none)",
+     "the smallest; with a dim, and its place; of two tensors, the smaller", extreme_of<false>},
+    {"amax(input: Tensor, dim: int[] = none, keepdim: bool = false)", "the largest",
+     [](const Value* a) -> Value { return amax(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
+    {"amin(input: Tensor, dim: int[] = none, keepdim: bool = false)", "the smallest",
+     [](const Value* a) -> Value { return amin(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
+    {"argmax(input: Tensor, dim: int = none, keepdim: bool = false)", "the place of the largest",
+     call<argmax>},
+    {"argmin(input: Tensor, dim: int = none, keepdim: bool = false)", "the place of the smallest",
+     call<argmin>},
+    {"any(input: Tensor, dim: int[] = none, keepdim: bool = false)", "one is true",
+     [](const Value* a) -> Value { return any(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
+    {"all(input: Tensor, dim: int[] = none, keepdim: bool = false)", "all are true",
+     [](const Value* a) -> Value { return all(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
+    {"norm(input: Tensor, p: any = \"fro\", dim: int[] = none, keepdim: bool = false)",
+     "the p-norm of the elements", norm_of},
+    {"logsumexp(input: Tensor, dim: int[], keepdim: bool = false)", "log of the sum of e^x",
+     call<logsumexp>},
+    {"cumsum(input: Tensor, dim: int, *, dtype: dtype = none)", "running sums", call<cumsum>},
+    {"count_nonzero(input: Tensor, dim: int[] = none)", "how many are not 0",
+     [](const Value* a) -> Value { return count_nonzero(tensor(a[0]), dims(a[1])); }},
+};
+[[maybe_unused]] const bool registered = register_functions(kTable);
+
+}  // namespace
+}  // namespace nnm

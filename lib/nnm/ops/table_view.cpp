@@ -1,0 +1,166 @@
+// Views, joining and indexing, as a config calls them.
+#include <algorithm>
+#include <functional>
+
+#include "nnm/ops/arguments.h"
+
+namespace nnm {
+namespace {
+
+using namespace detail;
+
+Value squeeze_of(const Value* a) {
+  Tensor x = tensor(a[0]);
+  if (a[1].is_none()) return squeeze(x);
+  // From the last on, so that the numbers of the others stay what they are.
+  Dims which = dims(a[1]);
+  if (which.size() == 1) return squeeze(x, which[0]);
+  for (int64_t& d : which) d = wrap_dim(d, x.dim());
+  std::sort(which.begin(), which.end(), std::greater<>());
+  for (int64_t d : which) x = squeeze(x, d);
+  return x;
+}
+
+Value split_of(const Value* a) {
+  const Tensor x = tensor(a[0]);
+  const int64_t dim = a[2].integer();
+  if (a[1].is(Value::Kind::integer)) return to_value(split(x, a[1].integer(), dim));
+  return to_value(split(x, integers(a[1]), dim));
+}
+
+/// cat along the second dimension, of vectors along the first.
+Value hstack_of(const Value* a) {
+  const auto tensors = Codec<Tensors>::read(a[0]);
+  return cat(tensors, !tensors.empty() && tensors[0].dim() == 1 ? 0 : 1);
+}
+
+Value vstack_of(const Value* a) {
+  auto tensors = Codec<Tensors>::read(a[0]);
+  for (Tensor& t : tensors) {
+    if (t.dim() < 2) t = reshape(t, {1, t.numel()});
+  }
+  return cat(tensors, 0);
+}
+
+Value where_of(const Value* a) {
+  const Tensor condition = tensor(a[0]);
+  const bool left = is_tensor(a[1]), right = is_tensor(a[2]);
+  if (left && right) return where(condition, tensor(a[1]), tensor(a[2]));
+  if (left) return where(condition, tensor(a[1]), operand(a[2].scalar(), tensor(a[1])));
+  if (right) return where(condition, operand(a[1].scalar(), tensor(a[2])), tensor(a[2]));
+  const Tensor x = scalar_tensor(a[1].scalar(), {}, condition.device());
+  return where(condition, x, scalar_tensor(a[2].scalar(), {}, condition.device()));
+}
+
+Value take_along_dim_of(const Value* a) {
+  const Tensor x = tensor(a[0]), index = tensor(a[1]);
+  if (a[2].is_none()) return gather(reshape(x, {-1}), 0, reshape(index, {-1}));
+  const int d = wrap_dim(a[2].integer(), x.dim());
+  // All dimensions but that of the index broadcast.
+  Shape xs = x.shape(), is = index.shape();
+  NNM_CHECK(xs.size() == is.size(), runtime,
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, "
+            "but got {} dimensions for input, and {} dimensions for indices",
+            xs.size(), is.size());
+  xs[d] = is[d];
+  Shape common = broadcast_shapes(xs, is);
+  const Tensor to = expand(index, common);
+  common[d] = x.shape()[d];
+  return gather(expand(x, common), d, to);
+}
+
+const Function kTable[] = {
+    {"reshape(input: Tensor, *shape: any)", "another shape; one extent may be -1",
+     [](const Value* a) -> Value { return reshape(tensor(a[0]), shape(a[1])); }},
+    {"view(input: Tensor, *size: any)", "another shape of the same memory",
+     [](const Value* a) -> Value { return view(tensor(a[0]), shape(a[1])); }},
+    {"reshape_as(input: Tensor, other: Tensor)", "the other's shape",
+     [](const Value* a) -> Value { return reshape(tensor(a[0]), tensor(a[1]).shape()); }},
+    {"view_as(input: Tensor, other: Tensor)", "the other's shape, of the same memory",
+     [](const Value* a) -> Value { return view(tensor(a[0]), tensor(a[1]).shape()); }},
+    {"flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1)", "dimensions joined into one",
+     call<flatten>},
+    {"ravel(input: Tensor)", "one dimension, row-major",
+     [](const Value* a) -> Value { return reshape(tensor(a[0]), {-1}); }},
+    {"unflatten(input: Tensor, dim: int, sizes: int[])", "a dimension split into several",
+     call<unflatten>},
+    {"squeeze(input: Tensor, dim: int[] = none)", "without dimensions of extent 1", squeeze_of},
+    {"unsqueeze(input: Tensor, dim: int)", "with a new dimension of extent 1", call<unsqueeze>},
+    {"permute(input: Tensor, *dims: any)", "dimensions in another order",
+     [](const Value* a) -> Value { return permute(tensor(a[0]), integers(a[1])); }},
+    {"transpose(input: Tensor, dim0: int, dim1: int)", "two dimensions exchanged", call<transpose>},
+    {"swapaxes(input: Tensor, axis0: int, axis1: int)", "two dimensions exchanged",
+     call<transpose>},
+    {"swapdims(input: Tensor, dim0: int, dim1: int)", "two dimensions exchanged", call<transpose>},
+    {"t(input: Tensor)", "a matrix transposed", call<t>},
+    {"movedim(input: Tensor, source: int[], destination: int[])", "dimensions moved",
+     call<movedim>},
+    {"moveaxis(input: Tensor, source: int[], destination: int[])", "dimensions moved",
+     call<movedim>},
+    {"expand(input: Tensor, *size: any)", "repeated without copying; -1 keeps an extent",
+     [](const Value* a) -> Value { return expand(tensor(a[0]), shape(a[1])); }},
+    {"expand_as(input: Tensor, other: Tensor)", "repeated to the other's shape",
+     [](const Value* a) -> Value { return expand(tensor(a[0]), tensor(a[1]).shape()); }},
+    {"broadcast_to(input: Tensor, size: int[])", "repeated without copying", call<broadcast_to>},
+    {"narrow(input: Tensor, dim: int, start: int, length: int)", "a part of a dimension",
+     call<narrow>},
+    {"select(input: Tensor, dim: int, index: int)", "one place of a dimension", call<select>},
+    {"diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1)",
+     "the diagonal of two dimensions", call<diagonal>},
+    {"split(tensor: Tensor, split_size_or_sections: any, dim: int = 0)",
+     "parts of a size, or of given sizes", split_of},
+    {"chunk(input: Tensor, chunks: int, dim: int = 0)", "a number of equal parts", call<chunk>},
+    {"unbind(input: Tensor, dim: int = 0)", "every place of a dimension", call<unbind>},
+    {"cat(tensors: Tensor[], dim: int = 0)", "joined along a dimension", call<cat>},
+    {"concat(tensors: Tensor[], dim: int = 0)", "joined along a dimension", call<cat>},
+    {"concatenate(tensors: Tensor[], dim: int = 0)", "joined along a dimension", call<cat>},
+    {"stack(tensors: Tensor[], dim: int = 0)", "joined along a new dimension", call<stack>},
+    {"hstack(tensors: Tensor[])", "joined side by side", hstack_of},
+    {"vstack(tensors: Tensor[])", "joined one under the other", vstack_of},
+    {"repeat(input: Tensor, *repeats: any)", "copied along every dimension",
+     [](const Value* a) -> Value { return repeat(tensor(a[0]), shape(a[1])); }},
+    {"tile(input: Tensor, *dims: any)", "copied along the last dimensions",
+     [](const Value* a) -> Value { return tile(tensor(a[0]), shape(a[1])); }},
+    {"repeat_interleave(input: Tensor, repeats: int, dim: int = none)", "every element repeated",
+     call<repeat_interleave>},
+    {"roll(input: Tensor, shifts: int[], dims: int[] = none)", "moved along, end around",
+     [](const Value* a) -> Value { return roll(tensor(a[0]), integers(a[1]), dims(a[2])); }},
+    {"flip(input: Tensor, *dims: any)", "in reverse order",
+     [](const Value* a) -> Value { return flip(tensor(a[0]), integers(a[1])); }},
+    {"index_select(input: Tensor, dim: int, index: Tensor)", "places of a dimension",
+     call<index_select>},
+    {"gather(input: Tensor, dim: int, index: Tensor)", "elements by their place in a dimension",
+     call<gather>},
+    {"take_along_dim(input: Tensor, indices: Tensor, dim: int = none)",
+     "elements by their place in a dimension", take_along_dim_of},
+    {"scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor)",
+     "with src added at places of a dimension", call<scatter_add>},
+    {"masked_fill(input: Tensor, mask: Tensor, value: any)", "a number where the mask is true",
+     [](const Value* a) -> Value { return masked_fill(tensor(a[0]), tensor(a[1]), number(a[2])); }},
+    {"masked_select(input: Tensor, mask: Tensor)", "the elements where the mask is true",
+     call<masked_select>},
+    {"where(condition: Tensor, input: any, other: any)", "input where true, other elsewhere",
+     where_of},
+    {"tril(input: Tensor, diagonal: int = 0)", "the lower triangle", call<tril>},
+    {"triu(input: Tensor, diagonal: int = 0)", "the upper triangle", call<triu>},
+    {"pad(input: Tensor, pad: int[], mode: str(\"constant\", \"reflect\", \"replicate\", "
+     "\"circular\") = \"constant\", value: float = none)",
+     "with borders, given from the last dimension on",
+     [](const Value* a) -> Value {
+       return pad(tensor(a[0]), integers(a[1]), a[2].string(), a[3].is_none() ? 0 : a[3].real());
+     }},
+    {"topk(input: Tensor, k: int, dim: int = -1, largest: bool = true, sorted: bool = true)",
+     "the k largest and their places", call<topk>},
+    {"sort(input: Tensor, dim: int = -1, descending: bool = false, stable: bool = false)",
+     "in order, and the places they came from",
+     [](const Value* a) -> Value {
+       return to_value(sort(tensor(a[0]), a[1].integer(), a[2].boolean()));
+     }},
+    {"argsort(input: Tensor, dim: int = -1, descending: bool = false, stable: bool = false)",
+     "the places that put it in order",
+     [](const Value* a) -> Value { return argsort(tensor(a[0]), a[1].integer(), a[2].boolean()); }},
+};
+[[maybe_unused]] const bool registered = register_functions(kTable);
+
+}  // namespace
+}  // namespace nnm
