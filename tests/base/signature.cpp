@@ -114,7 +114,11 @@ TEST_CASE("signature: variadic and keyword-only parameters") {
   CHECK(Value::list(s.bind({{1, 2, 3}, {{"keep", true}}})).repr() == "[1, (2, 3), True]");
   CHECK(Value::list(s.bind({{1}, {}})).repr() == "[1, (), False]");
   CHECK(bind_error([&] { s.bind({{1, "a"}, {}}); }) == "f: `dims`: expected int, got \"a\"");
-  CHECK(bind_error([&] { s.bind({{1}, {{"dims", 3}}}); }) == "f has no argument `dims`");
+  CHECK(Value::list(s.bind({{1}, {{"dims", 3}}})).repr() == "[1, (3,), False]");
+  CHECK(Value::list(s.bind({{1}, {{"dims", Value::list({3, 4})}}})).repr() == "[1, (3, 4), False]");
+  CHECK(bind_error([&] {
+          s.bind({{1, 2}, {{"dims", 3}}});
+        }) == "f: argument `dims` is given twice");
   CHECK(s.text() == "f(x, *dims, keep=false)");
 }
 

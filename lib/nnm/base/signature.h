@@ -54,7 +54,8 @@ struct Param {
   std::optional<Value> fallback;  ///< the default; absent: required
   std::string doc;
   bool keyword_only = false;
-  bool variadic = false;  ///< `*name`: takes all remaining positional arguments as a tuple
+  /// `*name`: takes all remaining positional arguments as a tuple; by name, a list of them
+  bool variadic = false;
 };
 
 /// What went wrong in binding and which argument it was, so that a config can point at it.
