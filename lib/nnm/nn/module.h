@@ -285,6 +285,13 @@ class Child {
   Ref<ModuleSlot> slot_;
 };
 
+/// A reference to any class of modules goes into a Value as a module.
+template <class T>
+requires(std::is_base_of_v<Module, T> && !std::is_same_v<Module, T>) struct ValueHandle<Ref<T>> {
+  static constexpr Value::Kind kind = Value::Kind::module;
+  static Object* get(const Ref<T>& m) { return m.get(); }
+};
+
 inline Object* ValueHandle<Ref<Module>>::get(const Ref<Module>& m) { return m.get(); }
 inline Ref<Module> ValueHandle<Ref<Module>>::make(Object* o) {
   return Ref<Module>(static_cast<Module*>(o));

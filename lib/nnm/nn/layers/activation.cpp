@@ -27,15 +27,16 @@ Spec<ShrinkOptions> shrink_spec(const char* name, const char* doc) {
 
 }  // namespace
 
-// An activation without other options than `inplace`: its function of x and its documentation.
-#define NNM_INPLACE_ACTIVATION(Type, expression, doc)                                            \
-  const Spec<InplaceOptions>& Type::spec() {                                                     \
-    static const auto s = inplace_spec(#Type, doc);                                              \
-    return s;                                                                                    \
-  }                                                                                              \
-  Type::Type(const Options& o) : options(o) {}                                                   \
-  Tensor Type::forward(const Tensor& x) { return expression; }                                   \
-  std::string Type::extra_repr() const { return arguments_text(spec(), options, {"inplace?"}); } \
+// An activation without other options than `inplace`: its function of x, its documentation and
+// whether it prints `inplace` (PyTorch's Hardswish and Hardsigmoid do not).
+#define NNM_INPLACE_ACTIVATION(Type, expression, doc, prints)                                      \
+  const Spec<InplaceOptions>& Type::spec() {                                                       \
+    static const auto s = inplace_spec(#Type, doc);                                                \
+    return s;                                                                                      \
+  }                                                                                                \
+  Type::Type(const Options& o) : options(o) {}                                                     \
+  Tensor Type::forward(const Tensor& x) { return expression; }                                     \
+  std::string Type::extra_repr() const { return prints && options.inplace ? "inplace=True" : ""; } \
   NNM_REGISTER(Module, Type)
 
 #define NNM_PLAIN_ACTIVATION(Type, expression, doc)            \
@@ -48,13 +49,14 @@ Spec<ShrinkOptions> shrink_spec(const char* name, const char* doc) {
   std::string Type::extra_repr() const { return {}; }          \
   NNM_REGISTER(Module, Type)
 
-NNM_INPLACE_ACTIVATION(ReLU, options.inplace ? relu_(x) : relu(x), "max(x, 0)");
-NNM_INPLACE_ACTIVATION(ReLU6, relu6(x), "min(max(x, 0), 6)");
-NNM_INPLACE_ACTIVATION(SELU, selu(x), "scaled exponential linear unit, Klambauer et al. 2017");
-NNM_INPLACE_ACTIVATION(SiLU, silu(x), "x / (1 + e^-x)");
-NNM_INPLACE_ACTIVATION(Mish, mish(x), "x tanh(log(1 + e^x))");
-NNM_INPLACE_ACTIVATION(Hardswish, hardswish(x), "x relu6(x + 3) / 6");
-NNM_INPLACE_ACTIVATION(Hardsigmoid, hardsigmoid(x), "relu6(x + 3) / 6");
+NNM_INPLACE_ACTIVATION(ReLU, options.inplace ? relu_(x) : relu(x), "max(x, 0)", true);
+NNM_INPLACE_ACTIVATION(ReLU6, relu6(x), "min(max(x, 0), 6)", true);
+NNM_INPLACE_ACTIVATION(SELU, selu(x), "scaled exponential linear unit, Klambauer et al. 2017",
+                       true);
+NNM_INPLACE_ACTIVATION(SiLU, silu(x), "x / (1 + e^-x)", true);
+NNM_INPLACE_ACTIVATION(Mish, mish(x), "x tanh(log(1 + e^x))", true);
+NNM_INPLACE_ACTIVATION(Hardswish, hardswish(x), "x relu6(x + 3) / 6", false);
+NNM_INPLACE_ACTIVATION(Hardsigmoid, hardsigmoid(x), "relu6(x + 3) / 6", false);
 NNM_PLAIN_ACTIVATION(Sigmoid, sigmoid(x), "1 / (1 + e^-x)");
 NNM_PLAIN_ACTIVATION(LogSigmoid, logsigmoid(x), "log(1 / (1 + e^-x))");
 NNM_PLAIN_ACTIVATION(Tanh, tanh(x), "hyperbolic tangent");

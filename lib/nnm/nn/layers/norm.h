@@ -1,0 +1,128 @@
+// Normalisations.
+#pragma once
+
+#include "nnm/nn/layers/layer.h"
+
+namespace nnm::nn {
+
+struct BatchNormOptions {
+  int64_t num_features = 0;
+  Scalar eps = 1e-5;
+  std::optional<Scalar> momentum = 0.1;  ///< none: a cumulative average
+  bool affine = true, track_running_stats = true, bias = true;
+};
+struct InstanceNormOptions {
+  int64_t num_features = 0;
+  Scalar eps = 1e-5;
+  std::optional<Scalar> momentum = 0.1;
+  bool affine = false, track_running_stats = false, bias = true;
+};
+
+/// What batch and instance norms hold: weight, bias, running_mean and running_var (num_features),
+/// num_batches_tracked (a number, i64); none of those that the options switch off.
+class NormBase : public Module {
+ public:
+  void reset_parameters(const Streams& streams) override;
+  void reset_running_stats();
+  /// 2, since num_batches_tracked came; older states are completed when loaded.
+  int64_t version() const override { return 2; }
+  void load_from_state_dict(LoadContext& c) override;
+
+  Parameter weight, bias;
+  Buffer running_mean, running_var, num_batches_tracked;
+
+ protected:
+  void make(int64_t num_features, bool affine, bool bias, bool track_running_stats);
+  /// Counts the batch; the weight of its statistics in the running ones.
+  double count_batch(const std::optional<Scalar>& momentum);
+};
+
+/// Over the batch (and L), for each channel: (N, C) or (N, C, L).
+class BatchNorm1d : public NormBase {
+ public:
+  using Options = BatchNormOptions;
+  NNM_LAYER(BatchNorm1d, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
+/// Over the batch and the image, for each channel: (N, C, H, W).
+class BatchNorm2d : public NormBase {
+ public:
+  using Options = BatchNormOptions;
+  NNM_LAYER(BatchNorm2d, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
+/// Over each image, for each channel: (N, C, H, W) or (C, H, W).
+class InstanceNorm2d : public NormBase {
+ public:
+  using Options = InstanceNormOptions;
+  NNM_LAYER(InstanceNorm2d, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+  void load_from_state_dict(LoadContext& c) override;
+
+ private:
+  Tensor normalized(const Tensor& x);
+};
+
+/// Over the last dimensions, which are normalized_shape; weight and bias have that shape.
+class LayerNorm : public Module {
+ public:
+  struct Options {
+    Sizes normalized_shape;
+    Scalar eps = 1e-5;
+    bool elementwise_affine = true, bias = true;
+  };
+  NNM_LAYER(LayerNorm, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  void reset_parameters(const Streams& streams) override;
+  std::string extra_repr() const override;
+  Parameter weight, bias;
+
+ private:
+  Shape shape_;
+};
+
+/// Over groups of channels of each sample: (N, C, *); weight and bias are (C).
+class GroupNorm : public Module {
+ public:
+  struct Options {
+    int64_t num_groups = 1, num_channels = 0;
+    Scalar eps = 1e-5;
+    bool affine = true, bias = true;
+  };
+  NNM_LAYER(GroupNorm, 2);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  void reset_parameters(const Streams& streams) override;
+  std::string extra_repr() const override;
+  Parameter weight, bias;
+};
+
+/// x / rms(x) over the last dimensions, which are normalized_shape; weight has that shape.
+class RMSNorm : public Module {
+ public:
+  struct Options {
+    Sizes normalized_shape;
+    std::optional<Scalar> eps;  ///< none: the smallest that matters for the element type
+    bool elementwise_affine = true;
+  };
+  NNM_LAYER(RMSNorm, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  void reset_parameters(const Streams& streams) override;
+  std::string extra_repr() const override;
+  Parameter weight;
+
+ private:
+  Shape shape_;
+};
+
+}  // namespace nnm::nn

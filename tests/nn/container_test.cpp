@@ -1,0 +1,144 @@
+// Sequential, ModuleList, ModuleDict, ParameterList and ParameterDict.
+#include "nnm/nn/layers/container.h"
+#include "nn/modules.h"
+#include "nnm/nn/layers/activation.h"
+
+using namespace nnm;
+using namespace nnm::test;
+
+TEST_SUITE_BEGIN("nn");
+
+TEST_CASE("Sequential chains its children, whatever they pass on") {
+  struct Split : Module {
+    Value forward(const Args& a) override {
+      return Value::tuple({a.pos[0], a.pos[0].as<Tensor>() * 2});
+    }
+  };
+  struct Join : Module {
+    Value forward(const Args& a) override {
+      const Values& v = a.pos[0].items();
+      return v[0].as<Tensor>() + v[1].as<Tensor>();
+    }
+  };
+  nn::Sequential seq(make_ref<Split>(), make_ref<Join>(), make_ref<Lin>());
+  for (int i = 0; i < 2; ++i) CHECK(floats(seq(tensor({1, 2, 3}))) == Floats{7, 13, 19});
+  nn::Sequential nested(make_ref<nn::Sequential>(make_ref<Lin>()), make_ref<nn::Sequential>());
+  for (int i = 0; i < 2; ++i) CHECK(floats(nested(tensor({1, 1, 1}))) == Floats{3, 3, 3});
+  CHECK(error_of([&] { seq(1, 2); }) ==
+        "TypeError: Sequential.forward() takes 2 positional arguments but 3 were given");
+}
+
+TEST_CASE("Sequential's interface") {
+  nn::Sequential s(make_ref<nn::ReLU>(), make_ref<nn::Tanh>(), make_ref<nn::Sigmoid>());
+  CHECK(s.size() == 3);
+  CHECK(s[-1].type_name() == "Sigmoid");
+  CHECK(error_of([&] { s[3]; }) == "IndexError: index 3 is out of range");
+  auto tail = s.slice(1);
+  CHECK(tail->repr() == "Sequential(\n  (1): Tanh()\n  (2): Sigmoid()\n)");
+  tail->append(make_ref<nn::ReLU>());  // the name "2" is taken
+  CHECK(tail->repr() == "Sequential(\n  (1): Tanh()\n  (2): ReLU()\n)");
+  CHECK(error_of([&] { tail->insert(0, make_ref<nn::GELU>()); }) == "KeyError: '0'");
+  CHECK(error_of([&] { s.insert(9, make_ref<nn::GELU>()); }) ==
+        "IndexError: Index out of range: 9");
+  s.insert(1, make_ref<nn::GELU>());
+  CHECK(names(s.named_children()) == Names{"0", "1", "2", "3"});
+  CHECK(s[1].type_name() == "GELU");
+  s.remove(0);
+  CHECK(s.repr() ==
+        "Sequential(\n  (0): GELU(approximate='none')\n  (1): Tanh()\n  (2): Sigmoid()\n)");
+  s *= 2;
+  CHECK(names(s.named_modules("", false)) == Names{"", "0", "1", "2", "3", "4", "5"});
+  CHECK(s.module_slots()[0]->value == s.module_slots()[3]->value);
+  CHECK(error_of([&] {
+          s *= 0;
+        }).starts_with("ValueError: Non-positive multiplication factor 0 for "));
+  CHECK(s.pop()->type_name() == "Sigmoid");
+  CHECK((*(s + s)).size() == 10);
+  nn::Sequential named(nn::NamedRefs{{"act", make_ref<nn::ReLU>()}});
+  CHECK(named.repr() == "Sequential(\n  (act): ReLU()\n)");
+  CHECK(error_of([&] { named.add_module("pop", nullptr); }) ==
+        "KeyError: attribute 'pop' already exists");
+}
+
+TEST_CASE("ModuleList prints runs of equal children once") {
+  nn::ModuleList list({make_ref<nn::ReLU>(), make_ref<nn::ReLU>(), make_ref<nn::Tanh>(),
+                       make_ref<nn::Sequential>(make_ref<nn::Tanh>()),
+                       make_ref<nn::Sequential>(make_ref<nn::Tanh>()), nullptr});
+  CHECK(list.repr() == R"(ModuleList(
+  (0-1): 2 x ReLU()
+  (2): Tanh()
+  (3-4): 2 x Sequential(
+    (0): Tanh()
+  )
+  (5): None
+))");
+  CHECK(list.slice(2, 4)->repr() == R"(ModuleList(
+  (0): Tanh()
+  (1): Sequential(
+    (0): Tanh()
+  )
+))");
+  CHECK(nn::ModuleList().repr() == "ModuleList()");
+  CHECK(error_of([&] { list(tensor({1})); }) ==
+        "NotImplementedError: Module [ModuleList] is missing the required \"forward\" function");
+  list.pop(0);
+  CHECK(names(list.named_children()) == Names{"0", "1", "2", "3"});
+  list.insert(0, make_ref<nn::GELU>());
+  CHECK(list[0].type_name() == "GELU");
+  CHECK(error_of([&] { list.insert(-1, make_ref<nn::GELU>()); }) == "KeyError: '-1'");
+}
+
+TEST_CASE("ModuleDict's interface") {
+  nn::ModuleDict d({{"a", make_ref<nn::ReLU>()}, {"b", make_ref<nn::Tanh>()}});
+  CHECK(d.keys() == Names{"a", "b"});
+  CHECK(d["b"].type_name() == "Tanh");
+  CHECK(error_of([&] { d["c"]; }) == "KeyError: 'c'");
+  CHECK(error_of([&] { d.pop("c"); }) == "KeyError: 'c'");
+  CHECK(error_of([&] { d.set("keys", make_ref<nn::ReLU>()); }) ==
+        "KeyError: attribute 'keys' already exists");
+  d.set("a", make_ref<nn::GELU>());
+  CHECK(d.repr() == "ModuleDict(\n  (a): GELU(approximate='none')\n  (b): Tanh()\n)");
+  CHECK(d.pop("a")->type_name() == "GELU");
+  CHECK(d.size() == 1);
+  d.clear();
+  CHECK(d.repr() == "ModuleDict()");
+}
+
+TEST_CASE("ParameterList and ParameterDict") {
+  nn::ParameterList list(Tensors{ones({2, 3})});
+  CHECK(list.repr() == "ParameterList(  (0): Parameter containing: [torch.float32 of size 2x3])");
+  list.append(ones({}));
+  CHECK(list.repr() == R"(ParameterList(
+    (0): Parameter containing: [torch.float32 of size 2x3]
+    (1): Parameter containing: [torch.float32 of size ]
+))");
+  CHECK(list[0].requires_grad());
+  CHECK(is_parameter(list[-1]));
+  CHECK(list.state_dict().keys() == Names{"0", "1"});
+  CHECK(error_of([&] { list[2]; }) == "IndexError: index 2 is out of range");
+  CHECK(error_of([&] { list(1, 2); }) == "RuntimeError: ParameterList should not be called.");
+
+  nn::ParameterDict d(NamedTensors{{"k", ones({1}, {DType::f64})}, {"a", ones({2, 3})}});
+  CHECK(d.repr() == R"(ParameterDict(
+    (k): Parameter containing: [torch.DoubleTensor of size 1]
+    (a): Parameter containing: [torch.FloatTensor of size 2x3]
+))");
+  CHECK(error_of([&] { d["x"]; }) == "AttributeError: 'ParameterDict' object has no attribute 'x'");
+  CHECK(d.popitem().first == "a");
+  CHECK(d.setdefault("z", ones({1})).numel() == 1);
+  CHECK(d.keys() == Names{"k", "z"});
+  CHECK(d.copy()->keys() == d.keys());
+  CHECK(error_of([&] { d(1, 2); }) == "RuntimeError: ParameterDict should not be called.");
+}
+
+TEST_CASE("containers are made by name, too") {
+  const Values children{make_ref<nn::ReLU>(), make_ref<nn::Tanh>()};
+  CHECK(Registry<Module>::make("Sequential", {children, {}})->repr() ==
+        "Sequential(\n  (0): ReLU()\n  (1): Tanh()\n)");
+  CHECK(Registry<Module>::make("ModuleList", {{Value::list(children)}, {}})->repr() ==
+        "ModuleList(\n  (0): ReLU()\n  (1): Tanh()\n)");
+  CHECK(Registry<Module>::make("ModuleDict", {{Value::dict({{"a", children[0]}})}, {}})->repr() ==
+        "ModuleDict(\n  (a): ReLU()\n)");
+}
+
+TEST_SUITE_END();
