@@ -196,3 +196,21 @@ TEST_CASE("signature: a spec reads bound values back into its options") {
           s.bind({{8, 0}, {}});
         }) == "Conv: `kernel_size`: must be greater than 0, got 0");
 }
+
+TEST_CASE("signature: other keywords") {
+  const Signature s = Signature::parse("f(x: any, pattern: str, **sizes: int)");
+  CHECK(s.text() == "f(x, pattern, **sizes)");
+  CHECK(s.bind({{1, "a"}, {}})[2].entries().empty());
+  const Values v = s.bind({{1}, {{"h", 3}, {"pattern", "a"}, {"n", 2}}});
+  CHECK(v[1].string() == "a");
+  CHECK(v[2].repr() == "{'h': 3, 'n': 2}");
+  CHECK(bind_error([&] {
+          s.bind({{1, "a"}, {{"h", 1.5}}});
+        }) == "f: `sizes`: expected int, got 1.5");
+  CHECK(bind_error([&] {
+          s.bind({{1, "a"}, {{"h", 1}, {"h", 2}}});
+        }) == "f: argument `h` is given twice");
+  CHECK(bind_error([&] {
+          s.bind({{1, "a", 2}, {}});
+        }) == "f takes at most 2 positional arguments, got 3");
+}

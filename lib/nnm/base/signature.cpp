@@ -13,7 +13,9 @@ namespace {
 Param parse_param(Scanner& s, bool keyword_only) {
   Param p;
   p.keyword_only = keyword_only;
-  p.variadic = s.accept("*");
+  p.keywords = s.accept("**");
+  p.keyword_only |= p.keywords;
+  p.variadic = !p.keywords && s.accept("*");
   p.name = s.name();
   if (p.name.empty()) s.fail("expected a name");
   if (s.accept(":")) p.type = ArgType::parse(s);
@@ -23,7 +25,7 @@ Param parse_param(Scanner& s, bool keyword_only) {
     p.fallback = v.is_none() ? v : p.type.convert(v);
     p.type.optional |= v.is_none();
   }
-  if (p.variadic && p.fallback) s.fail("a variadic parameter has no default");
+  if ((p.variadic || p.keywords) && p.fallback) s.fail("a variadic parameter has no default");
   return p;
 }
 
@@ -67,6 +69,7 @@ struct Binder {
   const std::vector<Param>& params;
   Values out;
   std::vector<char> given;
+  Items other;  ///< keyword arguments that `**name` takes
 
   void set(size_t index, const Value& v, int position) {
     const Param& p = params[index];
@@ -108,9 +111,9 @@ struct Binder {
   }
 
   void keyword(const std::string& key, const Value& v) {
-    const auto it =
-        std::find_if(params.begin(), params.end(), [&](const Param& p) { return p.name == key; });
-    if (it == params.end()) throw_unknown(key);
+    const auto it = std::find_if(params.begin(), params.end(),
+                                 [&](const Param& p) { return p.name == key && !p.keywords; });
+    if (it == params.end()) return other_keyword(key, v);
     const auto index = static_cast<size_t>(it - params.begin());
     // `reshape(x, shape=[2, 3])`: by name, what would be collected stands in one list.
     if (it->variadic && !given[index] && v.is_sequence()) return rest(index, v.items(), 0);
@@ -118,10 +121,24 @@ struct Binder {
     if (it->variadic) out[index] = Value::tuple({out[index]});
   }
 
+  void other_keyword(const std::string& key, const Value& v) {
+    const auto taker =
+        std::find_if(params.begin(), params.end(), [](const Param& p) { return p.keywords; });
+    if (taker == params.end()) throw_unknown(key);
+    for (const auto& [before, ignored] : other) {
+      if (before == key) {
+        throw BindError(fmt::format("{}: argument `{}` is given twice", name, key), "", -1, key);
+      }
+    }
+    other.emplace_back(key, convert(*taker, v, -1));
+  }
+
   void fill_defaults() {
     for (size_t i = 0; i < params.size(); ++i) {
       if (given[i]) continue;
-      if (params[i].variadic) {
+      if (params[i].keywords) {
+        out[i] = Value::dict(std::move(other));
+      } else if (params[i].variadic) {
         out[i] = Value::tuple({});
       } else if (params[i].fallback) {
         out[i] = *params[i].fallback;
@@ -145,7 +162,7 @@ struct Binder {
   [[noreturn]] void throw_unknown(const std::string& key) const {
     std::vector<std::string> names;
     for (const Param& p : params) {
-      if (!p.variadic) names.push_back(p.name);
+      if (!p.keywords) names.push_back(p.name);
     }
     const std::string near = nearest(key, names);
     throw BindError(fmt::format("{} has no argument `{}`", name, key),
@@ -169,9 +186,9 @@ std::string Signature::text(bool config_spelling) const {
   for (size_t i = 0; i < params_.size(); ++i) {
     const Param& p = params_[i];
     if (i) out += ", ";
-    if (p.keyword_only && !star) out += "*, ";
+    if (p.keyword_only && !star && !p.keywords) out += "*, ";
     star |= p.keyword_only || p.variadic;
-    out += (p.variadic ? "*" : "") + p.name;
+    out += (p.variadic ? "*" : p.keywords ? "**" : "") + p.name;
     if (p.fallback) {
       out += "=" + (config_spelling ? p.fallback->config_text() : p.fallback->repr());
     }

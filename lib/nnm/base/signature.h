@@ -56,6 +56,7 @@ struct Param {
   bool keyword_only = false;
   /// `*name`: takes all remaining positional arguments as a tuple; by name, a list of them
   bool variadic = false;
+  bool keywords = false;  ///< `**name`: takes all remaining keyword arguments as a dict
 };
 
 /// What went wrong in binding and which argument it was, so that a config can point at it.
@@ -75,7 +76,8 @@ class Signature {
   Signature(std::string name, std::vector<Param> params)
       : name_(std::move(name)), params_(std::move(params)) {}
   /// "flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1)"; `*` alone starts keyword-only
-  /// parameters, `*xs: Tensor` is variadic. Defaults are literals.
+  /// parameters, `*xs: Tensor` is variadic, `**sizes: int` takes other keywords. Defaults are
+  /// literals.
   static Signature parse(std::string_view text);
 
   const std::string& name() const { return name_; }

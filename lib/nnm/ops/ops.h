@@ -250,23 +250,44 @@ Tensor bilinear(const Tensor& x1, const Tensor& x2, const Tensor& weight, const 
 // Network functions (torch.nn.functional).
 Tensor softmax(const Tensor& x, int64_t dim);
 Tensor log_softmax(const Tensor& x, int64_t dim);
+Tensor softmin(const Tensor& x, int64_t dim);
 Tensor dropout(const Tensor& x, double p = 0.5, bool training = true,
                Generator* generator = nullptr);
+/// Drops whole channels of x (N, C, …): dropout1d, dropout2d, dropout3d.
+Tensor feature_dropout(const Tensor& x, double p = 0.5, bool training = true,
+                       Generator* generator = nullptr);
+/// Keeps the mean and variance of selu's outputs.
+Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = false,
+                     Generator* generator = nullptr);
 Tensor normalize(const Tensor& x, double p = 2, int64_t dim = 1, double eps = 1e-12);
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p = 2, double eps = 1e-6,
                          bool keepdim = false);
+/// PyTorch's words for padding: none, or as much as keeps the extent (strides of 1 only; where it
+/// is odd, one more zero behind than before).
+enum class Padding : uint8_t { valid, same };
+/// "valid" or "same", else Error(value).
+Padding parse_padding(const std::string& word);
 /// x (N, C, L) or (C, L), weight (O, C / groups, K).
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, int64_t stride = 1,
               int64_t padding = 0, int64_t dilation = 1, int64_t groups = 1);
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
+              Padding padding, int64_t dilation = 1, int64_t groups = 1);
 /// x (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW). The result is channels_last in
 /// memory where that is the faster layout.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Size2 stride = 1,
               Size2 padding = 0, Size2 dilation = 1, int64_t groups = 1);
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size2 stride,
+              Padding padding, Size2 dilation = 1, int64_t groups = 1);
 Tensor max_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride = {},
                   int64_t padding = 0, int64_t dilation = 1, bool ceil_mode = false);
+std::pair<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, int64_t kernel_size,
+                                                  std::optional<int64_t> stride = {},
+                                                  int64_t padding = 0, int64_t dilation = 1,
+                                                  bool ceil_mode = false);
 Tensor max_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {},
                   Size2 padding = 0, Size2 dilation = 1, bool ceil_mode = false);
+/// The maxima and their places h W + w (i64).
 std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
                                                   std::optional<Size2> stride = {},
                                                   Size2 padding = 0, Size2 dilation = 1,
@@ -280,7 +301,10 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> strid
 using OptSize2 = std::pair<std::optional<int64_t>, std::optional<int64_t>>;
 Tensor adaptive_avg_pool1d(const Tensor& x, int64_t output_size);
 Tensor adaptive_avg_pool2d(const Tensor& x, OptSize2 output_size);
+Tensor adaptive_max_pool1d(const Tensor& x, int64_t output_size);
+std::pair<Tensor, Tensor> adaptive_max_pool1d_with_indices(const Tensor& x, int64_t output_size);
 Tensor adaptive_max_pool2d(const Tensor& x, OptSize2 output_size);
+std::pair<Tensor, Tensor> adaptive_max_pool2d_with_indices(const Tensor& x, OptSize2 output_size);
 /// Running statistics are updated in place when training; both or none of them may be undefined.
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                   const Tensor& weight = {}, const Tensor& bias = {}, bool training = false,
@@ -298,6 +322,12 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
                                     const Tensor& attn_mask = {}, double dropout_p = 0,
                                     bool is_causal = false, std::optional<double> scale = {});
 
+/// A label that is no class: PyTorch's text, and which sample of the batch it belongs to.
+struct LabelError : Error {
+  LabelError(int64_t label, int64_t sample, int64_t classes);
+  int64_t label, sample;
+};
+
 // Losses (torch.nn.functional). reduction: "mean", "sum", "none".
 Tensor mse_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean");
 Tensor l1_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean");
@@ -305,7 +335,8 @@ Tensor smooth_l1_loss(const Tensor& input, const Tensor& target,
                       const std::string& reduction = "mean", double beta = 1);
 Tensor huber_loss(const Tensor& input, const Tensor& target, const std::string& reduction = "mean",
                   double delta = 1);
-/// input (N, C, …), target (N, …) of class indices, or probabilities of input's shape.
+/// input (N, C, …), target (N, …) of class indices, or probabilities of input's shape. Throws
+/// LabelError for an index that is neither a class nor ignore_index.
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {},
                      int64_t ignore_index = -100, const std::string& reduction = "mean",
                      double label_smoothing = 0);
@@ -317,6 +348,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
                                         const Tensor& weight = {},
                                         const std::string& reduction = "mean",
                                         const Tensor& pos_weight = {});
+/// input holds log-probabilities; reduction may also be "batchmean".
 Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& reduction = "mean",
               bool log_target = false);
 

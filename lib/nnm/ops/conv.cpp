@@ -1,0 +1,230 @@
+// Convolution: all ranks as images with channels innermost.
+#include "kernels/conv.h"
+
+#include "nnm/ops/autocast.h"
+#include "nnm/ops/detail.h"
+#include "nnm/ops/function.h"
+#include "nnm/ops/gemm.h"
+#include "nnm/ops/layout.h"
+
+namespace nnm {
+
+namespace {
+
+// Arguments of one convolution, of `rank` spatial dimensions; rank 1 uses the last entry.
+struct Params {
+  int rank;
+  Conv2d conv;
+};
+
+void check_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
+  detail::check_same_device(x, w);
+  if (bias.defined()) {
+    NNM_CHECK(x.dtype() == bias.dtype(), runtime,
+              "Input type ({}) and bias type ({}) should be the same",
+              detail::c_type_name(x.dtype()), detail::c_type_name(bias.dtype()));
+    detail::check_same_device(x, bias);
+  }
+  NNM_CHECK(x.dtype() == w.dtype(), runtime,
+            "Input type ({}) and weight type ({}) should be the same",
+            detail::c_type_name(x.dtype()), detail::c_type_name(w.dtype()));
+  detail::check_floating(x, "slow_conv2d_cpu");
+}
+
+void check_params(const Tensor& w, const Params& p) {
+  NNM_CHECK(w.dim() == p.rank + 2, runtime,
+            "expected weight of {} dimensions to match the convolution, but got weight of size {}",
+            p.rank + 2, w.shape().str());
+  for (int i = 2 - p.rank; i < 2; ++i) {
+    NNM_CHECK(p.conv.before[i] >= 0, runtime, "negative padding is not supported");
+    NNM_CHECK(p.conv.stride[i] > 0, runtime, "non-positive stride is not supported");
+    NNM_CHECK(p.conv.dilation[i] > 0, runtime, "non-positive dilation is not supported");
+  }
+}
+
+void check_channels(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
+  const int64_t groups = p.conv.groups;
+  const Shape& k = w.shape();
+  NNM_CHECK(groups > 0, runtime, "non-positive groups is not supported");
+  NNM_CHECK(k[0] >= groups, runtime,
+            "Given groups={}, expected weight to be at least {} at dimension 0, but got weight of "
+            "size {} instead",
+            groups, groups, k.str());
+  NNM_CHECK(k[0] % groups == 0, runtime,
+            "Given groups={}, expected weight to be divisible by {} at dimension 0, but got weight "
+            "of size [{}] instead",
+            groups, groups, k.str());
+  NNM_CHECK(x.shape()[1] == k[1] * groups, runtime,
+            "Given groups={}, weight of size {}, expected input{} to have {} channels, but got {} "
+            "channels instead",
+            groups, k.str(), x.shape().str(), k[1] * groups, x.shape()[1]);
+  NNM_CHECK(!bias.defined() || (bias.dim() == 1 && bias.shape()[0] == k[0]), runtime,
+            "Given weight of size {}, expected bias to be 1-dimensional with {} elements, but got "
+            "bias of size {} instead",
+            k.str(), k[0], bias.shape().str());
+}
+
+// (N, O, OH, OW) of x (N, C, H, W) and w (O, C / groups, KH, KW).
+Shape output_shape(const Tensor& x, const Tensor& w, const Params& p) {
+  Shape y{x.shape()[0], w.shape()[0], 0, 0};
+  std::string padded, kernel;
+  bool fits = true;
+  for (int i = 0; i < 2; ++i) {
+    const int64_t in = x.shape()[i + 2] + p.conv.before[i] + p.conv.after[i];
+    const int64_t reach = p.conv.dilation[i] * (w.shape()[i + 2] - 1) + 1;
+    y[i + 2] = in < reach ? 0 : (in - reach) / p.conv.stride[i] + 1;
+    if (i < 2 - p.rank) continue;
+    fits = fits && in >= reach && reach > 0;
+    padded += fmt::format("{}{}", padded.empty() ? "" : " x ", in);
+    kernel += fmt::format("{}{}", kernel.empty() ? "" : " x ", reach);
+  }
+  NNM_CHECK(fits, runtime,
+            "Calculated padded input size per channel: ({}). Kernel size: ({}). Kernel size can't "
+            "be greater than actual input size",
+            padded, kernel);
+  return y;
+}
+
+int64_t flops(const Tensor& y, const Tensor& w) {
+  return 2 * y.numel() * w.shape()[1] * w.shape()[2] * w.shape()[3];
+}
+
+void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const Conv2d& p) {
+  const Tensor g = detail::channels_innermost(b.grad());
+  if (b.needs(0)) {
+    const Tensor dx = empty_channels_last(x.shape(), x.options());
+    count_flops(flops(g, w));
+    kernels::conv2d_backward_input(dx, g, w, p);
+    b.set(0, dx);
+  }
+  if (!b.needs(1) && !b.needs(2)) return;
+  const Tensor dw = empty(w.shape(), w.options());
+  const Tensor dbias = b.needs(2) ? empty({w.shape()[0]}, w.options()) : Tensor();
+  count_flops(flops(g, w));
+  kernels::conv2d_backward_weight(dw, dbias, g, x, p);
+  if (b.needs(1)) b.set(1, dw);
+  b.set(2, dbias);
+}
+
+// x (N, C, H, W), w (O, C / groups, KH, KW).
+Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
+  const Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
+  const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
+  count_flops(flops(y, w));
+  kernels::conv2d(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
+  if (!needs_grad({&x, &w, &bias})) return y;
+  return record("ConvolutionBackward0", y, {&x, &w, &bias},
+                [x = Saved(in), w = Saved(k), conv = p.conv](Backward& b) {
+                  convolution_backward(b, x.get(), w.get(), conv);
+                });
+}
+
+// The checks that speak of the tensors as they were given, then the convolution of images.
+Tensor checked(const Tensor& input, const Tensor& weight, const Tensor& b, const Params& p) {
+  const Tensor x = autocast_short(input), w = autocast_short(weight), bias = autocast_short(b);
+  const int n = p.rank;
+  NNM_CHECK(x.dim() == n + 1 || x.dim() == n + 2, runtime,
+            "Expected {}D (unbatched) or {}D (batched) input to conv{}d, but got input of size: {}",
+            n + 1, n + 2, n, x.shape().str());
+  check_types(x, w, bias);
+  const bool batched = x.dim() == n + 2;
+  const Tensor batch = batched ? x : unsqueeze(x, 0);
+  check_params(w, p);
+  check_channels(batch, w, bias, p);
+  const Tensor y = n == 2 ? convolution(batch, w, bias, p)
+                          : squeeze(convolution(unsqueeze(batch, 2), unsqueeze(w, 2), bias, p), 2);
+  return batched ? y : squeeze(y, 0);
+}
+
+void set_padding(Params& p, Padding padding, const Tensor& w) {
+  if (padding == Padding::valid) return;
+  for (int i = 2 - p.rank; i < 2; ++i) {
+    NNM_CHECK(p.conv.stride[i] == 1, runtime,
+              "padding='same' is not supported for strided convolutions");
+    const int64_t total = p.conv.dilation[i] * (w.size(i - 2) - 1);
+    p.conv.before[i] = total / 2;
+    p.conv.after[i] = total - total / 2;
+  }
+}
+
+Params params1(int64_t stride, int64_t padding, int64_t dilation, int64_t groups) {
+  return {1, {{1, stride}, {1, dilation}, {0, padding}, {0, padding}, groups}};
+}
+
+Params params2(Size2 stride, Size2 padding, Size2 dilation, int64_t groups) {
+  return {2,
+          {{stride[0], stride[1]},
+           {dilation[0], dilation[1]},
+           {padding[0], padding[1]},
+           {padding[0], padding[1]},
+           groups}};
+}
+
+}  // namespace
+
+Padding parse_padding(const std::string& word) {
+  NNM_CHECK(word == "valid" || word == "same", value,
+            "Invalid padding string '{}', should be one of 'valid', 'same'", word);
+  return word == "same" ? Padding::same : Padding::valid;
+}
+
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
+              int64_t padding, int64_t dilation, int64_t groups) {
+  return checked(x, weight, bias, params1(stride, padding, dilation, groups));
+}
+
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
+              Padding padding, int64_t dilation, int64_t groups) {
+  Params p = params1(stride, 0, dilation, groups);
+  set_padding(p, padding, weight);
+  return checked(x, weight, bias, p);
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size2 stride,
+              Size2 padding, Size2 dilation, int64_t groups) {
+  return checked(x, weight, bias, params2(stride, padding, dilation, groups));
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size2 stride,
+              Padding padding, Size2 dilation, int64_t groups) {
+  Params p = params2(stride, 0, dilation, groups);
+  set_padding(p, padding, weight);
+  return checked(x, weight, bias, p);
+}
+
+namespace {
+
+using Size1 = IntTuple<1>;
+
+// A number, a tuple of N, or one of the two words.
+template <int N>
+IntTuple<N> read_padding(const Value& v) {
+  return Codec<IntTuple<N>>::read(ArgType{.base = ArgType::Base::integer, .tuple = N}.convert(v));
+}
+
+Tensor conv1d_call(const Tensor& x, const Tensor& w, const Tensor& bias, const Size1& stride,
+                   const Value& padding, const Size1& dilation, int64_t groups) {
+  if (padding.is(Value::Kind::string))
+    return conv1d(x, w, bias, stride[0], parse_padding(padding.string()), dilation[0], groups);
+  return conv1d(x, w, bias, stride[0], read_padding<1>(padding)[0], dilation[0], groups);
+}
+
+Tensor conv2d_call(const Tensor& x, const Tensor& w, const Tensor& bias, const Size2& stride,
+                   const Value& padding, const Size2& dilation, int64_t groups) {
+  if (padding.is(Value::Kind::string))
+    return conv2d(x, w, bias, stride, parse_padding(padding.string()), dilation, groups);
+  return conv2d(x, w, bias, stride, read_padding<2>(padding), dilation, groups);
+}
+
+constexpr Function kFunctions[] = {
+    {"conv1d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[1] = 1, padding: any "
+     "= 0, dilation: int[1] = 1, groups: int = 1)",
+     "convolution of (N, C, L); padding may be \"same\" or \"valid\"", call<conv1d_call>},
+    {"conv2d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[2] = 1, padding: any "
+     "= 0, dilation: int[2] = 1, groups: int = 1)",
+     "convolution of (N, C, H, W); padding may be \"same\" or \"valid\"", call<conv2d_call>},
+};
+[[maybe_unused]] const bool registered = register_functions(kFunctions);
+
+}  // namespace
+}  // namespace nnm

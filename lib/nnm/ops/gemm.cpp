@@ -1,0 +1,94 @@
+// Choosing a kernel for a matrix product, and counting its operations.
+#include "nnm/ops/gemm.h"
+
+#include "kernels/gemm.h"
+#include "kernels/pointwise.h"
+#include "nnm/ops/detail.h"
+
+namespace nnm {
+
+namespace {
+
+thread_local FlopCounter* counter = nullptr;
+
+View transposed_view(View v) {
+  std::swap(v.size[0], v.size[1]);
+  std::swap(v.stride[0], v.stride[1]);
+  return v;
+}
+
+View repeated_rows(const View& bias, int64_t rows) {
+  View v = bias;
+  v.ndim = 2;
+  v.size[0] = rows, v.size[1] = bias.size[0];
+  v.stride[0] = 0, v.stride[1] = bias.stride[0];
+  return v;
+}
+
+}  // namespace
+
+FlopCounter::FlopCounter() : outer_(counter) { counter = this; }
+
+FlopCounter::~FlopCounter() {
+  counter = outer_;
+  if (outer_) outer_->flops += flops;
+}
+
+void count_flops(int64_t n) {
+  if (counter) counter->flops += n;
+}
+
+namespace detail {
+
+void gemm(const View& c, const View& a, const View& b, const View& bias, double alpha,
+          double beta) {
+  const int64_t m = c.size[0], n = c.size[1], k = a.size[1];
+  count_flops(2 * m * n * k);
+  if (k == 0 && beta == 0) {
+    if (bias) return kernels::copy(c, repeated_rows(bias, m));
+    return kernels::fill(c, 0, 0);
+  }
+  // A few columns are a few rows of the transpose, for which the kernel has a path of its own.
+  if (n <= 4 && m > 4) {
+    kernels::gemm(transposed_view(c), transposed_view(b), transposed_view(a), View{}, alpha, beta);
+    if (bias) kernels::binary(c, c, repeated_rows(bias, m), Binary::add, compute_type(c.dtype), 1);
+    return;
+  }
+  kernels::gemm(c, a, b, bias, alpha, beta);
+}
+
+void gemm_batched(const View& c, const View& a, const View& b) {
+  count_flops(2 * c.numel() * a.size[2]);
+  if (a.size[2] == 0) return kernels::fill(c, 0, 0);
+  kernels::gemm_batched(c, a, b, 1, 0);
+}
+
+Tensor product(const Tensor& a, const Tensor& b, double alpha, bool by_columns) {
+  const int64_t m = a.shape()[0], n = b.shape()[1];
+  const Tensor c =
+      by_columns ? empty_strided({m, n}, {1, m}, a.options()) : empty({m, n}, a.options());
+  gemm(c, a, b, {}, alpha);
+  return c;
+}
+
+Tensor transposed(const Tensor& x) {
+  Shape sizes = x.shape(), strides = x.strides();
+  const int n = sizes.size();
+  std::swap(sizes[n - 1], sizes[n - 2]);
+  std::swap(strides[n - 1], strides[n - 2]);
+  return x.as_strided(sizes, strides, x.impl()->offset);
+}
+
+const char* c_type_name(DType t) {
+  constexpr const char* kNames[kDTypes] = {"float",    "double", "c10::BFloat16", "c10::Half",
+                                           "long int", "int",    "unsigned char", "bool"};
+  return kNames[static_cast<int>(t)];
+}
+
+void check_floating(const Tensor& x, const char* kernel) {
+  NNM_CHECK(is_floating(x.dtype()), not_implemented, "\"{}\" not implemented for '{}'", kernel,
+            scalar_type_name(x.dtype()));
+}
+
+}  // namespace detail
+}  // namespace nnm

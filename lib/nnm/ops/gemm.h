@@ -1,0 +1,26 @@
+// Matrix products as the operations call them: the fastest kernel for the shape, and the count.
+#pragma once
+
+#include "nnm/tensor/tensor.h"
+
+namespace nnm::detail {
+
+/// c (M, N) = alpha a (M, K) b (K, N) + beta c + bias (N): kernels::gemm's contract, and K may be 0
+/// where beta is. Counts 2 M N K operations.
+void gemm(const View& c, const View& a, const View& b, const View& bias = {}, double alpha = 1,
+          double beta = 0);
+/// c (B, M, N) = a (B, M, K) b (B, K, N).
+void gemm_batched(const View& c, const View& a, const View& b);
+
+/// a b as a new tensor; its columns lie in rows of memory where `by_columns`.
+Tensor product(const Tensor& a, const Tensor& b, double alpha = 1, bool by_columns = false);
+/// The transpose of a matrix, or of the last two dimensions; a view without history.
+Tensor transposed(const Tensor& x);
+
+/// C++'s names of element types in PyTorch's messages: "float", "long int".
+const char* c_type_name(DType t);
+/// Throws Error(not_implemented) "\"<kernel>\" not implemented for 'Long'" for other than floating
+/// types.
+void check_floating(const Tensor& x, const char* kernel);
+
+}  // namespace nnm::detail

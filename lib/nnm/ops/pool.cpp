@@ -1,0 +1,291 @@
+// Pooling: windows of images; one dimension is an image of one row.
+#include "kernels/pool.h"
+
+#include "nnm/ops/detail.h"
+#include "nnm/ops/function.h"
+#include "nnm/ops/gemm.h"
+#include "nnm/ops/layout.h"
+
+namespace nnm {
+
+namespace {
+
+// Extent of a pooled dimension.
+int64_t pooled(int64_t in, const Pool2d& p, int d, bool ceil_mode) {
+  const int64_t s = p.stride[d],
+                span = in + 2 * p.padding[d] - p.dilation[d] * (p.kernel[d] - 1) - 1;
+  const int64_t top = span + (ceil_mode ? s - 1 : 0);
+  // Rounds towards minus infinity, so that a window that does not fit gives 0.
+  int64_t out = (top >= 0 ? top / s : -((-top + s - 1) / s)) + 1;
+  // The last window must start inside the input or its left padding.
+  if (ceil_mode && (out - 1) * s >= in + p.padding[d]) --out;
+  return out;
+}
+
+Pool2d pool_params(Size2 kernel, std::optional<Size2> stride, Size2 padding, Size2 dilation) {
+  const Size2 step = stride.value_or(kernel);
+  Pool2d p;
+  for (int i = 0; i < 2; ++i) {
+    p.kernel[i] = kernel[i];
+    p.stride[i] = step[i];
+    p.padding[i] = padding[i];
+    p.dilation[i] = dilation[i];
+  }
+  return p;
+}
+
+void check_params(const Pool2d& p) {
+  NNM_CHECK(p.stride[0] != 0 && p.stride[1] != 0, runtime, "stride should not be zero");
+  NNM_CHECK(p.kernel[0] > 0 && p.kernel[1] > 0, runtime,
+            "kernel size should be greater than zero, but got kH: {} kW: {}", p.kernel[0],
+            p.kernel[1]);
+  NNM_CHECK(p.stride[0] > 0 && p.stride[1] > 0, runtime,
+            "stride should be greater than zero, but got dH: {} dW: {}", p.stride[0], p.stride[1]);
+  NNM_CHECK(p.dilation[0] > 0 && p.dilation[1] > 0, runtime,
+            "dilation should be greater than zero, but got dilationH: {} dilationW: {}",
+            p.dilation[0], p.dilation[1]);
+  for (int i = 0; i < 2; ++i) {
+    NNM_CHECK(p.padding[i] >= 0, runtime, "pad must be non-negative, but got pad: {}",
+              p.padding[i]);
+    const int64_t reach = p.dilation[i] * (p.kernel[i] - 1) + 1;
+    NNM_CHECK(p.padding[i] <= reach / 2, runtime,
+              "pad should be at most half of effective kernel size, but got pad={}, kernel_size={} "
+              "and dilation={}",
+              p.padding[i], p.kernel[i], p.dilation[i]);
+  }
+}
+
+// (N, C, H, W) of the pooled x.
+Shape pooled_shape(const Tensor& x, const Pool2d& p, bool ceil_mode) {
+  const Shape& s = x.shape();
+  const Shape y{s[0], s[1], pooled(s[2], p, 0, ceil_mode), pooled(s[3], p, 1, ceil_mode)};
+  NNM_CHECK(y[2] >= 1 && y[3] >= 1, runtime,
+            "Given input size: ({}x{}x{}). Calculated output size: ({}x{}x{}). Output size is too "
+            "small",
+            s[1], s[2], s[3], y[1], y[2], y[3]);
+  return y;
+}
+
+// x (C, H, W) as a batch of one; a view without history.
+Tensor as_batch(const Tensor& x) {
+  if (x.dim() == 4) return x;
+  Shape sizes = x.shape(), strides = x.strides();
+  sizes.insert(0, 1);
+  strides.insert(0, x.numel());
+  return x.as_strided(sizes, strides, x.impl()->offset);
+}
+
+Tensor without_batch(const Tensor& y, int rank) {
+  if (rank == 4) return y;
+  Shape sizes = y.shape(), strides = y.strides();
+  sizes.erase(0);
+  strides.erase(0);
+  return y.as_strided(sizes, strides, y.impl()->offset);
+}
+
+// Maxima and their places. The places are undefined where neither the caller nor a gradient wants
+// them.
+std::pair<Tensor, Tensor> max_pool(const char* name, const Tensor& x, const Shape& shape,
+                                   const Pool2d& p, bool want_places) {
+  const int rank = x.dim();
+  const Tensor in = as_batch(x);
+  const bool grad = needs_grad({&x});
+  const Tensor y4 = detail::empty_image_like(in, shape, x.dtype());
+  const Tensor places = grad || want_places ? empty_like(y4, DType::i64) : Tensor();
+  kernels::max_pool2d(y4, places, in, p);
+  const Tensor y = without_batch(y4, rank);
+  if (grad) {
+    record(name, y, {&x}, [like = Saved(in), places, rank](Backward& b) {
+      const Tensor& x = like.get();
+      const Tensor dx = detail::empty_image_like(x, x.shape(), x.dtype());
+      const Tensor g = detail::with_layout_of(places, as_batch(b.grad()));
+      kernels::max_pool2d_backward(dx, g, places);
+      b.set(0, without_batch(dx, rank));
+    });
+  }
+  return {y, places.defined() ? without_batch(places, rank) : places};
+}
+
+Tensor avg_pool(const char* name, const Tensor& x, const Shape& shape, const Pool2d& p) {
+  const int rank = x.dim();
+  const Tensor in = as_batch(x);
+  const Tensor y4 = detail::empty_image_like(in, shape, x.dtype());
+  kernels::avg_pool2d(y4, in, p);
+  const Tensor y = without_batch(y4, rank);
+  if (!needs_grad({&x})) return y;
+  const bool last = !in.is_contiguous() && detail::has_channels_innermost(in);
+  return record(name, y, {&x}, [sizes = in.shape(), last, p, rank](Backward& b) {
+    const TensorOptions options = b.grad().options();
+    const Tensor dx = last ? empty_channels_last(sizes, options) : empty(sizes, options);
+    kernels::avg_pool2d_backward(dx, as_batch(b.grad()), p);
+    b.set(0, without_batch(dx, rank));
+  });
+}
+
+std::pair<Tensor, Tensor> max_pool2d_checked(const Tensor& x, const Pool2d& p, bool ceil_mode,
+                                             bool want_places) {
+  detail::check_defined(x, "max_pool2d");
+  check_params(p);
+  NNM_CHECK((x.dim() == 3 || x.dim() == 4) && x.size(-1) > 0 && x.size(-2) > 0 && x.size(-3) > 0,
+            runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
+  detail::check_floating(x, "max_pool2d");
+  return max_pool("MaxPool2DWithIndicesBackward0", x, pooled_shape(as_batch(x), p, ceil_mode), p,
+                  want_places);
+}
+
+}  // namespace
+
+Tensor max_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride, Size2 padding,
+                  Size2 dilation, bool ceil_mode) {
+  const Pool2d p = pool_params(kernel_size, stride, padding, dilation);
+  return max_pool2d_checked(x, p, ceil_mode, false).first;
+}
+
+std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
+                                                  std::optional<Size2> stride, Size2 padding,
+                                                  Size2 dilation, bool ceil_mode) {
+  const Pool2d p = pool_params(kernel_size, stride, padding, dilation);
+  return max_pool2d_checked(x, p, ceil_mode, true);
+}
+
+namespace {
+
+void check_pool1d(const Tensor& x, const char* name, int64_t k, int64_t stride, int64_t padding,
+                  int64_t dilation, bool ceil_mode) {
+  NNM_CHECK(k > 0, runtime, "{}() kernel_size must be greater than zero, but got {}", name, k);
+  NNM_CHECK(stride > 0, runtime, "{}() stride must be greater than zero, but got {}", name, stride);
+  NNM_CHECK(padding >= 0, runtime, "{}() padding must be non-negative, but got {}", name, padding);
+  NNM_CHECK(padding <= k / 2, runtime,
+            "{}() padding should be at most half of kernel size, but got padding={} and "
+            "kernel_size={}",
+            name, padding, k);
+  NNM_CHECK(dilation > 0, runtime, "{}() dilation must be greater than zero, but got {}", name,
+            dilation);
+  const Pool2d p = pool_params({1, k}, Size2{1, stride}, {0, padding}, {1, dilation});
+  const int64_t out = pooled(x.size(-1), p, 1, ceil_mode);
+  NNM_CHECK(out > 0, runtime, "{}() Invalid computed output size: {}", name, out);
+}
+
+void check_rank1d(const Tensor& x, const char* name) {
+  detail::check_defined(x, name);
+  NNM_CHECK(x.dim() == 2 || x.dim() == 3, runtime,
+            "Expected 2 to 3 dimensions, but got {}-dimensional tensor for argument #1 'self' "
+            "(while checking arguments for {})",
+            x.dim(), name);
+}
+
+std::pair<Tensor, Tensor> max_pool1d_op(const Tensor& x, int64_t k, std::optional<int64_t> stride,
+                                        int64_t padding, int64_t dilation, bool ceil_mode,
+                                        bool want_places) {
+  detail::check_defined(x, "max_pool1d");
+  NNM_CHECK(x.dim() == 2 || x.dim() == 3, runtime,
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
+            "input, but got:{}",
+            x.shape().str());
+  const int64_t step = stride.value_or(k);
+  check_pool1d(x, "max_pool1d", k, step, padding, dilation, ceil_mode);
+  const Pool2d p = pool_params({1, k}, Size2{1, step}, {0, padding}, {1, dilation});
+  const auto [y, places] = max_pool2d_checked(unsqueeze(x, -2), p, ceil_mode, want_places);
+  return {squeeze(y, -2), places.defined() ? squeeze(places, -2) : places};
+}
+
+}  // namespace
+
+Tensor max_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride,
+                  int64_t padding, int64_t dilation, bool ceil_mode) {
+  return max_pool1d_op(x, kernel_size, stride, padding, dilation, ceil_mode, false).first;
+}
+
+std::pair<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, int64_t kernel_size,
+                                                  std::optional<int64_t> stride, int64_t padding,
+                                                  int64_t dilation, bool ceil_mode) {
+  return max_pool1d_op(x, kernel_size, stride, padding, dilation, ceil_mode, true);
+}
+
+Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride, Size2 padding,
+                  bool ceil_mode, bool count_include_pad, std::optional<int64_t> divisor_override) {
+  detail::check_defined(x, "avg_pool2d");
+  NNM_CHECK(!divisor_override || *divisor_override != 0, runtime, "divisor must be not zero");
+  Pool2d p = pool_params(kernel_size, stride, padding, 1);
+  p.count_include_pad = count_include_pad;
+  p.divisor = divisor_override.value_or(0);
+  check_params(p);
+  NNM_CHECK((x.dim() == 3 || x.dim() == 4) && x.size(-1) > 0 && x.size(-2) > 0 && x.size(-3) > 0,
+            runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
+  detail::check_floating(x, "avg_pool2d_out_frame");
+  return avg_pool("AvgPool2DBackward0", x, pooled_shape(as_batch(x), p, ceil_mode), p);
+}
+
+Tensor avg_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride,
+                  int64_t padding, bool ceil_mode, bool count_include_pad) {
+  check_rank1d(x, "avg_pool1d");
+  const Tensor y =
+      avg_pool2d(unsqueeze(x, -2), {1, kernel_size}, Size2{1, stride.value_or(kernel_size)},
+                 {0, padding}, ceil_mode, count_include_pad);
+  return squeeze(y, -2);
+}
+
+namespace {
+
+// (N, C, H, W) of an adaptive pooling of x.
+Shape adaptive_shape(const Tensor& x, OptSize2 size, const char* name) {
+  detail::check_defined(x, name);
+  NNM_CHECK(x.dim() == 3 || x.dim() == 4, runtime, "{}(): Expected 3D or 4D tensor, but got {}",
+            name, x.shape().str());
+  const int64_t h = size.first.value_or(x.size(-2)), w = size.second.value_or(x.size(-1));
+  NNM_CHECK(
+      h >= 0 && w >= 0, runtime,
+      "{}: elements of output_size must be greater than or equal to 0 but received {{{}, {}}}",
+      name, h, w);
+  for (int d = x.dim() - 3; d < x.dim(); ++d) {
+    NNM_CHECK(x.shape()[d] > 0, runtime,
+              "{}(): Expected input to have non-zero size for non-batch dimensions, but input has "
+              "sizes {} with dimension {} being empty",
+              name, x.shape().str(), d);
+  }
+  detail::check_floating(x, name);
+  return {x.dim() == 4 ? x.shape()[0] : 1, x.size(-3), h, w};
+}
+
+Pool2d adaptive() {
+  Pool2d p;
+  p.adaptive = true;
+  return p;
+}
+
+}  // namespace
+
+Tensor adaptive_avg_pool2d(const Tensor& x, OptSize2 output_size) {
+  const Shape shape = adaptive_shape(x, output_size, "adaptive_avg_pool2d");
+  // PyTorch takes the mean of the whole image by its reduction.
+  const bool whole = shape[2] == 1 && shape[3] == 1;
+  return avg_pool(whole ? "MeanBackward1" : "AdaptiveAvgPool2DBackward0", x, shape, adaptive());
+}
+
+Tensor adaptive_avg_pool1d(const Tensor& x, int64_t output_size) {
+  check_rank1d(x, "adaptive_avg_pool1d");
+  return squeeze(adaptive_avg_pool2d(unsqueeze(x, -2), {1, output_size}), -2);
+}
+
+std::pair<Tensor, Tensor> adaptive_max_pool2d_with_indices(const Tensor& x, OptSize2 output_size) {
+  const Shape shape = adaptive_shape(x, output_size, "adaptive_max_pool2d");
+  return max_pool("AdaptiveMaxPool2DBackward0", x, shape, adaptive(), true);
+}
+
+Tensor adaptive_max_pool2d(const Tensor& x, OptSize2 output_size) {
+  const Shape shape = adaptive_shape(x, output_size, "adaptive_max_pool2d");
+  return max_pool("AdaptiveMaxPool2DBackward0", x, shape, adaptive(), false).first;
+}
+
+std::pair<Tensor, Tensor> adaptive_max_pool1d_with_indices(const Tensor& x, int64_t output_size) {
+  check_rank1d(x, "adaptive_max_pool1d");
+  const auto [y, places] = adaptive_max_pool2d_with_indices(unsqueeze(x, -2), {1, output_size});
+  return {squeeze(y, -2), squeeze(places, -2)};
+}
+
+Tensor adaptive_max_pool1d(const Tensor& x, int64_t output_size) {
+  check_rank1d(x, "adaptive_max_pool1d");
+  return squeeze(adaptive_max_pool2d(unsqueeze(x, -2), {1, output_size}), -2);
+}
+
+}  // namespace nnm

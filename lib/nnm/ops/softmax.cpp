@@ -1,0 +1,62 @@
+// softmax and log_softmax.
+#include "kernels/softmax.h"
+
+#include "nnm/ops/detail.h"
+#include "nnm/ops/function.h"
+#include "nnm/ops/gemm.h"
+#include "nnm/ops/layout.h"
+
+namespace nnm {
+
+namespace {
+
+Tensor softmax_op(const Tensor& x, int64_t dim, bool log) {
+  detail::check_defined(x, log ? "log_softmax" : "softmax");
+  detail::check_floating(x,
+                         log ? "log_softmax_lastdim_kernel_impl" : "softmax_lastdim_kernel_impl");
+  const int d = wrap_dim(dim, x.dim());
+  const Tensor in = x.is_contiguous() ? x : detail::row_major(x);
+  const Tensor y = empty(x.shape(), x.options());
+  kernels::softmax(y, in, d, log);
+  if (!needs_grad({&x})) return y;
+  return record(log ? "LogSoftmaxBackward0" : "SoftmaxBackward0", y, {&x},
+                [y = Saved(y), d, log](Backward& b) {
+                  const Tensor dx = empty(y.get().shape(), y.get().options());
+                  kernels::softmax_backward(dx, detail::row_major(b.grad()), y.get(), d, log);
+                  b.set(0, dx);
+                });
+}
+
+Tensor cast_first(const Tensor& x, std::optional<DType> dtype) { return dtype ? to(x, *dtype) : x; }
+
+}  // namespace
+
+Tensor softmax(const Tensor& x, int64_t dim) { return softmax_op(x, dim, false); }
+
+Tensor log_softmax(const Tensor& x, int64_t dim) { return softmax_op(x, dim, true); }
+
+Tensor softmin(const Tensor& x, int64_t dim) { return softmax(neg(x), dim); }
+
+namespace {
+
+Tensor softmax_call(const Tensor& x, int64_t dim, std::optional<DType> dtype) {
+  return softmax(cast_first(x, dtype), dim);
+}
+Tensor log_softmax_call(const Tensor& x, int64_t dim, std::optional<DType> dtype) {
+  return log_softmax(cast_first(x, dtype), dim);
+}
+Tensor softmin_call(const Tensor& x, int64_t dim, std::optional<DType> dtype) {
+  return softmin(cast_first(x, dtype), dim);
+}
+
+constexpr Function kFunctions[] = {
+    {"softmax(input: Tensor, dim: int, dtype: dtype? = none)", "e^x over its sum along dim",
+     call<softmax_call>},
+    {"log_softmax(input: Tensor, dim: int, dtype: dtype? = none)", "the logarithm of softmax",
+     call<log_softmax_call>},
+    {"softmin(input: Tensor, dim: int, dtype: dtype? = none)", "softmax of -x", call<softmin_call>},
+};
+[[maybe_unused]] const bool registered = register_functions(kFunctions);
+
+}  // namespace
+}  // namespace nnm
