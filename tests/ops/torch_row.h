@@ -60,6 +60,7 @@ struct Row {
   std::string function;
   Values pos;
   Items kw;
+  std::string node;  ///< PyTorch's grad_fn of the first output; "?" where ours is composed
   std::vector<Expected> outputs;
 };
 
@@ -141,6 +142,17 @@ inline void check_meta(const Row& r) {
     CHECK(info(got[k].dtype()).name == r.outputs[k].dtype);
     CHECK(got[k].shape() == Shape(r.outputs[k].shape));
   }
+}
+
+/// The first output's grad_fn when the floating operands require grad.
+inline void check_node(const Row& r) {
+  if (r.node == "?") return;
+  const auto as_leaf = [](const Tensor& t) -> Tensor {
+    return is_floating(t.dtype()) ? clone(t).requires_grad_() : t;
+  };
+  const Tensors got = run(r.function, mapped(r.pos, as_leaf), r.kw);
+  REQUIRE(!got.empty());
+  CHECK((got[0].grad_fn() ? got[0].grad_fn()->name : std::string()) == r.node);
 }
 
 /// Gradients by all floating operands, in f64, away from kinks.

@@ -1,6 +1,8 @@
 // Activations with parameters, and the gated ones.
 #include "kernels/activation.h"
 
+#include <limits>
+
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
 
@@ -67,8 +69,12 @@ Tensor hardshrink(const Tensor& x, double lambd) {
   return apply(x, Activation::hardshrink, "hardshrink_cpu", {lambd});
 }
 Tensor softshrink(const Tensor& x, double lambd) {
-  NNM_CHECK(lambd >= 0, runtime, "lambda must be greater or equal to 0, but found to be {:g}.",
-            lambd);
+  NNM_CHECK(lambd >= 0, runtime,
+            "lambda must be in range [0, {:g}] for input dtype {}, but found {:g}",
+            x.dtype() == DType::f64   ? std::numeric_limits<double>::max()
+            : x.dtype() == DType::f16 ? 65504.0
+                                      : double{std::numeric_limits<float>::max()},
+            detail::scalar_type_name(x.dtype()), lambd);
   return apply(x, Activation::softshrink, "softshrink_cpu", {lambd});
 }
 Tensor threshold(const Tensor& x, double threshold, double value) {
@@ -79,8 +85,8 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
   detail::check_defined(x, "prelu");
   detail::check_defined(weight, "prelu");
   NNM_CHECK(x.dtype() == weight.dtype(), runtime,
-            "prelu: Type promoting not supported. Got {} and {}", info(x.dtype()).torch_name,
-            info(weight.dtype()).torch_name);
+            "prelu: Type promoting not supported. Got {} and {}",
+            detail::scalar_type_name(x.dtype()), detail::scalar_type_name(weight.dtype()));
   NNM_CHECK(weight.dim() <= 1, runtime,
             "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {}",
             weight.dim());

@@ -1,6 +1,7 @@
 // Arithmetic, comparison and logic of two operands: tensors, or a tensor and a number.
 #include <cmath>
 
+#include "kernels/half.h"
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
 
@@ -320,7 +321,7 @@ Tensor atan2(const Tensor& a, const Tensor& b) {
 Tensor lerp(const Tensor& a, const Tensor& b, double weight) {
   const DType type = common_type(a, b, "lerp");
   NNM_CHECK(a.dtype() == b.dtype(), runtime, "expected dtype {} for `end` but got dtype {}",
-            info(a.dtype()).torch_name, info(b.dtype()).torch_name);
+            detail::c_type_name(a.dtype()), detail::c_type_name(b.dtype()));
   Tensor y;
   {
     NoGradGuard no_grad;
@@ -336,12 +337,25 @@ Tensor lerp(const Tensor& a, const Tensor& b, double weight) {
   });
 }
 
+namespace {
+
+/// Comparisons see a number as the tensor's type has it: bf16(0.1) == 0.1.
+Scalar rounded(Scalar s, DType t) {
+  if (s.kind != Scalar::Kind::real) return s;
+  if (t == DType::bf16) return static_cast<double>(static_cast<float>(BFloat16(float(s.d))));
+  if (t == DType::f16) return static_cast<double>(static_cast<float>(Half(float(s.d))));
+  return s;
+}
+
+}  // namespace
+
 #define NNM_COMPARISON(name)                                             \
   Tensor name(const Tensor& a, const Tensor& b) {                        \
     return run(Binary::name, a, b, common_type(a, b, #name), DType::b8); \
   }                                                                      \
   Tensor name(const Tensor& a, Scalar b) {                               \
-    return run(Binary::name, a, b, common_type(a, b, #name), DType::b8); \
+    const DType type = common_type(a, b, #name);                         \
+    return run(Binary::name, a, rounded(b, type), type, DType::b8);      \
   }
 NNM_COMPARISON(eq)
 NNM_COMPARISON(ne)

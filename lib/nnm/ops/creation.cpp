@@ -25,7 +25,12 @@ Tensor filled(Tensor t, Scalar value) {
 Device default_device() { return where_to_create; }
 void set_default_device(Device device) { where_to_create = device; }
 
-Tensor zeros(const Shape& size, TensorOptions options) { return filled(empty(size, options), 0); }
+Tensor zeros(const Shape& size, TensorOptions options) {
+  for (int64_t n : size) {
+    NNM_CHECK(n >= 0, runtime, "zeros: Dimension size must be non-negative.");
+  }
+  return filled(empty(size, options), 0);
+}
 Tensor ones(const Shape& size, TensorOptions options) { return filled(empty(size, options), 1); }
 Tensor full(const Shape& size, Scalar value, TensorOptions options) {
   return filled(empty(size, options), value);

@@ -48,11 +48,7 @@ Shape preserved_strides(const Tensor& x) {
     if (strides[d] == 0 && sizes[d] > 1) return contiguous_strides(sizes);
     order[d] = d;
   }
-  std::stable_sort(order, order + n, [&](int a, int b) {
-    // A dimension of extent 1 has no place of its own: it stays where it stands.
-    if (sizes[a] == 1 || sizes[b] == 1) return false;
-    return strides[a] > strides[b];
-  });
+  std::stable_sort(order, order + n, [&](int a, int b) { return strides[a] > strides[b]; });
   Shape out = Shape::filled(n, 1);
   int64_t expected = 1;
   for (int i = n - 1; i >= 0; --i) {
@@ -145,6 +141,12 @@ void check_defined(const Tensor& x, const char* op) {
 const char* scalar_type_name(DType t) {
   constexpr const char* kNames[kDTypes] = {"Float", "Double", "BFloat16", "Half",
                                            "Long",  "Int",    "Byte",     "Bool"};
+  return kNames[static_cast<int>(t)];
+}
+
+const char* c_type_name(DType t) {
+  constexpr const char* kNames[kDTypes] = {"float", "double", "c10::BFloat16", "c10::Half",
+                                           "long",  "int",    "unsigned char", "bool"};
   return kNames[static_cast<int>(t)];
 }
 

@@ -61,6 +61,8 @@ void check_defined(const Tensor& x, const char* op);
 std::string device_name(Device d);
 /// PyTorch's names in messages: "Float", "Long".
 const char* scalar_type_name(DType t);
+/// C++'s names, which some messages have: "float", "long".
+const char* c_type_name(DType t);
 
 /// The dimensions wrapped and checked for repeats, as bits; no dims are all of them.
 /// Throws Error(runtime) "dim 0 appears multiple times in the list of dims".

@@ -43,7 +43,7 @@ namespace {
 Tensor zeros_of(const InputMeta& m) { return zeros(m.sizes, {m.dtype, m.device}); }
 
 void check_index_type(const Tensor& index, const char* op) {
-  NNM_CHECK(index.dtype() == DType::i64, runtime, "{}(): Expected dtype int64 for index", op);
+  NNM_CHECK(index.dtype() == DType::i64, runtime, "{}(): Expected dtype int32/int64 for index", op);
 }
 
 }  // namespace
@@ -74,6 +74,46 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
                  detail::offsets_of(index.get(), dx.strides()[d]), true);
     b.set(0, dx);
   });
+}
+
+Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                 Scalar alpha) {
+  detail::check_defined(x, "index_add");
+  detail::check_defined(index, "index_add");
+  detail::check_defined(source, "index_add");
+  const int d = wrap_dim(dim, x.dim());
+  NNM_CHECK(index.dim() <= 1, index,
+            "index_add_(): Index is supposed to be a vector, but got dim: {}", index.dim());
+  NNM_CHECK(index.dtype() == DType::i64 || index.dtype() == DType::i32, runtime,
+            "index_add_(): Expected dtype int32/int64 for index but got: {}",
+            detail::scalar_type_name(index.dtype()));
+  NNM_CHECK(x.dtype() == source.dtype(), runtime,
+            "index_add_(): self ({}) and source ({}) must have the same scalar type",
+            detail::scalar_type_name(x.dtype()), detail::scalar_type_name(source.dtype()));
+  Shape wanted = x.shape();
+  if (x.dim() > 0) wanted[d] = index.numel();
+  NNM_CHECK(x.dim() > 0 && source.shape() == wanted, runtime,
+            "index_add_(): source of size {} must have the size {} of self with {} places along "
+            "dimension {}",
+            source.shape().str(), x.shape().str(), index.numel(), d);
+  detail::check_index_range(index, 0, x.shape()[d],
+                            [](int64_t) { fail(ErrorKind::index, "index out of range in self"); });
+  Tensor y;
+  {
+    NoGradGuard no_grad;
+    y = clone(x);
+    const Tensor from = alpha.d == 1 ? source : mul(source, alpha);
+    kernels::put(detail::without_dim(y, d), detail::dim_first(from, d),
+                 detail::offsets_of(index, y.strides()[d]), true);
+  }
+  if (!needs_grad({&x, &source})) return y;
+  return record("IndexAddBackward0", y, {&x, &source},
+                [index = Saved(index), d, alpha](Backward& b) {
+                  if (b.needs(0)) b.set(0, b.grad());
+                  if (!b.needs(1)) return;
+                  const Tensor g = index_select(b.grad(), d, index.get());
+                  b.set(1, alpha.d == 1 ? g : mul(g, alpha));
+                });
 }
 
 namespace {

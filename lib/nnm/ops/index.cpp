@@ -129,8 +129,8 @@ class Indexing {
     for (int k = 0; k < mask.dim(); ++k) {
       const int64_t extent = mask.shape()[k];
       inner /= std::max<int64_t>(extent, 1);
-      const Tensor row = floor_divide(at, scalar_tensor(std::max<int64_t>(inner, 1)));
-      add(picks, k == 0 ? row : remainder(row, scalar_tensor(std::max<int64_t>(extent, 1))));
+      const Tensor row = floor_divide(at, Scalar(std::max<int64_t>(inner, 1)));
+      add(picks, k == 0 ? row : remainder(row, Scalar(std::max<int64_t>(extent, 1))));
     }
   }
 
@@ -191,7 +191,7 @@ Tensor offsets(const Picks& picks, const Layout& l, const Shape& sizes, const Sh
     const auto slot = static_cast<size_t>(k);
     const int64_t n = sizes[picks.dim[slot]];
     const Tensor& index = picks.index[slot];
-    Tensor wrapped = remainder(index, scalar_tensor(std::max<int64_t>(n, 1)));
+    Tensor wrapped = remainder(index, Scalar(std::max<int64_t>(n, 1)));
     wrapped = mul(wrapped, Scalar(strides[picks.dim[slot]]));
     total = total.defined() ? add(total, wrapped) : wrapped;
   }

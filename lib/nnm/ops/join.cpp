@@ -202,7 +202,7 @@ Tensor tile(const Tensor& x, const Shape& dims) {
 
 Tensor repeat_interleave(const Tensor& x, int64_t repeats, std::optional<int64_t> dim) {
   detail::check_defined(x, "repeat_interleave");
-  NNM_CHECK(repeats >= 0, runtime, "repeats can not be negative");
+  NNM_CHECK(repeats >= 0, runtime, "Repeats must be non-negative");
   if (!dim) return repeat_interleave(reshape(x, {-1}), repeats, 0);
   if (x.dim() == 0) return repeat_interleave(reshape(x, {1}), repeats, dim);
   const int d = wrap_dim(*dim, x.dim());
@@ -225,14 +225,14 @@ void rolled(const Tensor& y, const Tensor& x, int d, int64_t shift) {
   if (shift > 0) kernels::copy(part(y, d, 0, shift), part(x, d, n - shift, shift));
 }
 
-Tensor roll_of(const Tensor& x, const Dims& shifts, const Dims& dims, int64_t sign) {
+Tensor roll_of(const Tensor& x, const Dims& shifts, const Dims& dims) {
   Tensor y = x;
   for (size_t i = 0; i < dims.size(); ++i) {
     const int d = wrap_dim(dims[i], x.dim());
     const int64_t n = x.dim() ? x.shape()[d] : 1;
     if (x.numel() == 0 || x.dim() == 0) continue;
     const Tensor next = detail::empty_pointwise(y, y.dtype());
-    rolled(next, y, d, ((sign * shifts[i]) % n + n) % n);
+    rolled(next, y, d, (shifts[i] % n + n) % n);
     y = next;
   }
   return y.is_same(x) ? clone(x) : y;
@@ -243,21 +243,21 @@ Tensor roll_of(const Tensor& x, const Dims& shifts, const Dims& dims, int64_t si
 Tensor roll(const Tensor& x, const Dims& shifts, const Dims& dims) {
   detail::check_defined(x, "roll");
   NNM_CHECK(!shifts.empty(), runtime, "`shifts` required");
-  if (dims.empty()) {
-    NNM_CHECK(shifts.size() == 1, runtime, "shifts and dimensions must align. shifts: {}, dims:0",
-              shifts.size());
-    return reshape(roll(reshape(x, {-1}), shifts, {0}), x.shape());
-  }
-  NNM_CHECK(shifts.size() == dims.size(), runtime,
+  NNM_CHECK(shifts.size() == (dims.empty() ? 1 : dims.size()), runtime,
             "shifts and dimensions must align. shifts: {}, dims:{}", shifts.size(), dims.size());
   Tensor y;
   {
     NoGradGuard no_grad;
-    y = roll_of(x, shifts, dims, 1);
+    // Without dimensions the elements move in row-major order.
+    y = dims.empty() ? reshape(roll_of(reshape(x, {-1}), shifts, {0}), x.shape())
+                     : roll_of(x, shifts, dims);
   }
   if (!needs_grad({&x})) return y;
-  return record("RollBackward0", y, {&x},
-                [shifts, dims](Backward& b) { b.set(0, roll_of(b.grad(), shifts, dims, -1)); });
+  return record("RollBackward0", y, {&x}, [shifts, dims](Backward& b) {
+    Dims back = shifts;
+    for (int64_t& s : back) s = -s;
+    b.set(0, roll(b.grad(), back, dims));
+  });
 }
 
 namespace {

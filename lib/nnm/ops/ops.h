@@ -113,6 +113,9 @@ Tensor index(const Tensor& x, const Value& index);
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src);
+/// x with alpha * source added at the places `index` (n) of dimension `dim`.
+Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                 Scalar alpha = 1);
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);
 Tensor masked_select(const Tensor& x, const Tensor& mask);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
@@ -171,6 +174,31 @@ inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator*(const Tensor& a, Scalar b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 inline Tensor operator/(const Tensor& a, Scalar b) { return div(a, b); }
+
+// Made of the above.
+Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+Tensor isclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8,
+               bool equal_nan = false);
+Tensor nan_to_num(const Tensor& x, double nan = 0, std::optional<double> posinf = {},
+                  std::optional<double> neginf = {});
+/// x + value a b, x + value a / b.
+Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value = 1);
+Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value = 1);
+Tensor hypot(const Tensor& a, const Tensor& b);
+Tensor logaddexp(const Tensor& a, const Tensor& b);
+Tensor logit(const Tensor& x, std::optional<double> eps = {});
+/// Differences of neighbours along `dim`, n times.
+Tensor diff(const Tensor& x, int64_t n = 1, int64_t dim = -1);
+Tensor trace(const Tensor& x);
+/// The diagonal of a matrix, or a matrix with this diagonal.
+Tensor diag(const Tensor& x, int64_t diagonal = 0);
+std::pair<Tensor, Tensor> var_mean(const Tensor& x, const Dims& dims = {}, double correction = 1,
+                                   bool keepdim = false);
+std::pair<Tensor, Tensor> std_mean(const Tensor& x, const Dims& dims = {}, double correction = 1,
+                                   bool keepdim = false);
+Tensors meshgrid(const Tensors& tensors, const std::string& indexing = "ij");
 
 // In place, on the tape where needed (not on views that need a gradient).
 const Tensor& add_(const Tensor& self, const Tensor& b, Scalar alpha = 1);

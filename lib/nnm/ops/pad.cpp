@@ -71,7 +71,7 @@ int64_t source(Border mode, int64_t i, int64_t n) {
 void check_border(const Tensor& x, const Dims& pad, Border mode) {
   const auto dims = static_cast<int>(pad.size()) / 2;
   NNM_CHECK(dims >= 1 && dims <= 3 && (x.dim() == dims + 1 || x.dim() == dims + 2), not_implemented,
-            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now");
+            "Padding size {} is not supported for {}D input tensor.", pad.size(), x.dim());
   for (int d = x.dim() - dims; d < x.dim(); ++d) {
     const int64_t n = x.shape()[d], front = before(pad, x.dim(), d), back = after(pad, x.dim(), d);
     if (mode == Border::reflect) {

@@ -76,8 +76,10 @@ Tensor bernoulli(const Tensor& p, Generator* generator) {
   detail::check_defined(p, "bernoulli");
   check_floating(p, "bernoulli_tensor_cpu_p_");
   if (!p.is_meta() && p.numel() > 0) {
-    NNM_CHECK(min(p).item().d >= 0 && max(p).item().d <= 1, runtime,
-              "Expected p_in >= 0 && p_in <= 1 to be true, but got false.");
+    NNM_CHECK(
+        min(p).item().d >= 0 && max(p).item().d <= 1, runtime,
+        "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message "
+        "be improved?  If so, please report an enhancement request to PyTorch.)");
   }
   const Tensor u =
       empty(p.shape(), {p.dtype() == DType::f64 ? DType::f64 : DType::f32, p.device()});

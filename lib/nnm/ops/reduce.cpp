@@ -35,7 +35,7 @@ DType sum_type(const Tensor& x, std::optional<DType> dtype) {
 
 void check_floating(const Tensor& x, const char* op) {
   NNM_CHECK(is_floating(x.dtype()), runtime,
-            "{}(): input dtype should be either floating point or complex. Got {} instead.", op,
+            "{}: Expected a floating point or complex tensor as input. Got {}", op,
             detail::scalar_type_name(x.dtype()));
 }
 
@@ -398,31 +398,6 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (dims.empty()) return reshape(x, shape);
   Tensor y = sum(x, dims, true);
   return y.shape() == shape ? y : reshape(y, shape);
-}
-
-bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
-  NNM_CHECK(a.dtype() == b.dtype(), runtime, "{} did not match {}",
-            detail::scalar_type_name(a.dtype()), detail::scalar_type_name(b.dtype()));
-  NoGradGuard no_grad;
-  // Infinities are close only where they are equal.
-  Tensor close = eq(a, b);
-  const Tensor x = is_floating(a.dtype()) ? a : to(a, DType::f64);
-  const Tensor y = is_floating(b.dtype()) ? b : to(b, DType::f64);
-  const Tensor limit = add(mul(abs(y), Scalar(rtol)), Scalar(atol));
-  const Tensor distance = abs(sub(x, y));
-  const Tensor finite = lt(distance, Scalar(std::numeric_limits<double>::infinity()));
-  close = logical_or(close, logical_and(finite, le(distance, limit)));
-  if (equal_nan) close = logical_or(close, logical_and(ne(a, a), ne(b, b)));
-  return all(close).item().i != 0;
-}
-
-bool equal(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape()) return false;
-  NNM_CHECK(a.dtype() == b.dtype(), runtime,
-            "Expected object of data type {} but got data type {} for argument #2 'other' in call "
-            "to equal",
-            detail::scalar_type_name(a.dtype()), detail::scalar_type_name(b.dtype()));
-  return all(eq(a, b)).item().i != 0;
 }
 
 }  // namespace nnm

@@ -1,6 +1,4 @@
 // Pointwise functions and operators, as a config calls them.
-#include <limits>
-
 #include "kernels/pointwise.h"
 #include "nnm/ops/arguments.h"
 
@@ -75,16 +73,34 @@ Value sub_of(const Value* a) {
   return alpha.d == 1 ? rsub(a[0].scalar(), x) : sub(operand(a[0].scalar(), x), x, alpha);
 }
 
+bool is_whole(const Value& v) {
+  return is_tensor(v) ? !is_floating(tensor(v).dtype()) : !v.is(Value::Kind::real);
+}
+
+/// input / other without the part behind the point: flat wherever it has a slope.
+Tensor rounded_quotient(const Value* a, bool floor) {
+  if (floor) {
+    return binary<floor_divide, floor_divide, left_number<floor_divide>>(a).as<Tensor>();
+  }
+  const Tensor quotient = trunc(binary<div, div, div>(a).as<Tensor>());
+  return is_whole(a[0]) && is_whole(a[1]) ? to(quotient, DType::i64) : quotient;
+}
+
 Value div_of(const Value* a) {
   if (a[2].is_none()) return binary<div, div, div>(a);
-  if (a[2].string() == "floor") {
-    return binary<floor_divide, floor_divide, left_number<floor_divide>>(a);
+  Tensor y;
+  {
+    NoGradGuard no_grad;
+    y = rounded_quotient(a, a[2].string() == "floor");
   }
-  const Tensor quotient = binary<div, div, div>(a).as<Tensor>();
-  const bool whole = (!is_tensor(a[0]) || !is_floating(tensor(a[0]).dtype())) &&
-                     (!is_tensor(a[1]) || !is_floating(tensor(a[1]).dtype())) &&
-                     !a[0].is(Value::Kind::real) && !a[1].is(Value::Kind::real);
-  return whole ? to(trunc(quotient), DType::i64) : trunc(quotient);
+  const Tensor x = is_tensor(a[0]) ? tensor(a[0]) : Tensor();
+  const Tensor z = is_tensor(a[1]) ? tensor(a[1]) : Tensor();
+  if (!needs_grad({&x, &z})) return y;
+  return record("DivBackward2", y, {&x, &z}, [](Backward& b) {
+    for (size_t i = 0; i < 2; ++i) {
+      if (b.needs(i)) b.set(i, zeros(b.input(i).sizes, {b.input(i).dtype, b.input(i).device}));
+    }
+  });
 }
 
 Value clamp_of(const Value* a) {
@@ -112,15 +128,6 @@ Value lerp_of(const Value* a) {
 template <Tensor (*F)(const Tensor&)>
 Value activation(const Value* a) {
   return maybe_inplace(a[0], a[1], F);
-}
-
-Tensor isnan(const Tensor& x) { return ne(x, x); }
-Tensor isinf(const Tensor& x) {
-  return eq(is_floating(x.dtype()) ? abs(x) : x, Scalar(std::numeric_limits<double>::infinity()));
-}
-Tensor isfinite(const Tensor& x) {
-  if (!is_floating(x.dtype())) return eq(x, x);
-  return lt(abs(x), Scalar(std::numeric_limits<double>::infinity()));
 }
 
 #define NNM_COMPARISON(name, alias, mirrored, doc)                                    \
@@ -172,7 +179,19 @@ const Function kOperators[] = {
     {"allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, "
      "equal_nan: bool = false)",
      "all elements differ by at most atol + rtol |other|", call<allclose>},
+    {"isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, "
+     "equal_nan: bool = false)",
+     "differs by at most atol + rtol |other|", call<isclose>},
     {"equal(input: Tensor, other: Tensor)", "same shape and elements", call<equal>},
+    {"nan_to_num(input: Tensor, nan: float = 0.0, posinf: float = none, neginf: float = none)",
+     "with numbers for NaN and infinities", call<nan_to_num>},
+    {"addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: number = 1)",
+     "input + value * tensor1 * tensor2", call<addcmul>},
+    {"addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: number = 1)",
+     "input + value * tensor1 / tensor2", call<addcdiv>},
+    {"hypot(input: any, other: any)", "sqrt(input^2 + other^2)", of_tensors<hypot>},
+    {"logaddexp(input: any, other: any)", "log(e^input + e^other)", of_tensors<logaddexp>},
+    {"logit(input: Tensor, eps: float = none)", "log(x / (1 - x))", call<logit>},
 };
 #undef NNM_COMPARISON
 

@@ -28,9 +28,9 @@ double correction_of(const Value& unbiased, const Value& correction) {
   return unbiased.boolean() ? 1 : 0;
 }
 
-template <Tensor (*F)(const Tensor&, const Dims&, double, bool)>
+template <auto F>
 Value moment_of(const Value* a) {
-  return F(tensor(a[0]), dims(a[1]), correction_of(a[2], a[4]), a[3].boolean());
+  return to_value(F(tensor(a[0]), dims(a[1]), correction_of(a[2], a[4]), a[3].boolean()));
 }
 
 Value norm_of(const Value* a) {
@@ -64,6 +64,14 @@ const Function kTable[] = {
     {"std(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
      "correction: number = none)",
      "standard deviation, divided by n - 1", moment_of<std>},
+    {"var_mean(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+     "correction: number = none)",
+     "variance and mean", moment_of<var_mean>},
+    {"std_mean(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+     "correction: number = none)",
+     "standard deviation and mean", moment_of<std_mean>},
+    {"trace(input: Tensor)", "sum of the diagonal", call<trace>},
+    {"diff(input: Tensor, n: int = 1, dim: int = -1)", "differences of neighbours", call<diff>},
     {"prod(input: Tensor, dim: int = none, keepdim: bool = false, *, dtype: dtype = none)",
      "product",
      [](const Value* a) -> Value {

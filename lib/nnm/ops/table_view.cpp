@@ -135,6 +135,16 @@ const Function kTable[] = {
      "elements by their place in a dimension", take_along_dim_of},
     {"scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor)",
      "with src added at places of a dimension", call<scatter_add>},
+    {"index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: number = 1)",
+     "with the source added at places of a dimension", call<index_add>},
+    {"diag(input: Tensor, diagonal: int = 0)", "a diagonal as a vector, or the other way",
+     call<diag>},
+    {"meshgrid(*tensors: any, indexing: str = \"ij\")", "coordinates of a grid",
+     [](const Value* a) -> Value {
+       const Values& v = a[0].items();
+       const bool list = v.size() == 1 && v[0].is_sequence();
+       return to_value(meshgrid(Codec<Tensors>::read(list ? v[0] : a[0]), a[1].string()));
+     }},
     {"masked_fill(input: Tensor, mask: Tensor, value: any)", "a number where the mask is true",
      [](const Value* a) -> Value { return masked_fill(tensor(a[0]), tensor(a[1]), number(a[2])); }},
     {"masked_select(input: Tensor, mask: Tensor)", "the elements where the mask is true",

@@ -39,7 +39,7 @@ DType output_type(const Tensor& x, Unary f, const char* name) {
   const DType t = x.dtype();
   if (is_floating(t)) return t;
   const Integers rule = integers_of(f);
-  NNM_CHECK(rule != Integers::refused, not_implemented, "\"{}\" not implemented for '{}'", name,
+  NNM_CHECK(rule != Integers::refused, not_implemented, "\"{}_cpu\" not implemented for '{}'", name,
             detail::scalar_type_name(t));
   if (t == DType::b8 && rule == Integers::kept) {
     NNM_CHECK(f != Unary::neg, runtime,
@@ -47,7 +47,7 @@ DType output_type(const Tensor& x, Unary f, const char* name) {
               "invert a mask, use the `~` or `logical_not()` operator instead.");
     NNM_CHECK(f != Unary::relu, runtime, "Boolean inputs not supported for relu");
     NNM_CHECK(f == Unary::abs || f == Unary::sign || f == Unary::square, not_implemented,
-              "\"{}\" not implemented for 'Bool'", name);
+              "\"{}_vml_cpu\" not implemented for 'Bool'", name);
     if (f == Unary::square) return DType::i64;
   }
   return rule == Integers::kept ? t : DType::f32;

@@ -24,7 +24,8 @@ Shape infer_shape(const Shape& shape, int64_t numel) {
       NNM_CHECK(unknown < 0, runtime, "only one dimension can be inferred");
       unknown = d;
     } else {
-      NNM_CHECK(shape[d] >= 0, runtime, "invalid shape dimension {}", shape[d]);
+      NNM_CHECK(shape[d] >= 0, runtime, "invalid shape dimension {} at index {} of shape {}",
+                shape[d], d, shape.str());
       NNM_CHECK(!__builtin_mul_overflow(known, shape[d], &known), runtime,
                 "shape '{}' is invalid for input of size {}", shape.str(), numel);
     }
@@ -233,9 +234,10 @@ Tensor movedim(const Tensor& x, const Dims& source, const Dims& destination) {
   uint32_t moved = 0;
   for (size_t i = 0; i < source.size(); ++i) {
     const int from = wrap_dim(source[i], x.dim()), to = wrap_dim(destination[i], x.dim());
-    NNM_CHECK(!(moved >> from & 1) && (x.dim() == 0 || order[static_cast<size_t>(to)] < 0), runtime,
-              "movedim: repeated dim in `source` or `destination` ({}, {})", Shape(source).str(),
-              Shape(destination).str());
+    NNM_CHECK(!(moved >> from & 1), runtime, "movedim: repeated dim in `source` ({})",
+              Shape(source).str());
+    NNM_CHECK(x.dim() == 0 || order[static_cast<size_t>(to)] < 0, runtime,
+              "movedim: repeated dim in `destination` ({})", Shape(destination).str());
     if (x.dim() == 0) return permute(x, {});
     moved |= 1u << from;
     order[static_cast<size_t>(to)] = from;
@@ -251,10 +253,11 @@ Tensor movedim(const Tensor& x, const Dims& source, const Dims& destination) {
 
 Tensor expand(const Tensor& x, const Shape& size) {
   const int shift = size.size() - x.dim();
-  NNM_CHECK(shift >= 0, runtime,
-            "expand({}{}, size={}): the number of sizes provided ({}) must be greater or equal to "
-            "the number of dimensions in the tensor ({})",
-            legacy_type_name(x.dtype()), x.shape().str(), size.str(), size.size(), x.dim());
+  NNM_CHECK(
+      shift >= 0, runtime,
+      "expand({}{{{}}}, size={}): the number of sizes provided ({}) must be greater or equal to "
+      "the number of dimensions in the tensor ({})",
+      legacy_type_name(x.dtype()), x.shape().str(), size.str(), size.size(), x.dim());
   Shape sizes = size, strides = Shape::filled(size.size(), 0);
   for (int d = size.size() - 1; d >= 0; --d) {
     const int k = d - shift;

@@ -52,8 +52,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
   NNM_CHECK(mask.dtype() == DType::b8, runtime,
-            "masked_fill only supports boolean masks, but got mask with dtype {}",
-            info(mask.dtype()).torch_name);
+            "masked_fill_ only supports boolean masks, but got mask with dtype {}",
+            detail::c_type_name(mask.dtype()));
   NNM_CHECK(value.kind != Scalar::Kind::real || is_floating(x.dtype()), runtime,
             "value cannot be converted to type {} without overflow", info(x.dtype()).torch_name);
   const Shape shape = broadcast_shapes(x.shape(), mask.shape());

@@ -1,0 +1,148 @@
+// Functions that are sums and products of others, and have their gradients from them.
+#include <cstdlib>
+#include <limits>
+
+#include "nnm/ops/detail.h"
+
+namespace nnm {
+
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+/// The largest finite number of a floating type.
+double largest_finite(DType t) {
+  switch (t) {
+    case DType::f64: return std::numeric_limits<double>::max();
+    case DType::f16: return 65504;
+    case DType::bf16: return 3.3895313892515355e38;
+    default: return std::numeric_limits<float>::max();
+  }
+}
+
+}  // namespace
+
+Tensor isnan(const Tensor& x) { return ne(x, x); }
+
+Tensor isinf(const Tensor& x) {
+  return is_floating(x.dtype()) ? eq(abs(x.detach()), Scalar(kInf)) : ne(x, x);
+}
+
+Tensor isfinite(const Tensor& x) {
+  return is_floating(x.dtype()) ? lt(abs(x.detach()), Scalar(kInf)) : eq(x, x);
+}
+
+Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
+  NNM_CHECK(a.dtype() == b.dtype(), runtime, "{} did not match {}",
+            detail::scalar_type_name(a.dtype()), detail::scalar_type_name(b.dtype()));
+  NoGradGuard no_grad;
+  const Tensor x = is_floating(a.dtype()) ? a : to(a, DType::f64);
+  const Tensor y = is_floating(b.dtype()) ? b : to(b, DType::f64);
+  const Tensor limit = add(mul(abs(y), Scalar(rtol)), Scalar(atol));
+  const Tensor distance = abs(sub(x, y));
+  // Infinities are close only where they are equal.
+  Tensor close = logical_and(lt(distance, Scalar(kInf)), le(distance, limit));
+  close = logical_or(close, eq(a, b));
+  return equal_nan ? logical_or(close, logical_and(isnan(a), isnan(b))) : close;
+}
+
+bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
+  return all(isclose(a, b, rtol, atol, equal_nan)).item().i != 0;
+}
+
+bool equal(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape()) return false;
+  return all(eq(a, b)).item().i != 0;
+}
+
+Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf,
+                  std::optional<double> neginf) {
+  if (!is_floating(x.dtype())) return clone(x);
+  const double most = largest_finite(x.dtype());
+  const Tensor y = masked_fill(x, isnan(x), nan);
+  const Tensor z = masked_fill(y, eq(x, Scalar(kInf)), posinf.value_or(most));
+  return masked_fill(z, eq(x, Scalar(-kInf)), neginf.value_or(-most));
+}
+
+Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
+  return add(x, mul(a, b), value);
+}
+
+Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
+  return add(x, div(a, b), value);
+}
+
+Tensor hypot(const Tensor& a, const Tensor& b) { return sqrt(add(square(a), square(b))); }
+
+Tensor logaddexp(const Tensor& a, const Tensor& b) {
+  return add(maximum(a, b), log1p(exp(neg(abs(sub(a, b))))));
+}
+
+Tensor logit(const Tensor& x, std::optional<double> eps) {
+  const Tensor p = eps ? clamp(x, Scalar(*eps), Scalar(1 - *eps)) : x;
+  return log(div(p, rsub(Scalar(1.0), p)));
+}
+
+Tensor diff(const Tensor& x, int64_t n, int64_t dim) {
+  NNM_CHECK(n >= 0, runtime, "order must be non-negative but got {}", n);
+  NNM_CHECK(x.dim() > 0, runtime, "diff expects input to be at least one-dimensional");
+  Tensor y = x;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t rest = std::max<int64_t>(y.size(dim) - 1, 0);
+    const int64_t first = y.size(dim) - rest;
+    const Tensor after = narrow(y, dim, first, rest), before = narrow(y, dim, 0, rest);
+    y = x.dtype() == DType::b8 ? logical_xor(after, before) : sub(after, before);
+  }
+  return n == 0 ? clone(x) : y;
+}
+
+Tensor trace(const Tensor& x) {
+  NNM_CHECK(x.dim() == 2, runtime, "trace: expected a matrix");
+  return sum(diagonal(x));
+}
+
+Tensor diag(const Tensor& x, int64_t offset) {
+  NNM_CHECK(x.dim() == 1 || x.dim() == 2, runtime, "diag(): Supports 1D or 2D tensors. Got {}D",
+            x.dim());
+  if (x.dim() == 2) return clone(diagonal(x, offset));
+  const int64_t n = x.numel() + std::abs(offset);
+  Tensor y = zeros({n, n}, x.options());
+  copy_(diagonal(y, offset), x.detach());
+  if (!needs_grad({&x})) return y;
+  return record("DiagEmbedBackward0", y, {&x},
+                [offset](Backward& b) { b.set(0, diagonal(b.grad(), offset)); });
+}
+
+std::pair<Tensor, Tensor> var_mean(const Tensor& x, const Dims& dims, double correction,
+                                   bool keepdim) {
+  return {var(x, dims, correction, keepdim), mean(x, dims, keepdim)};
+}
+
+std::pair<Tensor, Tensor> std_mean(const Tensor& x, const Dims& dims, double correction,
+                                   bool keepdim) {
+  return {std(x, dims, correction, keepdim), mean(x, dims, keepdim)};
+}
+
+Tensors meshgrid(const Tensors& tensors, const std::string& indexing) {
+  NNM_CHECK(!tensors.empty(), runtime, "meshgrid expects a non-empty TensorList");
+  NNM_CHECK(indexing == "ij" || indexing == "xy", runtime,
+            "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {}", indexing);
+  const int n = static_cast<int>(tensors.size());
+  Shape shape;
+  for (const Tensor& t : tensors) {
+    NNM_CHECK(t.dim() <= 1, runtime,
+              "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {}",
+              t.shape().str());
+    shape.push_back(t.numel());
+  }
+  Tensors out;
+  for (int i = 0; i < n; ++i) {
+    Shape own = Shape::filled(n, 1);
+    own[i] = shape[i];
+    const Tensor grid = expand(reshape(tensors[static_cast<size_t>(i)], own), shape);
+    out.push_back(indexing == "xy" && n >= 2 ? transpose(grid, 0, 1) : grid);
+  }
+  return out;
+}
+
+}  // namespace nnm
