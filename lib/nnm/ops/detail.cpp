@@ -145,8 +145,8 @@ const char* scalar_type_name(DType t) {
 }
 
 const char* c_type_name(DType t) {
-  constexpr const char* kNames[kDTypes] = {"float", "double", "c10::BFloat16", "c10::Half",
-                                           "long",  "int",    "unsigned char", "bool"};
+  constexpr const char* kNames[kDTypes] = {"float",    "double", "c10::BFloat16", "c10::Half",
+                                           "long int", "int",    "unsigned char", "bool"};
   return kNames[static_cast<int>(t)];
 }
 

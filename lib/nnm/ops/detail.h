@@ -61,7 +61,7 @@ void check_defined(const Tensor& x, const char* op);
 std::string device_name(Device d);
 /// PyTorch's names in messages: "Float", "Long".
 const char* scalar_type_name(DType t);
-/// C++'s names, which some messages have: "float", "long".
+/// C++'s names, which some messages have: "float", "long int".
 const char* c_type_name(DType t);
 
 /// The dimensions wrapped and checked for repeats, as bits; no dims are all of them.

@@ -79,12 +79,6 @@ Tensor transposed(const Tensor& x) {
   return x.as_strided(sizes, strides, x.impl()->offset);
 }
 
-const char* c_type_name(DType t) {
-  constexpr const char* kNames[kDTypes] = {"float",    "double", "c10::BFloat16", "c10::Half",
-                                           "long int", "int",    "unsigned char", "bool"};
-  return kNames[static_cast<int>(t)];
-}
-
 void check_floating(const Tensor& x, const char* kernel) {
   NNM_CHECK(is_floating(x.dtype()), not_implemented, "\"{}\" not implemented for '{}'", kernel,
             scalar_type_name(x.dtype()));

@@ -17,8 +17,6 @@ Tensor product(const Tensor& a, const Tensor& b, double alpha = 1, bool by_colum
 /// The transpose of a matrix, or of the last two dimensions; a view without history.
 Tensor transposed(const Tensor& x);
 
-/// C++'s names of element types in PyTorch's messages: "float", "long int".
-const char* c_type_name(DType t);
 /// Throws Error(not_implemented) "\"<kernel>\" not implemented for 'Long'" for other than floating
 /// types.
 void check_floating(const Tensor& x, const char* kernel);
