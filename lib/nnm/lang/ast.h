@@ -93,6 +93,7 @@ struct Statement {
   Span span;
   std::vector<Target> targets;  ///< assign (a tuple is one target each), augment, loop (one)
   std::string op;               ///< augment: "+"
+  Span op_span;                 ///< augment: of `+=`
   /// assign: the value; augment: the value; ret: the values; require: the condition; loop: the
   /// iterable
   std::vector<ExprRef> values;

@@ -150,6 +150,7 @@ Statement Parser::assignment() {
   if (t.is("+=")) {
     s.kind = Statement::Kind::augment;
     s.op = "+";
+    s.op_span = code_.span(t.begin, t.end);
     if (tuple) fail(t, "`+=` takes one name on its left");
   } else if (!t.is("=")) {
     if (!at_end()) expect_end();

@@ -1,0 +1,241 @@
+// Operators where tensors, modules and containers take part: arithmetic, comparison, subscripts,
+// attributes, truth and iteration.
+#include "nnm/lang/eval.h"
+#include "nnm/nn/module.h"
+#include "nnm/ops/ops.h"
+
+namespace nnm::lang {
+
+namespace {
+
+using Kind = Value::Kind;
+
+/// A number as a 0-d tensor of the type that it takes beside x: numbers promote by category only.
+Tensor beside(const Tensor& x, const Value& number) {
+  DType dtype = x.dtype();
+  if (number.is(Kind::real) && !is_floating(dtype)) dtype = DType::f32;
+  if (number.is(Kind::integer) && dtype == DType::b8) dtype = DType::i64;
+  return scalar_tensor(number.scalar(), dtype, x.device());
+}
+
+void check_operand(std::string_view op, const Value& v) {
+  NNM_CHECK(v.is(Kind::tensor) || v.is_number(), type, "`{}` of a Tensor and {}", op,
+            v.is(Kind::none) ? "none" : v.type_name());
+}
+
+Value with_number(std::string_view op, const Tensor& a, const Value& b) {
+  switch (op[0]) {
+    case '+': return add(a, b.scalar());
+    case '-': return sub(a, b.scalar());
+    case '*': return op == "**" ? pow(a, b.scalar()) : mul(a, b.scalar());
+    case '/': return op == "//" ? floor_divide(a, beside(a, b)) : div(a, b.scalar());
+    case '%': return remainder(a, beside(a, b));
+    default: fail(ErrorKind::type, "`{}` of a Tensor and a number", op);
+  }
+}
+
+Value from_number(std::string_view op, const Value& a, const Tensor& b) {
+  switch (op[0]) {
+    case '+': return add(b, a.scalar());
+    case '-': return rsub(a.scalar(), b);
+    case '*': return op == "**" ? pow(beside(b, a), b) : mul(b, a.scalar());
+    case '/': return op == "//" ? floor_divide(beside(b, a), b) : div(a.scalar(), b);
+    case '%': return remainder(beside(b, a), b);
+    default: fail(ErrorKind::type, "`{}` of a number and a Tensor", op);
+  }
+}
+
+}  // namespace
+
+namespace detail {
+
+Value tensor_binary(std::string_view op, const Value& a, const Value& b) {
+  check_operand(op, a);
+  check_operand(op, b);
+  if (!b.is(Kind::tensor)) return with_number(op, a.as<Tensor>(), b);
+  if (!a.is(Kind::tensor)) return from_number(op, a, b.as<Tensor>());
+  const Tensor x = a.as<Tensor>(), y = b.as<Tensor>();
+  switch (op[0]) {
+    case '+': return add(x, y);
+    case '-': return sub(x, y);
+    case '*': return op == "**" ? pow(x, y) : mul(x, y);
+    case '/': return op == "//" ? floor_divide(x, y) : div(x, y);
+    case '%': return remainder(x, y);
+    default: return matmul(x, y);
+  }
+}
+
+Value tensor_negative(const Value& a) { return neg(a.as<Tensor>()); }
+
+Value tensor_compare(std::string_view op, const Value& a, const Value& b) {
+  if (a.is_none() || b.is_none()) return op == "!=";
+  check_operand(op, a);
+  check_operand(op, b);
+  const Tensor x = a.is(Kind::tensor) ? a.as<Tensor>() : beside(b.as<Tensor>(), a);
+  const Tensor y = b.is(Kind::tensor) ? b.as<Tensor>() : beside(x, b);
+  if (op == "==") return eq(x, y);
+  if (op == "!=") return ne(x, y);
+  if (op == "<") return lt(x, y);
+  if (op == "<=") return le(x, y);
+  return op == ">" ? gt(x, y) : ge(x, y);
+}
+
+Value tensor_attribute(const Value& v, const std::string& name) {
+  const Tensor t = v.as<Tensor>();
+  if (name == "shape") return Value::tuple(Values(t.shape().begin(), t.shape().end()));
+  if (name == "dtype") return t.dtype();
+  if (name == "ndim") return t.dim();
+  if (name == "requires_grad") return t.requires_grad();
+  if (name == "T" && t.dim() <= 2) return t.dim() < 2 ? t : transpose(t, 0, 1);
+  if (name == "mT" && t.dim() >= 2) return transpose(t, -2, -1);
+  const std::string hint = find_function(name)
+                               ? fmt::format("`{0}` is a function: write `.{0}(…)`", name)
+                               : did_you_mean(name, {"shape", "dtype", "ndim", "T", "mT"});
+  throw Error(ErrorKind::attribute, fmt::format("a Tensor has no attribute `{}`", name), hint);
+}
+
+}  // namespace detail
+
+namespace {
+
+int64_t wrapped(int64_t i, size_t n, const char* what) {
+  const auto length = static_cast<int64_t>(n);
+  NNM_CHECK(i >= -length && i < length, index, "{} index {} is out of range for length {}", what, i,
+            length);
+  return i < 0 ? i + length : i;
+}
+
+/// The positions that a Python slice picks of n.
+std::vector<size_t> slice_positions(const Value& slice, size_t n) {
+  const auto length = static_cast<int64_t>(n);
+  const Values& parts = slice.items();
+  const int64_t step = parts[2].is_none() ? 1 : parts[2].integer();
+  NNM_CHECK(step != 0, value, "slice step cannot be zero");
+  const auto bound = [&](const Value& v, int64_t absent) {
+    if (v.is_none()) return absent;
+    int64_t i = v.integer();
+    if (i < 0) i = i < -length ? -1 : i + length;
+    const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? length : length - 1;
+    return std::min(std::max(i, low), high);
+  };
+  const int64_t start = bound(parts[0], step > 0 ? 0 : length - 1);
+  const int64_t stop = bound(parts[1], step > 0 ? length : -1);
+  std::vector<size_t> out;
+  // |step| may be huge: the distance, not a running sum, says when to stop.
+  for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
+    out.push_back(static_cast<size_t>(i));
+    if (step > 0 ? step >= stop - i : step <= stop - i) break;
+    i += step;
+  }
+  return out;
+}
+
+Values characters(const std::string& s) {
+  Values out;
+  for (size_t i = 0; i < s.size();) {
+    size_t n = 1;
+    while (i + n < s.size() && (static_cast<unsigned char>(s[i + n]) & 0xc0) == 0x80) ++n;
+    out.push_back(s.substr(i, n));
+    i += n;
+  }
+  return out;
+}
+
+Value module_item(const Value& m, const Value& key) {
+  Module& module = *m.as<Ref<Module>>();
+  std::string name = key.is(Kind::string) ? key.string() : "";
+  if (key.is(Kind::integer)) {
+    const auto children = module.children();
+    name = std::to_string(wrapped(key.integer(), children.size(), module.type_name().c_str()));
+  }
+  Module* child = module.child(name);
+  NNM_CHECK(child, key, "{} has no child `{}`", module.type_name(),
+            key.is(Kind::string) ? name : key.config_text());
+  return Ref<Module>(child);
+}
+
+Value sequence_item(const Value& a, const Value& b) {
+  const bool text = a.is(Kind::string);
+  const Values chars = text ? characters(a.string()) : Values();
+  const Values& items = text ? chars : a.items();
+  if (b.is(Kind::slice)) {
+    Values out;
+    std::string joined;
+    for (size_t i : slice_positions(b, items.size())) {
+      if (text) joined += items[i].string();
+      else out.push_back(items[i]);
+    }
+    if (text) return joined;
+    return a.is(Kind::list) ? Value::list(std::move(out)) : Value::tuple(std::move(out));
+  }
+  NNM_CHECK(b.is(Kind::integer) || b.is(Kind::boolean), type,
+            "{} indices must be integers or slices, got {}", a.type_name(), b.type_name());
+  return items[static_cast<size_t>(wrapped(b.integer(), items.size(), a.type_name()))];
+}
+
+}  // namespace
+
+Value subscript(const Value& a, const Value& b) {
+  if (a.is(Kind::tensor)) return index(a.as<Tensor>(), b);
+  if (a.is(Kind::module)) return module_item(a, b);
+  if (a.is(Kind::dict)) {
+    NNM_CHECK(b.is(Kind::string), type, "keys are strings, got {}", b.type_name());
+    if (const Value* v = a.find(b.string())) return *v;
+    return attribute(a, b.string());
+  }
+  NNM_CHECK(a.is_sequence() || a.is(Kind::string), type, "{} cannot be indexed", a.type_name());
+  return sequence_item(a, b);
+}
+
+Value attribute(const Value& a, const std::string& name) {
+  if (a.is(Kind::tensor)) return detail::tensor_attribute(a, name);
+  if (a.is(Kind::module)) return a.as<Ref<Module>>()->get_attribute(name);
+  std::vector<std::string> names;
+  if (a.is(Kind::dict)) {
+    if (const Value* v = a.find(name)) return *v;
+    for (const auto& [key, value] : a.entries()) names.push_back(key);
+  }
+  throw Error(ErrorKind::attribute,
+              a.is(Kind::dict) ? fmt::format("there is no `{}`", name)
+                               : fmt::format("{} has no attribute `{}`", a.type_name(), name),
+              did_you_mean(name, names));
+}
+
+bool truth(const Value& v) {
+  if (!v.is(Kind::tensor)) return v.truthy();
+  const Tensor t = v.as<Tensor>();
+  NNM_CHECK(t.numel() == 1, type,
+            "the truth of a Tensor of shape {} is not one value; logical_and, logical_or, "
+            "logical_not and where work elementwise",
+            t.shape().str());
+  NNM_CHECK(!t.is_meta(), type, "control flow cannot depend on the values of a tensor");
+  return t.item().d != 0;
+}
+
+Values iterate(const Value& v) {
+  switch (v.kind()) {
+    case Kind::list:
+    case Kind::tuple: return v.items();
+    case Kind::string: return characters(v.string());
+    case Kind::dict: {
+      Values out;
+      for (const auto& [key, value] : v.entries()) out.push_back(key);
+      return out;
+    }
+    case Kind::module: {
+      Values out;
+      for (Module* m : v.as<Ref<Module>>()->children()) out.push_back(Ref<Module>(m));
+      return out;
+    }
+    case Kind::tensor: {
+      const Tensor t = v.as<Tensor>();
+      NNM_CHECK(t.dim() > 0, type, "iteration over a 0-d tensor");
+      Values out;
+      for (const Tensor& row : unbind(t, 0)) out.push_back(row);
+      return out;
+    }
+    default: fail(ErrorKind::type, "{} is not a list: nothing to go through", v.type_name());
+  }
+}
+
+}  // namespace nnm::lang
