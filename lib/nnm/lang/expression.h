@@ -51,6 +51,12 @@ struct CallSpec {
   Span span, name_span;
   std::vector<Span> arg_spans;  ///< positional, then keyword ones
 };
+/// A call as an argument of a call (`SequentialLR([LinearLR(), …])`): a value of kind object.
+struct CallValue final : Object {
+  explicit CallValue(CallSpec call) : call(std::move(call)) {}
+  std::string value_repr() const override { return call.name + "(…)"; }
+  CallSpec call;
+};
 /// `a |> b |> c` gives three; one call one.
 std::vector<CallSpec> read_calls(const Located& code, const Value& vars);
 

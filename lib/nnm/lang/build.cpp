@@ -1,0 +1,347 @@
+// Building classes: arguments bound, lets and requirements evaluated, blocks expanded.
+#include "nnm/lang/build.h"
+
+#include <algorithm>
+
+#include "nnm/lang/compiled_nodes.h"
+#include "nnm/nn/construct.h"
+
+namespace nnm::lang {
+
+namespace {
+
+constexpr int64_t kMaxModules = 1'000'000;
+constexpr int64_t kMaxSteps = 10'000'000;  // rounds of loops in blocks
+
+/// "Block(d, n_head, p=0.0)".
+std::string class_signature(const ClassDef& c) {
+  std::string out = c.name + "(";
+  for (size_t i = 0; i < c.args.size(); ++i) {
+    out += (i ? ", " : "") + c.args[i].name;
+    if (c.args[i].fallback) out += "=" + expr_text(*c.args[i].fallback);
+  }
+  return out + ")";
+}
+
+/// Names and counts of arguments have one code, values of arguments another.
+std::string bind_code(const BindError& e) {
+  const std::string what = e.what();
+  return what.find("`: ") != std::string::npos ? "E0304" : "E0303";
+}
+
+/// What is set where a default stands; no config can write it.
+Value absent() { return unset(); }
+bool is_absent(const Value& v) {
+  return v.is(Value::Kind::object) && v.object() == absent().object();
+}
+
+}  // namespace
+
+std::optional<Value> BuildScope::find(const std::string& path) const {
+  for (const BuildScope* s = this; s; s = s->outer_) {
+    if (const Value* v = s->own(path)) return *v;
+  }
+  const auto value = instance_.values.find(path);
+  if (value != instance_.values.end()) return value->second;
+  if (!instance_.definition && path == "vars") return builder_.vars();
+  if (Ref<Module> m = existing_child(path)) return m;
+  if (Ref<ClassValue> type = builder_.find_type(path))
+    return Value(Value::Kind::callable, type.get());
+  return std::nullopt;
+}
+
+const Value* BuildScope::own(const std::string& name) const {
+  const auto it = names_.find(name);
+  return it == names_.end() ? nullptr : &it->second;
+}
+
+Ref<Module> BuildScope::existing_child(const std::string& path) const {
+  const std::string own = path.starts_with("self.") ? path.substr(5) : path;
+  const Module* roots[] = {container, instance_.module.get()};
+  for (const Module* m : roots) {
+    for (size_t from = 0; m;) {
+      const size_t dot = own.find('.', from);
+      m = m->child(own.substr(from, dot - from));
+      if (m && dot == std::string::npos) return Ref<Module>(const_cast<Module*>(m));
+      from = dot + 1;
+    }
+  }
+  const std::string first = own.substr(0, own.find('.'));
+  if (instance_.failed.count(first)) {
+    Fault quiet(Diagnostic{.code = "E0301", .message = "follows from an earlier error"});
+    quiet.silent = true;
+    throw quiet;
+  }
+  return {};
+}
+
+bool BuildScope::callable(const std::string& name) const {
+  const auto v = find(name);
+  return v && v->is(Value::Kind::callable);
+}
+
+std::optional<Value> BuildScope::call(const std::string& name, const Expr& callee, const Expr&,
+                                      CallArgs& args) const {
+  const auto v = find(name);
+  const auto& type = *static_cast<const ClassValue*>(v->object());
+  return builder_.construct(type, args, callee.span);
+}
+
+void BuildScope::names(std::vector<std::string>& out) const {
+  for (const BuildScope* s = this; s; s = s->outer_) {
+    for (const auto& [name, v] : s->names_) out.push_back(name);
+  }
+  for (const auto& [name, v] : instance_.values) out.push_back(name);
+  if (!instance_.definition) out.push_back("vars");
+  if (instance_.module) {
+    for (const auto& s : instance_.module->module_slots()) out.push_back(s->name);
+  }
+}
+
+void BuildScope::callables(std::vector<std::string>& out) const {
+  names(out);
+  for (std::string& n : builder_.type_names()) out.push_back(std::move(n));
+}
+
+void BuildScope::set(const std::string& name, Value v, const Span& at) {
+  if (instance_.definition) {
+    for (const ArgDecl& a : instance_.definition->args) {
+      if (a.name == name)
+        fault(at, "E0306",
+              fmt::format("`{}` is an argument of {}", name, instance_.definition->name),
+              "a let or loop variable needs a name of its own");
+    }
+  }
+  names_[name] = std::move(v);
+}
+
+Ref<ClassValue> Builder::find_type(const std::string& name) const {
+  auto type = make_ref<ClassValue>(name);
+  for (const ClassDef& c : source_.classes) {
+    if (c.name == name) type->definition = &c;
+  }
+  if (!type->definition) type->layer = Registry<Module>::find(name);
+  return type->definition || type->layer ? type : Ref<ClassValue>();
+}
+
+std::vector<std::string> Builder::type_names() const {
+  std::vector<std::string> out = Registry<Module>::names();
+  for (const ClassDef& c : source_.classes) out.push_back(c.name);
+  return out;
+}
+
+void Builder::spend(const Span& at) {
+  if (++spent_ > kMaxSteps)
+    fault(at, "E0404", fmt::format("more than {} rounds of loops", kMaxSteps));
+}
+
+Ref<Module> Builder::construct(const ClassValue& type, CallArgs& args, const Span& callee) {
+  Ref<Module> m = type.definition ? instantiate(*type.definition, args, callee)
+                                  : construct_layer(type, args, callee);
+  count(*m, callee);
+  return m;
+}
+
+void Builder::count(Module& m, const Span& at) {
+  if (++modules_ > kMaxModules)
+    fault(at, "E0404", fmt::format("more than {} modules", kMaxModules));
+  for (auto slots : {m.parameter_slots(), m.buffer_slots()}) {
+    for (const auto& slot : slots) {
+      if (!slot->value.defined()) continue;
+      int64_t n = 1;
+      bool overflow = false;
+      for (int64_t s : slot->value.shape()) overflow |= __builtin_mul_overflow(n, s, &n);
+      if (overflow || __builtin_add_overflow(elements_, n, &elements_))
+        fault(at, "E0404",
+              fmt::format("`{}` of shape {} is too large", slot->name, slot->value.shape().str()));
+    }
+  }
+}
+
+Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, const Span& callee) {
+  const Signature& signature = type.layer->signature();
+  Values bound;
+  try {
+    bound = signature.bind(args.values());
+  } catch (const BindError& e) {
+    fault(args.place(e, callee), bind_code(e), e.what(), e.hint(), {{signature.text(), {}}});
+  }
+  try {
+    return type.layer->make(bound);
+  } catch (const Fault&) {
+    throw;
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::device) throw;
+    fault(callee, "E0304", fmt::format("{}: {}", type.name, e.what()), e.hint(),
+          {{signature.text(), {}}});
+  }
+}
+
+void Builder::check_recursion(const ClassDef& c, const Span& callee) const {
+  const auto it = std::find(stack_.begin(), stack_.end(), &c);
+  if (it == stack_.end()) return;
+  std::string chain;
+  for (auto i = it; i != stack_.end(); ++i) chain += (*i)->name + " → ";
+  fault(callee, "E0408", fmt::format("{} contains itself: {}{}", c.name, chain, c.name),
+        "a class cannot be part of itself; use a loop");
+}
+
+void Builder::bind_args(Instance& instance, CallArgs& args, const Span& callee) {
+  const ClassDef& c = *instance.definition;
+  std::vector<Param> params;
+  for (const ArgDecl& a : c.args) {
+    Param p;
+    p.name = a.name;
+    p.type = a.type;
+    if (a.fallback) p.fallback = absent();
+    params.push_back(std::move(p));
+  }
+  Values bound;
+  try {
+    bound = Signature(c.name, std::move(params)).bind(args.values());
+  } catch (const BindError& e) {
+    fault(args.place(e, callee), bind_code(e), e.what(), e.hint(), {{class_signature(c), {}}});
+  }
+  for (size_t i = 0; i < bound.size(); ++i) {
+    const ArgDecl& a = c.args[i];
+    instance.values[a.name] = is_absent(bound[i]) ? default_of(instance, a) : bound[i];
+  }
+}
+
+/// A default may use the arguments before it.
+Value Builder::default_of(Instance& instance, const ArgDecl& arg) {
+  const BuildScope scope(*this, instance);
+  const Value v = evaluate(*arg.fallback, scope);
+  // `int = none` stands for "not given", as in Python.
+  if (v.is_none()) return v;
+  return Reporter::at(arg.fallback->span, "E0304", [&] {
+    try {
+      return arg.type.convert(v);
+    } catch (const Error& e) {
+      throw Error(e.kind(), fmt::format("default of `{}`: {}", arg.name, e.what()), e.hint());
+    }
+  });
+}
+
+Ref<Module> Builder::instantiate(const ClassDef& c, CallArgs& args, const Span& callee) {
+  check_recursion(c, callee);
+  Instance instance;
+  instance.definition = &c;
+  instance.path = path_;
+  bind_args(instance, args, callee);
+  instance.module = make_ref<ClassModule>(c.name, path_);
+  const size_t errors = reporter_.reported;
+  const std::string path = path_;
+  stack_.push_back(&c);
+  {
+    BuildScope scope(*this, instance);
+    std::optional<FrameGuard> frame;
+    if (!path.empty())
+      frame.emplace(reporter_, [&] {
+        return Note{fmt::format("in {} ({}), built at {}:{}:{}", path, c.name,
+                                callee.file ? callee.file->path : "", callee.line, callee.column),
+                    {}};
+      });
+    read_lets(instance, scope);
+    if (reporter_.reported == errors) check_requirements(c.require, scope);
+    if (reporter_.reported == errors) fill_class(instance, scope);
+  }
+  stack_.pop_back();
+  path_ = path;
+  if (reporter_.reported != errors) {
+    Fault quiet(Diagnostic{.code = "E0403", .message = "follows from earlier errors"});
+    quiet.silent = true;
+    throw quiet;
+  }
+  return instance.module;
+}
+
+void Builder::fill_class(Instance& instance, const BuildScope& outer) {
+  const ClassDef& c = *instance.definition;
+  const size_t errors = reporter_.reported;
+  const auto block = [&](const auto& f) {
+    BuildScope scope(*this, instance, &outer);
+    f(scope);
+  };
+  block([&](BuildScope& s) { params(instance, s); });
+  block([&](BuildScope& s) { buffers(instance, s); });
+  block([&](BuildScope& s) { children(c.modules, s, *instance.module, instance.path); });
+  // Children without a name could be any that forward calls.
+  if (!instance.lost)
+    instance.module->set_program(compile_forward(
+        {&c, instance.module.get(), &instance.values, &instance.failed}, reporter_));
+  if (reporter_.reported == errors) block([&](BuildScope& s) { rules(instance, s); });
+}
+
+void Builder::read_lets(Instance& instance, BuildScope& scope) {
+  const ClassDef& c = *instance.definition;
+  run_block(c.let, scope, [](const BlockItem&, const BuildScope&) {});
+  scope.move_names_to(instance.values);
+}
+
+void Builder::check_requirements(const Block& block, const BuildScope& outer) {
+  BuildScope scope(*this, outer.instance(), &outer);
+  run_block(block, scope, [&](const BlockItem& item, const BuildScope& s) {
+    const Value v = evaluate(*item.value, s);
+    if (Reporter::at(item.value->span, "E0401", [&] { return truth(v); })) return;
+    fault(item.value->span, "E0402",
+          item.text ? expand(*item.text, s)
+                    : fmt::format("`{}` does not hold", expr_text(*item.value)));
+  });
+}
+
+void Builder::run_block(const Block& block, BuildScope& scope, const EntryFn& entry) {
+  for (const BlockItem& item : block.items) {
+    reporter_.attempt([&] {
+      spend(item.span);
+      switch (item.kind) {
+        case BlockItem::Kind::let:
+          for (const auto& [name, e] : item.lets) {
+            // What failed is not reported again where it is used.
+            Value v = poison();
+            reporter_.attempt([&, &e = e] { v = evaluate(*e, scope); });
+            scope.set(name.text(), std::move(v), name.span());
+          }
+          return;
+        case BlockItem::Kind::loop: return run_loop(item, scope, entry);
+        case BlockItem::Kind::branch: return run_branch(item, scope, entry);
+        case BlockItem::Kind::entry: return entry(item, scope);
+      }
+    });
+  }
+}
+
+void Builder::run_loop(const BlockItem& item, BuildScope& scope, const EntryFn& entry) {
+  const Value list = evaluate(*item.iterable, scope);
+  const Values items = Reporter::at(item.iterable->span, "E0401", [&] { return iterate(list); });
+  for (const Value& v : items) {
+    spend(item.span);
+    BuildScope inner(*this, scope.instance(), &scope);
+    inner.container = scope.container;
+    bind_target(*item.target, v, scope, [&](const std::string& name, Value part) {
+      inner.set(name, std::move(part), item.target->span);
+    });
+    const FrameGuard frame(reporter_,
+                           [&] { return loop_note(*item.target, *item.iterable, item.span, v); });
+    run_block(*item.body, inner, entry);
+  }
+}
+
+void Builder::run_branch(const BlockItem& item, BuildScope& scope, const EntryFn& entry) {
+  for (const auto& b : item.branches) {
+    if (b.condition) {
+      const Value v = evaluate(*b.condition, scope);
+      if (is_poison(v)) return;
+      if (!Reporter::at(b.condition->span, "E0401", [&] { return truth(v); })) continue;
+    }
+    BuildScope inner(*this, scope.instance(), &scope);
+    inner.container = scope.container;
+    const FrameGuard frame(reporter_, [&] {
+      const std::string text = b.condition ? "if " + expr_text(*b.condition) : "else";
+      return Note{fmt::format("while expanding `{}` (line {})", text, b.span.line), {}};
+    });
+    return run_block(*b.body, inner, entry);
+  }
+}
+
+}  // namespace nnm::lang

@@ -1,0 +1,69 @@
+// Building the model of a config: the root, its inputs, and what is left to do when all stands.
+#include "nnm/lang/build.h"
+#include "nnm/nn/construct.h"
+#include "nnm/ops/ops.h"
+
+namespace nnm::lang {
+
+Model Builder::run() {
+  const ConstructionGuard guard({options_.device, options_.dtype, true});
+  const DefaultDeviceGuard device(options_.device);
+  Model out;
+  const Layer& l = source_.model;
+  sites_.emplace_back("", l.call ? l.call->span : l.type_span);
+  reporter_.attempt([&] {
+    Instance file;
+    BuildScope scope(*this, file);
+    out.module = layer(l, scope, "");
+  });
+  if (out.module && !reporter_.failed()) finish(*out.module);
+  reporter_.diagnostics.throw_if_errors();
+  out.inputs = model_inputs(*out.module);
+  out.sites = std::move(sites_);
+  return out;
+}
+
+std::vector<ModelInput> Builder::model_inputs(Module& root) const {
+  const auto* c = dynamic_cast<const ClassModule*>(&root);
+  if (!c) {
+    ModelInput x;
+    x.name = "x";
+    x.typed = false;
+    x.span = sites_[0].second;
+    return {x};
+  }
+  std::vector<ModelInput> out;
+  for (const ForwardInput& in : c->program().inputs) {
+    ModelInput m;
+    m.name = in.name;
+    m.dtype = in.dtype;
+    m.typed = in.typed;
+    m.optional = in.optional;
+    m.span = in.span ? in.span : sites_[0].second;
+    for (const ForwardInput::Dim& d : in.dims) {
+      using Kind = ForwardInput::Dim::Kind;
+      m.dims.push_back(d.kind == Kind::size ? d.size : -1);
+      // A computed size (`2 * T`) has no name to bind by.
+      const bool name = d.kind == Kind::bind || (d.kind == Kind::check && d.is_name);
+      m.names.push_back(name ? d.text : "");
+    }
+    out.push_back(std::move(m));
+  }
+  return out;
+}
+
+Model build_source(const ModelSource& source, const BuildOptions& options) {
+  if (options.device.type != DeviceType::meta) {
+    // Errors and limits are found before memory is taken.
+    BuildOptions meta = options;
+    meta.device = {DeviceType::meta, 0};
+    Builder(source, meta).run();
+  }
+  return Builder(source, options).run();
+}
+
+Model build_model(const Config& config, const BuildOptions& options) {
+  return build_source({config.classes(), config.model(), config.vars()}, options);
+}
+
+}  // namespace nnm::lang

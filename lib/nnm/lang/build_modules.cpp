@@ -1,0 +1,135 @@
+// Building children: layers, containers, existing modules once more, and their registration.
+#include <algorithm>
+
+#include "nnm/lang/build.h"
+
+namespace nnm::lang {
+
+void Builder::children(const Block& block, BuildScope& scope, Module& into,
+                       const std::string& prefix) {
+  scope.container = &into;
+  run_block(block, scope,
+            [&](const BlockItem& item, const BuildScope& s) { child(item, s, into, prefix); });
+}
+
+std::string Builder::child_name(const BlockItem& item, const BuildScope& scope,
+                                const Module& into) const {
+  // PyTorch's append names by the number of children.
+  if (!item.key) return std::to_string(into.module_slots().size());
+  return expand(*item.key, scope);
+}
+
+void Builder::child(const BlockItem& item, const BuildScope& scope, Module& into,
+                    const std::string& prefix) {
+  Instance& instance = scope.instance();
+  std::string name;
+  const bool own = &into == instance.module.get();
+  try {
+    name = child_name(item, scope, into);
+  } catch (const Fault&) {
+    instance.lost = true;
+    throw;
+  }
+  const std::string path = prefix.empty() ? name : prefix + "." + name;
+  const std::string before = std::exchange(path_, path);
+  try {
+    Ref<Module> m = layer(*item.layer, scope, path);
+    path_ = before;
+    register_child(into, name, std::move(m), item.key ? item.key->span : item.span, path);
+  } catch (const Fault&) {
+    path_ = before;
+    // Of a container's child it is the container that is not whole.
+    if (own) instance.failed.insert(name);
+    throw;
+  }
+}
+
+void Builder::register_child(Module& into, const std::string& name, Ref<Module> m, const Span& at,
+                             const std::string& path) {
+  std::string help;
+  if (name.find('.') != std::string::npos) help = "a dot stands between the names of a path";
+  const bool list = into.type_name() == "ModuleList";
+  if (list && (name.empty() || name.find_first_not_of("0123456789") != std::string::npos))
+    fault(at, "E0403", fmt::format("a child of ModuleList is called by a number, not `{}`", name),
+          "write `${i}:`, or use ModuleDict");
+  try {
+    into.add_module(name, std::move(m));
+  } catch (const Error& e) {
+    std::vector<Note> notes;
+    for (const auto& [site, span] : sites_) {
+      if (site == path)
+        notes.push_back({fmt::format("`{}` stands in line {} already", name, span.line), {}});
+    }
+    fault(at, "E0403", e.what(), help.empty() ? e.hint() : help, std::move(notes));
+  }
+  sites_.emplace_back(path, at);
+}
+
+Ref<Module> Builder::layer(const Layer& l, const BuildScope& scope, const std::string& path) {
+  if (l.children) return container(l, scope, path);
+  if (!l.call) return mapped(l, scope);
+  const Value v = evaluate(*l.call, scope);
+  if (v.is(Value::Kind::module)) return v.as<Ref<Module>>();
+  if (v.is(Value::Kind::callable))
+    fault(l.call->span, "E0305", fmt::format("`{}` is a class, not a layer", v.repr()),
+          fmt::format("write `{}(…)`", expr_text(*l.call)));
+  fault(l.call->span, "E0305", fmt::format("expected a layer, got {}", v.config_text()),
+        "write a call like `Linear(10, 20)`, or the name of a child that is there already");
+}
+
+Ref<Module> Builder::container(const Layer& l, const BuildScope& scope, const std::string& path) {
+  const Ref<ClassValue> type = find_type(l.type);
+  if (!type) fault(l.type_span, "E0302", fmt::format("unknown layer `{}`", l.type));
+  CallArgs none;
+  Ref<Module> m = construct(*type, none, l.type_span);
+  const size_t errors = reporter_.reported;
+  BuildScope inner(*this, scope.instance(), &scope);
+  children(*l.children, inner, *m, path);
+  if (reporter_.reported != errors) {
+    Fault quiet(Diagnostic{.code = "E0403", .message = "follows from earlier errors"});
+    quiet.silent = true;
+    throw quiet;
+  }
+  return m;
+}
+
+Ref<Module> Builder::mapped(const Layer& l, const BuildScope& scope) {
+  const auto v = scope.find(l.type);
+  if (!v || !v->is(Value::Kind::callable)) {
+    std::vector<std::string> all;
+    scope.callables(all);
+    fault(l.type_span, "E0302", fmt::format("unknown layer `{}`", l.type),
+          did_you_mean(l.type, all));
+  }
+  const auto& type = *static_cast<const ClassValue*>(v->object());
+  CallArgs args = mapped_args(l, type, scope);
+  return construct(type, args, l.type_span);
+}
+
+CallArgs Builder::mapped_args(const Layer& l, const ClassValue& type,
+                              const BuildScope& scope) const {
+  CallArgs out;
+  const auto text_param = [&](const std::string& name) {
+    if (type.definition) {
+      for (const ArgDecl& a : type.definition->args) {
+        if (a.name == name) return a.type.base == ArgType::Base::string;
+      }
+      return false;
+    }
+    const Signature& s = type.layer->signature();
+    const int i = s.index_of(name);
+    return i >= 0 && s.params()[static_cast<size_t>(i)].type.base == ArgType::Base::string;
+  };
+  for (const Expr::Arg& a : l.args) {
+    if (!a.value) continue;
+    // YAML needs no quotes: `padding_mode: reflect` is a text, unless something has that name.
+    const bool bare = a.value->kind == Expr::Kind::name && a.value->name.is_plain();
+    const bool word = bare && text_param(a.name) && !scope.find(a.value->name.plain());
+    Value v = word ? Value(a.value->name.plain()) : evaluate(*a.value, scope);
+    out.all.push_back({a.name, std::make_shared<ConstantNode>(a.value->span, std::move(v)),
+                       a.value->span, a.name_span});
+  }
+  return out;
+}
+
+}  // namespace nnm::lang

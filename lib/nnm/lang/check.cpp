@@ -1,0 +1,242 @@
+// The check of shapes: one forward on the meta device.
+#include <algorithm>
+#include <map>
+
+#include "nnm/autograd/node.h"
+#include "nnm/lang/compiled_nodes.h"
+#include "nnm/lang/forward.h"
+#include "nnm/lang/model.h"
+#include "nnm/ops/ops.h"
+
+namespace nnm::lang {
+
+namespace {
+
+using Dim = ForwardInput::Dim;
+
+constexpr int64_t kBatch = 2, kImage = 224, kOther = 16;
+
+struct Probe {
+  const Model& model;
+  const InputShapes& known;
+  ShapeReport& report;
+  std::map<std::string, int64_t> sizes{};  // of named dims
+
+  [[noreturn]] void complain(const ModelInput& in, std::string message, std::string help = {}) {
+    fault(in.span, "E0502", std::move(message), std::move(help));
+  }
+
+  const std::vector<int64_t>* given(const ModelInput& in) const {
+    for (const auto& [name, shape] : known) {
+      if (name == in.name) return &shape;
+    }
+    return nullptr;
+  }
+
+  static std::string declared(const ModelInput& in) {
+    std::string out = std::string(info(in.dtype).name) + "[";
+    for (size_t i = 0; i < in.dims.size(); ++i) {
+      const std::string free = in.names[i].empty() ? "*" : in.names[i];
+      out += (i ? ", " : "") + (in.dims[i] >= 0 ? std::to_string(in.dims[i]) : free);
+    }
+    return out + "]";
+  }
+
+  /// Given shapes bind names before anything is probed.
+  void bind_known() {
+    for (const ModelInput& in : model.inputs) {
+      const auto* shape = given(in);
+      if (!shape || !in.typed) continue;
+      const std::string got = Shape(*shape).str();
+      if (shape->size() != in.dims.size())
+        complain(in,
+                 fmt::format("input `{}`: shape {} does not fit {}", in.name, got, declared(in)));
+      for (size_t i = 0; i < in.dims.size(); ++i) {
+        const int64_t n = (*shape)[i];
+        const auto bound = in.names[i].empty() ? sizes.end() : sizes.find(in.names[i]);
+        const int64_t wanted = bound != sizes.end() ? bound->second : in.dims[i];
+        if (wanted >= 0 && wanted != n)
+          complain(in,
+                   fmt::format("input `{}`: shape {} does not fit {}", in.name, got, declared(in)),
+                   fmt::format("dimension {} must be {}", i, wanted));
+        if (!in.names[i].empty()) sizes[in.names[i]] = n;
+      }
+    }
+    for (const auto& [name, shape] : known) {
+      const auto is = [&n = name](const ModelInput& in) { return in.name == n; };
+      if (std::any_of(model.inputs.begin(), model.inputs.end(), is)) continue;
+      std::vector<std::string> names;
+      for (const ModelInput& in : model.inputs) names.push_back(in.name);
+      complain(model.inputs[0], fmt::format("the model has no input `{}`", name),
+               did_you_mean(name, names));
+    }
+  }
+
+  int64_t probed(const ModelInput& in, size_t i) {
+    const std::string& name = in.names[i];
+    if (!name.empty()) {
+      const auto it = sizes.find(name);
+      if (it != sizes.end()) return it->second;
+    }
+    const int64_t n = i == 0 ? kBatch : in.dims.size() == 4 && i >= 2 ? kImage : kOther;
+    if (!name.empty()) sizes[name] = n;
+    report.notes.push_back(name.empty()
+                               ? fmt::format("dimension {} of `{}` was taken as {}", i, in.name, n)
+                               : fmt::format("{} of `{}` was taken as {}", name, in.name, n));
+    return n;
+  }
+
+  Tensor input(const ModelInput& in, const ClassModule* root, size_t index) {
+    const TensorOptions options{in.dtype, {DeviceType::meta, 0}};
+    if (const auto* shape = given(in)) {
+      TensorOptions o = options;
+      if (!in.typed) o.dtype = first_dtype();
+      return empty(Shape(*shape), o);
+    }
+    if (!in.typed) return guessed(in);
+    Shape s;
+    for (size_t i = 0; i < in.dims.size(); ++i) {
+      int64_t n = in.dims[i];
+      if (n < 0) n = computed(root, index, i);
+      if (n < 0) n = probed(in, i);
+      s.push_back(n);
+    }
+    return empty(s, options);
+  }
+
+  /// A size that is an expression of others (`2 * T`), -1 where it is not.
+  int64_t computed(const ClassModule* root, size_t index, size_t i) {
+    if (!root) return -1;
+    const Program& p = root->program();
+    const Dim& d = p.inputs[index].dims[i];
+    if (d.kind != Dim::Kind::check || d.is_name) return -1;
+    Values slots(static_cast<size_t>(p.slots));
+    for (const ForwardInput& in : p.inputs) {
+      for (const Dim& other : in.dims) {
+        if (other.kind == Dim::Kind::bind && sizes.count(other.text))
+          slots[static_cast<size_t>(other.slot)] = sizes[other.text];
+      }
+    }
+    Frame f;
+    f.slots = slots.data();
+    f.building = true;
+    const Value v = d.expr->eval(f);
+    return v.is(Value::Kind::integer) ? v.integer() : -1;
+  }
+
+  /// The first module that computes something, for inputs without a declaration.
+  Module* first_layer() const {
+    Module* m = model.module.get();
+    while (m && m->parameters(false).empty()) {
+      const auto children = m->children();
+      Module* next = nullptr;
+      for (Module* c : children) {
+        if (!c->parameters().empty()) {
+          next = c;
+          break;
+        }
+      }
+      if (!next) return nullptr;
+      m = next;
+    }
+    return m;
+  }
+
+  DType first_dtype() const {
+    const Module* m = first_layer();
+    return m && m->type_name() == "Embedding" ? DType::i64 : DType::f32;
+  }
+
+  /// A shape that the first layer takes.
+  Tensor guessed(const ModelInput& in) {
+    Module* m = first_layer();
+    const std::string type = m ? m->type_name() : "";
+    const Tensor w = m ? m->parameters(false)[0] : Tensor();
+    std::optional<Shape> s;
+    if (type == "Linear") s = Shape{kBatch, w.size(1)};
+    if (type == "Conv1d") s = Shape{kBatch, channels(*m, w), kOther};
+    if (type == "Conv2d") s = Shape{kBatch, channels(*m, w), kImage, kImage};
+    if (type == "Embedding") s = Shape{kBatch, kOther};
+    if (!s)
+      complain(in, fmt::format("the shape of input `{}` is not known", in.name),
+               fmt::format("declare `inputs:`, or give `--shape {}=2,16`", in.name));
+    report.notes.push_back(fmt::format("`{}` was taken as {}, which the first layer ({}) fits",
+                                       in.name, s->str(), type));
+    return empty(*s, {first_dtype(), {DeviceType::meta, 0}});
+  }
+
+  static int64_t channels(Module& m, const Tensor& w) {
+    const std::string text = m.extra_repr();
+    return std::max<int64_t>(std::atoll(text.c_str()), w.size(1));
+  }
+};
+
+/// The place of the module, or of the nearest one around it.
+Span site_of(const Model& model, std::string path) {
+  while (true) {
+    for (const auto& [name, span] : model.sites) {
+      if (name == path) return span;
+    }
+    const size_t dot = path.rfind('.');
+    if (path.empty()) return {};
+    path = dot == std::string::npos ? "" : path.substr(0, dot);
+  }
+}
+
+class SessionGuard {
+ public:
+  explicit SessionGuard(CheckSession& s) { CheckSession::current() = &s; }
+  ~SessionGuard() { CheckSession::current() = nullptr; }
+};
+
+/// Errors of one run with the places of the layers they are about, and what was probed.
+void finish(const Diagnostics& found, const ShapeReport& report) {
+  Diagnostics out;
+  for (Diagnostic d : found.all()) {
+    if (!report.notes.empty())
+      d.notes.push_back(
+          {fmt::format("{}; give sizes with --shape", fmt::join(report.notes, ", ")), {}});
+    out.add(std::move(d));
+  }
+  out.throw_if_errors();
+}
+
+}  // namespace
+
+ShapeReport check_shapes(const Config&, const Model& meta, const InputShapes& known,
+                         bool training) {
+  ShapeReport report;
+  CheckSession session;
+  try {
+    Probe probe{meta, known, report};
+    probe.bind_known();
+    const auto* root = dynamic_cast<const ClassModule*>(meta.module.get());
+    Args args;
+    for (size_t i = 0; i < meta.inputs.size(); ++i) {
+      const ModelInput& in = meta.inputs[i];
+      Tensor t = probe.input(in, root, i);
+      report.inputs.emplace_back(in.name, t);
+      args.pos.push_back(t);
+    }
+    const NoGradGuard no_grad;
+    const SessionGuard guard(session);
+    meta.module->train(training);
+    report.output = (*meta.module)(args);
+  } catch (const Fault& f) {
+    session.report(f);
+  } catch (const DiagnosticError& e) {
+    for (const Diagnostic& d : e.diagnostics.all()) session.diagnostics.add(d);
+  } catch (const Error& e) {
+    const std::string& path = e.module_path();
+    Diagnostic d{"E0501",
+                 path.empty() ? e.what() : fmt::format("`{}`: {}", path, e.what()),
+                 site_of(meta, path),
+                 e.hint(),
+                 {}};
+    session.diagnostics.add(std::move(d));
+  }
+  finish(session.diagnostics, report);
+  return report;
+}
+
+}  // namespace nnm::lang

@@ -1,0 +1,292 @@
+// Running an instance of a class: inputs bound and checked, steps run, errors with their calls.
+#include <array>
+#include <utility>
+
+#include "nnm/lang/compiled_nodes.h"
+#include "nnm/lang/forward.h"
+#include "nnm/ops/ops.h"
+
+namespace nnm::lang {
+
+namespace {
+
+using Kind = Value::Kind;
+
+thread_local int depth = 0;  // of forwards of classes on this thread
+
+struct DepthGuard {
+  DepthGuard() { ++depth; }
+  ~DepthGuard() { --depth; }
+};
+
+/// The slots of one run, on the stack where they are few.
+class SlotBuffer {
+ public:
+  explicit SlotBuffer(int n) {
+    if (n > static_cast<int>(inline_.size())) {
+      heap_.resize(static_cast<size_t>(n));
+      data_ = heap_.data();
+    }
+  }
+  Value* data() { return data_; }
+
+ private:
+  std::array<Value, 24> inline_;
+  Values heap_;
+  Value* data_ = inline_.data();
+};
+
+/// A forward on a session's stack. Several in a Sequential share the call that led there.
+class Running {
+ public:
+  Running(CheckSession& s, const std::string& path) : session_(s), call_(s.call) {
+    s.stack.push_back({path, call_});
+  }
+  ~Running() {
+    session_.stack.pop_back();
+    session_.call = call_;
+  }
+
+ private:
+  CheckSession& session_;
+  Span call_;
+};
+
+/// Reports what fails and goes on with what does not depend on it.
+bool run_checked(const Step& s, Frame& f) {
+  try {
+    return s.run(f);
+  } catch (const Fault& e) {
+    f.check->report(e);
+    return s.fail(f);
+  }
+}
+
+bool same_category(DType a, DType b) { return info(a).category == info(b).category; }
+
+}  // namespace
+
+bool run_steps(const Steps& steps, Frame& f) {
+  for (const auto& s : steps) {
+    if (f.check) [[unlikely]] {
+      if (run_checked(*s, f)) return true;
+    } else if (s->run(f)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void CheckSession::report(const Fault& f) {
+  const Span& s = f.diagnostic.span;
+  if (f.silent || !seen_.emplace(s ? s.file->path : "", s.line, s.column).second) return;
+  Fault whole = f;
+  whole.calls.assign(stack.rbegin(), stack.rend());
+  diagnostics.add(with_calls(whole));
+}
+
+std::string ForwardInput::type_text() const {
+  std::string out = std::string(info(dtype).name) + "[";
+  for (size_t i = 0; i < dims.size(); ++i) out += (i ? ", " : "") + dims[i].text;
+  return out + "]";
+}
+
+Diagnostic with_calls(const Fault& f) {
+  Diagnostic d = f.diagnostic;
+  std::vector<Note> calls;
+  for (const Fault::Call& c : f.calls) {
+    if (c.from) {
+      calls.push_back({fmt::format("in {}.forward, called from {}:{}:{}", c.path, c.from.file->path,
+                                   c.from.line, c.from.column),
+                       {}});
+    } else if (!c.path.empty()) {
+      calls.push_back({fmt::format("in {}.forward", c.path), {}});
+    }
+  }
+  d.notes.insert(d.notes.begin(), calls.begin(), calls.end());
+  return d;
+}
+
+void throw_diagnostic(const Fault& f) {
+  Diagnostics d;
+  d.add(with_calls(f));
+  DiagnosticError e(std::move(d));
+  e.set_module(f.module(), f.module_path());
+  throw e;
+}
+
+/// The arguments of a call, without a copy.
+struct ClassModule::Given {
+  const Value* pos = nullptr;
+  size_t count = 0;
+  const Items* kw = nullptr;
+};
+
+Value ClassModule::forward(const Args& args) {
+  return run({args.pos.data(), args.pos.size(), &args.kw});
+}
+
+Value ClassModule::forward(const Value& x) { return run({&x, 1, nullptr}); }
+
+Tensor ClassModule::forward(const Tensor& x) {
+  const Value v(x), out = run({&v, 1, nullptr});
+  NNM_CHECK(out.is(Kind::tensor), type, "{} returned a {} where a Tensor is asked for", type_,
+            out.type_name());
+  return out.as<Tensor>();
+}
+
+Value ClassModule::run(const Given& given) {
+  const DepthGuard guard;
+  SlotBuffer slots(program_.slots);
+  Frame f;
+  f.slots = slots.data();
+  f.self = this;
+  f.training = training();
+  f.check = CheckSession::current();
+  if (f.check) [[unlikely]] {
+    const Running running(*f.check, path_);
+    return run_frame(given, f);
+  }
+  try {
+    return run_frame(given, f);
+  } catch (Fault& e) {
+    e.calls.push_back({path_, {}});
+    if (depth == 1) throw_diagnostic(e);
+    throw;
+  }
+}
+
+namespace {
+
+/// Where functions like `arange` create: beside the inputs.
+Device device_of(const std::vector<ForwardInput>& inputs, const Frame& f) {
+  for (const ForwardInput& in : inputs) {
+    const Value& v = f.slots[in.slot];
+    if (v.is(Kind::tensor)) return static_cast<const TensorImpl*>(v.object())->device;
+  }
+  return default_device();
+}
+
+}  // namespace
+
+Value ClassModule::run_frame(const Given& given, Frame& f) {
+  bind(given, f);
+  const DefaultDeviceGuard device(device_of(program_.inputs, f));
+  if (!program_.chain) {
+    run_steps(program_.steps, f);
+    return std::move(f.result);
+  }
+  Value v = f.slots[program_.inputs[0].slot];
+  for (const auto& slot : module_slots()) {
+    if (slot->value) v = (*slot->value)(v);
+  }
+  return v;
+}
+
+void ClassModule::bind(const Given& given, Frame& f) const {
+  const auto& inputs = program_.inputs;
+  for (int slot : program_.maybe_unset) f.slots[slot] = unset();
+  if (given.count > inputs.size())
+    throw CallError(fmt::format("{} takes {} input{}, got {}", type_, inputs.size(),
+                                inputs.size() == 1 ? "" : "s", given.count),
+                    inputs_text());
+  uint64_t have = 0;  // a bit per input; more than 64 are refused when compiled
+  for (size_t i = 0; i < given.count; ++i) {
+    f.slots[inputs[i].slot] = given.pos[i];
+    have |= uint64_t{1} << i;
+  }
+  if (given.kw) {
+    for (const auto& [name, value] : *given.kw) {
+      const size_t i = input_index(name);
+      if (have >> i & 1)
+        throw CallError(fmt::format("{}: input `{}` is given twice", type_, name), "");
+      f.slots[inputs[i].slot] = value;
+      have |= uint64_t{1} << i;
+    }
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const ForwardInput& in = inputs[i];
+    Value& v = f.slots[in.slot];
+    if (have >> i & 1) {
+      if (in.typed) check_input(in, v);
+      continue;
+    }
+    if (!in.optional)
+      throw CallError(fmt::format("{}: input `{}` is missing", type_, in.name), inputs_text());
+    v = Value();
+  }
+  bind_dims(f);
+}
+
+size_t ClassModule::input_index(const std::string& name) const {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < program_.inputs.size(); ++i) {
+    if (program_.inputs[i].name == name) return i;
+    names.push_back(program_.inputs[i].name);
+  }
+  throw CallError(fmt::format("{} has no input `{}`", type_, name), did_you_mean(name, names));
+}
+
+/// What to say of inputs that a call does not fit.
+std::string ClassModule::inputs_text() const {
+  std::string names;
+  for (const ForwardInput& in : program_.inputs) names += (names.empty() ? "" : ", ") + in.name;
+  return fmt::format(
+      "its inputs are {}{}", names.empty() ? "none" : names,
+      program_.inferred ? ": the names that its forward reads before it sets them" : "");
+}
+
+void ClassModule::complain(const ForwardInput& in, const Value& v, const std::string& why) const {
+  std::string got = v.is(Kind::tensor) ? "" : v.type_name();
+  if (v.is(Kind::tensor)) {
+    const Tensor t = v.as<Tensor>();
+    got = info(t.dtype()).name + t.shape().str();
+  }
+  const std::string text =
+      fmt::format("input `{}` of {}: expected {}, got {}", in.name, type_, in.type_text(), got);
+  // The call is to blame; of the outermost module, whoever gave the input.
+  if (depth > 1) throw Error(ErrorKind::runtime, text, why);
+  fault(in.span, "E0502", text, why);
+}
+
+void ClassModule::check_input(const ForwardInput& in, const Value& v) const {
+  if (v.is_none() && in.optional) return;
+  if (!v.is(Kind::tensor)) {
+    if (is_poison(v)) return;
+    complain(in, v, "");
+  }
+  const TensorImpl& t = *static_cast<const TensorImpl*>(v.object());
+  if (!same_category(t.dtype, in.dtype))
+    complain(in, v, fmt::format("its type is {}", info(t.dtype).name));
+  if (t.sizes.size() != static_cast<int>(in.dims.size()))
+    complain(in, v, fmt::format("it has {} dimensions", t.sizes.size()));
+}
+
+void ClassModule::bind_dims(Frame& f) const {
+  using DimKind = ForwardInput::Dim::Kind;
+  const auto each = [&](auto&& visit) {
+    for (const ForwardInput& in : program_.inputs) {
+      const Value& v = f.slots[in.slot];
+      if (!in.typed || !v.is(Kind::tensor)) continue;
+      const TensorImpl& t = *static_cast<const TensorImpl*>(v.object());
+      for (size_t i = 0; i < in.dims.size(); ++i)
+        visit(in, v, in.dims[i], t.sizes[static_cast<int>(i)], i);
+    }
+  };
+  each([&](const auto&, const Value&, const ForwardInput::Dim& d, int64_t size, size_t) {
+    if (d.kind == DimKind::bind) f.slots[d.slot] = size;
+  });
+  each([&](const ForwardInput& in, const Value& v, const ForwardInput::Dim& d, int64_t size,
+           size_t i) {
+    int64_t wanted = size;
+    if (d.kind == DimKind::size) wanted = d.size;
+    if (d.kind == DimKind::check) {
+      const Value w = d.expr->eval(f);
+      if (w.is(Kind::integer)) wanted = w.integer();
+    }
+    if (wanted != size)
+      complain(in, v, fmt::format("dimension {} must be {}, it is {}", i, wanted, size));
+  });
+}
+
+}  // namespace nnm::lang

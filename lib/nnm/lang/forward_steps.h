@@ -1,0 +1,101 @@
+// The steps that statements of a forward become.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nnm/lang/compiled_nodes.h"
+#include "nnm/lang/forward.h"
+
+namespace nnm::lang {
+
+/// name = value, or an unpacking.
+class AssignStep final : public Step {
+ public:
+  AssignStep(Span span, Place place, NodeRef value)
+      : span_(std::move(span)), place_(std::move(place)), value_(std::move(value)) {}
+  bool run(Frame& f) const override;
+  bool fail(Frame& f) const override;
+
+ private:
+  Span span_;
+  Place place_;
+  NodeRef value_;
+};
+
+/// self.name = value, of a buffer.
+class BufferStep final : public Step {
+ public:
+  BufferStep(Span span, Ref<TensorSlot> slot, NodeRef value)
+      : span_(std::move(span)), slot_(std::move(slot)), value_(std::move(value)) {}
+  bool run(Frame& f) const override;
+  bool fail(Frame& f) const override;
+
+ private:
+  Span span_;
+  Ref<TensorSlot> slot_;
+  NodeRef value_;
+};
+
+class ReturnStep final : public Step {
+ public:
+  ReturnStep(std::vector<NodeRef> values, std::vector<std::string> names)
+      : values_(std::move(values)), names_(std::move(names)) {}
+  bool run(Frame& f) const override;
+  bool fail(Frame& f) const override;
+
+ private:
+  std::vector<NodeRef> values_;
+  std::vector<std::string> names_;
+};
+
+class RequireStep final : public Step {
+ public:
+  RequireStep(Span span, NodeRef condition, NodeRef text, std::string code)
+      : span_(std::move(span)),
+        condition_(std::move(condition)),
+        text_(std::move(text)),
+        code_(std::move(code)) {}
+  bool run(Frame& f) const override;
+  bool fail(Frame& f) const override;
+
+ private:
+  Span span_;
+  NodeRef condition_, text_;
+  std::string code_;
+};
+
+class IfStep final : public Step {
+ public:
+  struct Branch {
+    NodeRef condition;  ///< null for else
+    Steps body;
+  };
+  explicit IfStep(std::vector<Branch> branches) : branches_(std::move(branches)) {}
+  bool run(Frame& f) const override;
+  bool fail(Frame& f) const override;
+
+ private:
+  std::vector<Branch> branches_;
+};
+
+/// A loop whose list is known only while running.
+class LoopStep final : public Step {
+ public:
+  LoopStep(Span span, NodeRef iterable, Place place, Steps body)
+      : span_(std::move(span)),
+        iterable_(std::move(iterable)),
+        place_(std::move(place)),
+        body_(std::move(body)) {}
+  bool run(Frame& f) const override;
+  bool fail(Frame& f) const override;
+
+ private:
+  Span span_;
+  NodeRef iterable_;
+  Place place_;
+  Steps body_;
+};
+
+}  // namespace nnm::lang
