@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nnm/nn/layers/activation.h"
+#include "nnm/nn/layers/attention.h"
 #include "nnm/nn/layers/container.h"
 #include "nnm/nn/layers/conv.h"
 #include "nnm/nn/layers/dropout.h"

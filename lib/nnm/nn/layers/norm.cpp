@@ -1,0 +1,109 @@
+// Normalisation of single samples.
+#include "nnm/nn/layers/norm.h"
+
+#include "nnm/nn/init.h"
+#include "nnm/ops/ops.h"
+
+namespace nnm::nn {
+
+const Spec<LayerNorm::Options>& LayerNorm::spec() {
+  static const auto s =
+      Spec<Options>("LayerNorm", "normalises the last dimensions")
+          .req(NNM_ARG(normalized_shape), "extents of the last dimensions", at_least(0))
+          .opt(NNM_ARG(eps), "added to the variance")
+          .opt(NNM_ARG(elementwise_affine), "learn a scale and a shift for each element")
+          .opt(NNM_ARG(bias), "learn the shift");
+  return s;
+}
+
+LayerNorm::LayerNorm(const Options& o) : options(o), shape_(o.normalized_shape.shape()) {
+  const bool affine = o.elementwise_affine;
+  weight = register_parameter("weight", affine ? new_parameter(shape_) : Tensor());
+  bias = register_parameter("bias", affine && o.bias ? new_parameter(shape_) : Tensor());
+  draw_parameters(*this);
+}
+
+void LayerNorm::reset_parameters(const Streams&) {
+  if (weight) init::ones_(*weight);
+  if (bias) init::zeros_(*bias);
+}
+
+Tensor LayerNorm::forward(const Tensor& x) {
+  return layer_norm(x, shape_, weight, bias, options.eps.d);
+}
+
+std::string LayerNorm::extra_repr() const {
+  return fmt::format("{}, {}, bias={}", options.normalized_shape.repr(),
+                     arguments_text(spec(), options, {"eps", "elementwise_affine"}),
+                     bias ? "True" : "False");
+}
+
+NNM_REGISTER(Module, LayerNorm);
+
+const Spec<GroupNorm::Options>& GroupNorm::spec() {
+  static const auto s = Spec<Options>("GroupNorm", "normalises groups of channels of each sample")
+                            .req(NNM_ARG(num_groups), "number of groups", at_least(1))
+                            .req(NNM_ARG(num_channels), "number of channels", at_least(0))
+                            .opt(NNM_ARG(eps), "added to the variance")
+                            .opt(NNM_ARG(affine), "learn a scale and a shift for each channel")
+                            .opt(NNM_ARG(bias), "learn the shift");
+  return s;
+}
+
+GroupNorm::GroupNorm(const Options& o) : options(o) {
+  NNM_CHECK(o.num_groups > 0 && o.num_channels % o.num_groups == 0, value,
+            "num_channels ({}) must be divisible by num_groups ({})", o.num_channels, o.num_groups);
+  weight = register_parameter("weight", o.affine ? new_parameter({o.num_channels}) : Tensor());
+  bias =
+      register_parameter("bias", o.affine && o.bias ? new_parameter({o.num_channels}) : Tensor());
+  draw_parameters(*this);
+}
+
+void GroupNorm::reset_parameters(const Streams&) {
+  if (weight) init::ones_(*weight);
+  if (bias) init::zeros_(*bias);
+}
+
+Tensor GroupNorm::forward(const Tensor& x) {
+  return group_norm(x, options.num_groups, weight, bias, options.eps.d);
+}
+
+std::string GroupNorm::extra_repr() const {
+  return fmt::format(
+      "{}, bias={}",
+      arguments_text(spec(), options, {"=num_groups", "=num_channels", "eps", "affine"}),
+      bias ? "True" : "False");
+}
+
+NNM_REGISTER(Module, GroupNorm);
+
+const Spec<RMSNorm::Options>& RMSNorm::spec() {
+  static const auto s =
+      Spec<Options>("RMSNorm", "divides the last dimensions by their root mean square")
+          .req(NNM_ARG(normalized_shape), "extents of the last dimensions", at_least(0))
+          .opt(NNM_ARG(eps), "added to the mean square; none: the type's epsilon")
+          .opt(NNM_ARG(elementwise_affine), "learn a scale for each element");
+  return s;
+}
+
+RMSNorm::RMSNorm(const Options& o) : options(o), shape_(o.normalized_shape.shape()) {
+  weight = register_parameter("weight", o.elementwise_affine ? new_parameter(shape_) : Tensor());
+  draw_parameters(*this);
+}
+
+void RMSNorm::reset_parameters(const Streams&) {
+  if (weight) init::ones_(*weight);
+}
+
+Tensor RMSNorm::forward(const Tensor& x) {
+  return rms_norm(x, shape_, weight, options.eps ? std::optional(options.eps->d) : std::nullopt);
+}
+
+std::string RMSNorm::extra_repr() const {
+  return fmt::format("{}, {}", options.normalized_shape.repr(),
+                     arguments_text(spec(), options, {"eps", "elementwise_affine"}));
+}
+
+NNM_REGISTER(Module, RMSNorm);
+
+}  // namespace nnm::nn

@@ -1,0 +1,24 @@
+// Everything a C++ user of nnm needs: tensors, operations, modules and layers, optimizers, weights.
+//
+//   #include <nnm/nnm.h>
+//   using namespace nnm;
+//   struct Net : Module {
+//     Child<nn::Linear> fc1 = register_module("fc1", make_ref<nn::Linear>(784, 128));
+//     Child<nn::Linear> fc2 = register_module("fc2", make_ref<nn::Linear>(128, 10));
+//     using Module::forward;
+//     Tensor forward(const Tensor& x) override { return fc2(relu(fc1(x))); }
+//   };
+#pragma once
+
+#include "nnm/autograd/node.h"
+#include "nnm/autograd/record.h"
+#include "nnm/base/log.h"
+#include "nnm/io/checkpoint.h"
+#include "nnm/nn/construct.h"
+#include "nnm/nn/init.h"
+#include "nnm/nn/layers.h"
+#include "nnm/nn/module.h"
+#include "nnm/ops/ops.h"
+#include "nnm/optim/clip.h"
+#include "nnm/optim/optimizer.h"
+#include "nnm/optim/schedule.h"
