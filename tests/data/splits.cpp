@@ -17,11 +17,6 @@ namespace {
 
 constexpr ErrorKind kIn = ErrorKind::input_file, kConfig = ErrorKind::config;
 
-/// The message of the diagnostic that making Data gives.
-std::string error_making(DataConfig c) {
-  return error_of(kConfig, [&] { Data d(std::move(c)); });
-}
-
 DataConfig two_files(const TempDir& dir) {
   std::string images, labels;
   for (int i = 0; i < 20; ++i) {
@@ -320,11 +315,6 @@ TEST_CASE("data: errors of the config, all at once, with the nearest name") {
   CHECK(contains(error_of(kIn, [&] { d.peek("train"); }), "which leaves none"));
   CHECK(contains(error_of(kIn, [&] { d.open("val"); }), "which leaves none"));
   CHECK(contains(error_of(kConfig, [&] { d.open("vall"); }), "no split `vall`"));
-  SplitConfig images;
-  images.name = "train";
-  images.form = SplitConfig::Form::folder;
-  c.splits = {images};
-  CHECK(contains(error_making(c), "folders of images cannot be read"));
   c.splits = {random_split("train", "f32[10, 2]", "i64[10] < 3")};
   c.transforms = {{"xx", {{"scale", {{1.0}, {}}, {}}}, {}}};
   Data wrong(c);

@@ -43,7 +43,7 @@ struct SplitConfig {
     text,    ///< `path`, `tokenizer`, `context`
     random,  ///< synthetic `fields` by `seed`
     split,   ///< `amount` taken out of `of` by `seed`
-    folder   ///< images under `path`; recognised and refused
+    folder   ///< pictures under `path`, a class a folder
   };
   std::string name;
   Form form = Form::file;

@@ -7,13 +7,14 @@
 #include "nnm/base/signature.h"
 #include "nnm/data/bytes.h"
 #include "nnm/data/convert.h"
+#include "nnm/data/picture.h"
 
 namespace nnm::data {
 namespace {
 
 constexpr size_t kMaxText = size_t{4} << 30;
 // Of all faults in the section.
-constexpr const char* kCode = "E0701";
+constexpr const char* kCode = "E0440";
 
 std::string joined(const std::string& folder, const std::string& path) {
   return folder.empty() || path.empty() || path[0] == '/' ? path : folder + "/" + path;
@@ -119,10 +120,6 @@ void Data::check(Diagnostics& d) const {
       d.add({kCode, "data." + s.name + ": " + message, s.span, std::move(help), {}});
     };
     if (std::count(names.begin(), names.end(), s.name) > 1) error("the split is there twice");
-    if (s.form == SplitConfig::Form::folder) {
-      error("folders of images cannot be read",
-            "convert the images to one npy or HDF5 array of shape (N, C, H, W)");
-    }
     if (s.form == SplitConfig::Form::text && s.context < 1) error("context must be at least 1");
     if (s.form == SplitConfig::Form::random) {
       for (const FieldConfig& f : s.fields) {
@@ -295,12 +292,14 @@ SplitInfo Data::peek(const std::string& name) {
   const SplitConfig& s = find(name);
   const SplitConfig& base = root(s);
   SplitInfo info;
-  if (base.form == SplitConfig::Form::text) {
+  if (base.form == SplitConfig::Form::text || base.form == SplitConfig::Form::folder) {
     const Ref<Dataset> data = whole(s);
     info.fields = data->fields();
     info.samples = data->size();
-    info.tokenizer = base.tokenizer;
-    info.vocab = tokenizer(name).vocab();
+    if (base.form == SplitConfig::Form::text) {
+      info.tokenizer = base.tokenizer;
+      info.vocab = tokenizer(name).vocab();
+    }
   } else {
     info = peek_arrays(base);
     info.samples = samples_of(s, info.samples);
@@ -344,6 +343,7 @@ Ref<Dataset> Data::read(const SplitConfig& s) {
   if (s.form == SplitConfig::Form::text) {
     return data = make_text(text(s).tokens, s.context, joined(s.folder, s.path));
   }
+  if (s.form == SplitConfig::Form::folder) return data = open_folder(joined(s.folder, s.path));
   peek_arrays(s);
   std::vector<Field> fields;
   if (s.form == SplitConfig::Form::random) {

@@ -45,6 +45,13 @@ class Subset final : public Dataset {
   const void* sample(int field, int64_t key) const override {
     return base_->sample(field, keys_[static_cast<size_t>(key)]);
   }
+  bool decodes(int field) const override { return base_->decodes(field); }
+  Shape decode(int field, int64_t key, std::vector<char>& bytes) const override {
+    return base_->decode(field, keys_[static_cast<size_t>(key)], bytes);
+  }
+  std::string name_of(int64_t key) const override {
+    return base_->name_of(keys_[static_cast<size_t>(key)]);
+  }
   int64_t origin(int64_t key) const override {
     return base_->origin(keys_[static_cast<size_t>(key)]);
   }
@@ -130,6 +137,10 @@ std::vector<int64_t> Dataset::order(bool training, bool shuffle, uint64_t seed,
   std::vector<int64_t> keys(static_cast<size_t>(size(training)));
   std::iota(keys.begin(), keys.end(), 0);
   return keys;
+}
+
+Shape Dataset::decode(int field, int64_t, std::vector<char>&) const {
+  fail(ErrorKind::internal, "field `{}` is not decoded", fields()[static_cast<size_t>(field)].name);
 }
 
 std::pair<Ref<Dataset>, Ref<Dataset>> Dataset::split(int64_t count, uint64_t seed) const {

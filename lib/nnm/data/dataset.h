@@ -38,6 +38,18 @@ class Dataset : public Object {
                                      int64_t epoch) const;
   /// A field of a sample, row-major, as fields()[field].stored. Valid as long as the dataset.
   virtual const void* sample(int field, int64_t key) const = 0;
+  /// Whether a field's samples are made when asked for, by `decode` instead of `sample`.
+  virtual bool decodes(int field) const {
+    (void)field;
+    return false;
+  }
+  /// A sample of such a field; its shape may differ from that in fields().
+  virtual Shape decode(int field, int64_t key, std::vector<char>& bytes) const;
+  /// What error messages call a sample where it has a name of its own, else "".
+  virtual std::string name_of(int64_t key) const {
+    (void)key;
+    return {};
+  }
   /// The number of the sample in its file, from 0 (of a text: of its first token).
   virtual int64_t origin(int64_t key) const { return key; }
 

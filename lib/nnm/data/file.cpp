@@ -7,6 +7,7 @@
 
 #include "nnm/base/signature.h"
 #include "nnm/data/bytes.h"
+#include "nnm/data/picture.h"
 
 namespace nnm::data {
 namespace {
@@ -23,11 +24,11 @@ std::string names_of(const std::vector<ArrayInfo>& arrays) {
 }  // namespace
 
 const char* format_name(Format f) {
-  static constexpr const char* kNames[] = {"idx", "npy", "npz", "HDF5", "CSV"};
+  static constexpr const char* kNames[] = {"idx", "npy", "npz", "HDF5", "CSV", "picture"};
   return kNames[static_cast<int>(f)];
 }
 
-bool is_raw(Format f) { return f == Format::idx || f == Format::csv; }
+bool is_raw(Format f) { return f == Format::idx || f == Format::csv || f == Format::picture; }
 
 Format detect_format(const std::string& path) {
   ByteReader r(path);
@@ -43,13 +44,10 @@ Format detect_format(const std::string& path) {
   if (n >= 4 && head[0] == 0 && head[1] == 0 && head[2] >= 0x08 && head[2] <= 0x0e) {
     return Format::idx;
   }
-  if (starts("\x89PNG") || starts("\xff\xd8\xff")) {
-    throw Error(ErrorKind::input_file, fmt::format("{} is an image, which nnm cannot read", path),
-                "convert images to one .npy or HDF5 array of shape (N, C, H, W)");
-  }
+  if (is_picture({head, n})) return Format::picture;
   if (std::find(head, head + n, '\0') != head + n) {
     throw Error(ErrorKind::input_file, fmt::format("{} is in no format that nnm knows", path),
-                "data files are idx, npy, npz, HDF5 or CSV");
+                "data files are idx, npy, npz, HDF5, CSV, PNG or JPEG");
   }
   return Format::csv;
 }
@@ -61,6 +59,7 @@ Ref<DataFile> DataFile::open(const std::string& path) {
     case Format::npz: return open_npz(path);
     case Format::hdf5: return open_hdf5(path);
     case Format::csv: return open_csv(path);
+    case Format::picture: return open_picture(path);
   }
   return {};
 }

@@ -10,11 +10,11 @@
 namespace nnm::data {
 
 /// What a file holds, told from its first bytes.
-enum class Format : uint8_t { idx, npy, npz, hdf5, csv };
+enum class Format : uint8_t { idx, npy, npz, hdf5, csv, picture };
 const char* format_name(Format f);
 /// Throws Error(input_file) if the file cannot be read or is none of them.
 Format detect_format(const std::string& path);
-/// Whether the files hold raw samples that `data.transform` is meant for (idx, CSV), as opposed to
+/// Whether files hold raw samples that `data.transform` is meant for (idx, CSV, PNG), as opposed to
 /// arrays that are taken as they are (HDF5, npy, npz).
 bool is_raw(Format f);
 
@@ -35,7 +35,7 @@ class DataFile : public Object {
   const std::string& path() const { return path_; }
   Format format() const { return format_; }
   /// Every top-level dataset of numbers (HDF5), every column (CSV), every array (npz), in file
-  /// order; one array without a name (idx, npy).
+  /// order; one array without a name (idx, npy; a picture is one of (1, C, H, W)).
   const std::vector<ArrayInfo>& arrays() const { return arrays_; }
   /// About one array: a name of arrays(), or an HDF5 path; "" means the only one. idx files of u8
   /// images (N, H, W) count as (N, 1, H, W), as torchvision's MNIST gives them.
@@ -60,6 +60,7 @@ Ref<DataFile> open_npy(const std::string& path);
 Ref<DataFile> open_npz(const std::string& path);
 Ref<DataFile> open_hdf5(const std::string& path);
 Ref<DataFile> open_csv(const std::string& path);
+Ref<DataFile> open_picture(const std::string& path);
 
 /// Splits `file.h5:/group/dataset` and `file.csv:column`; a file whose own name has the colon wins.
 std::pair<std::string, std::string> split_source(const std::string& source);

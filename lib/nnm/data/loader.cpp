@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t kAheadBytes = size_t{32} << 20;
 constexpr size_t kMaxAhead = 64;
+// Pipelines that a worker keeps for samples of other sizes than the first.
+constexpr size_t kMaxOthers = 64;
 
 }  // namespace
 
@@ -66,7 +68,38 @@ void Loader::stop() {
   stop_ = false;
 }
 
-void Loader::prepare(Order& order, Batch& batch, Pipeline::Scratch& scratch) const {
+const Pipeline& Loader::pipeline_for(size_t f, const Shape& shape, Worker& worker) const {
+  const FieldInfo& info = data_->fields()[static_cast<size_t>(options_.fields[f].field)];
+  if (shape == info.shape) return pipelines_[f];
+  for (const Worker::Other& o : worker.others) {
+    if (o.field == f && o.shape == shape) return o.pipeline;
+  }
+  if (worker.others.size() == kMaxOthers) worker.others.clear();
+  FieldInfo other = info;
+  other.shape = shape;
+  worker.others.push_back({f, shape, pipeline_of(other, options_.fields[f].pipeline)});
+  const Shape got = worker.others.back().pipeline.output().shape;
+  if (!(got == fields_[f].shape)) {
+    throw Error(ErrorKind::input_file,
+                fmt::format("field `{}`: samples of sizes {} and {} do not make a batch", info.name,
+                            fields_[f].shape.str(), got.str()),
+                "bring them to one size by a transform such as resize((224, 224))");
+  }
+  return worker.others.back().pipeline;
+}
+
+void Loader::prepare_sample(size_t f, int64_t key, int64_t epoch, void* y, Worker& worker) const {
+  const int field = options_.fields[f].field;
+  const int64_t origin = data_->origin(key);
+  if (!data_->decodes(field)) {
+    pipelines_[f].run(data_->sample(field, key), y, epoch, origin, worker.scratch);
+    return;
+  }
+  const Shape shape = data_->decode(field, key, worker.decoded);
+  pipeline_for(f, shape, worker).run(worker.decoded.data(), y, epoch, origin, worker.scratch);
+}
+
+void Loader::prepare(Order& order, Batch& batch, Worker& worker) const {
   std::call_once(order.once, [&] {
     order.keys = data_->order(options_.training, options_.shuffle, options_.seed, order.epoch);
   });
@@ -79,16 +112,21 @@ void Loader::prepare(Order& order, Batch& batch, Pipeline::Scratch& scratch) con
     Shape shape = type.shape;
     shape.insert(0, static_cast<int64_t>(keys.size()));
     Tensor out = empty(shape, {type.dtype});
-    for (size_t i = 0; i < keys.size(); ++i) {
+    char* y = out.data<char>();
+    for (size_t i = 0; i < keys.size(); ++i, y += type.bytes()) {
       try {
-        pipelines_[f].run(data_->sample(options_.fields[f].field, keys[i]),
-                          out.data<char>() + i * type.bytes(), batch.epoch, batch.samples[i],
-                          scratch);
+        prepare_sample(f, keys[i], batch.epoch, y, worker);
       } catch (const Error& e) {
         const FieldInfo& info = fields_[f];
-        fail(ErrorKind::input_file, "{}, sample {}: {}",
-             info.source.empty() ? fmt::format("field `{}`", info.name) : info.source,
-             batch.samples[i], e.what());
+        std::string where = data_->name_of(keys[i]);
+        if (where.empty()) {
+          where = fmt::format("{}, sample {}",
+                              info.source.empty() ? "field `" + info.name + "`" : info.source,
+                              batch.samples[i]);
+        }
+        // Errors of files name them already.
+        const bool named = std::string_view(e.what()).starts_with(where);
+        throw Error(ErrorKind::input_file, named ? e.what() : where + ": " + e.what(), e.hint());
       }
     }
     batch.fields.push_back(std::move(out));
@@ -98,7 +136,7 @@ void Loader::prepare(Order& order, Batch& batch, Pipeline::Scratch& scratch) con
 bool Loader::has_room() const { return slots_.size() < most_ahead_; }
 
 void Loader::work() {
-  Pipeline::Scratch scratch;
+  Worker worker;
   std::unique_lock lock(mutex_);
   while (true) {
     ++sleeping_;
@@ -120,7 +158,7 @@ void Loader::work() {
     slot->batch.index = next_index_++;
     lock.unlock();
     try {
-      prepare(*order, slot->batch, scratch);
+      prepare(*order, slot->batch, worker);
     } catch (...) {
       slot->error = std::current_exception();
     }

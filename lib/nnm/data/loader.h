@@ -78,7 +78,20 @@ class Loader {
   void work();
   void stop();
   bool has_room() const;
-  void prepare(Order& order, Batch& batch, Pipeline::Scratch& scratch) const;
+  // What each worker has for itself.
+  struct Worker {
+    struct Other {
+      size_t field;
+      Shape shape;
+      Pipeline pipeline;
+    };
+    Pipeline::Scratch scratch;
+    std::vector<char> decoded;
+    std::vector<Other> others;
+  };
+  const Pipeline& pipeline_for(size_t f, const Shape& shape, Worker& worker) const;
+  void prepare_sample(size_t f, int64_t key, int64_t epoch, void* y, Worker& worker) const;
+  void prepare(Order& order, Batch& batch, Worker& worker) const;
 
   Ref<Dataset> data_;
   LoaderOptions options_;
