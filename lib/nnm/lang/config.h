@@ -60,7 +60,8 @@ class Config {
   Diagnostics warnings_;
 };
 
-/// The JSON Schema of config files (language.md section 9), as text.
-std::string json_schema();
+/// The JSON Schema of config files (draft 7), as text, from the registries and the table of
+/// sections. Names of transforms come from the data room: Registry<data::Transform>::names().
+std::string json_schema(const std::vector<std::string>& transforms);
 
 }  // namespace nnm::lang

@@ -252,9 +252,7 @@ void Lexer::string() {
     }
   }
   if (at_ >= text_.size()) {
-    fail("E0202", begin, text_.size(), "this string does not end",
-         "a ` #` starts a comment in YAML, also inside these quotes: put the whole value into "
-         "quotes of the other kind");
+    fail("E0202", begin, text_.size(), "this string does not end", comment_advice(code_));
   }
   ++at_;
   Template t = content(begin + 1, at_ - 1, false);
@@ -387,6 +385,16 @@ size_t end_of_insert(std::string_view text, size_t begin) {
     }
   }
   return std::string_view::npos;
+}
+
+std::string comment_advice(const Located& code) {
+  if (code.empty()) return "";
+  const std::string& source = code.file()->text;
+  const size_t next =
+      source.find_first_not_of(" \t", code.source_offset(code.text().size() - 1) + 1);
+  if (next == source.npos || source[next] != '#') return "";
+  return "a ` #` starts a comment in YAML, also inside of these quotes: put the whole value into "
+         "quotes of the other kind";
 }
 
 bool is_reserved(std::string_view word) {

@@ -32,6 +32,9 @@ std::vector<Token> tokenize(const Located& code, int depth = 0);
 /// The offset behind the `}` that closes the `${` whose content starts at `begin`, or npos.
 size_t end_of_insert(std::string_view text, size_t begin);
 
+/// What to say where code ends too early because YAML takes ` #` in it for a comment; else "".
+std::string comment_advice(const Located& code);
+
 /// Whether the word is reserved or a literal of the language (`for`, `none`, `True`).
 bool is_reserved(std::string_view word);
 

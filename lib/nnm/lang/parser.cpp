@@ -64,6 +64,9 @@ void Parser::expect_end() {
   if (t.is(":")) help = "keyword arguments are written `name=value`";
   if (t.is("]") || t.is(")")) help = fmt::format("it closes nothing", t.text);
   if (t.is("for")) help = "a list of results is written `[f(x) for x in xs]`";
+  if (at_ > 0 && code_.span(t.begin, t.end).line > code_.span(last_end() - 1, last_end()).line) {
+    help = "this line goes on with the one before it; a statement of its own starts with `- `";
+  }
   if (t.kind == Token::Kind::name && at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::name) {
     help = "an operator or a comma is missing between two names";
   }
@@ -323,8 +326,7 @@ void Parser::close(const char* bracket, size_t open) {
     throw SyntaxError{{"E0201",
                        fmt::format("`{}` is never closed", code_.text()[open]),
                        code_.span(open, open + 1),
-                       "if it is closed in the file, YAML cut the text there: put the whole value "
-                       "into quotes",
+                       comment_advice(code_),
                        {}}};
   }
   std::string help;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/lang/yaml_errors.h"
 #include "nnm/nn/module.h"
 
 namespace nnm::lang {
@@ -63,10 +64,10 @@ void BlockReader::read_entry(const Tree::Entry& e, BlockKind kind, Block& out) {
   if (key == "let" && kind != BlockKind::let && !e.value.is_scalar()) return read_lets(e, out);
   if (key == "add_module" && is_children(kind)) return read_add_module(e, out);
   if (kind == BlockKind::let) return read_let(e, out);
-  if (kind == BlockKind::require || kind == BlockKind::tie) {
+  const std::string advice = mapping_advice(key);
+  if (!advice.empty() || kind == BlockKind::require || kind == BlockKind::tie) {
     return error("E0113", e.key.span(), "YAML reads a mapping here, because of `: `",
-                 "a list of conditions or equations stands here; put a text with `: ` in it into "
-                 "quotes");
+                 advice.empty() ? "a list of conditions or equations stands here" : advice);
   }
   BlockItem item;
   item.span = e.key.span();
@@ -256,11 +257,33 @@ void BlockReader::read_equation(const Tree& tree, BlockItem& item) {
   }
 }
 
+/// The `- ` in a further line of a plain text, which YAML takes for a part of the text.
+Span BlockReader::list_below(const Tree& tree) {
+  const Located& text = tree.scalar;
+  if (tree.style != Tree::Style::plain || text.empty()) return {};
+  const std::string& source = text.file()->text;
+  const size_t end = text.source_offset(text.text().size() - 1);
+  for (size_t at = source.find('\n', text.source_offset(0)); at < end;
+       at = source.find('\n', at + 1)) {
+    const size_t first = source.find_first_not_of(" \r\n", at);
+    if (first < end && source.compare(first, 2, "- ") == 0) {
+      return source_span(text.file(), first, first + 1);
+    }
+  }
+  return {};
+}
+
 Layer BlockReader::layer(const Tree& tree) {
   Layer out;
   out.span = tree.span;
   if (tree.is_scalar()) {
-    out.call = parse_expr(tree.scalar, d_);
+    if (const Span list = list_below(tree); list) {
+      error("E0104", list, "a list stands below a value",
+            fmt::format("write `{}:`, and the list below it",
+                        tree.text().substr(0, tree.text().find(' '))));
+    } else {
+      out.call = parse_expr(tree.scalar, d_);
+    }
     return out;
   }
   if (tree.is_list()) {
@@ -281,9 +304,15 @@ Layer BlockReader::layer(const Tree& tree) {
           "write the loop or condition around the child, or put `Sequential:` above it");
     return out;
   }
+  if (const std::string advice = mapping_advice(out.type); !advice.empty()) {
+    error("E0113", out.type_span, "YAML reads a mapping here, because of `: `", advice);
+    return out;
+  }
   if (!is_plain_name(out.type)) {
-    error("E0113", out.type_span, "YAML reads a mapping here, because of `: `",
-          "a keyword argument is written `name=value`; else put the whole text into quotes");
+    error("E0207", out.type_span, fmt::format("`{}` is no type of layer", out.type),
+          out.type.find('.') != out.type.npos
+              ? fmt::format("write `{}`", out.type.substr(out.type.rfind('.') + 1))
+              : "a layer is one `Type: {…}`");
     return out;
   }
   if (is_container(out.type)) {

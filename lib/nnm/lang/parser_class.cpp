@@ -1,6 +1,7 @@
 // The parser of classes: arguments with types, inputs with dims, and the keys of a class.
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "nnm/base/literal.h"
 #include "nnm/lang/parser_block.h"
@@ -71,6 +72,10 @@ void read_type(ArgDecl& arg, const Located& code, Diagnostics& d) {
   if (optional) bare.remove_suffix(1);
   if (bare == "module" || bare == "module[]") {
     arg.is_class = true;
+  }
+  if (const char c = type.empty() ? '\0' : type[0]; c == '_' || !std::isalpha(c)) {
+    return void(
+        d.add({"E0209", fmt::format("`{}` is no type", type), code.span(), type_advice(type), {}}));
   }
   try {
     arg.type = ArgType::parse(type);

@@ -3,6 +3,7 @@
 
 #include "nnm/base/signature.h"
 #include "nnm/lang/parser.h"
+#include "nnm/lang/yaml_errors.h"
 
 namespace nnm::lang {
 
@@ -314,17 +315,11 @@ class StatementReader {
   /// A `: ` in a statement makes YAML read a mapping.
   void misread(const Tree::Entry& e) {
     const std::string& key = e.key.text();
-    const auto opened =
-        std::count_if(key.begin(), key.end(), [](char c) { return c == '(' || c == '['; });
-    const auto closed =
-        std::count_if(key.begin(), key.end(), [](char c) { return c == ')' || c == ']'; });
-    const bool subscript = key.rfind('[') != key.npos && key.rfind('[') + 1 > key.rfind('(') + 1;
-    if (opened > closed) {
-      return error("E0113", e.key.span(), "YAML reads a mapping here, because of `: `",
-                   subscript ? "write a slice without the space, `x[1:3]`, or put the statement "
-                               "into quotes"
-                             : "a keyword argument is written `name=value`; else put the statement "
-                               "into quotes");
+    if (const std::string advice = mapping_advice(key); !advice.empty()) {
+      return error("E0113", e.key.span(), "YAML reads a mapping here, because of `: `", advice);
+    }
+    if (key.find("lambda") != key.npos) {
+      return error("E0201", e.key.span(), "there is no `lambda`", "write a class of `define:`");
     }
     const std::string near = nearest(first_word(key), {"for", "if", "elif", "else"});
     error("E0205", e.key.span(), "a mapping stands where a statement should",

@@ -298,16 +298,6 @@ class TreeBuilder : public YAML::EventHandler {
     return next < file_->text.size() && file_->text[next] == ':';
   }
 
-  static std::string colon_advice(const std::string& key, bool flow) {
-    if (const size_t colon = key.find(':'); colon != key.npos) {
-      return fmt::format("a space is missing: `{}: {}`", key.substr(0, colon),
-                         key.substr(colon + 1));
-    }
-    if (is_header(key)) return fmt::format("write `{}:`", key);
-    return flow ? "write `{name: value, name: value}`; a text with brackets or commas needs quotes"
-                : "a line of a mapping is `name: value`";
-  }
-
   /// Where each key of one mapping stands in its entries, and whether a merge key brought it.
   using Keys = std::unordered_map<std::string, std::pair<size_t, bool>>;
 

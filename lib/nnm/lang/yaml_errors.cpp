@@ -5,6 +5,7 @@
 
 #include "nnm/base/signature.h"
 #include "nnm/base/text.h"
+#include "nnm/lang/parser.h"
 #include "nnm/lang/scalar_place.h"
 
 namespace nnm::lang {
@@ -42,6 +43,20 @@ std::string mapping_advice(std::string_view text) {
   if (o.parens > 0)
     return "keyword arguments are written `name=value`; else put the value into quotes";
   return "";
+}
+
+std::string colon_advice(const std::string& key, bool flow) {
+  const size_t colon = key.find(':'), equals = key.find('=');
+  if (colon != key.npos) {
+    return fmt::format("a space is missing: `{}: {}`", key.substr(0, colon), key.substr(colon + 1));
+  }
+  if (is_header(key)) return fmt::format("write `{}:`", key);
+  if (flow)
+    return "write `{name: value, name: value}`; a text with brackets or commas needs quotes";
+  if (equals == key.npos || equals + 2 >= key.size()) return "a line of a mapping is `name: value`";
+  const size_t end = key.find_last_not_of(' ', equals - 1);
+  return fmt::format("write `{}: {}`", key.substr(0, end + 1),
+                     key.substr(key.find_first_not_of(' ', equals + 1)));
 }
 
 namespace {
@@ -236,6 +251,12 @@ class Explainer {
       return error("E0113", at_, at_ + 1, "YAML reads a mapping here, because of `: `", advice);
     }
     const size_t key = std::max(line_start(at_), text_.find_first_not_of(" ", line_start(at_)));
+    if (const size_t bare = line_without_colon(); bare != text_.npos) {
+      const std::string content(text_.substr(bare, text_.find_first_of("\r\n#", bare) - bare));
+      const std::string name = content.substr(0, content.find_last_not_of(' ') + 1);
+      return error("E0104", bare, bare + name.size(), fmt::format("`{}` has no `:`", name),
+                   colon_advice(name, false));
+    }
     if (line(state_.last_begin) != line(at_)) {
       return error("E0104", key, at_, "a key stands below a value",
                    fmt::format("line {} has a value already; a key of the same block starts in the "
@@ -244,6 +265,13 @@ class Explainer {
     }
     return error("E0104", at_, at_ + 1, "a second `: ` in one line",
                  "put the text behind the first one into quotes");
+  }
+
+  /// The first line between the last value and here, if there is one: YAML wants a key there.
+  size_t line_without_colon() const {
+    const size_t next = skip_to_content(text_, state_.last_end);
+    const bool between = next < at_ && line(next) > line(state_.last_end) && line(next) < line(at_);
+    return between ? next : text_.npos;
   }
 
   Diagnostic open_quote() const {

@@ -35,6 +35,9 @@ struct Openness {
 /// `[`, and the quote that is open at the end. `before` is how an earlier piece ended.
 Openness openness(std::string_view code, Openness before = {});
 
+/// What to write for a line or piece of a mapping that has no `:`.
+std::string colon_advice(const std::string& key, bool flow);
+
 /// What to write where YAML took `text: ` for a key of a mapping inside of code; "" if the text is
 /// no cut code.
 std::string mapping_advice(std::string_view text);

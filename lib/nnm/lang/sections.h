@@ -1,0 +1,58 @@
+// Sections: what may stand where in a config, declared once. The structure check, `--set` and the
+// JSON Schema derive from it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nnm::lang {
+
+struct Form;
+
+/// A key of a mapping.
+struct Key {
+  const char* name;
+  const Form* form;
+  const char* doc;
+  bool required = false;
+};
+
+/// What a value may look like: any of a scalar, a list, a mapping.
+struct Form {
+  enum class Scalar : uint8_t {
+    none,      ///< no scalar
+    text,      ///< words, names, paths, selectors
+    code,      ///< an expression
+    integer,   ///< an expression that gives an integer
+    number,    ///< an expression that gives a number
+    boolean,   ///< an expression that gives true or false
+    duration,  ///< `500 steps`, `every 1 epoch`
+  };
+  /// Whose names a call starts with.
+  enum class Registry : uint8_t { none, optimizer, scheduler, transform };
+
+  const char* example;  ///< how such a value is written
+  Scalar scalar = Scalar::none;
+  std::vector<const char*> choices = {};  ///< of a text
+  const Form* item = nullptr;             ///< a list of these
+  bool map = false;
+  std::vector<Key> keys = {};
+  const Form* other = nullptr;  ///< a mapping has any other key, too, with such a value
+  bool anything = false;        ///< data: whatever YAML can say
+  Registry registry = Registry::none;
+
+  const Key* find(std::string_view key) const;
+  std::vector<std::string> names() const;
+};
+
+/// The whole file but `define`, `model` and `vars`, which have grammars of their own.
+const Form& config_form();
+
+/// Top-level keys of later versions, which are refused by name.
+bool is_later_section(std::string_view key);
+
+/// What to write in place of a key that users of other tools expect ("epochs" in "train"), or "".
+std::string key_advice(std::string_view section, std::string_view key);
+
+}  // namespace nnm::lang

@@ -1,0 +1,14 @@
+// Vars: the values of `vars:`, evaluated when they are asked for.
+#pragma once
+
+#include "nnm/base/value.h"
+#include "nnm/lang/tree.h"
+
+namespace nnm::lang {
+
+/// All of `vars:` as a dict, in order. Plain scalars have the types of YAML's core schema (and
+/// durations), quoted ones are strings; `${…}` is replaced, and a scalar that is one `${…}` has its
+/// type (inside of `{…}` it must be quoted). Errors (unknown names, cycles, values) go into `d`.
+Value evaluate_vars(const Tree& vars, Diagnostics& d);
+
+}  // namespace nnm::lang

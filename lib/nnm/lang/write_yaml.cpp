@@ -1,0 +1,122 @@
+// Writes trees as YAML that reads back to the same tree.
+#include <algorithm>
+
+#include "nnm/lang/tree.h"
+
+namespace nnm::lang {
+
+namespace {
+
+constexpr size_t kMaxSimpleKey = 1000;  // YAML finds the `:` of a key within 1024 characters
+
+/// Whether a plain scalar reads back as this text, also as a key.
+bool plain_is_safe(const std::string& s) {
+  if (s.empty() || s == "~" || s == "null" || s == "Null" || s == "NULL" || s == "<<") return false;
+  if (s.front() == ' ' || s.back() == ' ' || s.back() == ':') return false;
+  if (std::string_view("[]{}!&*@>|%`\"'#,?").find(s.front()) != std::string_view::npos)
+    return false;
+  if (s.front() == '-' && (s.size() == 1 || s[1] == ' ' || s[1] == '-')) return false;
+  if (s.starts_with(": ") || s.starts_with("...")) return false;
+  if (s.find(": ") != s.npos || s.find(" #") != s.npos) return false;
+  return std::none_of(s.begin(), s.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+std::string quoted(const std::string& s) {
+  std::string out = "\"";
+  for (char c : s) {
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\t': out += "\\t"; break;
+      case '\r': out += "\\r"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+          out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out + "\"";
+}
+
+class Writer {
+ public:
+  std::string text(const Tree& t) {
+    if (t.is_map() && !t.entries.empty()) {
+      map(t, 0, false);
+    } else if (t.is_list() && !t.items.empty()) {
+      list(t, 0, false);
+    } else {
+      out_ = leaf(t) + "\n";
+    }
+    return std::move(out_);
+  }
+
+ private:
+  static std::string leaf(const Tree& t) {
+    switch (t.kind) {
+      case Tree::Kind::null: return "null";
+      case Tree::Kind::map: return "{}";
+      case Tree::Kind::list: return "[]";
+      case Tree::Kind::scalar: break;
+    }
+    const bool plain = t.style == Tree::Style::plain && plain_is_safe(t.text());
+    return plain ? t.text() : quoted(t.text());
+  }
+  static bool nested(const Tree& t) {
+    return (t.is_map() && !t.entries.empty()) || (t.is_list() && !t.items.empty());
+  }
+
+  void start_line(int indent, bool& inline_first) {
+    if (!std::exchange(inline_first, false)) out_.append(static_cast<size_t>(indent), ' ');
+  }
+
+  /// `inline_first`: the first entry stands behind the `- ` of a list item.
+  void map(const Tree& t, int indent, bool inline_first) {
+    for (const Tree::Entry& e : t.entries) {
+      start_line(indent, inline_first);
+      const std::string& key = e.key.text();
+      const std::string name = plain_is_safe(key) ? key : quoted(key);
+      if (name.size() > kMaxSimpleKey) {
+        out_ += "? " + name + "\n" + std::string(static_cast<size_t>(indent), ' ') + ":";
+      } else {
+        out_ += name + ":";
+      }
+      value(e.value, indent);
+    }
+  }
+
+  void value(const Tree& t, int indent) {
+    if (!nested(t)) {
+      out_ += " " + leaf(t) + "\n";
+      return;
+    }
+    out_ += "\n";
+    t.is_map() ? map(t, indent + 2, false) : list(t, indent + 2, false);
+  }
+
+  void list(const Tree& t, int indent, bool inline_first) {
+    for (const Tree& item : t.items) {
+      start_line(indent, inline_first);
+      out_ += "- ";
+      if (!nested(item)) {
+        out_ += leaf(item) + "\n";
+      } else if (item.is_map()) {
+        map(item, indent + 2, true);
+      } else {
+        list(item, indent + 2, true);
+      }
+    }
+  }
+
+  std::string out_;
+};
+
+}  // namespace
+
+std::string write_yaml(const Tree& tree) { return Writer().text(tree); }
+
+}  // namespace nnm::lang
