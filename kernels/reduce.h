@@ -20,7 +20,8 @@ inline constinit Kernel<void(const View& values, const View& indices, const View
 /// y[i] = x[0] + … + x[i] along `dim`; `reverse` sums from the end.
 inline constinit Kernel<void(const View& y, const View& x, int64_t dim, bool reverse)> cumsum{
     "cumsum"};
-/// Stable sort along `dim`; NaN counts as the largest.
+/// Stable sort along `dim`; NaN counts as the largest. values and indices may be shorter than x
+/// along `dim`: then they get the first ones (topk).
 inline constinit Kernel<void(const View& values, const View& indices, const View& x, int64_t dim,
                              bool descending)>
     sort{"sort"};

@@ -140,8 +140,21 @@ template <class T>
 void where_typed(const Walk<4>& w) {
   w.each_run([&](char* const* p, int64_t n) {
     run_blocks<T>(w, p, n, [](T* out, const T* const* in, const int64_t* s, int64_t m) {
-      for (int64_t i = 0; i < m; ++i)
-        out[i] = in[0][i * s[0]] != T(0) ? in[1][i * s[1]] : in[2][i * s[2]];
+      T repeated[3][kBlock];
+      for (int k = 0; k < 3; ++k) {
+        if (s[k] == 0) std::fill_n(repeated[k], std::min(m, kBlock), *in[k]);
+      }
+      for (int64_t at = 0; at < m; at += kBlock) {
+        const T* c = s[0] ? in[0] + at : repeated[0];
+        const T* a = s[1] ? in[1] + at : repeated[1];
+        const T* b = s[2] ? in[2] + at : repeated[2];
+        T* to = out + at;
+        const int64_t block = std::min(kBlock, m - at);
+        for (int64_t i = 0; i < block; ++i) {
+          const T x = a[i], y = b[i];
+          to[i] = c[i] != T(0) ? x : y;
+        }
+      }
     });
   });
 }
@@ -183,8 +196,66 @@ void copy_bytes(const Walk<2>& w) {
   });
 }
 
+/// The dimension along which the source is dense while the output is so along the last one; -1
+/// where there is none.
+int transposed_dim(const Walk<2>& w) {
+  if (w.step(0) != 1 || w.step(1) == 1) return -1;
+  for (int d = 0; d + 1 < w.ndim; ++d) {
+    if (w.stride[1][d] == 1) return d;
+  }
+  return -1;
+}
+
+/// Tiles of one cache line square, by way of a buffer: every line is read and written once.
+template <class T>
+void copy_transposed(const Walk<2>& w, int dim) {
+  constexpr int64_t kTile = 64 / sizeof(T);
+  const int last = w.ndim - 1;
+  const int64_t rows = w.size[dim], columns = w.size[last];
+  const int64_t to_row = w.stride[0][dim], from_column = w.stride[1][last];
+  const int64_t bands = (rows + kTile - 1) / kTile, outer = w.outer() / rows;
+  parallel_for(outer * bands, std::max<int64_t>(1, kPointwiseGrain / (kTile * columns)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t k = begin; k < end; ++k) {
+                   const int64_t i = k % bands * kTile, height = std::min(kTile, rows - i);
+                   T* to = reinterpret_cast<T*>(w.data[0]) + i * to_row;
+                   const T* from = reinterpret_cast<const T*>(w.data[1]) + i;
+                   int64_t rest = k / bands;
+                   for (int d = last - 1; d >= 0; --d) {
+                     if (d == dim) continue;
+                     to += rest % w.size[d] * w.stride[0][d];
+                     from += rest % w.size[d] * w.stride[1][d];
+                     rest /= w.size[d];
+                   }
+                   T tile[kTile][kTile];
+                   for (int64_t j = 0; j < columns; j += kTile) {
+                     const int64_t width = std::min(kTile, columns - j);
+                     for (int64_t c = 0; c < width; ++c) {
+                       std::copy_n(from + (j + c) * from_column, height, tile[c]);
+                     }
+                     for (int64_t r = 0; r < height; ++r) {
+                       for (int64_t c = 0; c < width; ++c) to[r * to_row + j + c] = tile[c][r];
+                     }
+                   }
+                 }
+               });
+}
+
+bool copied_transposed(const Walk<2>& w) {
+  const int dim = transposed_dim(w);
+  if (dim < 0) return false;
+  switch (item_size(w.dtype[0])) {
+    case 1: copy_transposed<uint8_t>(w, dim); break;
+    case 2: copy_transposed<uint16_t>(w, dim); break;
+    case 4: copy_transposed<uint32_t>(w, dim); break;
+    default: copy_transposed<uint64_t>(w, dim);
+  }
+  return true;
+}
+
 void copy_cpu(const View& out, const View& src) {
   const Walk<2> w({&out, &src});
+  if (out.dtype == src.dtype && copied_transposed(w)) return;
   if (out.dtype == src.dtype && out.dtype != DType::f32 && out.dtype != DType::f64)
     return copy_bytes(w);
   const bool integers = !is_floating(out.dtype) && !is_floating(src.dtype);

@@ -75,26 +75,56 @@ inline void add_to(T& into, T x) {
   into = static_cast<T>(static_cast<A>(into) + static_cast<A>(x));
 }
 
+/// Calls f(offset in views 0 … 2) at the start of every run along the last dimension of `shape`,
+/// for the runs from `begin` to `end`; view 0 stands still along `dim`.
+template <class F>
+void each_row(const View& shape, const View* const (&views)[3], int64_t dim, int64_t begin,
+              int64_t end, const F& f) {
+  View outer = shape;
+  outer.ndim = std::max(shape.ndim - 1, 0);
+  Cursor<3> c(outer, views, static_cast<int>(dim), begin);
+  for (int64_t i = begin; i < end; ++i, c.next()) f(c.at[0], c.at[1], c.at[2]);
+}
+
+/// Extent and stride of a view's last dimension; a 0-d view is one element.
+int64_t last_size(const View& v) { return v.ndim ? v.size[v.ndim - 1] : 1; }
+int64_t last_stride(const View& v) { return v.ndim ? v.stride[v.ndim - 1] : 0; }
+
 void gather_cpu(const View& out, const View& x, const View& index, int64_t dim) {
-  const int64_t n = out.numel(), step = x.ndim ? x.stride[dim] : 0;
+  const int64_t n = last_size(out), step = x.ndim ? x.stride[dim] : 0;
+  if (out.numel() == 0) return;
+  const int64_t along = dim == x.ndim - 1 ? 0 : last_stride(x);
+  const int64_t si = last_stride(index), so = last_stride(out);
   by_size(out.dtype, [&]<class T>() {
-    parallel_for(n, kPointwiseGrain, [&](int64_t begin, int64_t end) {
-      Cursor<3> c(out, {&x, &index, &out}, static_cast<int>(dim), begin);
-      for (int64_t i = begin; i < end; ++i, c.next()) {
-        out.as<T>()[c.at[2]] = x.as<T>()[c.at[0] + index.as<int64_t>()[c.at[1]] * step];
-      }
-    });
+    parallel_for(out.numel() / n, std::max<int64_t>(1, kPointwiseGrain / n),
+                 [&](int64_t begin, int64_t end) {
+                   each_row(out, {&x, &index, &out}, dim, begin, end,
+                            [&](int64_t xo, int64_t io, int64_t oo) {
+                              const T* from = x.as<T>() + xo;
+                              const int64_t* at = index.as<int64_t>() + io;
+                              T* to = out.as<T>() + oo;
+                              for (int64_t j = 0; j < n; ++j)
+                                to[j * so] = from[j * along + at[j * si] * step];
+                            });
+                 });
   });
 }
 
 void scatter_add_cpu(const View& out, const View& index, const View& src, int64_t dim) {
-  const int64_t n = index.numel(), step = out.ndim ? out.stride[dim] : 0;
+  const int64_t n = last_size(index), step = out.ndim ? out.stride[dim] : 0;
+  if (index.numel() == 0) return;
+  const int64_t along = dim == out.ndim - 1 ? 0 : last_stride(out);
+  const int64_t si = last_stride(index), ss = last_stride(src);
   by_sum(out.dtype, [&]<class T, class A>() {
-    Cursor<3> c(index, {&out, &index, &src}, static_cast<int>(dim), 0);
-    for (int64_t i = 0; i < n; ++i, c.next()) {
-      T& to = out.as<T>()[c.at[0] + index.as<int64_t>()[c.at[1]] * step];
-      add_to<T, A>(to, src.as<T>()[c.at[2]]);
-    }
+    each_row(index, {&out, &index, &src}, dim, 0, index.numel() / n,
+             [&](int64_t oo, int64_t io, int64_t so) {
+               T* to = out.as<T>() + oo;
+               const int64_t* at = index.as<int64_t>() + io;
+               const T* from = src.as<T>() + so;
+               for (int64_t j = 0; j < n; ++j) {
+                 add_to<T, A>(to[j * along + at[j * si] * step], from[j * ss]);
+               }
+             });
   });
 }
 
@@ -181,6 +211,12 @@ void triangle_cpu(const View& out, const View& x, int64_t diagonal, bool upper) 
                      const int64_t from = upper ? edge : 0, to = upper ? width : edge;
                      T* y = out.as<T>() + at.at[0];
                      const T* v = x.as<T>() + at.at[1];
+                     if (out.stride[c] == 1 && x.stride[c] == 1) {
+                       std::fill_n(y, from, T(0));
+                       std::copy(v + from, v + to, y + from);
+                       std::fill_n(y + to, width - to, T(0));
+                       continue;
+                     }
                      for (int64_t j = 0; j < width; ++j) {
                        y[j * out.stride[c]] = j >= from && j < to ? v[j * x.stride[c]] : T(0);
                      }

@@ -102,8 +102,27 @@ inline float erf(float x) {
   return nan != nan ? nan : x * p / q;
 }
 
-inline float expm1(float x) { return std::expm1(x); }
-inline float log1p(float x) { return std::log1p(x); }
+/// The Taylor series within 1/2, where e^x - 1 would cancel.
+inline float expm1(float x) {
+  float p = 2.7557319e-6f;
+  p = p * x + 2.4801587e-5f;
+  p = p * x + 1.9841270e-4f;
+  p = p * x + 1.3888889e-3f;
+  p = p * x + 8.3333333e-3f;
+  p = p * x + 4.1666667e-2f;
+  p = p * x + 1.6666667e-1f;
+  p = p * x + 5.0e-1f;
+  p = p * x * x + x;
+  const float far = m::exp(x) - 1.0f;
+  return x > -0.5f && x < 0.5f ? p : far;
+}
+
+/// log(u) for u = 1 + x, corrected by what the sum lost of x (Kahan).
+inline float log1p(float x) {
+  const float u = 1.0f + x, kept = u - 1.0f;
+  const float r = m::log(u) * (x / kept);
+  return kept == 0.0f || x == __builtin_inff() ? x : r;
+}
 
 /// Giles' approximation ("Approximating the erfinv function", 2012), then two steps of Newton.
 inline double erfinv(double x) {

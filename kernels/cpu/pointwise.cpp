@@ -90,7 +90,15 @@ void backward_typed(const Walk<3>& w, Block2<T> f) {
   w.each_run([&](char* const* p, int64_t n) {
     run_blocks<T>(w, p, n, [f](T* out, const T* const* in, const int64_t* stride, int64_t m) {
       if (stride[0] == 1 && stride[1] == 1) return f(out, in[0], in[1], m);
-      for (int64_t i = 0; i < m; ++i) f(out + i, in[0] + i * stride[0], in[1] + i * stride[1], 1);
+      // A gradient spread by strides of 0, as that of a sum, is written out block by block.
+      T repeated[2][kBlock];
+      for (int k = 0; k < 2; ++k) {
+        if (stride[k] == 0) std::fill_n(repeated[k], std::min(m, kBlock), *in[k]);
+      }
+      for (int64_t i = 0; i < m; i += kBlock) {
+        f(out + i, stride[0] ? in[0] + i : repeated[0], stride[1] ? in[1] + i : repeated[1],
+          std::min(kBlock, m - i));
+      }
     });
   });
 }

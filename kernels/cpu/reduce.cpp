@@ -309,8 +309,55 @@ void extremum_typed(const View& values, const View& indices, const View& x, int6
   });
 }
 
+/// The extremum of a dense run by lanes, NaN if there is one.
+template <class T>
+T extreme_of_run(const T* __restrict x, int64_t n, bool largest) {
+  constexpr int64_t kLanes = 16;
+  T lane[kLanes];
+  std::fill_n(lane, kLanes, x[0]);
+  bool nan = false;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    bool any = false;
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const T t = x[i + l];
+      any |= t != t;
+      lane[l] = largest ? (t > lane[l] ? t : lane[l]) : (t < lane[l] ? t : lane[l]);
+    }
+    nan |= any;
+  }
+  T best = lane[0];
+  for (int64_t l = 1; l < kLanes; ++l) {
+    if (largest ? lane[l] > best : lane[l] < best) best = lane[l];
+  }
+  for (; i < n; ++i) {
+    nan |= x[i] != x[i];
+    if (largest ? x[i] > best : x[i] < best) best = x[i];
+  }
+  return nan ? std::numeric_limits<T>::quiet_NaN() : best;
+}
+
+/// Dense runs: the value first, by lanes, then the first place that has it.
+template <class T>
+void extremum_of_runs(const View& values, const View& indices, const View& x, int64_t dim,
+                      bool largest) {
+  const int64_t n = x.size[dim];
+  each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
+    const T* run = x.as<T>() + xo;
+    const T best = extreme_of_run(run, n, largest);
+    int64_t at = 0;
+    while (best == best ? run[at] != best : run[at] == run[at]) ++at;
+    values.as<T>()[vo] = best == best ? best : run[at];
+    indices.as<int64_t>()[io] = at;
+  });
+}
+
 void extremum_cpu(const View& values, const View& indices, const View& x, int64_t dim,
                   bool largest) {
+  if (x.ndim && x.stride[dim] == 1 && x.size[dim] > 0) {
+    if (x.dtype == DType::f32) return extremum_of_runs<float>(values, indices, x, dim, largest);
+    if (x.dtype == DType::f64) return extremum_of_runs<double>(values, indices, x, dim, largest);
+  }
   if (is_floating(x.dtype)) return extremum_typed<double>(values, indices, x, dim, largest);
   extremum_typed<int64_t>(values, indices, x, dim, largest);
 }
@@ -329,32 +376,63 @@ void cumsum_typed(const View& y, const View& x, int64_t dim, bool reverse) {
   });
 }
 
+void cumsum_f32(const View& y, const View& x, int64_t dim, bool reverse) {
+  const int64_t n = x.size[dim], step = x.stride[dim], to = y.stride[dim];
+  each_lane(x, y, y, dim, [&](int64_t xo, int64_t yo, int64_t) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t k = reverse ? n - 1 - i : i;
+      sum += x.as<float>()[xo + k * step];
+      y.as<float>()[yo + k * to] = static_cast<float>(sum);
+    }
+  });
+}
+
 void cumsum_cpu(const View& y, const View& x, int64_t dim, bool reverse) {
+  if (x.ndim && x.dtype == DType::f32 && y.dtype == DType::f32)
+    return cumsum_f32(y, x, dim, reverse);
   if (is_floating(x.dtype)) return cumsum_typed<double>(y, x, dim, reverse);
   cumsum_typed<int64_t>(y, x, dim, reverse);
 }
 
 template <class T>
+struct Item {
+  T value;
+  int64_t index;
+};
+
+/// NaN is the largest; of equal values the first comes first.
+template <class T>
+bool stands_before(const Item<T>& a, const Item<T>& b, bool descending) {
+  const auto less = [](T p, T q) { return p < q || (q != q && p == p); };
+  const T x = descending ? b.value : a.value, y = descending ? a.value : b.value;
+  if (less(x, y)) return true;
+  return !less(y, x) && a.index < b.index;
+}
+
+/// The first values.size[dim] of each lane in order.
+template <class T>
 void sort_typed(const View& values, const View& indices, const View& x, int64_t dim,
                 bool descending) {
   const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
-  struct Item {
-    T value;
-    int64_t index;
+  const int64_t k = values.ndim ? values.size[dim] : 1;
+  const int64_t to_value = values.ndim ? values.stride[dim] : 1;
+  const int64_t to_index = indices.ndim ? indices.stride[dim] : 1;
+  const auto before = [descending](const Item<T>& a, const Item<T>& b) {
+    return stands_before(a, b, descending);
   };
-  const auto less = [](T a, T b) { return a < b || (b != b && a == a); };
   each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
-    const std::unique_ptr<Item[]> items(new Item[static_cast<size_t>(n)]);
+    const std::unique_ptr<Item<T>[]> items(new Item<T>[static_cast<size_t>(n)]);
     for (int64_t i = 0; i < n; ++i)
       items[static_cast<size_t>(i)] = {element<T>(x, xo + i * step), i};
-    std::stable_sort(items.get(), items.get() + n, [&](const Item& a, const Item& b) {
-      return descending ? less(b.value, a.value) : less(a.value, b.value);
-    });
-    for (int64_t i = 0; i < n; ++i) {
-      put_element<T>(values, vo + i * (values.ndim ? values.stride[dim] : 1),
-                     items[static_cast<size_t>(i)].value);
-      put_element<int64_t>(indices, io + i * (indices.ndim ? indices.stride[dim] : 1),
-                           items[static_cast<size_t>(i)].index);
+    if (k < n) {
+      std::partial_sort(items.get(), items.get() + k, items.get() + n, before);
+    } else {
+      std::sort(items.get(), items.get() + n, before);
+    }
+    for (int64_t i = 0; i < k; ++i) {
+      put_element<T>(values, vo + i * to_value, items[static_cast<size_t>(i)].value);
+      put_element<int64_t>(indices, io + i * to_index, items[static_cast<size_t>(i)].index);
     }
   });
 }

@@ -196,3 +196,105 @@ TEST_CASE("under no_grad nothing is recorded") {
   NoGradGuard guard;
   CHECK_FALSE(mul(x, 2.0).requires_grad());
 }
+
+TEST_CASE("at one node: tensor hooks, retain_grad, pre-hooks, the node, post-hooks") {
+  std::vector<std::string> log;
+  const Tensor x = leaf({1});
+  const Tensor y = logged(x, log, "node");
+  const Ref<Node> node = y.grad_fn();
+  NodeHooks& hooks = node->hooks();
+  hooks.post = make_ref<HookList<NodePostHook>>();
+  hooks.post->add([&](const Tensors&, const Tensors& grad_outputs) -> std::optional<Tensors> {
+    log.push_back(fmt::format("post {}", grad_outputs[0].item().d));
+    return std::nullopt;
+  });
+  hooks.pre = make_ref<HookList<NodePreHook>>();
+  hooks.pre->add([&](const Tensors& grad_outputs) -> std::optional<Tensors> {
+    log.push_back(fmt::format("pre {}", grad_outputs[0].item().d));
+    return Tensors{mul(grad_outputs[0], 10.0)};
+  });
+  y.retain_grad();
+  y.register_hook([&](const Tensor& g) -> std::optional<Tensor> {
+    log.push_back(fmt::format("tensor {}", g.item().d));
+    return mul(g, 3.0);
+  });
+  x.register_post_accumulate_grad_hook([&](const Tensor&) { log.push_back("leaf"); });
+  y.backward();
+  CHECK(log == std::vector<std::string>{"tensor 1", "pre 3", "node", "post 30", "leaf"});
+  CHECK(y.grad().item().d == 3);
+  CHECK(x.grad().item().d == 60);
+}
+
+TEST_CASE("backward with inputs accumulates into these alone, and runs their nodes") {
+  std::vector<std::string> log;
+  const Tensor x = leaf({2}), w = leaf({3});
+  const Tensor h = logged(mul(x, w), log, "h");
+  const Tensor y = logged(h, log, "y");
+  backward({y}, {}, true, {w});
+  CHECK(log == std::vector<std::string>{"y", "h"});
+  CHECK(w.grad().item().d == 8);
+  CHECK_FALSE(x.grad().defined());
+  log.clear();
+  // grad captures what arrives at h and does not go further.
+  CHECK(grad({y}, {h}, {}, true)[0].item().d == 2);
+  CHECK(log == std::vector<std::string>{"y"});
+  CHECK_FALSE(h.grad().defined());
+}
+
+TEST_CASE("outputs that nothing uses count as zero") {
+  const Tensor x = leaf({1, 2, 3, 4});
+  const Tensors parts = split(x, 2);
+  sum(mul(parts[1], 5.0)).backward();
+  CHECK(values(x.grad()) == std::vector<double>{0, 0, 5, 5});
+  x.set_grad({});
+  const auto [top, where] = topk(x, 2);
+  sum(top).backward();
+  CHECK(values(x.grad()) == std::vector<double>{0, 0, 1, 1});
+}
+
+TEST_CASE("retain_grad follows a tensor that is written in place") {
+  const Tensor x = leaf({2});
+  const Tensor y = mul(x, 3.0);
+  y.retain_grad();
+  mul_(y, 4.0);
+  mul(y, 5.0).backward();
+  CHECK(y.grad().item().d == 5);
+  CHECK(x.grad().item().d == 60);
+}
+
+TEST_CASE("a gradient handed to two leaves is not shared by them") {
+  const Tensor a = leaf({1}), b = leaf({2});
+  add(a, b).backward();
+  add_(a.grad(), 1.0);
+  CHECK(b.grad().item().d == 1);
+}
+
+TEST_CASE("a diamond of a hundred layers sums in time linear in its nodes") {
+  const Tensor x = leaf({1});
+  Tensor y = x;
+  for (int i = 0; i < 100; ++i) y = mul(add(y, y), 0.5);
+  y.backward();
+  CHECK(x.grad().item().d == 1);
+}
+
+TEST_CASE("views of a tensor that was written are found") {
+  const Tensor x = leaf({1, 2});
+  const Tensor y = mul(x, 1.0);
+  const Tensor head = narrow(y, 0, 0, 1);
+  mul_(y, 2.0);
+  CHECK(message_of([&] { mul(head, 2.0); }).find("used after its base was modified in place") !=
+        std::string::npos);
+}
+
+TEST_CASE("a gradient cannot slip into shared memory") {
+  const Tensor x = leaf({1, 2}), base = zeros({2, 2}, {DType::f64, {}});
+  CHECK(message_of([&] { copy_(select(base, 0, 0), x); }).find("whose memory others share") !=
+        std::string::npos);
+  const Tensor own = zeros({2}, {DType::f64, {}});
+  copy_(own, x);
+  sum(own).backward();
+  CHECK(values(x.grad()) == std::vector<double>{1, 1});
+  NoGradGuard no_grad;
+  copy_(select(base, 0, 0), x);
+  CHECK(values(base) == std::vector<double>{1, 2, 0, 0});
+}

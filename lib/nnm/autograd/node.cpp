@@ -196,6 +196,11 @@ void attach_inplace(Node* node, const Tensor& self, std::initializer_list<const 
   size_t i = 0;
   for (const Tensor* t : inputs) node->next[i++] = gradient_edge(*t);
   AutogradMeta& meta = autograd_meta(self);
+  // Tensors that share the memory would not learn of the gradient that is now due through it.
+  NNM_CHECK(meta.requires_grad || self.ref()->storage->use_count() == 1, runtime,
+            "a tensor that needs a gradient cannot be written in place into a tensor whose memory "
+            "others share (it is a view, or has views); build the result with cat, stack or where, "
+            "or clone() the target first");
   // retain_grad follows the tensor to its new node; tensor hooks stay with the old value's node.
   if (meta.retains_grad && meta.grad_fn) {
     auto& old = meta.grad_fn->hooks().retain_grad;

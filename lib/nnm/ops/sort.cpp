@@ -1,6 +1,4 @@
 // Sorting and the largest elements.
-#include <tuple>
-
 #include "kernels/reduce.h"
 #include "nnm/ops/detail.h"
 
@@ -19,9 +17,10 @@ void record_selection(const char* node, const Tensor& values, const Tensor& x,
   });
 }
 
-std::pair<Tensor, Tensor> sorted_by(const Tensor& x, int dim, bool descending) {
-  const Tensor values = empty(x.shape(), x.options());
-  const Tensor indices = empty(x.shape(), {DType::i64, x.device()});
+/// The first of x in order along `dim`, as many as `shape` has there, and where they came from.
+std::pair<Tensor, Tensor> sorted_by(const Tensor& x, int dim, bool descending, const Shape& shape) {
+  const Tensor values = empty(shape, x.options());
+  const Tensor indices = empty(shape, {DType::i64, x.device()});
   kernels::sort(values, indices, x, dim, descending);
   return {values, indices};
 }
@@ -31,7 +30,7 @@ std::pair<Tensor, Tensor> sorted_by(const Tensor& x, int dim, bool descending) {
 std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t dim, bool descending) {
   detail::check_defined(x, "sort");
   const int d = wrap_dim(dim, x.dim());
-  auto result = sorted_by(x, d, descending);
+  const auto result = sorted_by(x, d, descending, x.shape());
   record_selection("SortBackward0", result.first, x, result.second, d);
   return result;
 }
@@ -45,15 +44,9 @@ std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim, bool lar
   detail::check_defined(x, "topk");
   const int d = wrap_dim(dim, x.dim());
   NNM_CHECK(k >= 0 && k <= (x.dim() ? x.shape()[d] : 1), runtime, "selected index k out of range");
-  Tensor values, indices;
-  {
-    NoGradGuard no_grad;
-    std::tie(values, indices) = sorted_by(x, d, largest);
-    if (x.dim() > 0) {
-      values = contiguous(narrow(values, d, 0, k));
-      indices = contiguous(narrow(indices, d, 0, k));
-    }
-  }
+  Shape shape = x.shape();
+  if (x.dim() > 0) shape[d] = k;
+  const auto [values, indices] = sorted_by(x, d, largest, shape);
   record_selection("TopkBackward0", values, x, indices, d);
   return {values, indices};
 }
