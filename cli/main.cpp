@@ -12,6 +12,9 @@ namespace nnm::cli {
 
 // One row a verb, in the order of the help; each is `Action verb(CLI::App&)` in a file of its name.
 #define NNM_VERBS(V)                                                       \
+  V(train, "train a network in a run folder of its own")                   \
+  V(eval, "loss and metrics of a trained network over a split")            \
+  V(predict, "the outputs of a trained network for the samples of a file") \
   V(verify, "check the checksums and structure of checkpoints and traces") \
   V(doctor, "this build and this machine")                                 \
   V(version, "the version")

@@ -121,6 +121,18 @@ const std::vector<CodeInfo>& codes() {
        "Classes may contain each other, but not in a circle: the model would have no end."},
       {"E0420", "the value of a training setting", "A key of `train:` has a value that cannot be."},
       {"E0421", "a missing training setting", "A run needs `max`, `optimizer` and a loss."},
+      {"E0422", "a schedule that does not fit the run",
+       "A schedule over the whole run needs `max` in steps or epochs, and parts of a pipe but the "
+       "last need an end."},
+      {"E0423", "a run without a step",
+       "`max`, `batch` and `accumulate` leave not one optimizer step."},
+      {"E0430", "an input of the model without a field",
+       "An input takes the field of its name; the only input of a model takes the first field if "
+       "none has its name."},
+      {"E0431", "a name for a field and an output",
+       "Fields of the data and outputs of the model share one scope in loss and metrics."},
+      {"E0432", "a run without a loss",
+       "Write `loss:` under `train:`, or let the model return an output named `loss`."},
       {"E0440", "the value of a data setting", "A key of `data:` has a value that cannot be."},
       {"E0501", "shapes that do not fit",
        "The model was run on shapes alone; the note tells where the sizes come from."},
@@ -130,8 +142,16 @@ const std::vector<CodeInfo>& codes() {
        "Operands or arguments have types that do not go together."},
       {"E0504", "a call of a class that does not fit its inputs",
        "A forward takes the inputs of its class, in order or by name."},
+      {"E0510", "a loss or metric that is not one number", "Reduce it, such as by mean(…)."},
       {"W0201", "a class hides a layer",
        "A class of `define:` has the name of a layer of torch.nn, which it hides in this file."},
+      {"W0401", "lengths that look like epochs",
+       "Bare numbers in a schedule count optimizer steps; `30 epochs` or `per=1 epoch` say "
+       "otherwise."},
+      {"W0430", "fields that nobody reads",
+       "Neither the model's inputs nor loss and metrics read them, so they are not loaded."},
+      {"W0441", "data that cannot be read",
+       "What needs their sizes is left out of the check; a run would end with exit code 3."},
   };
   return table;
 }

@@ -1,41 +1,50 @@
 // Check: everything that can be said of a config before data are read and memory is taken.
 #pragma once
 
-#include <optional>
+#include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "nnm/data/data.h"
 #include "nnm/lang/model.h"
 #include "nnm/train/objective.h"
-#include "nnm/train/plan.h"
-
-namespace nnm::data {
-class Dataset;
-}
+#include "nnm/train/optimize.h"
 
 namespace nnm::run {
 
 struct CheckOptions {
   lang::InputShapes shapes;  ///< --shape
   std::string max, loss;     ///< --max, --loss
-  /// A run is to come: train.max, an optimizer, a loss and data are required. Else what is missing
-  /// is left out, and data that do not exist are a warning.
+  /// Whose fields inputs and loss are bound to; "": train, else the first. With `evaluation`:
+  /// eval.split, else test, else val, else train.
+  std::string split;
+  bool evaluation = false;
+  /// A run is to come: train.max, an optimizer and a loss are required, and the forward that is
+  /// checked is that of training.
   bool training = false;
 };
 
+/// The code of the warning that data files cannot be read.
+inline constexpr const char* kNoData = "W0441";
+
 /// What a check finds, and what it made on the way for those who go on.
 struct Checked {
-  Diagnostics diagnostics;         ///< errors and warnings, with their places
-  std::vector<std::string> notes;  ///< sizes that were probed
+  Diagnostics diagnostics;         ///< errors and warnings of all phases, with their places
+  std::vector<std::string> notes;  ///< which sizes were probed
   lang::Model model;               ///< on meta; null where it cannot be built
   lang::ShapeReport shapes;
   train::Plan plan;
-  std::vector<train::Field> fields;  ///< of the data, empty where unknown
+  std::unique_ptr<data::Data> data;  ///< null without a `data:` section
+  std::string split;                 ///< the one that was bound
+  /// Why the data's headers could not be read (a warning in `diagnostics`): what a run throws.
+  std::exception_ptr data_error;
   train::Objective objective;
 };
 
-/// Checks model, shapes, loss, metrics, optimizer, groups, schedule and the rest of a config on the
-/// meta device; all independent errors at once. Data files are asked for their headers alone.
+/// Checks model, shapes, loss, metrics, data, optimizer, groups, schedule and the rest of a config
+/// on the meta device; all independent errors at once. Data files are asked for their headers
+/// alone, and may be missing. Sizes: `shapes`, then the data's, then probes.
 Checked check(const lang::Config& config, const CheckOptions& options = {});
 
 }  // namespace nnm::run

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nnm/run/session.h"
@@ -9,29 +10,28 @@
 
 namespace nnm::run {
 
-struct EvaluateOptions {
-  std::string split;  ///< "": eval.split, else test, else val, else train
-  int64_t batch = 0;  ///< 0: eval.batch, else that of the data
-};
-/// Loss and metrics of the session's model over a split.
-train::EvalEvent evaluate(Session& session, const EvaluateOptions& options);
+/// Loss and metrics of the session's model over the split its check bound
+/// (CheckOptions::evaluation). `batch` 0: eval.batch, else that of the data. Throws Error(config)
+/// where there is neither loss nor metric.
+train::EvalEvent evaluate(Session& session, int64_t batch = 0);
 
-/// A condition such as `acc >= 0.97` on an evaluation's numbers. Throws Error(config) where it
-/// names no metric; gives its truth.
-bool assert_holds(const std::string& condition, const train::EvalEvent& result);
+/// The truth of a condition such as `acc >= 0.97` over an evaluation's numbers. Throws
+/// DiagnosticError where it names none of them.
+bool holds(const std::string& condition, const train::EvalEvent& result);
 
 struct PredictOptions {
-  std::string input;   ///< HDF5, CSV, npy, idx or an image
-  std::string split;   ///< of the config's data, where there is no `input`
+  std::string input;   ///< --input (input.h); "": the split its check bound
   std::string output;  ///< .h5, .npy or .csv
-  int64_t batch = 0;
+  int64_t batch = 0;   ///< 0: that of the data
 };
 struct Prediction {
   int64_t samples = 0;
   std::vector<std::pair<std::string, Shape>> outputs;
 };
-/// Runs the model over all samples in order and writes one dataset per output. Throws Error(output)
-/// before any work where the file cannot be made.
+/// Runs the model in eval mode over all samples in order and writes one dataset per named output
+/// (`out` for the only one, `0`, `1` … for those of a tuple), float32 unless it is integer or bool.
+/// CSV and npy hold a single output. Throws Error(output) before any work where the file cannot be
+/// made.
 Prediction predict(Session& session, const PredictOptions& options);
 
 }  // namespace nnm::run

@@ -11,45 +11,62 @@
 
 namespace nnm::run {
 
+/// The newest checkpoint of a run folder, or "".
+std::string newest_checkpoint(const std::string& run);
+
 struct FolderOptions {
-  std::string path;     ///< --run; "": runs/<stem>/<NNN>
-  bool resume = false;  ///< the folder may hold a run of before
-  bool force = false;   ///< what nnm wrote there is removed
+  std::string path;     ///< --run; "": runs/<stem>/<NNN>, or when resuming the newest there
+  bool resume = false;  ///< the folder may hold a run
+  bool force = false;   ///< what nnm wrote there is removed first
 };
 
-/// `config.yaml resolved.yaml events.jsonl metrics.csv status.json checkpoints/`, held by a lock
-/// while it lives.
+/// `config.yaml resolved.yaml events.jsonl metrics.csv status.json checkpoints/*.h5`, held by a
+/// lock while it lives. Keeps as many checkpoints as the plan says.
 class RunFolder : public train::Store {
  public:
-  /// Makes or takes the folder. Throws Error(output): not empty without `resume` or `force`, in use
-  /// by another process, not writable.
+  /// Makes or takes the folder. Throws Error(config) where it is not empty without `resume` or
+  /// `force`, Error(output) where another process holds it or it cannot be written.
   RunFolder(const lang::Config& config, const FolderOptions& options);
+  /// The path it would have, without making it.
+  static std::string preview(const lang::Config& config, const FolderOptions& options);
 
   const std::string& path() const { return path_; }
   /// A file of the folder.
   std::string file(const std::string& name) const { return path_ + "/" + name; }
-  /// The newest whole checkpoint, or "".
-  std::string newest_checkpoint() const;
+  /// What last.h5 and best.h5 stand for, or "".
+  std::string last() const;
+  std::string best() const;
+
   /// Writes config.yaml and resolved.yaml.
   void write_config(const lang::Config& config);
+  /// Takes over the checkpoints of a run that goes on from `step` at `resumed_from`: later ones are
+  /// removed, scores of the others read.
+  void go_on(int64_t step, const std::string& resumed_from);
 
   /// What save() adds to every checkpoint.
   struct Provenance {
-    std::string device, run_id, parent_run_id, hooks;
-    Items entries;  ///< argv, threads, resumed_from, …
+    std::string device, parent_run_id;
+    std::string hooks;  ///< the active ones, normalised
+    Items entries;      ///< argv, threads, resumed_from, …
   };
-  void set_provenance(Provenance p) { provenance_ = std::move(p); }
-  void set_retention(const io::Retention& r, std::string resumed_from);
+  void prepare(const train::Plan& plan, const lang::Config& config, Provenance provenance);
+  void set_hooks(std::string hooks) { provenance_.hooks = std::move(hooks); }
   train::CheckpointEvent save(io::Checkpoint checkpoint, std::optional<double> score) override;
+  const std::string& run_id() const { return run_id_; }
 
  private:
-  std::string path_;
+  std::string checkpoints() const { return path_ + "/checkpoints"; }
+  const io::CheckpointFile* best_file() const;
+  void link_best() const;
+
+  std::string path_, run_id_;
   std::unique_ptr<FolderLock> lock_;
   std::string config_text_, resolved_text_;
   Provenance provenance_;
   io::Retention retention_;
+  train::Target target_;
   std::string resumed_from_;
-  std::vector<io::CheckpointFile> checkpoints_;
+  std::vector<io::CheckpointFile> files_;
 };
 
 }  // namespace nnm::run

@@ -2,19 +2,35 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "nnm/train/events.h"
 #include "nnm/train/history.h"
+#include "nnm/train/plan.h"
 
 namespace nnm::run {
 
-/// One JSON object a line, each written whole and at once.
+/// A file or descriptor that is written whole lines at a time.
+class LineFile {
+ public:
+  /// Truncates a file unless `append`; `fd:N` is a descriptor that is already open. Throws
+  /// Error(output).
+  explicit LineFile(const std::string& target, bool append);
+  ~LineFile();
+  LineFile(const LineFile&) = delete;
+  LineFile& operator=(const LineFile&) = delete;
+  /// Throws Error(output).
+  void write(std::string_view text);
+
+ private:
+  std::string target_;
+  int fd_;
+  bool owned_ = true;
+};
+
+/// One JSON object a line, each written when it happens.
 class EventLog : public train::Events {
  public:
-  /// A file that is appended to, or `fd:N`. Throws Error(output).
-  explicit EventLog(const std::string& target);
-  ~EventLog() override;
+  explicit EventLog(const std::string& target, bool append = false) : file_(target, append) {}
   void step(const train::StepEvent& e) override;
   void epoch(const train::Moment& m) override;
   void eval(const train::EvalEvent& e) override;
@@ -26,42 +42,41 @@ class EventLog : public train::Events {
   static void cut(const std::string& path, int64_t step);
 
  private:
-  void write(const std::string& line);
-  std::string target_;
-  int fd_ = -1;
-  bool owned_ = false;
+  LineFile file_;
 };
 
-/// The rows of a History as they come; starts with those that a resumed run brings.
+/// The rows of a History as they come, after those that a resumed run brings.
 class MetricsFile : public train::Events {
  public:
-  MetricsFile(std::string path, const train::History& history);
-  ~MetricsFile() override;
+  /// Writes the file anew. The history outlives this.
+  MetricsFile(const std::string& path, const train::History& history);
   void step(const train::StepEvent& e) override;
   void eval(const train::EvalEvent& e) override;
 
  private:
-  void append(const std::string& text);
-  std::string path_;
   const train::History& history_;
-  int fd_ = -1;
+  LineFile file_;
 };
 
 /// What a run does right now, in one small file that is replaced at most once a second.
 class StatusFile : public train::Events {
  public:
-  StatusFile(std::string path, int64_t total_steps);
+  /// `total_steps` 0: unknown. `target`: the metric that is called best.
+  StatusFile(std::string path, int64_t total_steps, train::Target target);
+  void start(const train::Moment& m);
   void eval(const train::EvalEvent& e) override;
-  void checkpoint(const train::CheckpointEvent& e) override;
   void tick(const train::Moment& m, double loss) override;
+  void step(const train::StepEvent& e) override { loss_ = e.loss; }
   void end(const train::EndEvent& e) override;
 
  private:
   void write(const std::string& state, const train::Moment& m, const train::EndEvent* end);
-  std::string path_, best_;
-  int64_t total_steps_;
-  double loss_ = 0, written_ = -1, began_ = 0;
-  int64_t first_step_ = -1;
+
+  std::string path_;
+  int64_t total_steps_, first_step_ = 0;
+  train::Target target_;
+  std::optional<double> loss_, best_;
+  double written_ = 0, began_ = 0;
 };
 
 }  // namespace nnm::run

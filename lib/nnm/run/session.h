@@ -2,7 +2,6 @@
 // trace share.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "nnm/run/check.h"
@@ -13,26 +12,29 @@ namespace nnm::run {
 struct SessionOptions {
   CheckOptions check;
   Device device;
-  bool data = true;  ///< open the config's data
+  bool data = true;  ///< throw where the data's headers cannot be read
 };
 
 class Session {
  public:
-  /// Checks the config (throws DiagnosticError, warns), opens the data and builds the model with
-  /// the weights of train.seed.
+  /// Checks the config (throws DiagnosticError; a run's warnings go to stderr) and builds the model
+  /// with the weights of train.seed, which also seeds the default generator.
   Session(Source source, const SessionOptions& options);
 
   const lang::Config& config() const { return source_.config; }
   const Source& source() const { return source_; }
-  Module& model() { return *model_.module; }
+  const Ref<Module>& model() const { return model_.module; }
   const lang::Model& description() const { return model_; }
   const train::Plan& plan() const { return checked_.plan; }
   train::Objective& objective() { return checked_.objective; }
   const Checked& checked() const { return checked_; }
+  /// Throws Error(config) where the config has no data.
+  data::Data& data();
 
-  /// Loads parameters and buffers by name: strictly, or what fits (`partial`, which prints the
-  /// rest). `ema`: the averages of a checkpoint in place of its weights. Throws Error(input_file).
-  void load_weights(const Weights& weights, bool partial = false, bool ema = false);
+  /// Loads parameters and buffers by name out of a checkpoint, any HDF5 file or .safetensors:
+  /// strictly, or what fits (`partial`, which says what does not). `ema`: the averages of a
+  /// checkpoint in place of its parameters. "" loads nothing. Throws Error(input_file).
+  void load_weights(const std::string& path, bool partial = false, bool ema = false);
 
  private:
   Source source_;

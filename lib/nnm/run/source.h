@@ -1,4 +1,4 @@
-// Source: what a user named on the command line — a config, a checkpoint or a run — made findable.
+// Source: what a user named on the command line — a config, a checkpoint or a run.
 #pragma once
 
 #include <string>
@@ -13,12 +13,12 @@ struct Source {
   lang::Config config;
   /// The checkpoint that was named, by itself or by its run; "" for a config.
   std::string checkpoint;
-  /// The run folder of `checkpoint`; "" where it stands in none.
+  /// The run folder in which `checkpoint` stands; "" where it stands in none.
   std::string run;
 };
 
 struct SourceOptions {
-  std::vector<std::string> set;  ///< --set
+  std::vector<std::string> set;  ///< --set; after those that a checkpoint's config was run with
   bool best = false;             ///< a run means its best.h5
 };
 
@@ -26,13 +26,17 @@ struct SourceOptions {
 /// last.h5); "" is ./nnm.yaml, else the newest run under runs/. Throws Error(config) where there is
 /// none, DiagnosticError for a bad config, Error(input_file) for a bad checkpoint.
 Source open_source(const std::string& file, const SourceOptions& options = {});
+/// The config that a checkpoint carries, with the overrides it was run with and then `set`.
+lang::Config config_of(const std::string& checkpoint, const std::vector<std::string>& set = {});
 
 /// "runs/<stem>": where the runs of a config are kept, below the working directory.
 std::string runs_folder(const lang::Config& config);
 /// The newest run of a config that has a checkpoint: its folder, or "".
 std::string newest_run(const lang::Config& config);
+/// The run folder in which a checkpoint stands, or "".
+std::string run_of(const std::string& checkpoint);
 /// The checkpoint a path means: itself, or the last (best) of a run folder. Throws
-/// Error(input_file) where a folder holds none.
+/// Error(input_file) where there is none.
 std::string checkpoint_of(const std::string& path, bool best = false);
 
 /// Which weights a verb computes with.
@@ -40,14 +44,10 @@ struct WeightsOptions {
   std::string weights;   ///< --weights
   bool fresh = false;    ///< --fresh
   bool best = false;     ///< --best
-  bool required = true;  ///< without a run: Error(config) instead of fresh weights
+  bool required = true;  ///< where there is no run: Error(config), else fresh weights
 };
-struct Weights {
-  std::string path;         ///< "" for fresh ones
-  bool checkpoint = false;  ///< nnm's own, so that it has an ema
-};
-/// --weights, else the checkpoint that was named, else the newest run of the config; says on stderr
-/// what nobody asked for by name.
-Weights resolve_weights(const Source& source, const WeightsOptions& options);
+/// --weights, else the checkpoint that was named, else the newest run of the config: a file, or ""
+/// for fresh ones. Says on stderr what nobody asked for by name.
+std::string resolve_weights(const Source& source, const WeightsOptions& options);
 
 }  // namespace nnm::run

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,38 +15,45 @@ namespace nnm::run {
 struct TrainOptions {
   Source source;
   Device device;
-  int threads = 0;  ///< of this run, for its record; 0: the default
-  std::string run;  ///< --run
-  bool resume = false;
+  std::string run;          ///< --run
+  bool resume = false;      ///< --resume
   std::string resume_from;  ///< --resume=CKPT
-  bool force = false, dry_run = false, verify_resume = false, strict = false, partial = false;
-  std::string max, weights, events;
+  bool force = false, dry_run = false, verify_resume = false, partial = false;
+  std::string max, weights;
+  std::string events;     ///< --events: a file, or fd:N
   double time_limit = 0;  ///< seconds
   ProgressStyle progress = ProgressStyle::automatic;
-  std::vector<std::string> argv;
+  lang::InputShapes shapes;
   /// Called with the folder once it is held: the first line of stdout.
   std::function<void(const std::string& folder)> announce;
-  /// Called when the trainer is about to start, to attach hooks, rules and traces; what it returns
-  /// lives as long as the run. Called for the second half of a resume proof, too.
-  std::function<std::vector<std::unique_ptr<train::Watcher>>(Session&, const std::string& folder)>
-      attach;
+  /// Called when the model is ready, to attach hooks, rules and traces of the run; what it returns
+  /// lives as long as the run and takes part in its steps. `folder` is "" for the runs of a resume
+  /// proof. `hooks` is what checkpoints keep of it.
+  struct Attached {
+    std::vector<std::unique_ptr<train::Watcher>> watchers;
+    std::string hooks;
+  };
+  std::function<Attached(Session&, const std::string& folder)> attach;
 };
 
 struct TrainResult {
   std::string run;
   train::Outcome outcome;
-  std::string last, best;    ///< checkpoints
-  std::string resume_proof;  ///< what --verify-resume found, "" where it was not asked for
-  bool resume_exact = true;
+  std::string last, best;  ///< checkpoints, "" where there is none
+  /// What --verify-resume found to differ; "" where nothing does, none where it was not asked for.
+  std::optional<std::string> resume_difference;
+  std::vector<std::string> plan;  ///< of --dry-run: what would be done
   int exit_code = 0;
-  /// "10 epochs, 4,500 steps in 12.3 s: loss 0.031, val.acc 0.981 (max_epochs)".
+  /// One line for people, without a newline.
   std::string line() const;
-  /// As one JSON object.
+  /// One JSON object.
   std::string json() const;
 };
 
-/// Trains. Installs signal handlers for its time: the first SIGINT or SIGTERM ends the run after
-/// its step with a checkpoint, a second one the process; SIGUSR1 and SIGHUP write a checkpoint.
+/// Trains. Handles signals for its time (signals.h). Throws DiagnosticError or Error(config) for
+/// what is wrong with the config, Error(input_file) for data, weights and checkpoints, and
+/// Error(output) for the folder, before any work where that can be known; what comes later ends the
+/// run's files properly and then passes through.
 TrainResult train(TrainOptions options);
 
 }  // namespace nnm::run

@@ -1,21 +1,17 @@
 // Evaluator: loss and metrics of a model over a split.
 #pragma once
 
-#include <optional>
 #include <string>
+#include <utility>
 
 #include "nnm/train/events.h"
 #include "nnm/train/objective.h"
-
-namespace nnm::data {
-class Loader;
-}
 
 namespace nnm::train {
 
 class Evaluator {
  public:
-  /// `loader` gives the split once, in file order.
+  /// `loader` gives the objective's fields.
   Evaluator(data::Loader& loader, std::string split) : loader_(loader), split_(std::move(split)) {}
 
   /// The mean over all samples of loss and metrics, in eval mode without gradients. Leaves the

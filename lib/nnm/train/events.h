@@ -26,7 +26,7 @@ struct StepEvent : Moment {
 
 struct EvalEvent : Moment {
   std::string split;
-  std::optional<double> loss;
+  double loss = 0;  ///< NaN where there is no loss
   Numbers metrics;
   int64_t samples = 0;
   double took = 0;  ///< seconds

@@ -1,9 +1,8 @@
 // History: the rows that metrics.csv and a checkpoint's /metrics hold.
 #pragma once
 
-#include <limits>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nnm/io/checkpoint.h"
@@ -15,14 +14,12 @@ namespace nnm::train {
 class History {
  public:
   struct Row {
-    bool eval = false;
+    bool eval = false;  ///< else a step: it has a rate and no metrics
     int64_t step = 0, epoch = 0;
     std::string split;  ///< of an evaluation
-    double loss = kNone, lr = kNone;
-    std::vector<double> metrics;  ///< in the order of names(), kNone where there is none
+    double loss = 0, lr = 0;
+    std::vector<double> metrics;  ///< of an evaluation, in the order of names()
   };
-  /// "No number here": a NaN of its own would be a value.
-  static constexpr double kNone = -std::numeric_limits<double>::max();
 
   History() = default;
   explicit History(std::vector<std::string> metrics) : names_(std::move(metrics)) {}
@@ -35,9 +32,10 @@ class History {
 
   /// "event,step,epoch,split,loss,lr,<metric>…" and its rows, each with a newline.
   std::string csv_header() const;
-  std::string csv(const Row& row) const;
+  static std::string csv(const Row& row, size_t metrics);
 
-  /// As columns of a checkpoint, and back; metrics that are not names() any more are dropped.
+  /// As columns of a checkpoint, and back: metrics it did not have are NaN there. Throws
+  /// Error(input_file) for columns that are none of its own.
   std::vector<io::Column> columns() const;
   void restore(const std::vector<io::Column>& columns);
 

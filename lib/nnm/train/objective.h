@@ -3,76 +3,104 @@
 
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "nnm/data/data.h"
 #include "nnm/lang/model.h"
 #include "nnm/train/plan.h"
 
 namespace nnm::train {
 
-/// A field of the data as a batch holds it. Dims start with the batch; -1 where unknown.
+/// A field as a batch holds it.
 struct Field {
   std::string name;
   DType dtype = DType::f32;
-  std::vector<int64_t> dims;
+  Shape shape;             ///< of a batch
+  bool known = true;       ///< its type and shape
+  bool converted = false;  ///< the loader is asked for `dtype`
 };
 
-/// Binds fields to inputs and names to values, once; then runs per batch without looking anything
-/// up (details.md section 1, "Binding").
-///
-/// A model input takes the field of its name; a model with one input and no such field takes the
-/// first. Expressions see the fields, `x` and `y` (the first and second, unless a field has that
-/// name), `out`, and named outputs.
+/// Which fields the model's inputs take, in the order of its arguments.
+class InputBinding {
+ public:
+  InputBinding() = default;
+  /// An input takes the field of its name; the only one, where no field has its name, the first.
+  /// Asks fields for the type that their input has (floats: `floats`). Adds an error to `d` for an
+  /// input without a field, with the list of both.
+  InputBinding(const std::vector<lang::ModelInput>& inputs, std::vector<Field>& fields,
+               DType floats, Diagnostics& d);
+
+  /// Per input, the index of its field; -1: none (an optional one).
+  const std::vector<int>& fields() const { return fields_; }
+  /// The same for a list of fields of which only some are left: `place[i]` is where field i is now.
+  void renumber(const std::vector<int>& place);
+  /// The arguments of the model's call.
+  Args arguments(std::span<const Tensor> fields) const;
+  /// The model's output. `unboxed`: it gives one tensor, so that nothing need be boxed for one.
+  Value call(Module& model, std::span<const Tensor> fields, bool unboxed = false) const;
+
+ private:
+  std::vector<int> fields_;
+  size_t arguments_ = 0;  // without the optional ones at the end that have no field
+};
+
+/// Loss and metrics as expressions over a batch and the model's outputs, compiled once
+/// (details.md section 1, "Binding"). They see the fields, `x` and `y` (the first and the second
+/// field, unless a field has that name), `out`, named outputs by name, and `vars`.
 class Objective {
  public:
-  /// Which field each model input takes; -1: none, for an optional input. Adds errors to `d`: an
-  /// input without a field, with the list of both.
-  static std::vector<int> bind_inputs(const std::vector<lang::ModelInput>& inputs,
-                                      const std::vector<Field>& fields, Diagnostics& d);
-
   Objective() = default;
-  /// `output` is what the model gives on meta (lang::check_shapes); `inputs` as bind_inputs gave
-  /// them. Compiles loss and metrics and runs them on meta, so that their shapes are checked as
-  /// forward's are. Adds errors to `d` (unknown names, a loss that is not one number), and a
-  /// warning for fields that nobody reads.
-  Objective(const Plan& plan, const lang::Config& config, std::vector<int> inputs,
-            const std::vector<Field>& fields, const Value& output, Diagnostics& d);
+  /// `output` is what the model gave on meta, for inputs as `binding` has them. Everything is run
+  /// once on meta, so that shapes are checked as forward's are; that is left out where a field is
+  /// not known. Adds errors to `d` (unknown names, one name for a field and an output, a loss or
+  /// metric that is not one number), and a warning for fields that nobody reads.
+  Objective(const Plan& plan, const Value& vars, InputBinding binding, std::vector<Field> fields,
+            const Value& output, Diagnostics& d);
 
-  bool has_loss() const { return loss_ || loss_output_ >= 0; }
+  bool has_loss() const { return loss_ || loss_output_; }
   const std::vector<std::string>& metrics() const { return metric_names_; }
-  /// Names that expressions of hooks and asserts may use, in the order of scope().
+  /// Names that expressions may use, in the order of scope().
   const std::vector<std::string>& names() const { return names_; }
+  /// The fields that are read, which are those of the batches it takes.
+  const std::vector<Field>& fields() const { return fields_; }
+  std::vector<data::FieldWish> wishes() const;
+  const InputBinding& inputs() const { return inputs_; }
 
-  /// The arguments of the model's call for one batch.
-  Args arguments(std::span<const Tensor> fields) const;
   /// The model's output for one batch.
-  Value forward(Module& model, std::span<const Tensor> fields) const;
-  /// The values of names() for one batch and its output; valid until the next call or clear().
+  Value forward(Module& model, std::span<const Tensor> fields) const {
+    return inputs_.call(model, fields, unboxed_);
+  }
+  /// Sets what expressions see: one batch and its output. Valid until the next call or clear().
   std::span<const Value> scope(std::span<const Tensor> fields, const Value& output);
-  /// The loss of what scope() was last called for: a 0-d tensor.
+  /// The loss of the batch in scope, a tensor of one element.
   Tensor loss(bool training) const;
-  /// The metric i of it, as a number.
+  /// Metric i of it.
   double metric(size_t i) const;
-  /// Drops what scope() holds, and with it the tape.
+  /// Drops what is in scope, and with it the tape.
   void clear();
 
  private:
   struct Source {
-    enum class Kind : uint8_t { field, output, entry, constant };
+    enum class Kind : uint8_t { field, output, entry, vars };
     Kind kind = Kind::field;
     size_t index = 0;
   };
+  void add_name(std::string name, Source source);
+  void add_names(const Value& output, Diagnostics& d);
+  bool compile(const Plan& plan, const Value& output, Diagnostics& d);
+  void run_on_meta(const Plan& plan, const Value& output, Diagnostics& d);
+  void keep_used(Diagnostics& d);
 
-  std::vector<int> inputs_;
-  DType dtype_ = DType::f32;
-  bool plain_ = false;  // one tensor in, one out
+  InputBinding inputs_;
+  bool unboxed_ = false;
+  std::vector<Field> fields_;
   std::vector<std::string> names_;
-  std::vector<Source> sources_;
+  std::vector<Source> sources_;  // of names_
   Value vars_;
   Values scope_;
   lang::Expression loss_;
-  int loss_output_ = -1;
+  bool loss_output_ = false;  // the loss is the output of that name
+  size_t loss_name_ = 0;      // its place in names_
   std::vector<std::string> metric_names_;
   std::vector<lang::Expression> metrics_;
 };

@@ -2,51 +2,55 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
-#include <memory>
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "nnm/tensor/generator.h"
+#include "nnm/train/ema.h"
 #include "nnm/train/evaluate.h"
 #include "nnm/train/events.h"
 #include "nnm/train/history.h"
 #include "nnm/train/objective.h"
+#include "nnm/train/optimize.h"
 
 namespace nnm::train {
 
-/// Something that takes part in every step: what trace, hooks and rules of a run attach as.
-/// Micro-batches of one step have the same `step`: the one being taken, 0 for the first.
+/// Something that takes part in every step: what traces, hooks and rules of a run attach as.
 class Watcher {
  public:
+  /// The step being taken (0 for the first), its epoch, and the micro-batch within it.
   struct At {
     int64_t step = 0, epoch = 0, micro = 0;
   };
   virtual ~Watcher() = default;
   virtual void forward_begins(const At& at) { (void)at; }
+  /// After the backward of a micro-batch.
   virtual void backward_done(const At& at) { (void)at; }
-  /// After the optimizer's update. False asks the run to stop here (reason `rule`).
+  /// After the optimizer's update and the schedule. False asks the run to stop (reason `rule`).
   virtual bool step_done(const At& at) {
     (void)at;
     return true;
   }
-  /// Around evaluations, whose forwards are not steps.
+  /// Around evaluations, whose forwards are not those of steps.
   virtual void evaluation(bool begins) { (void)begins; }
 };
 
-/// What asks a run to do something from outside; set by signal handlers and other threads.
+/// What asks a run to do something from outside: set by signal handlers and other threads.
 struct Control {
   std::atomic<int> signal{0};           ///< a signal that ends the run after its step
   std::atomic<bool> checkpoint{false};  ///< write one after the step and go on
-  double time_limit = 0;                ///< seconds of this process's run; 0: none
+  double time_limit = 0;                ///< seconds of this process's part of the run; 0: none
   int64_t stop_after = 0;               ///< steps; 0: none
 };
 
-/// Where checkpoints go: the run's folder.
+/// Where checkpoints go: the folder of the run.
 class Store {
  public:
   virtual ~Store() = default;
-  /// Writes it with the config and provenance the store knows; `score` is that of Plan::keep.
-  /// Returns path, bytes and best.
+  /// Writes it with the config and the provenance that the store knows. `score` is the newest
+  /// value of Plan::best. Returns path, bytes and best.
   virtual CheckpointEvent save(io::Checkpoint checkpoint, std::optional<double> score) = 0;
 };
 
@@ -54,9 +58,9 @@ struct Outcome {
   Reason reason = Reason::max_steps;
   int exit_code = 0;
   Moment at;
-  double loss = 0;  ///< mean since the last log
-  std::vector<EvalEvent> last_eval;
-  std::string message;  ///< of a divergence: the module where it began
+  double loss = 0;                ///< mean since the last step event, or of it
+  std::optional<EvalEvent> eval;  ///< the last one
+  std::string message;            ///< of a divergence: where it began
 };
 
 class Trainer {
@@ -66,36 +70,105 @@ class Trainer {
     Objective* objective = nullptr;
     Ref<optim::Optimizer> optimizer;
     Ref<optim::Scheduler> schedule;  ///< null: constant rates
-    data::Loader* data = nullptr;
-    Evaluator* eval = nullptr;  ///< null: none
-    Store* store = nullptr;     ///< null: no checkpoints
+    data::Loader* loader = nullptr;  ///< of the training split
+    Evaluator* evaluator = nullptr;  ///< null: none
+    Store* store = nullptr;          ///< null: no checkpoints
     std::vector<Events*> events;
     std::vector<Watcher*> watchers;
-    Control* control = nullptr;
+    Control* control = nullptr;  ///< null: none
   };
 
+  /// All parts outlive the trainer.
   Trainer(const Plan& plan, Parts parts);
 
-  /// Goes on from a checkpoint: weights, optimizer, schedule, ema, random numbers, the place in the
-  /// data, history. Throws Error(input_file) where it does not fit.
-  void resume(const io::Checkpoint& checkpoint);
-  /// All of that as of now.
+  /// Goes on from a checkpoint: weights, optimizer, schedule, averages, random numbers, place in
+  /// the data, history. Throws Error(input_file) naming `from` where it does not fit.
+  void resume(const io::Checkpoint& checkpoint, const std::string& from);
+  /// All of that as of now, tensors shared.
   io::Checkpoint snapshot() const;
 
-  /// Until the plan's end, a stop, a signal or a divergence; every end leaves a checkpoint. At one
-  /// step: optimizer, schedule, ema, log, evaluation, checkpoint, in this order.
+  /// Trains until the plan's end, a stop, a signal or a divergence; every end leaves a checkpoint.
+  /// At one step: optimizer, schedule, averages, log, evaluation, checkpoint, in this order. What
+  /// the model or the data throw passes through.
   Outcome run();
 
   const History& history() const { return history_; }
   int64_t step() const { return step_; }
-  /// Whether `log` and `eval` are due at a step, by the plan alone.
+  Moment now() const;
+  /// What takes part; changed before run() alone.
+  Parts& parts() { return parts_; }
+  /// Steps of the whole run; 0: unknown, for a run that only time ends.
   int64_t total_steps() const { return total_steps_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  struct Best {
+    double value = 0;
+    int64_t step = -1;  ///< -1: there is none yet
+  };
+  struct Wait {  ///< since the best evaluation, for patience
+    double value = 0, seconds = 0;
+    int64_t step = -1, micro = 0, evaluations = 0;
+  };
+
+  bool take_step();
+  double micro_batch(int64_t index);
+  data::Batch next_batch();
+  const Tensor& share(const Tensor& loss);
+  void clip();
+  bool gradients_finite();
+  bool model_finite() const;
+  void warn_of_skip();
+  void diverge(std::string message);
+  void diverge_in_forward(double value);
+  void after_step();
+  void log_step(bool planned);
+  void evaluate();
+  void count_patience(double value);
+  void save();
+  bool ended();
+  void finish();
+  void tick();
+
+  /// `timer`: when a period in seconds was last over.
+  bool due(const Duration& every, double& timer) const;
+  int64_t position() const;
+  double elapsed() const;
+  template <class F>
+  void tell(F&& f) const {
+    for (Events* e : parts_.events) f(*e);
+  }
+
   const Plan& plan_;
   Parts parts_;
+  Tensors parameters_;
+  std::optional<Ema> ema_;
   History history_;
-  int64_t step_ = 0, total_steps_ = 0;
+  int64_t batches_ = 0, total_steps_ = 0, most_micro_ = 0;  // of an epoch; of the run
+
+  // Where the run is: what checkpoints keep.
+  int64_t step_ = 0, micro_ = 0;  // micro-batches done
+  double earlier_seconds_ = 0;    // of the parts of the run before this process
+  double loss_sum_ = 0;           // since the last step event
+  int64_t loss_count_ = 0;
+  Best best_;
+  Wait wait_;
+
+  // Of the step just taken, and of this process.
+  int64_t first_step_ = 0, micro_before_ = 0, samples_ = 0;  // samples since the last step event
+  double loss_ = 0;
+  std::optional<double> grad_norm_;
+  data::Batch batch_;
+  Generator random_;  // before the micro-batch
+  bool skip_ = false;
+  Tensor share_;  // 1 / accumulate, what each micro-batch's backward starts from
+  Clock::time_point began_ = Clock::now();
+  double step_seconds_ = 0, logged_seconds_ = 0, ticked_seconds_ = 0;
+  double log_timer_ = 0, eval_timer_ = 0, checkpoint_timer_ = 0;
+  int64_t logged_step_ = -1, saved_step_ = -1;
+  std::optional<double> score_;  // of an evaluation since the last checkpoint
+  bool early_stop_ = false, rule_stop_ = false, diverged_ = false;
+  Outcome outcome_;
 };
 
 }  // namespace nnm::train

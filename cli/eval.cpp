@@ -1,0 +1,81 @@
+// nnm eval: loss and metrics over a split.
+#include <algorithm>
+#include <memory>
+
+#include "cli/verb.h"
+#include "nnm/base/error.h"
+#include "nnm/base/json.h"
+#include "nnm/base/text.h"
+#include "nnm/run/evaluate.h"
+
+namespace nnm::cli {
+
+namespace {
+
+struct Options {
+  std::string file, split, format;
+  std::vector<std::string> set, asserts;
+  run::WeightsOptions weights;
+  bool ema = false, partial = false;
+  int64_t batch = 0;
+  Compute compute;
+};
+
+std::string json(const std::string& checkpoint, const train::EvalEvent& e) {
+  Json j;
+  j.object().entry("checkpoint", checkpoint).entry("split", e.split).entry("samples", e.samples);
+  j.entry("loss", e.loss).key("metrics").object();
+  for (const auto& [name, value] : e.metrics) j.entry(name, value);
+  return j.end().end().text();
+}
+
+std::string text(const train::EvalEvent& e) {
+  size_t width = 7;
+  for (const auto& [name, value] : e.metrics) width = std::max(width, name.size());
+  std::string out = fmt::format("{:{}}  {}\n", "split", width, e.split);
+  out += fmt::format("{:{}}  {}\n", "samples", width, with_thousands(e.samples));
+  out += fmt::format("{:{}}  {:.6g}", "loss", width, e.loss);
+  for (const auto& [name, value] : e.metrics)
+    out += fmt::format("\n{:{}}  {:.6g}", name, width, value);
+  return out;
+}
+
+int run(const Options& o) {
+  run::Source source = run::open_source(o.file, {o.set, o.weights.best});
+  run::SessionOptions s;
+  s.device = o.compute.apply();
+  s.check.evaluation = true;
+  s.check.split = o.split;
+  const std::string weights = run::resolve_weights(source, o.weights);
+  run::Session session(std::move(source), s);
+  session.load_weights(weights, o.partial, o.ema);
+  const train::EvalEvent e = run::evaluate(session, o.batch);
+  print_line(o.format == "json" ? json(weights, e) : text(e));
+  std::string failed;
+  for (const std::string& condition : o.asserts)
+    if (!run::holds(condition, e)) failed += (failed.empty() ? "" : ", ") + condition;
+  if (!failed.empty()) fail(ErrorKind::negative, "not true: {}", failed);
+  return 0;
+}
+
+}  // namespace
+
+Action eval(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("file", o->file, "a config, a checkpoint or a run");
+  app.add_option("--split", o->split, "the split (default: eval.split, else test, val, train)");
+  app.add_option("--assert", o->asserts, "a condition that must hold: 'acc >= 0.97' (repeatable)")
+      ->allow_extra_args(false);
+  app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
+  app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
+  app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
+  app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
+  app.add_flag("--partial", o->partial, "load the weights that fit");
+  app.add_option("--batch", o->batch, "samples at once")->check(CLI::PositiveNumber);
+  add_set(app, o->set);
+  add_format(app, o->format);
+  o->compute.declare(app);
+  return [o] { return run(*o); };
+}
+
+}  // namespace nnm::cli

@@ -1,0 +1,86 @@
+// nnm predict: the outputs of a model for the samples of a file.
+#include <memory>
+
+#include "cli/verb.h"
+#include "nnm/base/error.h"
+#include "nnm/base/json.h"
+#include "nnm/base/text.h"
+#include "nnm/run/evaluate.h"
+
+namespace nnm::cli {
+
+namespace {
+
+struct Options {
+  std::string file, split, format;
+  std::vector<std::string> set;
+  run::WeightsOptions weights;
+  run::PredictOptions predict;
+  bool ema = false, partial = false, dry_run = false;
+  Compute compute;
+};
+
+std::string json(const std::string& path, const run::Prediction& p) {
+  Json j;
+  j.object().entry("path", path).entry("samples", p.samples).key("outputs").array();
+  for (const auto& [name, shape] : p.outputs)
+    j.object().entry("name", name).entry("shape", shape.vec()).end();
+  return j.end().end().text();
+}
+
+std::string text(const run::Prediction& p) {
+  std::string out = fmt::format("{} samples:", with_thousands(p.samples));
+  for (const auto& [name, shape] : p.outputs) out += fmt::format(" {} {}", name, shape.str());
+  return out;
+}
+
+int run(const Options& o) {
+  if (o.predict.input.empty() && o.split.empty())
+    throw Error(ErrorKind::config, "there is nothing to predict from",
+                "say --input FILE, or --split NAME of the config's data");
+  run::Source source = run::open_source(o.file, {o.set, o.weights.best});
+  run::SessionOptions s;
+  s.device = o.compute.apply();
+  s.check.evaluation = true;
+  s.check.split = o.split;
+  s.data = o.predict.input.empty();
+  const std::string weights = run::resolve_weights(source, o.weights);
+  run::Session session(std::move(source), s);
+  session.load_weights(weights, o.partial, o.ema);
+  if (o.dry_run) {
+    print_line(fmt::format("would write {}", o.predict.output));
+    return 0;
+  }
+  const run::Prediction p = run::predict(session, o.predict);
+  if (o.format == "json") {
+    print_line(json(o.predict.output, p));
+  } else {
+    print_line(o.predict.output);
+    print_line(text(p));
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action predict(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("file", o->file, "a config, a checkpoint or a run");
+  app.add_option("--input", o->predict.input,
+                 "HDF5 with one dataset per input, or one CSV, npy or idx file");
+  app.add_option("--split", o->split, "a split of the config's data, in place of --input");
+  app.add_option("-o,--output", o->predict.output, "what to write: .h5, .npy or .csv")->required();
+  app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
+  app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
+  app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
+  app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
+  app.add_flag("--partial", o->partial, "load the weights that fit");
+  app.add_option("--batch", o->predict.batch, "samples at once")->check(CLI::PositiveNumber);
+  app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
+  add_set(app, o->set);
+  add_format(app, o->format);
+  o->compute.declare(app);
+  return [o] { return run(*o); };
+}
+
+}  // namespace nnm::cli

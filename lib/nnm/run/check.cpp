@@ -1,0 +1,227 @@
+// The phases of a check; each goes on as far as those before it allow.
+#include "nnm/run/check.h"
+
+#include <algorithm>
+
+#include "nnm/run/data_config.h"
+#include "nnm/train/attempt.h"
+
+namespace nnm::run {
+
+namespace {
+
+using train::attempt;
+using train::report;
+
+constexpr const char* kModel = "E0403";   // a model that cannot be built
+constexpr const char* kShapes = "E0501";  // a forward that cannot run
+constexpr const char* kData = "E0440";    // data that cannot be as they are written
+constexpr const char* kNoStep = "E0423";  // a run without a step
+constexpr const char* kNoLoss = "E0432";  // nothing to minimise
+
+constexpr double kGuess = 1000;  // steps of a run of unknown length
+
+class Check {
+ public:
+  Check(const lang::Config& config, const CheckOptions& options, Checked& out)
+      : config_(config), options_(options), out_(out), d_(out.diagnostics) {}
+
+  void run() {
+    for (const Diagnostic& w : config_.warnings().all()) d_.add(w);
+    read_data();
+    read_plan();
+    build();
+    peek();
+    bind();
+    optimize();
+  }
+
+ private:
+  void read_data() {
+    const size_t before = d_.all().size();
+    data::DataConfig data = run::read_data(config_, d_);
+    for (const data::SplitConfig& s : data.splits) splits_.push_back(s.name);
+    data_config_ = data;
+    if (data.splits.empty() || d_.all().size() > before) return;
+    attempt(d_, kData, config_.find("data")->span,
+            [&] { out_.data = std::make_unique<data::Data>(std::move(data)); });
+  }
+
+  void read_plan() {
+    out_.plan =
+        train::read_plan(config_, {options_.max, options_.loss, options_.training, splits_}, d_);
+  }
+
+  void build() {
+    attempt(d_, kModel, {}, [&] {
+      out_.model =
+          lang::build_model(config_, {Device{DeviceType::meta}, out_.plan.dtype, out_.plan.seed});
+    });
+  }
+
+  bool has_split(const std::string& name) const {
+    return std::find(splits_.begin(), splits_.end(), name) != splits_.end();
+  }
+
+  // Fields from the headers, else as far as the config names them.
+  void peek() {
+    if (splits_.empty()) return;
+    out_.split = split();
+    if (!has_split(out_.split)) {
+      const std::string near = nearest(out_.split, splits_);
+      throw Error(ErrorKind::config, fmt::format("the data have no split `{}`", out_.split),
+                  near.empty() ? fmt::format("there is {}", fmt::join(splits_, ", "))
+                               : fmt::format("did you mean `{}`?", near));
+    }
+    if (!out_.data) return;
+    try {
+      const data::SplitInfo info = out_.data->peek(out_.split);
+      samples_ = info.samples;
+      batch_ = std::min(samples_, batch_size());
+      for (const data::FieldInfo& f : info.fields) {
+        Shape shape = f.shape;
+        shape.insert(0, batch_);
+        fields_.push_back({f.name, f.dtype, shape});
+      }
+    } catch (const DiagnosticError& e) {
+      report(d_, kData, {}, e);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::input_file) {
+        report(d_, kData, {}, e);
+        return;
+      }
+      out_.data_error = std::current_exception();
+      report(d_, kNoData, {}, fmt::format("what needs the data is not checked: {}", e.what()));
+      for (const std::string& name : names_of(out_.split))
+        fields_.push_back({name, DType::f32, {}, false});
+    }
+  }
+
+  // The one that was asked for, or the first there is of those that make sense.
+  std::string split() const {
+    if (!options_.split.empty()) return options_.split;
+    if (options_.evaluation) {
+      const lang::Tree* own = config_.find("eval.split");
+      if (own && own->is_scalar()) return own->text();
+      for (const char* name : {"test", "val"})
+        if (has_split(name)) return name;
+    }
+    return has_split("train") ? "train" : splits_[0];
+  }
+
+  int64_t batch_size() const { return data_config_.batch.of(out_.split).value_or(1); }
+
+  // The names of a split's fields by the config alone; none where only the file knows.
+  std::vector<std::string> names_of(const std::string& split) const {
+    using Form = data::SplitConfig::Form;
+    std::vector<std::string> names;
+    for (const data::SplitConfig& s : data_config_.splits) {
+      if (s.name != split) continue;
+      if (s.form == Form::split && s.of != split) return names_of(s.of);
+      if (s.form == Form::text) return {"ids", "targets"};
+      for (const data::FieldConfig& f : s.fields) names.push_back(f.name);
+    }
+    return names;
+  }
+
+  void bind() {
+    if (!out_.model.module) return;
+    train::InputBinding binding;
+    lang::InputShapes known = options_.shapes;
+    const bool names_known = !fields_.empty();
+    if (names_known) {
+      const size_t before = d_.all().size();
+      binding = train::InputBinding(out_.model.inputs, fields_, out_.plan.dtype, d_);
+      if (d_.all().size() > before) return;
+      take_shapes(binding, known);
+    }
+    const bool good = attempt(d_, kShapes, {}, [&] {
+      out_.shapes = lang::check_shapes(config_, out_.model, known, options_.training);
+    });
+    out_.notes = out_.shapes.notes;
+    if (!good) return;
+    if (!names_known) return;
+    out_.objective = train::Objective(out_.plan, config_.vars(), std::move(binding), fields_,
+                                      out_.shapes.output, d_);
+    if (options_.training && out_.plan.loss.empty() && !out_.objective.has_loss())
+      report(d_, kNoLoss, {}, "there is no loss: neither train.loss nor an output named `loss`",
+             "write `loss: cross_entropy(out, y)` under `train:`");
+  }
+
+  // Sizes of inputs from the data; what `--shape` says goes before, and its batch with it.
+  void take_shapes(const train::InputBinding& binding, lang::InputShapes& known) {
+    for (size_t i = 0; i < out_.model.inputs.size(); ++i) {
+      const int at = binding.fields()[i];
+      if (at < 0) continue;
+      lang::ModelInput& input = out_.model.inputs[i];
+      train::Field& field = fields_[static_cast<size_t>(at)];
+      const auto given = std::find_if(known.begin(), known.end(),
+                                      [&](const auto& k) { return k.first == input.name; });
+      if (given != known.end()) {
+        field.shape = Shape(given->second);
+        set_batch(field.shape);
+      } else if (field.known) {
+        known.emplace_back(input.name, field.shape.vec());
+      }
+      if (!input.typed && field.known) {
+        input.typed = true;
+        input.dtype = field.dtype;
+        input.dims.assign(static_cast<size_t>(field.shape.size()), -1);
+        input.names.assign(input.dims.size(), "");
+      }
+    }
+  }
+
+  void set_batch(const Shape& given) {
+    if (given.empty()) return;
+    for (train::Field& f : fields_)
+      if (!f.shape.empty()) f.shape[0] = given[0];
+  }
+
+  void optimize() {
+    if (!out_.model.module) return;
+    const auto optimizer = train::make_optimizer(out_.plan, *out_.model.module, d_);
+    int64_t batches = 0;
+    if (samples_ > 0) {
+      const bool drop = data_config_.drop_last.of(out_.split).value_or(false);
+      batches = drop ? samples_ / batch_size() : (samples_ + batch_size() - 1) / batch_size();
+    }
+    if (options_.training && batches > 0 && out_.plan.max.epochs > 0 &&
+        train::run_length(out_.plan, batches).total_steps == 0) {
+      report(d_, kNoStep, {},
+             fmt::format("the run has no step: {:g} epochs of {} batches, {} for each step",
+                         out_.plan.max.epochs, batches, out_.plan.accumulate),
+             "train longer, or lower batch or accumulate");
+    }
+    const train::Max& max = out_.plan.max;
+    const bool limited = max.steps > 0 || max.epochs > 0 || max.seconds > 0;
+    if (limited && (batches > 0 || max.epochs == 0)) {
+      train::make_schedule(out_.plan, optimizer, train::run_length(out_.plan, batches), d_);
+      return;
+    }
+    // Lengths are guessed, so that names and arguments are checked all the same.
+    Diagnostics guessed;
+    train::make_schedule(out_.plan, optimizer, {kGuess, static_cast<int64_t>(kGuess)}, guessed);
+    for (const Diagnostic& d : guessed.all())
+      if (!d.is_warning()) d_.add(d);
+  }
+
+  const lang::Config& config_;
+  const CheckOptions& options_;
+  Checked& out_;
+  Diagnostics& d_;
+  data::DataConfig data_config_;
+  std::vector<std::string> splits_;
+  std::vector<train::Field> fields_;
+  int64_t samples_ = 0, batch_ = 0;
+};
+
+}  // namespace
+
+Checked check(const lang::Config& config, const CheckOptions& options) {
+  Checked out;
+  Check(config, options, out).run();
+  return out;
+}
+
+}  // namespace nnm::run

@@ -1,0 +1,41 @@
+// Rig: what a Trainer works on, made from a source and in the order in which things can fail.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "nnm/run/session.h"
+#include "nnm/train/trainer.h"
+
+namespace nnm::run {
+
+struct RigOptions {
+  Device device;
+  std::string max;  ///< --max
+  lang::InputShapes shapes;
+};
+
+class Rig {
+ public:
+  /// Checks the config and builds the model. Throws as Session does, and Error(config) where there
+  /// is no split `train`.
+  Rig(Source source, const RigOptions& options);
+  /// Reads the data, and makes loaders, optimizer, schedule and trainer.
+  void open();
+
+  Session& session() { return session_; }
+  const Session& session() const { return session_; }
+  const Ref<Module>& model() const { return session_.model(); }
+  data::Loader& loader() { return *loader_; }
+  train::Trainer& trainer() { return *trainer_; }
+  train::Trainer::Parts& parts() { return trainer_->parts(); }
+
+ private:
+  Session session_;
+  std::unique_ptr<data::Loader> loader_, eval_loader_;
+  std::optional<train::Evaluator> evaluator_;
+  std::optional<train::Trainer> trainer_;
+};
+
+}  // namespace nnm::run

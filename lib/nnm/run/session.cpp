@@ -1,0 +1,90 @@
+// From a source to a model with weights.
+#include "nnm/run/session.h"
+
+#include <unordered_map>
+
+#include "nnm/base/log.h"
+#include "nnm/io/checkpoint.h"
+#include "nnm/tensor/generator.h"
+
+namespace nnm::run {
+
+Session::Session(Source source, const SessionOptions& options)
+    : source_(std::move(source)), checked_(check(source_.config, options.check)) {
+  checked_.diagnostics.throw_if_errors();
+  if (options.check.training) {
+    for (const Diagnostic& d : checked_.diagnostics.all())
+      if (d.code != kNoData) log_warning("{}{}", d.message, d.help.empty() ? "" : ": " + d.help);
+  }
+  if (options.data && checked_.data_error) std::rethrow_exception(checked_.data_error);
+  manual_seed(plan().seed);
+  model_ = lang::build_model(config(), {options.device, plan().dtype, plan().seed});
+}
+
+data::Data& Session::data() {
+  if (!checked_.data)
+    throw Error(ErrorKind::config, fmt::format("{} has no data", config().path()),
+                "name files under `data:`");
+  return *checked_.data;
+}
+
+namespace {
+
+using Named = std::vector<io::NamedTensor>;
+
+Named read_weights(const std::string& path, bool ema) {
+  if (!ema) return io::load_weights(path);
+  io::Checkpoint c = io::load_checkpoint(path);
+  NNM_CHECK(!c.ema.empty(), input_file, "{} holds no averages: train.ema was not set", path);
+  std::unordered_map<std::string, Tensor> averages;
+  for (io::NamedTensor& t : c.ema) averages.emplace(t.name, t.tensor);
+  Named out;
+  for (io::StateEntry& e : c.state_dict) {
+    // A tied parameter is averaged under its first name.
+    const auto at = averages.find(e.alias_of.empty() ? e.name : e.alias_of);
+    out.push_back({e.name, at == averages.end() ? e.tensor : at->second});
+  }
+  return out;
+}
+
+// Says once what is converted, and with `partial` leaves out what does not fit.
+Items fitting(const Named& weights, const StateDict& model, const std::string& path, bool partial) {
+  Items out;
+  bool said = false;
+  for (const io::NamedTensor& w : weights) {
+    const Value* own = model.find(w.name);
+    const Tensor t = own && own->is(Value::Kind::tensor) ? own->as<Tensor>() : Tensor();
+    if (partial && t.defined() && t.shape() != w.tensor.shape()) {
+      log_note("{}: {} is {} here, {} in the model: left as it is", path, w.name,
+               w.tensor.shape().str(), t.shape().str());
+      continue;
+    }
+    if (t.defined() && t.dtype() != w.tensor.dtype() && !said) {
+      said = true;
+      log_note("{}: converted from {} to {}", path, Value(w.tensor.dtype()).config_text(),
+               Value(t.dtype()).config_text());
+    }
+    out.emplace_back(w.name, w.tensor);
+  }
+  return out;
+}
+
+}  // namespace
+
+void Session::load_weights(const std::string& path, bool partial, bool ema) {
+  if (path.empty()) return;
+  const Named weights = read_weights(path, ema);
+  const StateDict dict(fitting(weights, model()->state_dict(), path, partial));
+  try {
+    const IncompatibleKeys keys = model()->load_state_dict(dict, !partial);
+    if (partial && !keys.missing_keys.empty())
+      log_note("{}: not in the file: {}", path, fmt::join(keys.missing_keys, ", "));
+    if (partial && !keys.unexpected_keys.empty())
+      log_note("{}: not in the model: {}", path, fmt::join(keys.unexpected_keys, ", "));
+  } catch (const Error& e) {
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path, e.what()),
+                "--partial loads what fits");
+  }
+}
+
+}  // namespace nnm::run

@@ -1,0 +1,160 @@
+// Told apart by content; runs by their place.
+#include "nnm/run/source.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+
+#include "nnm/base/log.h"
+#include "nnm/io/checkpoint.h"
+#include "nnm/io/tree.h"
+
+namespace nnm::run {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool is_hdf5(const std::string& path) {
+  constexpr std::array<char, 8> kSignature = {'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a', '\n'};
+  std::array<char, 8> head{};
+  std::ifstream in(path, std::ios::binary);
+  return in.read(head.data(), head.size()) && head == kSignature;
+}
+
+bool named_hdf5(const std::string& path) {
+  return path.ends_with(".h5") || path.ends_with(".hdf5");
+}
+
+std::string last_of(const std::string& run) { return run + "/checkpoints/last.h5"; }
+
+// The newest of all runs under runs/ that have a checkpoint, by when that was written.
+std::string newest_of_all() {
+  std::string newest;
+  fs::file_time_type when{};
+  std::error_code ec;
+  for (fs::directory_iterator stem("runs", ec), end; !ec && stem != end; stem.increment(ec)) {
+    std::error_code inner;
+    for (fs::directory_iterator run(stem->path(), inner); !inner && run != end;
+         run.increment(inner)) {
+      if (run->is_symlink(inner)) continue;
+      const auto time = fs::last_write_time(last_of(run->path().string()), inner);
+      if (inner) {
+        inner.clear();
+      } else if (newest.empty() || time > when) {
+        newest = run->path().string();
+        when = time;
+      }
+    }
+  }
+  return newest;
+}
+
+}  // namespace
+
+std::string runs_folder(const lang::Config& config) {
+  return "runs/" + fs::path(config.path()).stem().string();
+}
+
+std::string newest_run(const lang::Config& config) {
+  const std::string folder = runs_folder(config);
+  std::error_code ec;
+  const fs::path latest = fs::read_symlink(folder + "/latest", ec);
+  if (!ec) {
+    const std::string run = (fs::path(folder) / latest).string();
+    if (exists(last_of(run))) return run;
+  }
+  std::string newest;
+  for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+    const std::string run = it->path().string();
+    if (it->path().filename() != "latest" && exists(last_of(run)) &&
+        (run.size() > newest.size() || (run.size() == newest.size() && run > newest)))
+      newest = run;
+  }
+  return newest;
+}
+
+std::string run_of(const std::string& checkpoint) {
+  const fs::path folder = fs::path(checkpoint).parent_path();
+  if (folder.filename() != "checkpoints") return {};
+  const fs::path run = folder.parent_path();
+  const std::string path = run.empty() ? "." : run.string();
+  return exists(path + "/config.yaml") ? path : "";
+}
+
+std::string checkpoint_of(const std::string& path, bool best) {
+  if (!is_folder(path)) {
+    NNM_CHECK(exists(path), input_file, "{}: no such file", path);
+    return path;
+  }
+  const std::string file = path + (best ? "/checkpoints/best.h5" : "/checkpoints/last.h5");
+  if (!exists(file))
+    throw Error(ErrorKind::input_file,
+                fmt::format("{} holds no {}checkpoint", path, best ? "best " : ""),
+                best ? "there is a best one only where something is evaluated while training" : "");
+  return file;
+}
+
+lang::Config config_of(const std::string& checkpoint, const std::vector<std::string>& set) {
+  io::LoadOptions options;
+  options.state_dict = options.training = false;
+  const io::Checkpoint c = io::load_checkpoint(checkpoint, options);
+  const Value* path = io::find_item(c.provenance, "config_path");
+  const Value* before = io::find_item(c.provenance, "overrides");
+  std::vector<std::string> overrides;
+  if (before && before->is_sequence())
+    for (const Value& v : before->items()) overrides.push_back(v.string());
+  overrides.insert(overrides.end(), set.begin(), set.end());
+  return lang::Config::from_text(c.config, path ? path->string() : checkpoint, {overrides});
+}
+
+Source open_source(const std::string& file, const SourceOptions& options) {
+  std::string path = file;
+  if (path.empty() && exists("nnm.yaml")) path = "nnm.yaml";
+  if (path.empty()) {
+    path = newest_of_all();
+    if (path.empty())
+      throw Error(ErrorKind::config, "no config was named, and there is no ./nnm.yaml and no run",
+                  "name one, or write one with `nnm init`");
+    log_note("using the newest run, {}", path);
+  }
+  if (!is_folder(path) && !is_hdf5(path) && !(named_hdf5(path) && !exists(path)))
+    return {lang::Config::load(path, {options.set}), "", ""};
+  Source source;
+  source.checkpoint = checkpoint_of(path, options.best);
+  source.run = is_folder(path) ? path : run_of(source.checkpoint);
+  source.config = config_of(source.checkpoint, options.set);
+  return source;
+}
+
+std::string resolve_weights(const Source& source, const WeightsOptions& options) {
+  if (options.fresh && !options.weights.empty())
+    fail(ErrorKind::config, "--fresh and --weights exclude one another");
+  if (!options.weights.empty()) return checkpoint_of(options.weights, options.best);
+  if (options.fresh) return {};
+  if (!source.checkpoint.empty()) return source.checkpoint;
+  if (const std::string run = newest_run(source.config); !run.empty()) {
+    const std::string path = checkpoint_of(run, options.best);
+    log_note("weights: {}", path);
+    return path;
+  }
+  if (options.required)
+    throw Error(ErrorKind::config,
+                fmt::format("there are no weights: {} holds no run of {}",
+                            runs_folder(source.config), source.config.path()),
+                "train it first, or say --weights FILE or --fresh");
+  log_note("weights: fresh ones, since {} holds no run", runs_folder(source.config));
+  return {};
+}
+
+}  // namespace nnm::run

@@ -1,0 +1,268 @@
+// The parts of a run, put together.
+#include "nnm/run/train.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "kernels/parallel.h"
+#include "nnm/base/json.h"
+#include "nnm/base/log.h"
+#include "nnm/base/text.h"
+#include "nnm/run/proof.h"
+#include "nnm/run/report.h"
+#include "nnm/run/rig.h"
+#include "nnm/run/signals.h"
+
+namespace nnm::run {
+
+namespace {
+
+constexpr int kNotExact = 1;
+
+std::string device_name(Device d) {
+  return d.type == DeviceType::cuda ? fmt::format("cuda:{}", d.index) : "cpu";
+}
+
+// The words of this process's command line.
+Value command_line() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  Values words;
+  for (std::string word; std::getline(in, word, '\0');) words.push_back(word);
+  return Value::list(std::move(words));
+}
+
+int64_t parameter_count(Module& m) {
+  int64_t n = 0;
+  for (const Tensor& p : m.parameters()) n += p.numel();
+  return n;
+}
+
+class Run {
+ public:
+  explicit Run(TrainOptions options)
+      : o_(located(std::move(options))),
+        rig_(o_.source, rig_options(o_)),
+        plan_(rig_.session().plan()) {}
+
+  TrainResult run() {
+    if (o_.dry_run) return dry();
+    open_folder();
+    rig_.open();
+    restore();
+    attach();
+    work();
+    result_.last = folder_->last();
+    result_.best = folder_->best();
+    result_.exit_code = result_.outcome.exit_code;
+    if (o_.verify_resume && result_.exit_code == 0) prove();
+    return std::move(result_);
+  }
+
+ private:
+  // Finds what is resumed, and where. A run that goes on keeps the overrides it was started with.
+  static TrainOptions located(TrainOptions o) {
+    if (o.force && (o.resume || !o.resume_from.empty()))
+      fail(ErrorKind::config, "--force and --resume exclude one another");
+    if (!o.resume_from.empty()) {
+      o.resume = true;
+      o.resume_from = checkpoint_of(o.resume_from);
+      if (o.run.empty()) o.run = run_of(o.resume_from);
+    } else if (o.resume) {
+      if (o.run.empty()) o.run = o.source.run;
+      if (o.run.empty()) o.run = newest_run(o.source.config);
+      if (!o.run.empty()) o.resume_from = newest_checkpoint(o.run);
+    }
+    if (!o.resume_from.empty() && o.source.checkpoint.empty()) {
+      const lang::Config& given = o.source.config;
+      std::vector<std::string> set = config_of(o.resume_from).overrides();
+      set.insert(set.end(), given.overrides().begin(), given.overrides().end());
+      o.source.config = lang::Config::from_text(given.text(), given.path(), {set});
+    }
+    return o;
+  }
+  static RigOptions rig_options(const TrainOptions& o) { return {o.device, o.max, o.shapes}; }
+  FolderOptions folder_options() const { return {o_.run, o_.resume, o_.force}; }
+
+  TrainResult dry() {
+    rig_.open();
+    const FolderOptions f = folder_options();
+    result_.run = RunFolder::preview(config(), f);
+    const int64_t total = rig_.trainer().total_steps();
+    auto& plan = result_.plan;
+    plan.push_back(fmt::format("would train {} ({} parameters) on {} samples, {}", config().path(),
+                               with_thousands(parameter_count(*rig_.model())),
+                               with_thousands(rig_.loader().dataset().size(true)),
+                               total ? with_thousands(total) + " steps" : "until time is over"));
+    plan.push_back(
+        fmt::format("would write {}/: config.yaml resolved.yaml events.jsonl "
+                    "metrics.csv status.json checkpoints/*.h5",
+                    result_.run));
+    return std::move(result_);
+  }
+
+  const lang::Config& config() const { return rig_.session().config(); }
+
+  void open_folder() {
+    folder_.emplace(config(), folder_options());
+    result_.run = folder_->path();
+    if (o_.announce) o_.announce(result_.run);
+    folder_->write_config(config());
+    if (o_.resume && o_.resume_from.empty())
+      log_note("{} holds no checkpoint: starting from the beginning", result_.run);
+  }
+
+  // Weights of before, or the whole state of before.
+  void restore() {
+    RunFolder::Provenance p;
+    p.device = device_name(o_.device);
+    if (!o_.resume_from.empty()) {
+      const io::Checkpoint c = io::load_checkpoint(o_.resume_from);
+      rig_.trainer().resume(c, o_.resume_from);
+      p.parent_run_id = c.run_id;
+    } else if (!o_.weights.empty()) {
+      rig_.session().load_weights(checkpoint_of(o_.weights), o_.partial);
+    }
+    p.entries = {
+        {"argv", command_line()}, {"threads", num_threads()}, {"resumed_from", o_.resume_from}};
+    folder_->prepare(plan_, config(), std::move(p));
+    const int64_t step = rig_.trainer().step();
+    EventLog::cut(folder_->file("events.jsonl"), step);
+    if (!o_.resume_from.empty()) folder_->go_on(step, o_.resume_from);
+  }
+
+  void attach() {
+    if (o_.attach) attached_ = o_.attach(rig_.session(), result_.run);
+    for (const auto& w : attached_.watchers) rig_.parts().watchers.push_back(w.get());
+    folder_->set_hooks(attached_.hooks);
+  }
+
+  void work() {
+    train::Trainer& trainer = rig_.trainer();
+    EventLog log(folder_->file("events.jsonl"), true);
+    MetricsFile metrics(folder_->file("metrics.csv"), trainer.history());
+    StatusFile status(folder_->file("status.json"), trainer.total_steps(), plan_.best);
+    std::optional<EventLog> copy;
+    if (!o_.events.empty()) copy.emplace(o_.events);
+    const auto progress = make_progress(o_.progress, trainer.total_steps());
+    auto& events = rig_.parts().events;
+    events = {&log, &metrics, &status};
+    if (copy) events.push_back(&*copy);
+    if (progress) events.push_back(progress.get());
+    const WarningSink warnings([&](const std::string& text) {
+      for (train::Events* e : events) e->other("warning", trainer.now(), {{"message", text}});
+    });
+    const train::Moment begin = trainer.now();
+    for (train::Events* e : events) e->other("start", begin, start_fields());
+    status.start(begin);
+    train::Control control;
+    control.time_limit = o_.time_limit;
+    rig_.parts().control = &control;
+    rig_.parts().store = &*folder_;
+    const SignalScope signals(control);
+    try {
+      result_.outcome = trainer.run();
+    } catch (const std::exception& e) {
+      end_with_error(e);
+      throw;
+    }
+  }
+
+  Items start_fields() {
+    return {{"config", config().path()},
+            {"device", device_name(o_.device)},
+            {"threads", num_threads()},
+            {"seed", static_cast<int64_t>(plan_.seed)},
+            {"parameters", parameter_count(*rig_.model())},
+            {"samples", rig_.loader().dataset().size(true)},
+            {"resumed_from", o_.resume_from.empty() ? Value() : Value(absolute(o_.resume_from))}};
+  }
+
+  static std::string absolute(const std::string& path) {
+    std::error_code ignored;
+    return std::filesystem::absolute(path, ignored).lexically_normal().string();
+  }
+
+  // The files of the run say how it ended, as far as they can still be written.
+  void end_with_error(const std::exception& e) {
+    train::EndEvent end;
+    static_cast<train::Moment&>(end) = rig_.trainer().now();
+    end.reason = train::Reason::error;
+    const auto* error = dynamic_cast<const Error*>(&e);
+    end.exit_code = error ? nnm::exit_code(error->kind()) : nnm::exit_code(ErrorKind::internal);
+    for (train::Events* sink : rig_.parts().events) {
+      try {
+        sink->end(end);
+      } catch (const Error&) {
+        continue;  // what ended the run may be that nothing can be written
+      }
+    }
+  }
+
+  void prove() {
+    Proof proof;
+    proof.begin = o_.resume_from;
+    proof.weights = o_.weights.empty() ? "" : checkpoint_of(o_.weights);
+    proof.partial = o_.partial;
+    proof.end = result_.last;
+    proof.folder = result_.run;
+    proof.attach = o_.attach;
+    result_.resume_difference = find_resume_difference(o_.source, rig_options(o_), proof);
+    if (!result_.resume_difference->empty()) result_.exit_code = kNotExact;
+  }
+
+  TrainOptions o_;
+  Rig rig_;
+  const train::Plan& plan_;
+  std::optional<RunFolder> folder_;
+  TrainOptions::Attached attached_;
+  TrainResult result_;
+};
+
+}  // namespace
+
+TrainResult train(TrainOptions options) { return Run(std::move(options)).run(); }
+
+std::string TrainResult::line() const {
+  if (!plan.empty()) return fmt::format("{}", fmt::join(plan, "\n"));
+  const train::Outcome& o = outcome;
+  std::string out = fmt::format("{} {}, {} {} in {:.1f} s: loss {:.4g}", with_thousands(o.at.epoch),
+                                o.at.epoch == 1 ? "epoch" : "epochs", with_thousands(o.at.step),
+                                o.at.step == 1 ? "step" : "steps", o.at.seconds, o.loss);
+  if (o.eval) {
+    out += fmt::format(", {}.loss {:.4g}", o.eval->split, o.eval->loss);
+    for (const auto& [name, value] : o.eval->metrics)
+      out += fmt::format(", {}.{} {:.4g}", o.eval->split, name, value);
+  }
+  out += fmt::format(" ({})", train::reason_name(o.reason));
+  if (!o.message.empty()) out += "; " + o.message;
+  if (resume_difference)
+    out += resume_difference->empty() ? "; a resumed run is the same, bit for bit"
+                                      : "; a resumed run differs: " + *resume_difference;
+  return out;
+}
+
+std::string TrainResult::json() const {
+  const train::Outcome& o = outcome;
+  Json j;
+  j.object().entry("run", run);
+  if (!plan.empty()) return j.entry("dry_run", true).entry("plan", plan).end().text();
+  j.entry("reason", train::reason_name(o.reason)).entry("exit_code", exit_code);
+  j.entry("steps", o.at.step).entry("epochs", o.at.epoch).entry("seconds", o.at.seconds);
+  j.entry("loss", o.loss).key("eval");
+  if (o.eval) {
+    j.object().entry("split", o.eval->split).entry("loss", o.eval->loss);
+    for (const auto& [name, value] : o.eval->metrics) j.entry(name, value);
+    j.end();
+  } else {
+    j.value(nullptr);
+  }
+  j.entry("checkpoint", last).entry("best", best);
+  if (!o.message.empty()) j.entry("message", o.message);
+  if (resume_difference) {
+    j.entry("resume_exact", resume_difference->empty());
+    j.entry("resume_difference", *resume_difference);
+  }
+  return j.end().text();
+}
+
+}  // namespace nnm::run

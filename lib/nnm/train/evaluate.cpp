@@ -1,0 +1,60 @@
+// Means weighted by samples.
+#include "nnm/train/evaluate.h"
+
+#include <chrono>
+#include <limits>
+
+#include "nnm/autograd/node.h"
+#include "nnm/tensor/generator.h"
+
+namespace nnm::train {
+
+namespace {
+
+class EvalGuard {
+ public:
+  explicit EvalGuard(Module& model)
+      : model_(model), training_(model.training()), generator_(default_generator()) {
+    model_.eval();
+  }
+  ~EvalGuard() {
+    model_.train(training_);
+    default_generator() = generator_;
+  }
+  EvalGuard(const EvalGuard&) = delete;
+
+ private:
+  Module& model_;
+  bool training_;
+  Generator generator_;
+  NoGradGuard no_grad_;
+};
+
+}  // namespace
+
+EvalEvent Evaluator::run(Module& model, Objective& objective) {
+  const auto begin = std::chrono::steady_clock::now();
+  const EvalGuard guard(model);
+  EvalEvent result;
+  result.split = split_;
+  double loss = 0;
+  std::vector<double> sums(objective.metrics().size());
+  loader_.seek(0, 0);
+  while (const auto batch = loader_.next()) {
+    const auto n = static_cast<int64_t>(batch->samples.size());
+    objective.scope(batch->fields, objective.forward(model, batch->fields));
+    if (objective.has_loss()) loss += objective.loss(false).item().d * static_cast<double>(n);
+    for (size_t i = 0; i < sums.size(); ++i)
+      sums[i] += objective.metric(i) * static_cast<double>(n);
+    result.samples += n;
+  }
+  objective.clear();
+  const auto count = static_cast<double>(result.samples);
+  result.loss = objective.has_loss() ? loss / count : std::numeric_limits<double>::quiet_NaN();
+  for (size_t i = 0; i < sums.size(); ++i)
+    result.metrics.emplace_back(objective.metrics()[i], sums[i] / count);
+  result.took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+}  // namespace nnm::train

@@ -1,0 +1,194 @@
+// Groups by selector, and schedules that know the run's length.
+#include "nnm/train/optimize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+#include "nnm/base/select.h"
+#include "nnm/train/attempt.h"
+
+namespace nnm::train {
+
+namespace {
+
+constexpr const char* kName = "E0302";
+constexpr const char* kArgument = "E0303";
+constexpr const char* kSelector = "E0405";
+constexpr const char* kSchedule = "E0422";
+constexpr const char* kEpochs = "W0401";
+
+// An object of a registry by its call, or null with an error at the call.
+template <class Base>
+Ref<Base> make(const lang::CallSpec& call, Diagnostics& d) {
+  const auto* entry = Registry<Base>::find(call.name);
+  if (!entry) {
+    const std::string near = nearest(call.name, Registry<Base>::names());
+    report(d, kName, call.name_span, fmt::format("unknown {} `{}`", Base::kRegistryKind, call.name),
+           near.empty() ? fmt::format("`nnm list {}s` lists what there is", Base::kRegistryKind)
+                        : fmt::format("did you mean `{}`?", near));
+    return {};
+  }
+  Ref<Base> made;
+  attempt(d, kArgument, call.span, [&] {
+    try {
+      made = entry->make(entry->signature().bind(call.args));
+    } catch (const BindError& e) {
+      lang::throw_at(call, e);
+    }
+  });
+  return made;
+}
+
+// The parameters that train, in the model's order, and what selectors may call them.
+class Parameters {
+ public:
+  explicit Parameters(Module& model) {
+    std::vector<NamedModule> modules;
+    std::vector<NamedTensor> names;
+    std::unordered_map<const TensorImpl*, size_t> index;
+    for (const auto& [name, p] : model.named_parameters()) {
+      if (!p.requires_grad()) continue;
+      index.emplace(p.impl(), list_.size());
+      list_.push_back({name, p});
+    }
+    for (const auto& [path, m] : model.named_modules("", false)) {
+      modules.push_back({path, m->type_name()});
+      for (const auto& slot : m->parameter_slots()) {
+        if (!slot->value.defined()) continue;
+        names.push_back({path, slot->name});
+        const auto at = index.find(slot->value.impl());
+        owner_.push_back(at == index.end() ? kFrozen : at->second);
+      }
+    }
+    scope_.emplace(std::move(modules), std::move(names));
+    group_.assign(list_.size(), 0);
+  }
+
+  bool empty() const { return list_.empty(); }
+  /// Puts what the selector matches, and no selector before it, into a group.
+  void assign(const std::string& text, size_t group) {
+    const Selector s = Selector::parse(text);
+    const std::vector<size_t> found = scope_->tensors(s, true);
+    if (found.empty()) throw scope_->no_match(s);
+    for (const size_t i : found)
+      if (owner_[i] != kFrozen && !group_[owner_[i]]) group_[owner_[i]] = group;
+  }
+  std::vector<optim::NamedParameter> of(size_t group) const {
+    std::vector<optim::NamedParameter> out;
+    for (size_t i = 0; i < list_.size(); ++i)
+      if (group_[i] == group) out.push_back(list_[i]);
+    return out;
+  }
+
+ private:
+  static constexpr size_t kFrozen = static_cast<size_t>(-1);
+  std::vector<optim::NamedParameter> list_;
+  std::vector<size_t> owner_;  // of each name in the scope: its place in list_
+  std::vector<size_t> group_;  // of each of list_; 0: no selector
+  std::optional<Scope> scope_;
+};
+
+Span part(const lang::Located& text, size_t offset) {
+  return offset < text.text().size() ? text.span(offset, offset + 1) : text.span();
+}
+
+}  // namespace
+
+optim::RunLength run_length(const Plan& plan, int64_t batches) {
+  optim::RunLength length;
+  if (batches > 0)
+    length.steps_per_epoch = static_cast<double>(batches) / static_cast<double>(plan.accumulate);
+  length.total_steps = plan.max.steps;
+  if (plan.max.epochs > 0 && batches > 0) {
+    const auto micro = std::floor(plan.max.epochs * static_cast<double>(batches) + 1e-9);
+    const auto steps = static_cast<int64_t>(micro) / plan.accumulate;
+    length.total_steps = plan.max.steps ? std::min(plan.max.steps, steps) : steps;
+  }
+  return length;
+}
+
+Ref<optim::Optimizer> make_optimizer(const Plan& plan, Module& model, Diagnostics& d) {
+  if (!plan.optimizer) return {};
+  const Ref<optim::Optimizer> optimizer = make<optim::Optimizer>(*plan.optimizer, d);
+  if (!optimizer) return {};
+  Parameters parameters(model);
+  if (parameters.empty()) {
+    report(d, kSelector, plan.optimizer->span, "there is nothing to train",
+           "the model has no parameters, or all of them are frozen");
+    return {};
+  }
+  bool good = true;
+  for (size_t i = 0; i < plan.groups.size(); ++i) {
+    const Group& g = plan.groups[i];
+    try {
+      parameters.assign(g.selector.text(), i + 1);
+    } catch (const SelectorError& e) {
+      good = false;
+      report(d, kSelector, part(g.selector, e.offset), e);
+    } catch (const Error& e) {
+      good = false;
+      report(d, kSelector, g.selector.span(), e);
+    }
+    good &= attempt(d, kArgument, g.selector.span(), [&] { optimizer->check_options(g.options); });
+  }
+  if (!good) return {};
+  attempt(d, kArgument, plan.optimizer->span, [&] {
+    if (auto rest = parameters.of(0); !rest.empty()) optimizer->add_param_group(std::move(rest));
+    for (size_t i = 0; i < plan.groups.size(); ++i)
+      if (auto own = parameters.of(i + 1); !own.empty())
+        optimizer->add_param_group(std::move(own), plan.groups[i].options);
+  });
+  return optimizer;
+}
+
+namespace {
+
+// Lengths in steps that would be less than an epoch: more likely meant as epochs.
+void warn_of_epochs(const lang::CallSpec& call, const Signature& signature, double epoch,
+                    Diagnostics& d) {
+  const auto looks = [&](const Value& v) {
+    if (!v.is_sequence()) return v.is_number() && v.real() > 1 && v.real() < epoch;
+    return !v.items().empty() && v.items().back().is_number() && v.items().back().real() < epoch;
+  };
+  const auto say = [&](const std::string& name, const Value& v, const Span& span) {
+    const int at = signature.index_of(name);
+    if (at < 0 || !looks(v)) return;
+    if (signature.params()[static_cast<size_t>(at)].type.base != ArgType::Base::duration) return;
+    report(d, kEpochs, span,
+           fmt::format("{}={} counts optimizer steps: an epoch has {:g}", name, v.config_text(),
+                       epoch),
+           fmt::format("write `{} epochs`, or `per=1 epoch` to step once an epoch",
+                       v.is_number() ? v.config_text() : "30"));
+  };
+  for (const auto& [name, v] : call.args.kw)
+    if (name == "per") return;
+  for (size_t i = 0; i < call.args.pos.size() && i < signature.params().size(); ++i)
+    say(signature.params()[i].name, call.args.pos[i], call.arg_spans[i]);
+  for (size_t i = 0; i < call.args.kw.size(); ++i)
+    say(call.args.kw[i].first, call.args.kw[i].second, call.arg_spans[call.args.pos.size() + i]);
+}
+
+}  // namespace
+
+Ref<optim::Scheduler> make_schedule(const Plan& plan, const Ref<optim::Optimizer>& optimizer,
+                                    const optim::RunLength& length, Diagnostics& d) {
+  std::vector<Ref<optim::Scheduler>> parts;
+  for (const lang::CallSpec& call : plan.schedule) {
+    parts.push_back(make<optim::Scheduler>(call, d));
+    if (parts.back())
+      warn_of_epochs(call, Registry<optim::Scheduler>::find(call.name)->signature(),
+                     length.steps_per_epoch, d);
+  }
+  if (parts.empty() || !optimizer) return {};
+  if (std::find(parts.begin(), parts.end(), nullptr) != parts.end()) return {};
+  Ref<optim::Scheduler> schedule;
+  const Span& span = plan.schedule[0].span;
+  attempt(d, kSchedule, span, [&] {
+    schedule = parts.size() == 1 ? parts[0] : optim::sequential(std::move(parts));
+    schedule->attach(optimizer, length);
+  });
+  return schedule;
+}
+
+}  // namespace nnm::train

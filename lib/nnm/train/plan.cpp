@@ -1,0 +1,394 @@
+// The keys of `train:`, one function each.
+#include "nnm/train/plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nnm/train/attempt.h"
+#include "nnm/train/metric.h"
+
+namespace nnm::train {
+
+void report(Diagnostics& d, const char* code, const Span& span, const Error& e) {
+  if (const auto* own = dynamic_cast<const DiagnosticError*>(&e)) {
+    for (const Diagnostic& one : own->diagnostics.all()) d.add(one);
+    return;
+  }
+  report(d, code, span, e.what(), e.hint());
+}
+
+namespace {
+
+using lang::Tree;
+
+constexpr const char* kName = "E0301";      // a name that nothing has
+constexpr const char* kFunction = "E0302";  // a call of what is no function here
+constexpr const char* kValue = "E0420";     // a value that a key of train cannot have
+constexpr const char* kMissing = "E0421";   // a key of train that a run needs
+
+class Reader {
+ public:
+  Reader(const lang::Config& config, const PlanOptions& options, Diagnostics& d)
+      : config_(config), options_(options), d_(d), train_(config.find("train")) {}
+
+  Plan read() {
+    read_max();
+    read_objective();
+    read_optimizer();
+    read_clip();
+    read_numbers();
+    read_words();
+    read_eval();
+    read_log();
+    read_checkpoint();
+    read_stop();
+    return std::move(plan_);
+  }
+
+ private:
+  const Tree* find(std::string_view key) const {
+    const Tree* t = train_ ? train_->find(key) : nullptr;
+    return t && !t->is_null() ? t : nullptr;
+  }
+  Span section() const { return train_ ? train_->span : Span(); }
+  void error(const char* code, const Span& span, std::string message, std::string help = {}) {
+    report(d_, code, span, std::move(message), std::move(help));
+  }
+  template <class F>
+  bool attempt(const Span& span, F&& f) {
+    return train::attempt(d_, kValue, span, std::forward<F>(f));
+  }
+  Value constant(const lang::Located& code) const {
+    return lang::evaluate_constant(code, config_.vars());
+  }
+  const lang::Located& code(const Tree& t, const char* key, const char* example) {
+    if (!t.is_scalar())
+      fail(ErrorKind::config, "train.{} is written on one line, such as `{}`", key, example);
+    return t.scalar;
+  }
+  static Value convert(const char* key, const Value& v, const char* type) {
+    try {
+      return ArgType::parse(type).convert(v);
+    } catch (const Error& e) {
+      throw Error(e.kind(), fmt::format("train.{}: {}", key, e.what()), e.hint());
+    }
+  }
+
+  // `500 steps`, `every 500 steps`.
+  Duration every(const Tree& t, const char* key) {
+    const lang::Located& all = code(t, key, "every 500 steps");
+    lang::Located rest = all;
+    if (all.text().starts_with("every ")) rest = all.part(6, all.text().size());
+    const Value v = constant(rest);
+    if (!v.is(Value::Kind::duration))
+      throw Error(
+          ErrorKind::config,
+          fmt::format("train.{}: expected a length such as `500 steps` or `1 epoch`, got {}", key,
+                      v.config_text()));
+    if (v.amount() <= 0)
+      fail(ErrorKind::config, "train.{}: must be more than 0, got {}", key, v.config_text());
+    return {v.amount(), v.unit()};
+  }
+
+  void add_max(const Value& v) {
+    if (!v.is(Value::Kind::duration))
+      throw Error(ErrorKind::config, fmt::format("max: expected a length, got {}", v.config_text()),
+                  "such as `10 epochs`, `5000 steps` or `2 h`");
+    if (!(v.amount() > 0) || !std::isfinite(v.amount()))
+      fail(ErrorKind::config, "max: must be more than 0, got {}", v.config_text());
+    if (v.unit() == Unit::epoch) plan_.max.epochs = v.amount();
+    if (v.unit() == Unit::second) plan_.max.seconds = v.amount();
+    if (v.unit() == Unit::step) plan_.max.steps = static_cast<int64_t>(std::ceil(v.amount()));
+  }
+
+  void add_max(const lang::Located& code) {
+    const Value v = constant(code);
+    if (!v.is_sequence()) return add_max(v);
+    for (const Value& x : v.items()) add_max(x);
+  }
+
+  void read_max() {
+    if (!options_.max.empty()) {
+      const auto file = std::make_shared<const SourceFile>("--max", options_.max);
+      const lang::Located whole(options_.max, file, 0);
+      attempt(whole.span(), [&] { add_max(whole); });
+    } else if (const Tree* t = find("max")) {
+      if (t->is_list())
+        for (const Tree& item : t->items)
+          attempt(item.span, [&] { add_max(code(item, "max", "10 epochs")); });
+      else attempt(t->span, [&] { add_max(code(*t, "max", "10 epochs")); });
+    } else if (options_.training) {
+      error(kMissing, section(), "train.max is missing: how long to train",
+            "write `max: 10 epochs` under `train:`, or give --max '10 epochs'");
+    }
+  }
+
+  void read_metrics(const Tree* metrics) {
+    if (!metrics) return;
+    if (!metrics->is_map())
+      return error(kValue, metrics->span, "metrics are a map of names to expressions",
+                   "such as `metrics: {acc: accuracy(out, y)}`");
+    for (const Tree::Entry& e : metrics->entries) {
+      if (!e.value.is_scalar()) {
+        error(kValue, e.value.span, fmt::format("metric {} is not an expression", e.key.text()));
+        continue;
+      }
+      const auto same = [&](const NamedExpr& m) { return m.name == e.key.text(); };
+      std::erase_if(plan_.metrics, same);
+      plan_.metrics.push_back({e.key.text(), e.value.scalar});
+      if (e.key.text() == "loss")
+        error(kValue, e.key.span(), "a metric cannot be named loss: that is the loss itself");
+    }
+  }
+
+  void read_objective() {
+    if (!options_.loss.empty()) {
+      const auto file = std::make_shared<const SourceFile>("--loss", options_.loss);
+      plan_.loss = lang::Located(options_.loss, file, 0);
+    } else if (const Tree* t = find("loss")) {
+      attempt(t->span, [&] { plan_.loss = code(*t, "loss", "cross_entropy(out, y)"); });
+    }
+    read_metrics(find("metrics"));
+    if (!options_.training) read_metrics(config_.find("eval.metrics"));
+  }
+
+  void read_optimizer() {
+    if (const Tree* t = find("optimizer")) {
+      attempt(t->span, [&] {
+        const auto calls =
+            lang::read_calls(code(*t, "optimizer", "AdamW(lr=3e-4)"), config_.vars());
+        if (calls.size() != 1) fail(ErrorKind::config, "train.optimizer is one call, not a pipe");
+        plan_.optimizer = calls[0];
+      });
+    } else if (options_.training || find("max")) {
+      error(kMissing, section(), "train.optimizer is missing",
+            "write `optimizer: AdamW(lr=3e-4)` under `train:`");
+    }
+    if (const Tree* t = find("schedule"))
+      attempt(t->span, [&] {
+        plan_.schedule =
+            lang::read_calls(code(*t, "schedule", "cosine(final=0.1)"), config_.vars());
+      });
+    if (const Tree* t = find("groups")) read_groups(*t);
+  }
+
+  void read_groups(const Tree& groups) {
+    if (!groups.is_map())
+      return error(kValue, groups.span, "train.groups is a map of selectors to options",
+                   "such as `\"**.bias\": {weight_decay: 0}`");
+    for (const Tree::Entry& e : groups.entries) {
+      Group g{e.key, {}};
+      if (!e.value.is_map()) {
+        error(kValue, e.value.span, fmt::format("group `{}` is not a map of options", e.key.text()),
+              "such as `{weight_decay: 0}`");
+        continue;
+      }
+      for (const Tree::Entry& option : e.value.entries)
+        attempt(option.value.span, [&] {
+          g.options.emplace_back(option.key.text(),
+                                 constant(code(option.value, "groups", "{weight_decay: 0}")));
+        });
+      plan_.groups.push_back(std::move(g));
+    }
+  }
+
+  // One call with a known set of names, its arguments bound to the name's signature.
+  std::pair<std::string, Values> call(const Tree& t, const char* key,
+                                      const std::vector<const char*>& signatures) {
+    const Signature first = Signature::parse(signatures[0]);
+    const auto calls = lang::read_calls(code(t, key, first.text().c_str()), config_.vars());
+    std::vector<std::string> names, texts;
+    for (const char* text : signatures) {
+      const Signature s = Signature::parse(text);
+      names.push_back(s.name());
+      texts.push_back("`" + s.text() + "`");
+      if (calls.size() != 1 || calls[0].name != s.name()) continue;
+      try {
+        return {s.name(), s.bind(calls[0].args)};
+      } catch (const BindError& e) {
+        lang::throw_at(calls[0], e);
+      }
+    }
+    Diagnostics d;
+    report(d, kFunction, calls.size() == 1 ? calls[0].name_span : t.span,
+           fmt::format("train.{} is {}", key, fmt::join(texts, " or ")),
+           calls.size() == 1 && !nearest(calls[0].name, names).empty()
+               ? fmt::format("did you mean `{}`?", nearest(calls[0].name, names))
+               : "");
+    throw DiagnosticError(std::move(d));
+  }
+
+  void read_clip() {
+    const Tree* t = find("clip");
+    if (!t) return;
+    attempt(t->span, [&] {
+      const auto [name, args] = call(*t, "clip",
+                                     {"norm(max_norm: float(>0), norm_type: float(>0) = 2.0)",
+                                      "value(clip_value: float(>0))"});
+      plan_.clip.kind = name == "norm" ? Clip::Kind::norm : Clip::Kind::value;
+      plan_.clip.limit = args[0].real();
+      if (name == "norm") plan_.clip.norm_type = args[1].real();
+    });
+  }
+
+  void read_numbers() {
+    if (const Tree* t = find("accumulate"))
+      attempt(t->span, [&] {
+        plan_.accumulate =
+            convert("accumulate", constant(code(*t, "accumulate", "4")), "int(1..)").integer();
+      });
+    if (const Tree* t = find("ema"))
+      attempt(t->span, [&] {
+        plan_.ema = convert("ema", constant(code(*t, "ema", "0.999")), "float(0..1)").real();
+      });
+    if (const Tree* t = find("seed"))
+      attempt(t->span, [&] {
+        plan_.seed = static_cast<uint64_t>(
+            convert("seed", constant(code(*t, "seed", "0")), "int(0..)").integer());
+      });
+  }
+
+  // A word out of a few; the index of the one.
+  size_t word(const Tree& t, const char* key, const std::vector<std::string>& words) {
+    const std::string& text = code(t, key, words[0].c_str()).text();
+    const auto at = std::find(words.begin(), words.end(), text);
+    if (at != words.end()) return static_cast<size_t>(at - words.begin());
+    const std::string near = nearest(text, words);
+    throw Error(ErrorKind::config,
+                fmt::format("train.{}: expected {}, got `{}`", key, fmt::join(words, ", "), text),
+                near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+  }
+
+  void read_words() {
+    if (const Tree* t = find("precision"))
+      attempt(t->span, [&] {
+        const size_t which = word(*t, "precision", {"f32", "f64", "bf16"});
+        if (which == 2)
+          throw Error(ErrorKind::config, "train.precision: bf16 (autocast) is not built",
+                      "f32 and f64 are");
+        plan_.dtype = which == 1 ? DType::f64 : DType::f32;
+      });
+    if (const Tree* t = find("nan"))
+      attempt(t->span, [&] {
+        plan_.nan = static_cast<NanPolicy>(word(*t, "nan", {"stop", "skip", "ignore"}));
+      });
+  }
+
+  bool has_split(const std::string& name) const {
+    return std::find(options_.splits.begin(), options_.splits.end(), name) != options_.splits.end();
+  }
+
+  void read_eval() {
+    const Tree* t = find("eval");
+    if (!t) {
+      if (has_split("val")) plan_.eval = Duration{1, Unit::epoch};
+      return;
+    }
+    if (t->is_scalar() && (t->text() == "none" || t->text() == "false")) return;
+    const Tree* period = t->is_map() ? t->find("every") : t;
+    const Tree* split = t->is_map() ? t->find("split") : nullptr;
+    if (split && split->is_scalar()) plan_.eval_split = split->text();
+    plan_.eval = Duration{1, Unit::epoch};
+    if (period) attempt(period->span, [&] { plan_.eval = every(*period, "eval"); });
+    if (!options_.splits.empty() && !has_split(plan_.eval_split)) {
+      const std::string near = nearest(plan_.eval_split, options_.splits);
+      error(kName, split ? split->span : t->span,
+            fmt::format("train.eval: the data have no split `{}`", plan_.eval_split),
+            near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+    }
+  }
+
+  void read_log() {
+    if (const Tree* t = find("log"))
+      attempt(t->span, [&] {
+        plan_.log = every(t->is_map() && t->find("every") ? *t->find("every") : *t, "log");
+      });
+  }
+
+  // "val.acc" as something that evaluations give.
+  Target target(const std::string& name, const Value& mode) {
+    if (!plan_.eval)
+      throw Error(ErrorKind::config,
+                  fmt::format("`{}` is never known: nothing is evaluated while training", name),
+                  "add a `val` split to `data:`");
+    std::vector<std::string> names = {plan_.eval_split + ".loss"};
+    for (const NamedExpr& m : plan_.metrics) names.push_back(plan_.eval_split + "." + m.name);
+    const auto at = std::find(names.begin(), names.end(), name);
+    if (at == names.end()) {
+      const std::string near = nearest(name, names);
+      throw Error(ErrorKind::config, fmt::format("no evaluation gives `{}`", name),
+                  near.empty() ? fmt::format("there is {}", fmt::join(names, ", "))
+                               : fmt::format("did you mean `{}`?", near));
+    }
+    if (!mode.is_none()) return {name, mode.string() == "max"};
+    if (at == names.begin()) return {name, false};
+    const NamedExpr& metric = plan_.metrics[static_cast<size_t>(at - names.begin()) - 1];
+    Diagnostics ignored;  // what is wrong with the metric is said where it is compiled
+    const lang::ExprRef expr = lang::parse_expr(metric.code, ignored);
+    const std::optional<bool> larger = expr ? larger_is_better(*expr) : std::nullopt;
+    if (!larger)
+      throw Error(ErrorKind::config, fmt::format("it is not known which way `{}` improves", name),
+                  "say mode=\"max\" or mode=\"min\"");
+    return {name, *larger};
+  }
+
+  void read_checkpoint() {
+    if (plan_.eval) plan_.best = {plan_.eval_split + ".loss", false};
+    const Tree* t = find("checkpoint");
+    if (!t) return;
+    const Tree* period = t->is_map() ? t->find("every") : t;
+    if (period) attempt(period->span, [&] { plan_.checkpoint = every(*period, "checkpoint"); });
+    const Tree* keep = t->is_map() ? t->find("keep") : nullptr;
+    if (!keep) return;
+    attempt(keep->span, [&] {
+      if (keep->is_scalar() && keep->text() == "all") {
+        plan_.keep.keep = io::Retention::Keep::all;
+      } else if (keep->is_scalar() && keep->text().find('(') == std::string::npos) {
+        plan_.keep.count = static_cast<int>(
+            convert("checkpoint.keep", constant(keep->scalar), "int(1..1000000)").integer());
+      } else {
+        const auto [name, args] = call(
+            *keep, "checkpoint.keep",
+            {"best(metric: str, count: int(1..1000000) = 1, mode: str(\"min\", \"max\")? = none)"});
+        plan_.best = target(args[0].string(), args[2]);
+        plan_.keep = {io::Retention::Keep::best, static_cast<int>(args[1].integer()),
+                      plan_.best.larger_is_better};
+      }
+    });
+  }
+
+  void read_stop() {
+    const Tree* t = find("stop");
+    if (!t) return;
+    attempt(t->span, [&] {
+      const auto [name, args] =
+          call(*t, "stop",
+               {"patience(metric: str, wait: duration, mode: str(\"min\", \"max\")? = none)"});
+      const Duration wait = Codec<Duration>::read(args[1]);
+      if (!(wait.amount > 0)) fail(ErrorKind::config, "patience: the wait must be more than 0");
+      plan_.stop = Patience{target(args[0].string(), args[2]), wait};
+    });
+  }
+
+  const lang::Config& config_;
+  const PlanOptions& options_;
+  Diagnostics& d_;
+  const Tree* train_;
+  Plan plan_;
+};
+
+}  // namespace
+
+Plan read_plan(const lang::Config& config, const PlanOptions& options, Diagnostics& d) {
+  return Reader(config, options, d).read();
+}
+
+double parse_seconds(const std::string& text) {
+  const Value v = lang::evaluate_constant(
+      lang::Located(text, std::make_shared<const SourceFile>("a time limit", text), 0), Value());
+  NNM_CHECK(v.is(Value::Kind::duration) && v.unit() == Unit::second && v.amount() > 0, config,
+            "expected a time such as `55 min` or `2 h`, got `{}`", text);
+  return v.amount();
+}
+
+}  // namespace nnm::train

@@ -1,0 +1,325 @@
+// The loop, top to bottom.
+#include "nnm/train/trainer.h"
+
+#include <cmath>
+
+#include "nnm/autograd/node.h"
+#include "nnm/base/log.h"
+#include "nnm/ops/ops.h"
+#include "nnm/optim/clip.h"
+#include "nnm/tensor/generator.h"
+#include "nnm/train/nonfinite.h"
+
+namespace nnm::train {
+
+namespace {
+
+constexpr int kDiverged = 5, kRule = 1, kTimeLimit = 75, kSignal = 128;
+constexpr double kTick = 0.05;      // seconds between ticks
+constexpr double kRounding = 1e-9;  // of positions measured in fractions of an epoch
+
+// How many whole periods lie before a place.
+double periods(double at, double period) { return std::floor(at / period + kRounding); }
+
+}  // namespace
+
+Trainer::Trainer(const Plan& plan, Parts parts)
+    : plan_(plan), parts_(std::move(parts)), history_(parts_.objective->metrics()) {
+  parameters_ = parts_.optimizer->parameters();
+  batches_ = parts_.loader->batches_per_epoch();
+  total_steps_ = run_length(plan_, batches_).total_steps;
+  if (plan_.max.epochs > 0)
+    most_micro_ = static_cast<int64_t>(
+        std::floor(plan_.max.epochs * static_cast<double>(batches_) + kRounding));
+  if (plan_.ema) ema_.emplace(*parts_.model, *plan_.ema);
+}
+
+Outcome Trainer::run() {
+  step_seconds_ = logged_seconds_ = ticked_seconds_ = now().seconds;
+  log_timer_ = eval_timer_ = checkpoint_timer_ = step_seconds_;
+  parts_.model->train();
+  parts_.loader->seek(micro_ / batches_, micro_ % batches_);
+  while (!ended()) {
+    if (take_step()) after_step();
+    tick();
+  }
+  finish();
+  return outcome_;
+}
+
+bool Trainer::take_step() {
+  micro_before_ = micro_;
+  const Generator random = default_generator();
+  double sum = 0;
+  skip_ = false;
+  for (int64_t i = 0; i < plan_.accumulate && !diverged_; ++i) sum += micro_batch(i);
+  if (!diverged_) clip();
+  if (diverged_) {
+    // The step did not happen: a checkpoint says so.
+    parts_.optimizer->zero_grad();
+    default_generator() = random;
+    micro_ = micro_before_;
+    return false;
+  }
+  loss_ = sum / static_cast<double>(plan_.accumulate);
+  if (plan_.nan == NanPolicy::skip && (skip_ || !gradients_finite())) warn_of_skip();
+  else parts_.optimizer->step();
+  parts_.optimizer->zero_grad();
+  if (parts_.schedule) parts_.schedule->step();
+  if (ema_ && !skip_) ema_->update();
+  ++step_;
+  step_seconds_ = earlier_seconds_ + elapsed();
+  return true;
+}
+
+double Trainer::micro_batch(int64_t index) {
+  batch_ = next_batch();
+  random_ = default_generator();
+  const Watcher::At where{step_, micro_ / batches_, index};
+  ++micro_;
+  samples_ += static_cast<int64_t>(batch_.samples.size());
+  for (Watcher* w : parts_.watchers) w->forward_begins(where);
+  Objective& objective = *parts_.objective;
+  objective.scope(batch_.fields, objective.forward(*parts_.model, batch_.fields));
+  const Tensor loss = objective.loss(true);
+  const double value = loss.item().d;
+  if (!std::isfinite(value) && plan_.nan != NanPolicy::ignore) {
+    objective.clear();
+    if (plan_.nan == NanPolicy::skip) skip_ = true;
+    else diverge_in_forward(value);
+    return value;
+  }
+  loss.backward(plan_.accumulate == 1 ? Tensor() : share(loss));
+  objective.clear();
+  for (Watcher* w : parts_.watchers) w->backward_done(where);
+  return value;
+}
+
+data::Batch Trainer::next_batch() {
+  std::optional<data::Batch> batch = parts_.loader->next();
+  if (!batch) batch = parts_.loader->next();
+  return std::move(*batch);
+}
+
+// Where the backward of a micro-batch starts: its share of the mean over the step.
+const Tensor& Trainer::share(const Tensor& loss) {
+  if (!share_.defined() || share_.shape() != loss.shape() || share_.dtype() != loss.dtype())
+    share_ = full(loss.shape(), 1.0 / static_cast<double>(plan_.accumulate), loss.options());
+  return share_;
+}
+
+void Trainer::clip() {
+  if (plan_.clip.kind == Clip::Kind::none) return;
+  if (plan_.clip.kind == Clip::Kind::value) {
+    grad_norm_ = optim::grad_norm(parameters_);
+    optim::clip_grad_value_(parameters_, plan_.clip.limit);
+  } else {
+    grad_norm_ = optim::clip_grad_norm_(parameters_, plan_.clip.limit, plan_.clip.norm_type);
+  }
+  if (std::isfinite(*grad_norm_) || plan_.nan == NanPolicy::ignore) return;
+  if (plan_.nan == NanPolicy::skip) skip_ = true;
+  else
+    diverge(fmt::format("the norm of the gradient is {} in step {}", python_float(*grad_norm_),
+                        step_ + 1));
+}
+
+bool Trainer::gradients_finite() {
+  for (const Tensor& p : parameters_)
+    if (!all_finite(p.grad())) skip_ = true;
+  return !skip_;
+}
+
+void Trainer::warn_of_skip() {
+  log_warning("step {} skipped: its loss or gradient is not finite", step_ + 1);
+}
+
+void Trainer::diverge(std::string message) {
+  diverged_ = true;
+  outcome_.message = std::move(message);
+}
+
+// Runs the micro-batch again with the same random numbers and every module watched.
+void Trainer::diverge_in_forward(double value) {
+  default_generator() = random_;
+  const std::string where = find_nonfinite(*parts_.model, [&] {
+    const NoGradGuard no_grad;
+    (void)parts_.objective->forward(*parts_.model, batch_.fields);
+  });
+  diverge(fmt::format("the loss is {} in step {}; it began in {}", python_float(value), step_ + 1,
+                      where));
+}
+
+void Trainer::after_step() {
+  if (std::isfinite(loss_)) {
+    loss_sum_ += loss_;
+    ++loss_count_;
+  }
+  bool watched = true;
+  const Watcher::At where{step_ - 1, micro_before_ / batches_, plan_.accumulate - 1};
+  for (Watcher* w : parts_.watchers) watched &= w->step_done(where);
+  rule_stop_ = !watched;
+  const bool planned = due(plan_.log, log_timer_) || step_ == 1;
+  if (planned || step_ == total_steps_) log_step(planned);
+  if (position() / batches_ > micro_before_ / batches_) {
+    const Moment m = now();
+    tell([&](Events& e) { e.epoch(m); });
+  }
+  if (parts_.evaluator && plan_.eval && due(*plan_.eval, eval_timer_)) evaluate();
+  const bool asked = parts_.control && parts_.control->checkpoint.exchange(false);
+  if (due(plan_.checkpoint, checkpoint_timer_) || asked) save();
+}
+
+void Trainer::log_step(bool planned) {
+  StepEvent e;
+  static_cast<Moment&>(e) = now();
+  e.loss = loss_;
+  e.loss_mean = loss_count_ ? loss_sum_ / static_cast<double>(loss_count_) : loss_;
+  e.lr = parts_.optimizer->groups()[0].lr();
+  e.grad_norm = grad_norm_;
+  e.samples_per_s = static_cast<double>(samples_) / std::max(e.seconds - logged_seconds_, 1e-9);
+  logged_step_ = step_;
+  logged_seconds_ = e.seconds;
+  samples_ = 0;
+  outcome_.loss = e.loss_mean;
+  // What is only logged because the run ends here is none of a longer run's history.
+  if (planned) {
+    history_.add(history_.row(e));
+    loss_sum_ = 0;
+    loss_count_ = 0;
+  }
+  tell([&](Events& events) { events.step(e); });
+}
+
+void Trainer::evaluate() {
+  for (Watcher* w : parts_.watchers) w->evaluation(true);
+  EvalEvent e = parts_.evaluator->run(*parts_.model, *parts_.objective);
+  for (Watcher* w : parts_.watchers) w->evaluation(false);
+  static_cast<Moment&>(e) = now();
+  logged_seconds_ += e.took;  // samples per second are those of training
+  if (position() == micro_) history_.add(history_.row(e));
+  tell([&](Events& events) { events.eval(e); });
+  const auto value_of = [&](const std::string& target) {
+    const std::string name = target.substr(e.split.size() + 1);
+    for (const auto& [metric, value] : e.metrics)
+      if (metric == name) return value;
+    return e.loss;
+  };
+  if (!plan_.best.metric.empty()) {
+    score_ = value_of(plan_.best.metric);
+    if (best_.step < 0 || plan_.best.better(*score_, best_.value)) best_ = {*score_, step_};
+  }
+  if (plan_.stop) count_patience(value_of(plan_.stop->target.metric));
+  if (parts_.schedule && !parts_.schedule->metric().empty())
+    parts_.schedule->step_metric(value_of(parts_.schedule->metric()));
+  outcome_.eval = std::move(e);
+}
+
+void Trainer::count_patience(double value) {
+  ++wait_.evaluations;
+  if (wait_.step < 0 || plan_.stop->target.better(value, wait_.value)) {
+    wait_ = {value, step_seconds_, step_, micro_, 0};
+    return;
+  }
+  double waited = static_cast<double>(wait_.evaluations);
+  if (plan_.stop->wait.unit == Unit::step) waited = static_cast<double>(step_ - wait_.step);
+  if (plan_.stop->wait.unit == Unit::second) waited = step_seconds_ - wait_.seconds;
+  if (plan_.stop->wait.unit == Unit::epoch)
+    waited = static_cast<double>(position() - wait_.micro) / static_cast<double>(batches_);
+  early_stop_ = waited >= plan_.stop->wait.amount - kRounding;
+}
+
+void Trainer::save() {
+  if (!parts_.store || saved_step_ == step_) return;
+  if (plan_.nan == NanPolicy::stop && !model_finite()) {
+    if (!diverged_)
+      diverge("the weights are not finite after step " + std::to_string(step_) + ": " +
+              find_nonfinite(*parts_.model, [] {}));
+    return;
+  }
+  CheckpointEvent e = parts_.store->save(snapshot(), score_);
+  static_cast<Moment&>(e) = now();
+  logged_seconds_ += e.took;
+  saved_step_ = step_;
+  score_.reset();
+  tell([&](Events& events) { events.checkpoint(e); });
+}
+
+bool Trainer::model_finite() const {
+  for (const auto& [name, value] : parts_.model->state_dict())
+    if (value.is(Value::Kind::tensor) && !all_finite(value.as<Tensor>())) return false;
+  return true;
+}
+
+bool Trainer::ended() {
+  const auto end = [&](Reason reason, int code) {
+    outcome_.reason = reason;
+    outcome_.exit_code = code;
+    return true;
+  };
+  if (diverged_) return end(Reason::diverged, kDiverged);
+  if (rule_stop_) return end(Reason::rule, kRule);
+  if (early_stop_) return end(Reason::early_stop, 0);
+  if ((plan_.max.steps || most_micro_) && step_ >= total_steps_)
+    return end(plan_.max.steps && step_ >= plan_.max.steps ? Reason::max_steps : Reason::max_epochs,
+               0);
+  if (plan_.max.seconds > 0 && step_seconds_ >= plan_.max.seconds) return end(Reason::max_time, 0);
+  const Control* control = parts_.control;
+  if (!control) return false;
+  if (control->stop_after && step_ >= control->stop_after) return end(Reason::max_steps, 0);
+  if (const int signal = control->signal.load(std::memory_order_relaxed))
+    return end(Reason::signal, kSignal + signal);
+  if (control->time_limit > 0 && step_seconds_ - earlier_seconds_ >= control->time_limit)
+    return end(Reason::max_time, kTimeLimit);
+  return false;
+}
+
+void Trainer::finish() {
+  if (logged_step_ != step_ && step_ > first_step_) log_step(false);
+  save();
+  if (diverged_) ended();
+  outcome_.at = now();
+  EndEvent e;
+  static_cast<Moment&>(e) = outcome_.at;
+  e.reason = outcome_.reason;
+  e.exit_code = outcome_.exit_code;
+  tell([&](Events& events) { events.end(e); });
+}
+
+void Trainer::tick() {
+  if (step_seconds_ - ticked_seconds_ < kTick) return;
+  ticked_seconds_ = step_seconds_;
+  const Moment m = now();
+  tell([&](Events& e) { e.tick(m, loss_); });
+}
+
+bool Trainer::due(const Duration& every, double& timer) const {
+  switch (every.unit) {
+    case Unit::second:
+      if (step_seconds_ - timer < every.amount) return false;
+      timer = step_seconds_;
+      return true;
+    case Unit::epoch: {
+      const double period = every.amount * static_cast<double>(batches_);
+      return periods(static_cast<double>(position()), period) >
+             periods(static_cast<double>(micro_before_), period);
+    }
+    default:
+      return periods(static_cast<double>(step_), every.amount) >
+             periods(static_cast<double>(step_ - 1), every.amount);
+  }
+}
+
+// Micro-batches done. What is left over at the end of the last epoch, too few for a step, counts.
+int64_t Trainer::position() const {
+  return most_micro_ && most_micro_ - micro_ < plan_.accumulate && step_ == total_steps_
+             ? most_micro_
+             : micro_;
+}
+
+Moment Trainer::now() const { return {step_, position() / batches_, earlier_seconds_ + elapsed()}; }
+
+double Trainer::elapsed() const {
+  return std::chrono::duration<double>(Clock::now() - began_).count();
+}
+
+}  // namespace nnm::train

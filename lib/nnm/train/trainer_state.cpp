@@ -1,0 +1,86 @@
+// The state of a run in a checkpoint, and back.
+#include "nnm/base/log.h"
+#include "nnm/io/tree.h"
+#include "nnm/tensor/generator.h"
+#include "nnm/train/state.h"
+#include "nnm/train/trainer.h"
+
+namespace nnm::train {
+
+namespace {
+
+const Value& entry(const Items& items, const char* key) {
+  const Value* v = io::find_item(items, key);
+  NNM_CHECK(v, input_file, "the checkpoint has no `{}`", key);
+  return *v;
+}
+int64_t integer(const Items& items, const char* key) { return entry(items, key).integer(); }
+double real(const Items& items, const char* key) { return entry(items, key).real(); }
+
+}  // namespace
+
+io::Checkpoint Trainer::snapshot() const {
+  io::Checkpoint c;
+  c.global_step = step_;
+  c.epoch = micro_ / batches_;
+  put_model(*parts_.model, c);
+  c.optimizer = to_io(parts_.optimizer->state_dict());
+  if (ema_) c.ema = ema_->state();
+  if (parts_.schedule) c.scheduler = parts_.schedule->state();
+  const Generator& g = default_generator();
+  c.rng = {{"generator", "philox4x32-10"},
+           {"seed", static_cast<int64_t>(g.seed)},
+           {"offset", static_cast<int64_t>(g.offset)}};
+  c.data = {{"epoch", micro_ / batches_},
+            {"batch", micro_ % batches_},
+            {"batches_per_epoch", batches_},
+            {"samples", parts_.loader->dataset().size(true)},
+            {"seed", static_cast<int64_t>(parts_.loader->options().seed)},
+            {"loss_sum", loss_sum_},
+            {"loss_count", loss_count_},
+            {"seconds", earlier_seconds_ + elapsed()}};
+  c.metrics = history_.columns();
+  c.best = {{"metric", plan_.best.metric},
+            {"value", best_.value},
+            {"step", best_.step},
+            {"wait_value", wait_.value},
+            {"wait_step", wait_.step},
+            {"wait_batch", wait_.micro},
+            {"wait_seconds", wait_.seconds},
+            {"wait_evaluations", wait_.evaluations}};
+  return c;
+}
+
+void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
+  if (!c.optimizer)
+    throw Error(ErrorKind::input_file, from + " holds weights alone, no run to go on with",
+                "start from it with --weights");
+  take_model(c, *parts_.model, from);
+  try {
+    parts_.optimizer->load_state_dict(from_io(*c.optimizer));
+    if (parts_.schedule) parts_.schedule->load_state(c.scheduler);
+    if (ema_) ema_->load(c.ema);
+    default_generator().seed = static_cast<uint64_t>(integer(c.rng, "seed"));
+    default_generator().offset = static_cast<uint64_t>(integer(c.rng, "offset"));
+    const int64_t batches = integer(c.data, "batches_per_epoch");
+    micro_ = integer(c.data, "epoch") * batches_ + std::min(integer(c.data, "batch"), batches_ - 1);
+    if (batches != batches_ || integer(c.data, "samples") != parts_.loader->dataset().size(true))
+      log_warning(
+          "{} was saved with other data or another batch size: the run goes on at the "
+          "nearest batch, not bit for bit",
+          from);
+    loss_sum_ = real(c.data, "loss_sum");
+    loss_count_ = integer(c.data, "loss_count");
+    earlier_seconds_ = real(c.data, "seconds");
+    if (entry(c.best, "metric").string() == plan_.best.metric)
+      best_ = {real(c.best, "value"), integer(c.best, "step")};
+    wait_ = {real(c.best, "wait_value"), real(c.best, "wait_seconds"), integer(c.best, "wait_step"),
+             integer(c.best, "wait_batch"), integer(c.best, "wait_evaluations")};
+  } catch (const Error& e) {
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", from, e.what()), e.hint());
+  }
+  history_.restore(c.metrics);
+  step_ = first_step_ = saved_step_ = c.global_step;
+}
+
+}  // namespace nnm::train

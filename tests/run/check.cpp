@@ -1,0 +1,214 @@
+// What a check says of a config without running it.
+#include "nnm/run/check.h"
+
+#include <doctest/doctest.h>
+
+#include "run/project.h"
+
+using namespace nnm;
+using namespace nnm::run::testing;
+
+namespace {
+
+constexpr const char* kBase = R"(nnm: 1
+model:
+  Sequential:
+    - Linear(6, 8)
+    - ReLU()
+    - Linear(8, 3)
+data:
+  train:
+    random: {x: "f32[50, 6]", y: "i64[50] < 3"}
+  val:
+    random: {x: "f32[20, 6]", y: "i64[20] < 3"}
+  batch: 10
+train:
+  max: 2 epochs
+  loss: cross_entropy(out, y)
+  metrics:
+    acc: accuracy(out, y)
+  optimizer: AdamW(lr=0.01)
+)";
+
+// The errors and warnings of the base config with overrides.
+std::string said(const std::vector<std::string>& set, const std::string& text = kBase) {
+  const Project p(text);
+  return diagnosed([&] {
+    run::CheckOptions o;
+    o.training = true;
+    const run::Checked c = run::check(lang::Config::load(p.file("c.yaml"), {set}), o);
+    if (!c.diagnostics.all().empty()) throw DiagnosticError(c.diagnostics);
+  });
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  const size_t at = text.find(what);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, what.size(), by);
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("run");
+
+TEST_CASE("a good config is silent, and its plan read") {
+  const Project p(
+      replaced(kBase, "  optimizer:", R"(  schedule: warmup(2 steps) |> cosine(final=0.1)
+  clip: value(0.5)
+  accumulate: 2
+  ema: 0.99
+  eval: {every: 3 steps, split: val}
+  log: every 2 steps
+  checkpoint: {every: 4 steps, keep: best(val.acc, 3)}
+  stop: patience(val.loss, 5 epochs)
+  nan: skip
+  seed: 7
+  groups:
+    "Linear.bias": {weight_decay: 0}
+  optimizer:)"));
+  run::CheckOptions o;
+  o.training = true;
+  const run::Checked c = run::check(lang::Config::load(p.file("c.yaml")), o);
+  CHECK(c.diagnostics.render() == "");
+  const train::Plan& plan = c.plan;
+  CHECK(plan.max.epochs == 2);
+  CHECK(plan.optimizer->name == "AdamW");
+  CHECK(plan.schedule.size() == 2);
+  CHECK(plan.clip.kind == train::Clip::Kind::value);
+  CHECK(plan.clip.limit == 0.5);
+  CHECK(plan.accumulate == 2);
+  CHECK(plan.ema == 0.99);
+  CHECK(*plan.eval == train::Duration{3, Unit::step});
+  CHECK(plan.log == train::Duration{2, Unit::step});
+  CHECK(plan.checkpoint == train::Duration{4, Unit::step});
+  CHECK(plan.keep.keep == io::Retention::Keep::best);
+  CHECK(plan.keep.count == 3);
+  CHECK(plan.best.metric == "val.acc");
+  CHECK(plan.best.larger_is_better);
+  CHECK(plan.stop->target.metric == "val.loss");
+  CHECK(!plan.stop->target.larger_is_better);
+  CHECK(plan.stop->wait == train::Duration{5, Unit::epoch});
+  CHECK(plan.nan == train::NanPolicy::skip);
+  CHECK(plan.seed == 7);
+  REQUIRE(plan.groups.size() == 1);
+  CHECK(plan.groups[0].options[0].first == "weight_decay");
+  CHECK(c.objective.metrics() == std::vector<std::string>{"acc"});
+  CHECK(c.objective.fields().size() == 2);
+}
+
+TEST_CASE("settings that cannot be are errors at their place") {
+  CHECK(said({}) == "");
+  CHECK(contains(said({"train.max=10"}), "such as `10 epochs`"));
+  CHECK(contains(said({"train.max=0 steps"}), "more than 0"));
+  CHECK(contains(said({"train.optimizer=AdamX(lr=1)"}), "did you mean `Adam"));
+  CHECK(contains(said({"train.optimizer=AdamW(lr=1, weigth_decay=0)"}), "weight_decay"));
+  CHECK(contains(said({"train.schedule=cosin(final=0.1)"}), "did you mean `cosine`"));
+  CHECK(contains(said({"train.clip=nrm(1)"}), "did you mean `norm`"));
+  CHECK(contains(said({"train.clip=norm(-1)"}), "max_norm"));
+  CHECK(contains(said({"train.accumulate=0"}), "at least 1"));
+  CHECK(contains(said({"train.precision=f16"}), "f16"));
+  CHECK(contains(said({"train.nan=stp"}), "did you mean `stop`"));
+  CHECK(contains(said({"train.ema=2"}), "train.ema"));
+  CHECK(contains(said({"train.checkpoint.keep=best(val.ac, 3)"}), "did you mean `val.acc`"));
+  CHECK(contains(said({"train.stop=patience(val.loss, 0 epochs)"}), "more than 0"));
+  CHECK(contains(said({"train.max=1 epoch", "train.accumulate=9"}), "no step"));
+  const std::string groups =
+      said({}, replaced(kBase, "  optimizer:", "  groups:\n    \"Linaer.bias\": {}\n  optimizer:"));
+  CHECK(contains(groups, "c.yaml:19"));
+  CHECK(contains(groups, "Linear"));
+  const std::string option = said(
+      {}, replaced(kBase,
+                   "  optimizer:", "  groups:\n    Linear.bias: {weight_decy: 0}\n  optimizer:"));
+  CHECK(contains(option, "weight_decay"));
+  CHECK(contains(said({}, replaced(kBase, "  optimizer: AdamW(lr=0.01)\n", "")),
+                 "train.optimizer is missing"));
+  CHECK(contains(said({}, replaced(kBase, "  max: 2 epochs\n", "")), "train.max is missing"));
+}
+
+TEST_CASE("loss and metrics are checked as forward is") {
+  CHECK(contains(said({"train.loss=cross_entropy(out, z)"}), "z"));
+  CHECK(contains(said({"train.loss=cross_entropi(out, y)"}), "cross_entropy"));
+  CHECK(contains(said({"train.loss=out"}), "not one number"));
+  CHECK(contains(said({"train.loss=mse_loss(out, x)"}), "must match the size of tensor b (6)"));
+  CHECK(contains(said({"train.metrics.acc=argmax(out, 1)"}), "metric acc is not one number"));
+  CHECK(contains(said({}, replaced(kBase, "  loss: cross_entropy(out, y)\n", "")),
+                 "there is no loss"));
+  CHECK(contains(said({"train.loss=mean(square(out))", "train.metrics.acc=mean(out)"}),
+                 "nobody reads `y`"));
+  CHECK(said({"train.loss=cross_entropy(out, y) * 2 + mean(x) * 0"}) == "");
+  // Independent errors come together.
+  const std::string two = said({"train.loss=out", "train.clip=nrm(1)", "train.optimizer=Adamm()"});
+  CHECK(contains(two, "not one number"));
+  CHECK(contains(two, "nrm"));
+  CHECK(contains(two, "Adamm"));
+}
+
+TEST_CASE("inputs take fields by name, the only one the first") {
+  constexpr const char* kTwo = R"(nnm: 1
+define:
+  Pair:
+    modules:
+      fc: Linear(4, 1)
+    inputs:
+      a: f32[B, 4]
+      b: f32[B, 4]
+    forward:
+      - return score=squeeze(fc(a - b), 1), diff=a - b
+model: Pair()
+data:
+  train:
+    random: {b: "f32[12, 4]", a: "f32[12, 4]", t: "f32[12]"}
+  batch: 6
+train:
+  max: 1 epoch
+  loss: mse_loss(score, t) + mean(out.diff) * 0
+  optimizer: SGD(lr=0.1)
+)";
+  CHECK(said({}, kTwo) == "");
+  CHECK(contains(said({}, replaced(kTwo, "a: \"f32[12, 4]\"", "c: \"f32[12, 4]\"")),
+                 "input `a` has no field"));
+  CHECK(contains(said({}, replaced(kTwo, "t: \"f32[12]\"", "score: \"f32[12]\"")),
+                 "a field of the data and an output"));
+}
+
+TEST_CASE("a schedule's bare numbers that look like epochs are a warning") {
+  const std::string text = replaced(kBase, "batch: 10", "batch: 1");
+  CHECK(contains(said({"train.schedule=StepLR(step_size=30)"}, text), "warning"));
+  CHECK(contains(said({"train.schedule=StepLR(step_size=30)"}, text), "30 epochs"));
+  CHECK(said({"train.schedule=StepLR(step_size=30 epochs)"}, text) == "");
+  CHECK(said({"train.schedule=StepLR(step_size=30, per=1 epoch)"}, text) == "");
+  CHECK(said({"train.schedule=StepLR(step_size=60)"}, text) == "");
+  CHECK(contains(said({"train.schedule=cosine(final=0.1)", "train.max=2 h"}), "error"));
+}
+
+TEST_CASE("missing data are a warning of check, and an error of a run") {
+  const std::string text =
+      replaced(replaced(kBase, "  train:\n    random: {x: \"f32[50, 6]\", y: \"i64[50] < 3\"}\n",
+                        "  train: {x: none.npy, y: none2.npy}\n"),
+               "loss: cross", "loss: cross");
+  const std::string warned = said({}, text);
+  CHECK(contains(warned, "warning[W0441]"));
+  CHECK(contains(warned, "none.npy"));
+  CHECK(contains(said({"train.loss=cross_entropy(out, z)"}, text), "z"));
+  const Project p(text);
+  CHECK(contains(diagnosed([&] { p.train("r"); }), "none.npy"));
+  CHECK(!std::filesystem::exists(p.file("r")));
+}
+
+TEST_CASE("the data section: forms, settings and their slips") {
+  CHECK(contains(said({}, replaced(kBase, "batch: 10", "bacth: 10")), "did you mean `batch`"));
+  CHECK(contains(said({"data.batch=0"}), "data.batch"));
+  CHECK(contains(said({}, replaced(kBase, "  batch: 10", "  transform: [sclae(2)]\n  batch: 10")),
+                 "scale"));
+  CHECK(said({}, replaced(kBase, "  batch: 10",
+                          "  transform:\n    - scale(1 / 255)\n    - normalize(0.5, 0.5)\n"
+                          "  batch: {train: 10, val: 20}\n  shuffle: false\n  limit: 40")) == "");
+  CHECK(contains(
+      said({}, replaced(kBase, "  val:\n    random: {x: \"f32[20, 6]\", y: \"i64[20] < 3\"}",
+                        "  val: {split: 1.5}")),
+      "a share is below 1"));
+  CHECK(said({}, replaced(kBase, "  val:\n    random: {x: \"f32[20, 6]\", y: \"i64[20] < 3\"}",
+                          "  val: {split: 0.2, seed: 1}")) == "");
+}
+
+TEST_SUITE_END();
