@@ -134,7 +134,7 @@ bool decode_jpeg(std::FILE* f, bool header_only, Decoded& d) {
 }
 #endif
 
-Decoded decode(const std::string& path, bool header_only) {
+Decoded decode(const std::string& path, [[maybe_unused]] bool header_only) {
   char head[8] = {};
   // Says what is wrong with files that cannot be opened.
   const size_t n = ByteReader(path).read_some(head, sizeof head);
