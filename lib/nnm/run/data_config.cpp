@@ -165,6 +165,17 @@ class Reader {
     return config_.resolve_path(expanded);
   }
 
+  // `char`, `byte`, or `bpe: FILE` as a map or a text.
+  std::string tokenizer(const Tree& t) {
+    if (const Tree* merges = t.is_map() ? t.find("bpe") : nullptr) return "bpe:" + path(*merges);
+    const std::string kind = text(t);
+    if (!kind.starts_with("bpe:")) return kind;
+    Tree file = t;
+    const size_t start = std::min(kind.find_first_not_of(' ', 4), kind.size());
+    file.scalar = lang::Located(kind.substr(start), t.scalar.file(), 0);
+    return "bpe:" + path(file);
+  }
+
   bool form(const Tree& t, SplitConfig& s) {
     using Form = SplitConfig::Form;
     static const std::vector<std::pair<const char*, Form>> kForms = {
@@ -198,7 +209,7 @@ class Reader {
     } else if (key == "of" && form == "split") {
       s.of = text(e.value);
     } else if (key == "tokenizer" && form == "text") {
-      s.tokenizer = e.value.is_map() && e.value.find("bpe") ? "bpe" : text(e.value);
+      s.tokenizer = tokenizer(e.value);
     } else if (key == "context" && form == "text") {
       s.context = converted(e.value, full, "int(1..)").integer();
     } else if (form == "file") {
