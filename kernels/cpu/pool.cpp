@@ -3,7 +3,10 @@
 #include "kernels/pool.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/dtype.h"
@@ -68,43 +71,98 @@ void for_rows(const View& y, const Body& body) {
   });
 }
 
-void max_pool2d_cpu(const View& y, const View& indices, const View& x, const Pool2d& p) {
+constexpr int64_t kChannels = 64;
+
+// The maxima of one window in `count` channels, at most kChannels, and their places. Types of one
+// width, so that the comparison selects both in one vector.
+template <class T, class Place>
+struct Maxima {
+  using C = Compute<T>;
+  C best[kChannels];
+  Place place[kChannels];
+
+  template <bool kInnermost>
+  void take(const T* in, const Pixels<T>& x, const Window& wh, const Window& ww, int64_t width,
+            int64_t count) {
+    const int64_t step = kInnermost ? 1 : x.c;
+    const auto first = static_cast<Place>(wh.first * width + ww.first);
+    for (int64_t c = 0; c < count; ++c) {
+      best[c] = -std::numeric_limits<C>::infinity();
+      place[c] = first;
+    }
+    for (int64_t h = wh.first; h < wh.last; h += wh.step) {
+      for (int64_t w = ww.first; w < ww.last; w += ww.step) {
+        const T* v = in + h * x.h + w * x.w;
+        const auto at = static_cast<Place>(h * width + w);
+#pragma omp simd
+        for (int64_t c = 0; c < count; ++c) {
+          const C value = static_cast<C>(v[c * step]);
+          const bool larger = value > best[c] || value != value;
+          best[c] = larger ? value : best[c];
+          place[c] = larger ? at : place[c];
+        }
+      }
+    }
+  }
+};
+
+// The maximum of one window in one channel.
+template <class T>
+std::pair<Compute<T>, int64_t> maximum(const T* in, const Pixels<T>& x, const Window& wh,
+                                       const Window& ww, int64_t width) {
+  using C = Compute<T>;
+  C best = -std::numeric_limits<C>::infinity();
+  int64_t place = wh.first * width + ww.first;
+  for (int64_t h = wh.first; h < wh.last; h += wh.step) {
+    const T* row = in + h * x.h;
+    for (int64_t w = ww.first; w < ww.last; w += ww.step) {
+      const C value = static_cast<C>(row[w * x.w]);
+      const bool larger = value > best || value != value;
+      best = larger ? value : best;
+      place = larger ? h * width + w : place;
+    }
+  }
+  return {best, place};
+}
+
+template <class T, class Place>
+void max_pool2d_typed(const View& y, const View& indices, const View& x, const Pool2d& p) {
   const auto hs = windows(p, 0, x.size[2], y.size[2]), ws = windows(p, 1, x.size[3], y.size[3]);
   const int64_t width = x.size[3];
-  by_floating(x.dtype, [&]<class T>() {
-    using C = Compute<T>;
-    const Pixels<T> out(y), in(x);
-    const View& places = indices.data ? indices : y;
-    const int64_t sn = places.stride[0], sc = places.stride[1], sh = places.stride[2],
-                  sw = places.stride[3];
-    for_rows(y, [&](int64_t n, int64_t c0, int64_t channels, int64_t oh) {
-      std::vector<C> best(static_cast<size_t>(channels));
-      std::vector<int64_t> place(static_cast<size_t>(channels));
-      const Window& wh = hs[static_cast<size_t>(oh)];
-      for (int64_t ow = 0; ow < y.size[3]; ++ow) {
-        const Window& ww = ws[static_cast<size_t>(ow)];
-        std::fill(best.begin(), best.end(), -std::numeric_limits<C>::infinity());
-        std::fill(place.begin(), place.end(), wh.first * width + ww.first);
-        for (int64_t h = wh.first; h < wh.last; h += wh.step) {
-          for (int64_t w = ww.first; w < ww.last; w += ww.step) {
-            const T* v = in.at(n, c0, h, w);
-            const int64_t at = h * width + w;
-            for (int64_t c = 0; c < channels; ++c) {
-              const C value = static_cast<C>(v[c * in.c]);
-              const auto k = static_cast<size_t>(c);
-              const bool take = value > best[k] || value != value;
-              best[k] = take ? value : best[k];
-              place[k] = take ? at : place[k];
-            }
-          }
-        }
-        T* o = out.at(n, c0, oh, ow);
-        for (int64_t c = 0; c < channels; ++c) o[c * out.c] = T(best[static_cast<size_t>(c)]);
-        if (!indices.data) continue;
-        int64_t* to = indices.as<int64_t>() + n * sn + c0 * sc + oh * sh + ow * sw;
-        for (int64_t c = 0; c < channels; ++c) to[c * sc] = place[static_cast<size_t>(c)];
+  const Pixels<T> out(y), in(x);
+  const Pixels<int64_t> places(indices.data ? indices : y);
+  for_rows(y, [&](int64_t n, int64_t c0, int64_t channels, int64_t oh) {
+    Maxima<T, Place> m;
+    const Window& wh = hs[static_cast<size_t>(oh)];
+    for (int64_t ow = 0; ow < y.size[3]; ++ow) {
+      const Window& ww = ws[static_cast<size_t>(ow)];
+      if (channels == 1) {
+        const auto [best, place] = maximum(in.at(n, c0, 0, 0), in, wh, ww, width);
+        *out.at(n, c0, oh, ow) = T(best);
+        if (indices.data) *places.at(n, c0, oh, ow) = place;
+        continue;
       }
-    });
+      for (int64_t k = 0; k < channels; k += kChannels) {
+        const int64_t count = std::min(kChannels, channels - k);
+        const T* from = in.at(n, c0 + k, 0, 0);
+        if (in.c == 1) m.template take<true>(from, in, wh, ww, width, count);
+        else m.template take<false>(from, in, wh, ww, width, count);
+        T* o = out.at(n, c0 + k, oh, ow);
+        for (int64_t c = 0; c < count; ++c) o[c * out.c] = T(m.best[c]);
+        if (!indices.data) continue;
+        int64_t* to = places.at(n, c0 + k, oh, ow);
+        for (int64_t c = 0; c < count; ++c) to[c * places.c] = m.place[c];
+      }
+    }
+  });
+}
+
+void max_pool2d_cpu(const View& y, const View& indices, const View& x, const Pool2d& p) {
+  const bool small = x.size[2] * x.size[3] <= std::numeric_limits<int32_t>::max();
+  by_floating(x.dtype, [&]<class T>() {
+    if constexpr (std::is_same_v<T, double>) return max_pool2d_typed<T, int64_t>(y, indices, x, p);
+    else if (small) return max_pool2d_typed<T, int32_t>(y, indices, x, p);
+    else return max_pool2d_typed<T, int64_t>(y, indices, x, p);
   });
 }
 
@@ -124,20 +182,35 @@ void for_planes(const View& dx, const Body& body) {
 
 template <class T>
 void clear(const Pixels<T>& out, const View& dx, int64_t n, int64_t c0, int64_t channels) {
+  const auto bytes = static_cast<size_t>(channels) * sizeof(T);
   for (int64_t h = 0; h < dx.size[2]; ++h) {
     for (int64_t w = 0; w < dx.size[3]; ++w) {
       T* o = out.at(n, c0, h, w);
-      for (int64_t c = 0; c < channels; ++c) o[c * out.c] = T(Compute<T>(0));
+      if (out.c == 1) std::memset(static_cast<void*>(o), 0, bytes);
+      else
+        for (int64_t c = 0; c < channels; ++c) o[c * out.c] = T(Compute<T>(0));
     }
+  }
+}
+
+// Adds n gradients to where their maxima were; offset(place) is an element's distance from `to`.
+template <class T, class Offset>
+inline void add_to_places(T* to, int64_t step, const T* g, int64_t g_step, const int64_t* places,
+                          int64_t place_step, int64_t n, const Offset& offset) {
+  using C = Compute<T>;
+  for (int64_t c = 0; c < n; ++c) {
+    T& o = to[c * step + offset(places[c * place_step])];
+    o = T(static_cast<C>(o) + static_cast<C>(g[c * g_step]));
   }
 }
 
 void max_pool2d_backward_cpu(const View& dx, const View& g, const View& indices) {
   const int64_t width = dx.size[3];
   by_floating(dx.dtype, [&]<class T>() {
-    using C = Compute<T>;
     const Pixels<T> out(dx), in(g);
     const Pixels<int64_t> places(indices);
+    // Where rows follow each other without gaps, a place is an offset as it stands.
+    const bool even = out.h == width * out.w;
     for_planes(dx, [&](int64_t n, int64_t c0, int64_t channels) {
       clear(out, dx, n, c0, channels);
       T* base = out.at(n, c0, 0, 0);
@@ -145,10 +218,12 @@ void max_pool2d_backward_cpu(const View& dx, const View& g, const View& indices)
         for (int64_t w = 0; w < g.size[3]; ++w) {
           const T* v = in.at(n, c0, h, w);
           const int64_t* at = places.at(n, c0, h, w);
-          for (int64_t c = 0; c < channels; ++c) {
-            const int64_t i = at[c * places.c];
-            T& o = base[c * out.c + i / width * out.h + i % width * out.w];
-            o = T(static_cast<C>(o) + static_cast<C>(v[c * in.c]));
+          if (even) {
+            add_to_places(base, out.c, v, in.c, at, places.c, channels,
+                          [&](int64_t i) { return i * out.w; });
+          } else {
+            add_to_places(base, out.c, v, in.c, at, places.c, channels,
+                          [&](int64_t i) { return i / width * out.h + i % width * out.w; });
           }
         }
       }
