@@ -24,12 +24,6 @@ std::string example(const std::string& name) {
   return text.str();
 }
 
-std::string with(std::string text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  REQUIRE(at != std::string::npos);
-  return text.replace(at, from.size(), to);
-}
-
 }  // namespace
 
 TEST_SUITE_BEGIN("lang");
@@ -52,16 +46,17 @@ TEST_CASE("examples: ResNet") {
   const Model m18 = ParsedModel(example("resnet18")).meta();
   CHECK(count_parameters(*m18.module) == 11'689'512);
   CHECK(m18.module->named_parameters().size() == 62);
-  const Model m34 = ParsedModel(with(example("resnet18"), "[2, 2, 2, 2]", "[3, 4, 6, 3]")).meta();
+  const ParsedModel p34(example("resnet18"), "resnet.yaml", {"vars.depths=[3,4,6,3]"});
+  const Model m34 = p34.meta();
   CHECK(count_parameters(*m34.module) == 21'797'672);
 }
 
 TEST_CASE("examples: GPT-2") {
   const Model m = ParsedModel(example("gpt2")).meta();
   CHECK(count_parameters(*m.module) == 124'439'808);
-  std::string text = example("gpt2");
-  text = with(text, "n_layer: 12, n_head: 12, d: 768", "n_layer: 24, n_head: 16, d: 1024");
-  CHECK(count_parameters(*ParsedModel(text).meta().module) == 354'823'168);
+  const ParsedModel medium(example("gpt2"), "gpt2.yaml",
+                           {"vars.n_layer=24", "vars.d=1024", "vars.n_head=16"});
+  CHECK(count_parameters(*medium.meta().module) == 354'823'168);
 }
 
 TEST_CASE("examples: Siamese and the smallest file") {

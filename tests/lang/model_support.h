@@ -3,54 +3,24 @@
 
 #include <string>
 
-#include "nnm/base/literal.h"
-#include "nnm/lang/build.h"
+#include "nnm/lang/config.h"
 #include "nnm/lang/model.h"
 
 namespace nnm::testing {
 
-inline Value data_value(const lang::Tree& t) {
-  if (t.is_list()) {
-    Values out;
-    for (const auto& i : t.items) out.push_back(data_value(i));
-    return Value::list(std::move(out));
-  }
-  if (t.is_map()) {
-    Items out;
-    for (const auto& e : t.entries) out.emplace_back(e.key.text(), data_value(e.value));
-    return Value::dict(std::move(out));
-  }
-  try {
-    return parse_literal(t.text());
-  } catch (const Error&) {
-    return t.text();
-  }
-}
-
-/// A config's `define:` and `model:`, parsed.
+/// A config from text.
 struct ParsedModel {
-  explicit ParsedModel(const std::string& text, const std::string& path = "t.yaml") {
-    tree = lang::read_yaml(std::make_shared<SourceFile>(path, text));
-    if (const lang::Tree* v = tree.find("vars")) vars = data_value(*v);
-    Diagnostics d;
-    lang::TypeNames types;
-    if (const lang::Tree* define = tree.find("define")) {
-      for (const auto& e : define->entries) types.push_back(e.key.text());
-      for (const auto& e : define->entries)
-        classes.push_back(lang::parse_class(e.key, e.value, d, types));
-    }
-    model = lang::parse_model(*tree.find("model"), d, types);
-    d.throw_if_errors();
-  }
+  explicit ParsedModel(const std::string& text, const std::string& path = "t.yaml",
+                       std::vector<std::string> set = {})
+      : config(lang::Config::from_text(text, path, {.set = std::move(set)})) {}
   lang::Model build(lang::BuildOptions options = {}) const {
-    return lang::build_source({classes, model, vars}, options);
+    return lang::build_model(config, options);
   }
   lang::Model meta() const { return build({.device = {DeviceType::meta, 0}}); }
-
-  lang::Tree tree;
-  std::vector<lang::ClassDef> classes;
-  lang::Layer model;
-  Value vars = Value::dict({});
+  lang::ShapeReport check(const lang::InputShapes& known = {}) const {
+    return lang::check_shapes(config, meta(), known);
+  }
+  lang::Config config;
 };
 
 /// The rendered diagnostics that f throws, or "no error".

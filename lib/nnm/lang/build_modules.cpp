@@ -53,6 +53,8 @@ void Builder::register_child(Module& into, const std::string& name, Ref<Module> 
     fault(at, "E0403", fmt::format("a child of ModuleList is called by a number, not `{}`", name),
           "write `${i}:`, or use ModuleDict");
   try {
+    // PyTorch replaces a child; in a file that says all at once it is a slip.
+    NNM_CHECK(!child_slot(into, name), key, "attribute '{}' already exists", name);
     into.add_module(name, std::move(m));
   } catch (const Error& e) {
     std::vector<Note> notes;

@@ -218,6 +218,7 @@ ShapeReport check_shapes(const Config&, const Model& meta, const InputShapes& kn
       report.inputs.emplace_back(in.name, t);
       args.pos.push_back(t);
     }
+    session.site = [&](const std::string& path) { return site_of(meta, path); };
     const NoGradGuard no_grad;
     const SessionGuard guard(session);
     meta.module->train(training);

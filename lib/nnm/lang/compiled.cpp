@@ -310,21 +310,30 @@ NodeRef Compiler::compile_slice(const Expr& e) {
   return folded(std::make_shared<SliceNode>(e.span, std::move(parts)), known);
 }
 
+namespace {
+
+/// A child by its place or name, or null.
+NodeRef indexed_child(const ChildNode& of, const Value& key, const Span& at) {
+  if (key.is(Value::Kind::string)) return of.member(key.string(), at);
+  if (!key.is(Value::Kind::integer) || !of.slot->value) return nullptr;
+  const auto slots = of.slot->value->module_slots();
+  const int64_t i = key.integer() + (key.integer() < 0 ? static_cast<int64_t>(slots.size()) : 0);
+  if (i < 0 || i >= static_cast<int64_t>(slots.size())) return nullptr;
+  return of.member(slots[static_cast<size_t>(i)]->name, at);
+}
+
+}  // namespace
+
 NodeRef Compiler::compile_index(const Expr& e) {
   NodeRef a = compile(*e.items[0]), b = compile(*e.items[1]);
   const Span at = e.op_span ? e.op_span : e.span;
   if (const ChildNode* child = a->child(); child && is_known(b)) {
     // A child of a container is settled now, like one that is named.
-    const Value& key = *b->constant();
-    const auto children = child->slot->value ? child->slot->value->children().size() : 0;
-    if (key.is(Value::Kind::string) || key.is(Value::Kind::integer)) {
-      int64_t i = key.is(Value::Kind::integer) ? key.integer() : 0;
-      if (i < 0) i += static_cast<int64_t>(children);
-      const std::string name = key.is(Value::Kind::string) ? key.string() : std::to_string(i);
-      if (NodeRef member = child->member(name, e.span)) return member;
-      fault(at, "E0401", fmt::format("`{}` has no child {}", child->path, key.config_text()), "",
-            {{fmt::format("it has {} children", children), {}}});
-    }
+    if (NodeRef member = indexed_child(*child, *b->constant(), e.span)) return member;
+    const size_t n = child->slot->value ? child->slot->value->module_slots().size() : 0;
+    fault(at, "E0401",
+          fmt::format("`{}` has no child {}", child->path, b->constant()->config_text()), "",
+          {{fmt::format("it has {} children", n), {}}});
   }
   const bool known = is_known(a) && is_known(b) && (eager() || !is_tensor(a));
   return folded(std::make_shared<IndexNode>(at, a, b), known);

@@ -13,7 +13,7 @@
 
 namespace nnm::lang {
 
-struct CheckSession;
+class CheckSession;
 
 /// What one run works on.
 struct Frame {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "nnm/lang/check_session.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -34,10 +35,12 @@ bool is_the_configs(ErrorKind k) {
   }
 }
 
-[[noreturn]] void throw_silently(const Span& at) {
-  Fault quiet(Diagnostic{.code = "E0501", .message = "follows from an earlier error", .span = at});
-  quiet.silent = true;
-  throw quiet;
+/// What depends on poison: poison in a check, else an error that nobody reports.
+Value quiet(const Frame& f, const Span& at) {
+  if (f.check) return poison();
+  Fault silent(Diagnostic{.code = "E0501", .message = "follows from an earlier error", .span = at});
+  silent.silent = true;
+  throw silent;
 }
 
 /// A few values on the stack: the arguments of one call.
@@ -67,11 +70,6 @@ Value poison() {
 
 bool is_poison(const Value& v) { return v.is(Kind::object) && v.object() == poison().object(); }
 
-CheckSession*& CheckSession::current() {
-  thread_local CheckSession* session = nullptr;
-  return session;
-}
-
 void throw_at_place(const Frame& f, const Span& at, const std::string& what, const Error& e,
                     std::vector<Note> notes) {
   if (dynamic_cast<const Fault*>(&e) || dynamic_cast<const DiagnosticError*>(&e) ||
@@ -99,6 +97,17 @@ Value CheckedSlotNode::eval(Frame& f) const {
   if (v.is(Kind::object) && v.object() == unset().object())
     fault(span, "E0301", fmt::format("`{}` was never set on this way", name_));
   return v;
+}
+
+Value failed(const Frame& f, const Span& at, const std::string& what, const Error& e,
+             std::vector<Note> notes) {
+  if (!f.check) throw_at_place(f, at, what, e, std::move(notes));
+  try {
+    throw_at_place(f, at, what, e, std::move(notes));
+  } catch (const Fault& fault) {
+    f.check->report(fault);
+    return poison();
+  }
 }
 
 Value TextNode::eval(Frame& f) const {
@@ -156,22 +165,27 @@ Value UnaryNode::eval(Frame& f) const {
   try {
     return unary(op_, a);
   } catch (const Error& e) {
-    if (is_poison(a)) throw_silently(span);
-    throw_at_place(f, span, "", e);
+    if (is_poison(a)) return quiet(f, span);
+    return failed(f, span, "", e);
   }
 }
 
 Value BinaryNode::eval(Frame& f) const {
   const Value a = a_->eval(f), b = b_->eval(f);
   try {
-    return binary(op_, a, b);
+    Value out = binary(op_, a, b);
+    if (f.check) [[unlikely]] {
+      const Value in[] = {a, b};
+      f.check->computed(op_, span, in, 2, out);
+    }
+    return out;
   } catch (const Error& e) {
-    complain(f, a, b, e);
+    return complain(f, a, b, e);
   }
 }
 
-void BinaryNode::complain(const Frame& f, const Value& a, const Value& b, const Error& e) const {
-  if (poisoned(a) || poisoned(b)) throw_silently(span);
+Value BinaryNode::complain(const Frame& f, const Value& a, const Value& b, const Error& e) const {
+  if (poisoned(a) || poisoned(b)) return quiet(f, span);
   if (op_ != "@" && a.is(Kind::tensor) && b.is(Kind::tensor) && e.kind() == ErrorKind::runtime) {
     const Shape x = a.as<Tensor>().shape(), y = b.as<Tensor>().shape();
     try {
@@ -179,10 +193,13 @@ void BinaryNode::complain(const Frame& f, const Value& a, const Value& b, const 
     } catch (const Error&) {
       const Error better(ErrorKind::runtime,
                          fmt::format("shapes {} and {} do not broadcast", x.str(), y.str()));
-      throw_at_place(f, span, label_, better);
+      std::vector<Note> notes;
+      const std::string why = f.check ? f.check->sources(a.as<Tensor>(), b.as<Tensor>()) : "";
+      if (!why.empty()) notes.push_back({why, {}});
+      return failed(f, span, label_, better, std::move(notes));
     }
   }
-  throw_at_place(f, span, f.building ? "" : label_, e);
+  return failed(f, span, f.building ? "" : label_, e);
 }
 
 Value CompareNode::eval(Frame& f) const {
@@ -193,8 +210,8 @@ Value CompareNode::eval(Frame& f) const {
       result = compare(ops_[i], a, b);
       if (i + 1 < ops_.size() && !truth(result)) return result;
     } catch (const Error& e) {
-      if (poisoned(a) || poisoned(b)) throw_silently(span);
-      throw_at_place(f, span, ops_[i], e);
+      if (poisoned(a) || poisoned(b)) return quiet(f, span);
+      return failed(f, span, ops_[i], e);
     }
     a = std::move(b);
   }
@@ -230,8 +247,8 @@ Value IndexNode::eval(Frame& f) const {
   try {
     return subscript(a, b);
   } catch (const Error& e) {
-    if (poisoned(a) || poisoned(b)) throw_silently(span);
-    throw_at_place(f, span, "", e);
+    if (poisoned(a) || poisoned(b)) return quiet(f, span);
+    return failed(f, span, "", e);
   }
 }
 
@@ -252,8 +269,8 @@ Value AttributeNode::eval(Frame& f) const {
   try {
     return attribute(a, name_);
   } catch (const Error& e) {
-    if (is_poison(a)) throw_silently(span);
-    throw_at_place(f, span, "", e);
+    if (is_poison(a)) return quiet(f, span);
+    return failed(f, span, "", e);
   }
 }
 
@@ -271,34 +288,37 @@ Value EitherNode::eval(Frame& f) const {
 
 Value FunctionNode::eval(Frame& f) const {
   ArgumentBuffer values(args_.size());
-  for (size_t i = 0; i < args_.size(); ++i) {
-    const Arg& a = args_[i];
-    values[i] = a.value->eval(f);
-    if (a.check == Arg::Check::tensor && values[i].is(Kind::tensor)) continue;
-    if (a.check != Arg::Check::none) convert(f, a, values[i]);
-  }
   try {
-    return function_->run(values.data());
+    for (size_t i = 0; i < args_.size(); ++i) {
+      const Arg& a = args_[i];
+      values[i] = a.value->eval(f);
+      if (a.check == Arg::Check::tensor && values[i].is(Kind::tensor)) continue;
+      if (a.check != Arg::Check::none) convert(f, a, values[i]);
+    }
+    Value out = function_->run(values.data());
+    if (f.check) [[unlikely]]
+      f.check->computed(std::string(function_->name()), span, values.data(), args_.size(), out);
+    return out;
   } catch (const Error& e) {
-    complain(f, values.data(), e);
+    return complain(f, values.data(), e);
   }
 }
 
-void FunctionNode::convert(Frame& f, const Arg& a, Value& v) const {
+void FunctionNode::convert(const Frame& f, const Arg& a, Value& v) const {
   try {
     v = a.param->type.convert(v);
   } catch (const Error& e) {
-    if (poisoned(v)) throw_silently(span);
     const Note signature{function_->signature().text(), {}};
+    if (poisoned(v)) throw;
     throw_at_place(f, a.value->span ? a.value->span : span, function_->signature().name(),
                    Error(e.kind(), fmt::format("`{}`: {}", a.param->name, e.what()), e.hint()),
                    {signature});
   }
 }
 
-void FunctionNode::complain(const Frame& f, const Value* values, const Error& e) const {
-  if (std::any_of(values, values + args_.size(), poisoned)) throw_silently(span);
-  throw_at_place(f, span, function_->signature().name(), e);
+Value FunctionNode::complain(const Frame& f, const Value* values, const Error& e) const {
+  if (std::any_of(values, values + args_.size(), poisoned)) return quiet(f, span);
+  return failed(f, span, std::string(function_->name()), e);
 }
 
 ModuleCallNode::ModuleCallNode(Span span, NodeRef callee, std::string label, const CallArgs& args)
@@ -315,8 +335,8 @@ Value ModuleCallNode::eval(Frame& f) const {
   }
   const Value callee = callee_->eval(f);
   if (!callee.is(Kind::module)) {
-    if (is_poison(callee)) throw_silently(span);
-    throw_at_place(
+    if (is_poison(callee)) return quiet(f, span);
+    return failed(
         f, span, label_,
         Error(ErrorKind::type,
               fmt::format("{} cannot be called", callee.is_none() ? "none" : callee.type_name())));
@@ -337,7 +357,10 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
   }
   if (f.check) f.check->call = span;
   try {
-    return one ? m(single) : m(args);
+    Value out = one ? m(single) : m(args);
+    if (f.check) [[unlikely]]
+      f.check->called(m, label_, one ? single : args.pos.empty() ? Value() : args.pos[0], out);
+    return out;
   } catch (Fault& e) {
     // The forward it comes from does not know who called it.
     if (!e.calls.empty() && !e.calls.back().from) e.calls.back().from = span;
@@ -346,10 +369,10 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
     const auto is_bad = [](const auto& named) { return poisoned(named.second); };
     if (poisoned(single) || std::any_of(args.pos.begin(), args.pos.end(), poisoned) ||
         std::any_of(args.kw.begin(), args.kw.end(), is_bad))
-      throw_silently(span);
+      return quiet(f, span);
     std::string inner = label_;
     if (!e.module_path().empty()) inner += "." + e.module_path();
-    throw_at_place(f, span, inner, e);
+    return failed(f, span, inner, e);
   }
 }
 
@@ -360,8 +383,8 @@ Value RearrangeNode::eval(Frame& f) const {
     for (const auto& [name, n] : sizes_) sizes.emplace_back(name, n->eval(f).integer());
     return rearrange(x.as<Tensor>(), pattern.string(), sizes);
   } catch (const Error& e) {
-    if (is_poison(x)) throw_silently(span);
-    throw_at_place(f, span, "rearrange", e);
+    if (is_poison(x)) return quiet(f, span);
+    return failed(f, span, "rearrange", e);
   }
 }
 

@@ -1,9 +1,7 @@
 // The nodes of compiled expressions.
 #pragma once
 
-#include <set>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -19,19 +17,6 @@ bool is_poison(const Value& v);
 /// What a slot holds that was never set.
 Value unset();
 
-/// The errors of one check of shapes. A failed statement is reported and its results are poison;
-/// what depends on them says nothing.
-struct CheckSession {
-  Diagnostics diagnostics;
-  std::vector<Fault::Call> stack;  ///< the forwards being run, outermost first
-  Span call;                       ///< the call about to be made
-  void report(const Fault& f);
-  static CheckSession*& current();
-
- private:
-  std::set<std::tuple<std::string, int, int>> seen_;
-};
-
 /// Arguments that do not fit the inputs of a class.
 struct CallError : Error {
   CallError(std::string message, std::string hint)
@@ -42,6 +27,9 @@ struct CallError : Error {
 /// not the config's (a full disk, an interrupt), pass as they are.
 [[noreturn]] void throw_at_place(const Frame& f, const Span& at, const std::string& what,
                                  const Error& e, std::vector<Note> notes = {});
+/// The same; in a check it is reported and the result is poison. Call it where e is caught.
+Value failed(const Frame& f, const Span& at, const std::string& what, const Error& e,
+             std::vector<Note> notes = {});
 
 class TextNode final : public Node {
  public:
@@ -125,7 +113,7 @@ class BinaryNode final : public Node {
   Value eval(Frame& f) const override;
 
  private:
-  [[noreturn]] void complain(const Frame& f, const Value& a, const Value& b, const Error& e) const;
+  Value complain(const Frame& f, const Value& a, const Value& b, const Error& e) const;
   std::string op_, label_;
   NodeRef a_, b_;
 };
@@ -262,8 +250,8 @@ class FunctionNode final : public Node {
   Value eval(Frame& f) const override;
 
  private:
-  void convert(Frame& f, const Arg& a, Value& v) const;
-  [[noreturn]] void complain(const Frame& f, const Value* values, const Error& e) const;
+  void convert(const Frame& f, const Arg& a, Value& v) const;
+  Value complain(const Frame& f, const Value* values, const Error& e) const;
   const Function* function_;
   std::vector<Arg> args_;
 };

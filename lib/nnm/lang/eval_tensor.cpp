@@ -143,14 +143,15 @@ Values characters(const std::string& s) {
 
 Value module_item(const Value& m, const Value& key) {
   Module& module = *m.as<Ref<Module>>();
-  std::string name = key.is(Kind::string) ? key.string() : "";
   if (key.is(Kind::integer)) {
-    const auto children = module.children();
-    name = std::to_string(wrapped(key.integer(), children.size(), module.type_name().c_str()));
+    const auto slots = module.module_slots();
+    const std::string type = module.type_name();
+    return slots[static_cast<size_t>(wrapped(key.integer(), slots.size(), type.c_str()))]->value;
   }
-  Module* child = module.child(name);
-  NNM_CHECK(child, key, "{} has no child `{}`", module.type_name(),
-            key.is(Kind::string) ? name : key.config_text());
+  NNM_CHECK(key.is(Kind::string), type, "a child is picked by an int or a name, got {}",
+            key.type_name());
+  Module* child = module.child(key.string());
+  NNM_CHECK(child, key, "{} has no child `{}`", module.type_name(), key.string());
   return Ref<Module>(child);
 }
 

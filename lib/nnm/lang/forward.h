@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "nnm/lang/build_report.h"
+#include "nnm/lang/check_session.h"
 #include "nnm/lang/compiled.h"
 #include "nnm/nn/module.h"
 
@@ -87,7 +88,7 @@ class ClassModule final : public Module {
  private:
   struct Given;
   Value run(const Given& given);
-  Value run_frame(const Given& given, Frame& f);
+  Value run_frame(const Given& given, Frame& f, CheckSession::Running* check = nullptr);
   void bind(const Given& given, Frame& f) const;
   size_t input_index(const std::string& name) const;
   std::string inputs_text() const;

@@ -36,22 +36,6 @@ class SlotBuffer {
   Value* data_ = inline_.data();
 };
 
-/// A forward on a session's stack. Several in a Sequential share the call that led there.
-class Running {
- public:
-  Running(CheckSession& s, const std::string& path) : session_(s), call_(s.call) {
-    s.stack.push_back({path, call_});
-  }
-  ~Running() {
-    session_.stack.pop_back();
-    session_.call = call_;
-  }
-
- private:
-  CheckSession& session_;
-  Span call_;
-};
-
 /// Reports what fails and goes on with what does not depend on it.
 bool run_checked(const Step& s, Frame& f) {
   try {
@@ -75,14 +59,6 @@ bool run_steps(const Steps& steps, Frame& f) {
     }
   }
   return false;
-}
-
-void CheckSession::report(const Fault& f) {
-  const Span& s = f.diagnostic.span;
-  if (f.silent || !seen_.emplace(s ? s.file->path : "", s.line, s.column).second) return;
-  Fault whole = f;
-  whole.calls.assign(stack.rbegin(), stack.rend());
-  diagnostics.add(with_calls(whole));
 }
 
 std::string ForwardInput::type_text() const {
@@ -144,8 +120,8 @@ Value ClassModule::run(const Given& given) {
   f.training = training();
   f.check = CheckSession::current();
   if (f.check) [[unlikely]] {
-    const Running running(*f.check, path_);
-    return run_frame(given, f);
+    CheckSession::Running running(*f.check, path_);
+    return run_frame(given, f, &running);
   }
   try {
     return run_frame(given, f);
@@ -169,8 +145,12 @@ Device device_of(const std::vector<ForwardInput>& inputs, const Frame& f) {
 
 }  // namespace
 
-Value ClassModule::run_frame(const Given& given, Frame& f) {
+Value ClassModule::run_frame(const Given& given, Frame& f, CheckSession::Running* check) {
   bind(given, f);
+  if (check) {
+    for (const ForwardInput& in : program_.inputs)
+      check->input(in.name, program_.inputs.size() == 1, f.slots[in.slot]);
+  }
   const DefaultDeviceGuard device(device_of(program_.inputs, f));
   if (!program_.chain) {
     run_steps(program_.steps, f);

@@ -1,0 +1,126 @@
+// The check of shapes: probes, given sizes, and errors with their calls.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "lang/model_support.h"
+#include "support/paths.h"
+
+using namespace nnm;
+using namespace nnm::lang;
+using nnm::testing::diagnostics_of;
+using nnm::testing::ParsedModel;
+
+namespace {
+
+std::string example(const std::string& name) {
+  std::ifstream in(nnm::testing::source_dir() + "/tests/lang/examples/" + name + ".yaml");
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::string changed(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+std::string shape_of(const Value& v) { return v.as<Tensor>().shape().str(); }
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("lang");
+
+TEST_CASE("shapes: the examples fit") {
+  CHECK(shape_of(ParsedModel(example("mlp")).check().output) == "[2, 10]");
+  CHECK(shape_of(ParsedModel(example("resnet18")).check().output) == "[2, 1000]");
+  CHECK(shape_of(ParsedModel(example("resnet18")).check({{"x", {5, 3, 64, 96}}}).output) ==
+        "[5, 1000]");
+  const ShapeReport gpt = ParsedModel(example("gpt2")).check();
+  CHECK(shape_of(*gpt.output.find("logits")) == "[2, 16, 50257]");
+  CHECK(shape_of(*gpt.output.find("loss")) == "[]");
+  CHECK(gpt.notes ==
+        std::vector<std::string>{"B of `ids` was taken as 2", "T of `ids` was taken as 16"});
+  const ShapeReport s = ParsedModel(example("siamese")).check();
+  CHECK(shape_of(*s.output.find("score")) == "[2]");
+  CHECK(shape_of(*s.output.find("za")) == "[2, 64]");
+  CHECK(shape_of(ParsedModel(example("smallest")).check().output) == "[2, 5]");
+}
+
+TEST_CASE("shapes: given sizes must fit the declaration") {
+  const ParsedModel p(example("resnet18"));
+  CHECK(contains(diagnostics_of([&] {
+                   p.check({{"x", {2, 1, 28, 28}}});
+                 }),
+                 "error[E0502]: input `x`: shape [2, 1, 28, 28] does not fit f32[B, 3, H, W]"));
+  CHECK(contains(diagnostics_of([&] { p.check({{"x", {2, 3}}}); }), "does not fit"));
+  CHECK(contains(diagnostics_of([&] { p.check({{"y", {2, 3}}}); }), "the model has no input `y`"));
+  const ParsedModel g(example("gpt2"));
+  CHECK(contains(diagnostics_of([&] {
+                   g.check({{"ids", {2, 8}}, {"targets", {2, 9}}});
+                 }),
+                 "dimension 1 must be 8"));
+}
+
+TEST_CASE("shapes: an operator that does not broadcast, with the calls that led there") {
+  const ParsedModel p(changed(example("resnet18"), "project: stride != 1 or cin != cout",
+                              "project: cin != cout and stride == 9"),
+                      "resnet.yaml");
+  const std::string text = diagnostics_of([&] { p.check(); });
+  CHECK_MESSAGE(
+      contains(text,
+               "error[E0501]: `+`: shapes [2, 128, 28, 28] and [2, 64, 56, 56] do not broadcast\n"
+               "  --> resnet.yaml:25:23\n"
+               "   |\n"
+               "25 |       - return relu(y + (downsample(x) if project else x))\n"
+               "   |                       ^\n"
+               "   = note: in layer2.0.forward, called from resnet.yaml:51:17\n"),
+      text);
+  CHECK_MESSAGE(contains(text,
+                         "128 comes from conv2 (resnet.yaml:16), 64 from the input of "
+                         "layer2.0"),
+                text);
+}
+
+TEST_CASE("shapes: independent errors in one run, at the layers' calls") {
+  const std::string text = diagnostics_of([] {
+    ParsedModel(R"(
+nnm: 1
+define:
+  C:
+    modules:
+      a: Linear(4, 8)
+      b: Linear(5, 8)
+    inputs:
+      x: f32[B, 4]
+      y: f32[B, 6]
+    forward:
+      - p = a(y)
+      - q = b(y)
+      - return p + q + relu(a(x)).sum(7)
+model: C()
+)")
+        .check();
+  });
+  CHECK_MESSAGE(contains(text, "t.yaml:12:13"), text);
+  CHECK_MESSAGE(contains(text, "`a`: mat1 and mat2 shapes cannot be multiplied (2x6 and 4x8)"),
+                text);
+  CHECK(contains(text, "t.yaml:13:13"));
+  CHECK(contains(text, "Dimension out of range"));
+}
+
+TEST_CASE("shapes: a layer in a chain is pointed at where it is built") {
+  const std::string text = diagnostics_of([] {
+    ParsedModel("nnm: 1\nmodel:\n  - Linear(4, 8)\n  - ReLU()\n  - Linear(9, 2)\n").check();
+  });
+  CHECK_MESSAGE(contains(text, "--> t.yaml:5:5"), text);
+  CHECK_MESSAGE(contains(text, "`2`: mat1 and mat2"), text);
+}
+
+TEST_SUITE_END();
