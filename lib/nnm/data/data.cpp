@@ -195,7 +195,12 @@ Data::Text& Data::text(const SplitConfig& s) {
   for (const SplitConfig& o : config_.splits) {
     if (o.name == "train" && o.form == s.form && o.tokenizer == s.tokenizer) teacher = &o;
   }
-  t.tokenizer = teacher == &s ? Tokenizer(s.tokenizer, bytes, path) : text(*teacher).tokenizer;
+  std::string kind = s.tokenizer;
+  if (kind.starts_with("bpe:")) {
+    const size_t file = kind.find_first_not_of(' ', 4);
+    if (file != kind.npos) kind = "bpe:" + joined(s.folder, kind.substr(file));
+  }
+  t.tokenizer = teacher == &s ? Tokenizer(kind, bytes, path) : text(*teacher).tokenizer;
   t.tokens = t.tokenizer.encode(bytes, path);
   return t;
 }

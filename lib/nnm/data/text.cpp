@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "nnm/base/text.h"
+#include "nnm/data/bytes.h"
 #include "nnm/data/convert.h"
 #include "nnm/data/transform.h"
 #include "nnm/tensor/generator.h"
@@ -12,6 +13,7 @@ namespace nnm::data {
 namespace {
 
 constexpr size_t kCodePoints = 0x110000;
+constexpr size_t kMaxMerges = size_t{256} << 20;
 
 std::string place(std::string_view text, size_t at) {
   const std::string_view before = text.substr(0, at);
@@ -100,9 +102,16 @@ Tokenizer::Tokenizer(const std::string& kind, std::string_view text, const std::
     for (int i = 0; i < 256; ++i) symbols_.emplace_back(1, static_cast<char>(i));
     return;
   }
+  if (kind.starts_with("bpe:")) {
+    const std::string file = kind.substr(std::min(kind.find_first_not_of(' ', 4), kind.size()));
+    bpe_ = std::make_shared<Bpe>(ByteReader(file).read_rest(kMaxMerges), file);
+    symbols_ = bpe_->symbols();
+    return;
+  }
   if (kind != "char") {
     throw Error(ErrorKind::config, fmt::format("unknown tokenizer `{}`", kind),
-                "nnm has the tokenizers char and byte");
+                kind == "bpe" ? "name the file of merges: `bpe: merges.txt`"
+                              : "nnm has the tokenizers char, byte and `bpe: FILE`");
   }
   std::vector<bool> seen(kCodePoints);
   std::vector<std::pair<uint32_t, std::string>> found;
@@ -120,6 +129,13 @@ Tensor Tokenizer::encode(std::string_view text, const std::string& path) const {
     return tensor_of<uint8_t>({reinterpret_cast<const uint8_t*>(text.data()), text.size()},
                               {static_cast<int64_t>(text.size())}, {DType::u8});
   }
+  const DType stored = vocab() <= 256 ? DType::u8 : DType::i32;
+  auto packed = [&](const std::vector<int32_t>& ids) {
+    Tensor out = empty({static_cast<int64_t>(ids.size())}, {stored});
+    convert(DType::i32, ids.data(), stored, out.data(), out.numel());
+    return out;
+  };
+  if (bpe_) return packed(bpe_->encode(text));
   std::vector<int32_t> id_of(kCodePoints, -1);
   for (size_t i = 0; i < symbols_.size(); ++i) {
     each_code_point(symbols_[i], path,
@@ -133,10 +149,7 @@ Tensor Tokenizer::encode(std::string_view text, const std::string& path) const {
               place(text, at), escape_terminal(text.substr(at, length)));
     ids.push_back(id_of[c]);
   });
-  const DType stored = vocab() <= 256 ? DType::u8 : DType::i32;
-  Tensor out = empty({static_cast<int64_t>(ids.size())}, {stored});
-  convert(DType::i32, ids.data(), stored, out.data(), out.numel());
-  return out;
+  return packed(ids);
 }
 
 std::string Tokenizer::decode(std::span<const int64_t> ids) const {

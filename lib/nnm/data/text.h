@@ -1,28 +1,31 @@
 // Text as numbers: tokenizers, and windows of tokens as samples.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "nnm/data/bpe.h"
 #include "nnm/data/dataset.h"
 
 namespace nnm::data {
 
-/// How a text becomes ids: `byte` (0..255), or `char` (the distinct code points of a text, sorted).
+/// How a text becomes ids: `byte` (0..255), `char` (the distinct code points of a text, sorted), or
+/// `bpe: FILE` (GPT-2's, by its merges.txt).
 class Tokenizer {
  public:
   Tokenizer() = default;
-  /// Of kind `byte`, or `char` for this text. Throws Error(config) for another kind, and
-  /// Error(input_file) naming `path` where a text is not UTF-8.
+  /// Of kind `byte`, `char` for this text, or `bpe: FILE`. Throws Error(config) for another kind,
+  /// and Error(input_file) naming `path` where a text is not UTF-8, or the file of merges.
   Tokenizer(const std::string& kind, std::string_view text, const std::string& path);
 
   const std::string& kind() const { return kind_; }
   int64_t vocab() const { return static_cast<int64_t>(symbols_.size()); }
   /// The text of each id.
   const std::vector<std::string>& symbols() const { return symbols_; }
-  /// One id per token, u8 if all fit, else i32. Throws Error(input_file) with path, line and column
-  /// for what the vocabulary lacks.
+  /// One id per token, u8 if the vocabulary fits, else i32. Throws Error(input_file) with path,
+  /// line and column for what the vocabulary lacks.
   Tensor encode(std::string_view text, const std::string& path) const;
   /// The text of ids; those that do not exist are skipped.
   std::string decode(std::span<const int64_t> ids) const;
@@ -30,6 +33,7 @@ class Tokenizer {
  private:
   std::string kind_;
   std::vector<std::string> symbols_;
+  std::shared_ptr<const Bpe> bpe_;
 };
 
 /// Fields `ids` and `targets` (context each, i64): targets are the ids one token further on.

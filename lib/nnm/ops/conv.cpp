@@ -1,6 +1,7 @@
 // Convolution: all ranks as images with channels innermost.
 #include "kernels/conv.h"
 
+#include "kernels/onednn.h"
 #include "nnm/ops/autocast.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
@@ -85,23 +86,52 @@ Shape output_shape(const Tensor& x, const Tensor& w, const Params& p) {
   return y;
 }
 
-int64_t flops(const Tensor& y, const Tensor& w) {
+// Operations from which oneDNN is worth its start.
+constexpr int64_t kLeast = 500'000;
+
+int64_t operations(const Tensor& y, const Tensor& w) {
   return 2 * y.numel() * w.shape()[1] * w.shape()[2] * w.shape()[3];
+}
+
+// The three passes, each by oneDNN where that is worth it. All operands lie as the kernels want
+// them.
+void run_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                 const Conv2d& p) {
+  const int64_t n = operations(y, w);
+  count_flops(n);
+  const OneDnn* d = detail::onednn_for(y, n, kLeast);
+  if (d && d->conv2d(y, x, w, bias, p, detail::kernel_threads())) return;
+  kernels::conv2d(y, x, w, bias, p);
+}
+
+void run_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {
+  const int64_t n = operations(g, w);
+  count_flops(n);
+  const OneDnn* d = detail::onednn_for(dx, n, kLeast);
+  if (d && d->conv2d_backward_input(dx, g, w, p, detail::kernel_threads())) return;
+  kernels::conv2d_backward_input(dx, g, w, p);
+}
+
+void run_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
+                         const Conv2d& p) {
+  const int64_t n = operations(g, dw);
+  count_flops(n);
+  const OneDnn* d = detail::onednn_for(dw, n, kLeast);
+  if (d && d->conv2d_backward_weight(dw, dbias, g, x, p, detail::kernel_threads())) return;
+  kernels::conv2d_backward_weight(dw, dbias, g, x, p);
 }
 
 void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const Conv2d& p) {
   const Tensor g = detail::channels_innermost(b.grad());
   if (b.needs(0)) {
     const Tensor dx = empty_channels_last(x.shape(), x.options());
-    count_flops(flops(g, w));
-    kernels::conv2d_backward_input(dx, g, w, p);
+    run_backward_input(dx, g, w, p);
     b.set(0, dx);
   }
   if (!b.needs(1) && !b.needs(2)) return;
   const Tensor dw = empty(w.shape(), w.options());
   const Tensor dbias = b.needs(2) ? empty({w.shape()[0]}, w.options()) : Tensor();
-  count_flops(flops(g, w));
-  kernels::conv2d_backward_weight(dw, dbias, g, x, p);
+  run_backward_weight(dw, dbias, g, x, p);
   if (b.needs(1)) b.set(1, dw);
   b.set(2, dbias);
 }
@@ -110,8 +140,7 @@ void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const C
 Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
   const Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
-  count_flops(flops(y, w));
-  kernels::conv2d(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
+  run_forward(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
   if (!needs_grad({&x, &w, &bias})) return y;
   return record("ConvolutionBackward0", y, {&x, &w, &bias},
                 [x = Saved(in), w = Saved(k), conv = p.conv](Backward& b) {

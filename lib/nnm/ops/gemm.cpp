@@ -2,6 +2,8 @@
 #include "nnm/ops/gemm.h"
 
 #include "kernels/gemm.h"
+#include "kernels/onednn.h"
+#include "kernels/parallel.h"
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
 
@@ -40,6 +42,26 @@ void count_flops(int64_t n) {
 
 namespace detail {
 
+const OneDnn* onednn_for(const View& out, int64_t flops, int64_t least) {
+  if (flops < least || out.dtype != DType::f32 || out.device.type != DeviceType::cpu)
+    return nullptr;
+  return onednn();
+}
+
+int kernel_threads() { return in_parallel() ? 1 : num_threads(); }
+
+namespace {
+
+bool gemm_by_onednn(const View& c, const View& a, const View& b, double alpha, double beta) {
+  constexpr int64_t kLeast = 2'000'000;
+  const int64_t m = c.size[0], n = c.size[1];
+  if (m <= 4 || n < 16) return false;
+  const OneDnn* d = onednn_for(c, 2 * m * n * a.size[1], kLeast);
+  return d && d->gemm(c, a, b, alpha, beta, kernel_threads());
+}
+
+}  // namespace
+
 void gemm(const View& c, const View& a, const View& b, const View& bias, double alpha,
           double beta) {
   const int64_t m = c.size[0], n = c.size[1], k = a.size[1];
@@ -51,6 +73,10 @@ void gemm(const View& c, const View& a, const View& b, const View& bias, double 
   // A few columns are a few rows of the transpose, for which the kernel has a path of its own.
   if (n <= 4 && m > 4) {
     kernels::gemm(transposed_view(c), transposed_view(b), transposed_view(a), View{}, alpha, beta);
+    if (bias) kernels::binary(c, c, repeated_rows(bias, m), Binary::add, compute_type(c.dtype), 1);
+    return;
+  }
+  if (gemm_by_onednn(c, a, b, alpha, beta)) {
     if (bias) kernels::binary(c, c, repeated_rows(bias, m), Binary::add, compute_type(c.dtype), 1);
     return;
   }

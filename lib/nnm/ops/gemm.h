@@ -3,7 +3,17 @@
 
 #include "nnm/tensor/tensor.h"
 
+namespace nnm {
+struct OneDnn;
+}
+
 namespace nnm::detail {
+
+/// The oneDNN plug-in where `out` is f32 on the CPU and takes at least so many operations. Null
+/// otherwise: small nets never load it.
+const OneDnn* onednn_for(const View& out, int64_t flops, int64_t least);
+/// Threads that a kernel called here and now may use.
+int kernel_threads();
 
 /// c (M, N) = alpha a (M, K) b (K, N) + beta c + bias (N): kernels::gemm's contract, and K may be 0
 /// where beta is. Counts 2 M N K operations.

@@ -1,0 +1,38 @@
+// Loading the oneDNN plug-in.
+#include "kernels/onednn.h"
+
+#include <dlfcn.h>
+
+#include <string>
+
+#include "kernels/kernel.h"
+
+namespace nnm {
+
+namespace {
+
+const OneDnn* load() {
+  if (cpu_isa() == Isa::baseline) return nullptr;
+  Dl_info here;
+  if (!dladdr(reinterpret_cast<const void*>(&onednn), &here) || !here.dli_fname) return nullptr;
+  std::string path(here.dli_fname);
+  const size_t slash = path.rfind('/');
+  path.resize(slash == std::string::npos ? 0 : slash + 1);
+  path += "libnnm_onednn.so";
+  // Never closed: its threads and generated code live as long as the process.
+  void* library = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
+  if (!library) return nullptr;
+  using Entry = const OneDnn* (*)();
+  const auto entry = reinterpret_cast<Entry>(dlsym(library, "nnm_onednn"));
+  const OneDnn* table = entry ? entry() : nullptr;
+  return table && table->version == OneDnn::kVersion ? table : nullptr;
+}
+
+}  // namespace
+
+const OneDnn* onednn() {
+  static const OneDnn* const table = load();
+  return table;
+}
+
+}  // namespace nnm

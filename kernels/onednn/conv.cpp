@@ -1,0 +1,209 @@
+// Convolutions through oneDNN's primitives: images with channels innermost, weights in whatever
+// order the primitive likes, reordered from and to row-major around each call.
+#include "kernels/onednn/conv.h"
+
+#include <array>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <string>
+
+#include "kernels/onednn/threads.h"
+
+namespace nnm {
+namespace {
+
+using dnnl::convolution_backward_data;
+using dnnl::convolution_backward_weights;
+using dnnl::convolution_forward;
+using dnnl::memory;
+
+enum class Pass : int64_t { forward, backward_input, backward_weight };
+
+// Everything that a primitive is made for.
+struct Case {
+  Pass pass;
+  bool bias;
+  memory::dims x, w, y;  ///< w (O, C, KH, KW), or (G, O, C, KH, KW)
+  Conv2d p;
+  int threads;
+
+  Case(Pass pass, bool bias, const View& x_, const View& w_, const View& y_, const Conv2d& p,
+       int threads)
+      : pass(pass),
+        bias(bias),
+        x(x_.size, x_.size + 4),
+        w(w_.size, w_.size + 4),
+        y(y_.size, y_.size + 4),
+        p(p),
+        threads(threads) {
+    if (p.groups > 1) {
+      w[0] /= p.groups;
+      w.insert(w.begin(), p.groups);
+    }
+  }
+
+  using Key = std::array<int64_t, 24>;
+  Key key() const {
+    Key k{};
+    size_t i = 0;
+    for (const memory::dims* d : {&x, &w, &y})
+      for (int64_t n : *d) k[i++] = n;
+    for (int s = 0; s < 2; ++s)
+      for (int64_t n : {p.stride[s], p.dilation[s], p.before[s], p.after[s]}) k[i++] = n;
+    k[i++] = p.groups;
+    k[i] = static_cast<int64_t>(pass) * 2 + bias + 8 * threads;
+    return k;
+  }
+};
+
+memory::desc any_of(const memory::dims& dims) {
+  return {dims, memory::data_type::f32, memory::format_tag::any};
+}
+memory::desc image_of(const memory::dims& dims) {
+  return {dims, memory::data_type::f32, memory::format_tag::nhwc};
+}
+memory::desc plain_weights(const memory::dims& dims) {
+  return {dims, memory::data_type::f32,
+          dims.size() == 5 ? memory::format_tag::goihw : memory::format_tag::oihw};
+}
+memory::desc vector_of(int64_t n) { return {{n}, memory::data_type::f32, memory::format_tag::x}; }
+
+const dnnl::engine& cpu() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+// A primitive and the weights in its own order; without a primitive the case is not for oneDNN.
+struct Entry {
+  dnnl::primitive primitive, reorder;
+  memory weights;  ///< empty where its order is row-major
+};
+
+// The reference implementations of oneDNN are hundreds of times slower than any other.
+bool is_reference(const char* implementation) {
+  return std::strncmp(implementation, "ref", 3) == 0;
+}
+
+void set_weights(Entry& e, const memory::desc& own, const memory::desc& plain, bool to_own) {
+  if (own == plain) return;
+  e.weights = memory(own, cpu());
+  const memory::desc &from = to_own ? plain : own, &to = to_own ? own : plain;
+  e.reorder = dnnl::reorder(dnnl::reorder::primitive_desc(cpu(), from, cpu(), to));
+}
+
+convolution_forward::primitive_desc forward_of(const Case& c) {
+  const auto kind = dnnl::prop_kind::forward_training;
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+  const memory::dims s{c.p.stride[0], c.p.stride[1]}, d{c.p.dilation[0] - 1, c.p.dilation[1] - 1},
+      l{c.p.before[0], c.p.before[1]}, r{c.p.after[0], c.p.after[1]};
+  if (c.bias && c.pass != Pass::backward_input) {
+    return {
+        {kind, algorithm, image_of(c.x), any_of(c.w), vector_of(c.y[1]), image_of(c.y), s, d, l, r},
+        cpu()};
+  }
+  return {{kind, algorithm, image_of(c.x), any_of(c.w), image_of(c.y), s, d, l, r}, cpu()};
+}
+
+Entry make(const Case& c) {
+  Entry e;
+  const auto forward = forward_of(c);
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+  const memory::dims s{c.p.stride[0], c.p.stride[1]}, d{c.p.dilation[0] - 1, c.p.dilation[1] - 1},
+      l{c.p.before[0], c.p.before[1]}, r{c.p.after[0], c.p.after[1]};
+  const memory::desc plain = plain_weights(c.w);
+  if (c.pass == Pass::forward) {
+    if (is_reference(forward.impl_info_str())) return e;
+    e.primitive = convolution_forward(forward);
+    set_weights(e, forward.weights_desc(), plain, true);
+  } else if (c.pass == Pass::backward_input) {
+    const convolution_backward_data::primitive_desc pd(
+        {algorithm, image_of(c.x), any_of(c.w), image_of(c.y), s, d, l, r}, cpu(), forward);
+    if (is_reference(pd.impl_info_str())) return e;
+    e.primitive = convolution_backward_data(pd);
+    set_weights(e, pd.weights_desc(), plain, true);
+  } else {
+    using Desc = convolution_backward_weights::desc;
+    const Desc desc = c.bias
+                          ? Desc(algorithm, image_of(c.x), any_of(c.w), vector_of(c.y[1]),
+                                 image_of(c.y), s, d, l, r)
+                          : Desc(algorithm, image_of(c.x), any_of(c.w), image_of(c.y), s, d, l, r);
+    const convolution_backward_weights::primitive_desc pd(desc, cpu(), forward);
+    if (is_reference(pd.impl_info_str())) return e;
+    e.primitive = convolution_backward_weights(pd);
+    set_weights(e, pd.diff_weights_desc(), plain, false);
+  }
+  return e;
+}
+
+constexpr size_t kMostEntries = 1024;
+
+// Calls run one at a time: entries own the memory of their weights.
+std::mutex mutex;
+
+Entry& entry_of(const Case& c) {
+  static auto* entries = new std::map<Case::Key, Entry>;
+  const Case::Key key = c.key();
+  const auto it = entries->find(key);
+  if (it != entries->end()) return it->second;
+  if (entries->size() >= kMostEntries) entries->clear();
+  Entry e;
+  try {
+    e = make(c);
+  } catch (const dnnl::error&) {
+    // oneDNN has no implementation of this case: remembered as such.
+  }
+  return entries->emplace(key, std::move(e)).first->second;
+}
+
+memory on(const memory::desc& d, const View& v) { return {d, cpu(), v.data}; }
+
+// Runs the primitive of `c` on the arguments, of which `weights_arg` is added here.
+bool run(const Case& c, int weights_arg, const View& w, std::unordered_map<int, memory> args) {
+  const std::lock_guard lock(mutex);
+  const ThreadScope scope(c.threads);
+  Entry& e = entry_of(c);
+  if (!e.primitive) return false;
+  dnnl::stream stream(cpu());
+  memory plain = on(plain_weights(c.w), w);
+  memory& own = e.weights ? e.weights : plain;
+  const bool writes = c.pass == Pass::backward_weight;
+  if (e.weights && !writes) e.reorder.execute(stream, {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, own}});
+  args.emplace(weights_arg, own);
+  e.primitive.execute(stream, args);
+  if (e.weights && writes) e.reorder.execute(stream, {{DNNL_ARG_FROM, own}, {DNNL_ARG_TO, plain}});
+  stream.wait();
+  return true;
+}
+
+}  // namespace
+
+bool onednn_conv2d(const View& y, const View& x, const View& w, const View& bias, const Conv2d& p,
+                   int threads) {
+  const Case c(Pass::forward, bias.data != nullptr, x, w, y, p, threads);
+  std::unordered_map<int, memory> args{{DNNL_ARG_SRC, on(image_of(c.x), x)},
+                                       {DNNL_ARG_DST, on(image_of(c.y), y)}};
+  if (c.bias) args.emplace(DNNL_ARG_BIAS, on(vector_of(c.y[1]), bias));
+  return run(c, DNNL_ARG_WEIGHTS, w, std::move(args));
+}
+
+bool onednn_conv2d_backward_input(const View& dx, const View& g, const View& w, const Conv2d& p,
+                                  int threads) {
+  const Case c(Pass::backward_input, false, dx, w, g, p, threads);
+  return run(
+      c, DNNL_ARG_WEIGHTS, w,
+      {{DNNL_ARG_DIFF_SRC, on(image_of(c.x), dx)}, {DNNL_ARG_DIFF_DST, on(image_of(c.y), g)}});
+}
+
+bool onednn_conv2d_backward_weight(const View& dw, const View& dbias, const View& g, const View& x,
+                                   const Conv2d& p, int threads) {
+  const Case c(Pass::backward_weight, dbias.data != nullptr, x, dw, g, p, threads);
+  std::unordered_map<int, memory> args{{DNNL_ARG_SRC, on(image_of(c.x), x)},
+                                       {DNNL_ARG_DIFF_DST, on(image_of(c.y), g)}};
+  if (c.bias) args.emplace(DNNL_ARG_DIFF_BIAS, on(vector_of(c.y[1]), dbias));
+  return run(c, DNNL_ARG_DIFF_WEIGHTS, dw, std::move(args));
+}
+
+}  // namespace nnm
