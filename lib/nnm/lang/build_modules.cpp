@@ -52,17 +52,19 @@ void Builder::register_child(Module& into, const std::string& name, Ref<Module> 
   if (list && (name.empty() || name.find_first_not_of("0123456789") != std::string::npos))
     fault(at, "E0403", fmt::format("a child of ModuleList is called by a number, not `{}`", name),
           "write `${i}:`, or use ModuleDict");
+  for (const auto& [site, span] : sites_) {
+    // PyTorch would replace the child silently.
+    if (site == path)
+      fault(at, "E0403", fmt::format("there is a child `{}` already", name),
+            "children made in a loop need names of their own: `name_${i}`",
+            {{fmt::format("the first stands in line {}", span.line), {}}});
+  }
   try {
     // PyTorch replaces a child; in a file that says all at once it is a slip.
     NNM_CHECK(!child_slot(into, name), key, "attribute '{}' already exists", name);
     into.add_module(name, std::move(m));
   } catch (const Error& e) {
-    std::vector<Note> notes;
-    for (const auto& [site, span] : sites_) {
-      if (site == path)
-        notes.push_back({fmt::format("`{}` stands in line {} already", name, span.line), {}});
-    }
-    fault(at, "E0403", e.what(), help.empty() ? e.hint() : help, std::move(notes));
+    fault(at, "E0403", e.what(), help.empty() ? e.hint() : help);
   }
   sites_.emplace_back(path, at);
 }

@@ -142,6 +142,7 @@ const std::vector<CodeInfo>& codes() {
        "Operands or arguments have types that do not go together."},
       {"E0504", "a call of a class that does not fit its inputs",
        "A forward takes the inputs of its class, in order or by name."},
+      {"E0505", "a forward that returns nothing", "A forward ends with `- return …`."},
       {"E0510", "a loss or metric that is not one number", "Reduce it, such as by mean(…)."},
       {"W0201", "a class hides a layer",
        "A class of `define:` has the name of a layer of torch.nn, which it hides in this file."},

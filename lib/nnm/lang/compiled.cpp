@@ -171,7 +171,12 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
   std::vector<std::string> all;
   for (const Local& l : locals_) all.push_back(l.name);
   names(all);
-  std::string help = did_you_mean(name, all);
+  std::string help;
+  if (name == "nn" || name == "F" || name == "torch")
+    help = "PyTorch's names stand by themselves: write `Linear(…)`, `relu(…)`";
+  if (name == "vars")
+    help = "a class of `define:` sees its own arguments alone: pass the value as one";
+  if (help.empty()) help = did_you_mean(name, all);
   if (help.empty() && (find_native(name) || find_function(name)))
     help = fmt::format("`{0}` is a function: write `{0}(…)`", name);
   if (help.empty()) help = did_you_mean(name, {"true", "false", "none", "inf", "nan", "pi"});
