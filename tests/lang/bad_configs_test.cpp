@@ -89,3 +89,26 @@ TEST_CASE("bad configs: each is told what is wrong, where, and what to write") {
     }
   }
 }
+
+TEST_CASE("bad configs: every code that the sources use is in the table") {
+  std::vector<std::string> unknown;
+  for (const char* room : {"/lib", "/cli"}) {
+    for (const auto& e :
+         std::filesystem::recursive_directory_iterator(testing::source_dir() + room)) {
+      if (!e.is_regular_file()) continue;
+      const std::string text = read_file(e.path().string(), 16 << 20);
+      for (const char* kind : {"\"E0", "\"W0"}) {
+        for (size_t at = text.find(kind); at != text.npos; at = text.find(kind, at + 1)) {
+          const std::string code = text.substr(at + 1, 5);
+          if (text.compare(at + 6, 1, "\"") == 0 && !find_code(code)) unknown.push_back(code);
+        }
+      }
+    }
+  }
+  CHECK(unknown == std::vector<std::string>());
+  CHECK(std::is_sorted(codes().begin(), codes().end(), [](const CodeInfo& a, const CodeInfo& b) {
+    return std::string_view(a.code) < b.code;
+  }));
+  CHECK(find_code("e0303") != nullptr);
+  CHECK(find_code("E9999") == nullptr);
+}

@@ -85,7 +85,7 @@ TEST_CASE("config: errors of vars") {
   const std::string head = kHead;
   starts(head + "vars: {a: \"${vars.b}\", b: \"${vars.c}\", c: \"${vars.a}\"}\n",
          "E0307 3:12 vars.a needs itself: a → b → c → a");
-  starts(head + "vars: {dim: 1, a: \"${vars.din + 1}\"}\n", "E0301 3:22");
+  starts(head + "vars: {dim: 1, a: \"${vars.din + 1}\"}\n", "E0301 3:27");
   starts(head + "vars: {a: \"${1 / 0}\"}\n", "E0401 3:");
   starts(head + "vars: {a: \"${1 +}\"}\n", "E0201 3:17");
   starts(head + "vars: [1, 2]\n", "E0213 3:7 `vars:` is a mapping");

@@ -176,6 +176,8 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
     help = "PyTorch's names stand by themselves: write `Linear(…)`, `relu(…)`";
   if (name == "vars")
     help = "a class of `define:` sees its own arguments alone: pass the value as one";
+  if (name == "yes" || name == "on") help = "write `true`";
+  if (name == "no" || name == "off") help = "write `false`";
   if (help.empty()) help = did_you_mean(name, all);
   if (help.empty() && (find_native(name) || find_function(name)))
     help = fmt::format("`{0}` is a function: write `{0}(…)`", name);

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "nnm/base/literal.h"
 #include "nnm/lang/eval.h"
@@ -14,9 +15,13 @@ namespace nnm::lang {
 
 namespace {
 
+constexpr size_t kMaxChain = 200;  // of variables that need each other
+
 class Vars : public Env {
  public:
-  Vars(const Tree& tree, Diagnostics& d) : tree_(tree), d_(d) {}
+  Vars(const Tree& tree, Diagnostics& d) : tree_(tree), d_(d) {
+    for (const Tree::Entry& e : tree.entries) by_name_.emplace(e.key.text(), &e);
+  }
 
   Value all() {
     Items out;
@@ -33,7 +38,6 @@ class Vars : public Env {
         out.emplace_back(e.key.text(), value_of(e));
       } catch (const Fault& f) {
         if (!f.silent) d_.add(f.diagnostic);
-        failed_.push_back(&e);
       }
     }
     return Value::dict(std::move(out));
@@ -42,10 +46,8 @@ class Vars : public Env {
   std::optional<Value> find(const std::string& path) const override {
     if (path == "vars") return known();
     if (!path.starts_with("vars.")) return std::nullopt;
-    for (const Tree::Entry& e : tree_.entries) {
-      if (path.compare(5, path.npos, e.key.text()) == 0) return value_of(e);
-    }
-    return std::nullopt;
+    const auto at = by_name_.find(path.substr(5));
+    return at == by_name_.end() ? std::nullopt : std::optional<Value>(value_of(*at->second));
   }
   void names(std::vector<std::string>& out) const override {
     for (const Tree::Entry& e : tree_.entries) out.push_back("vars." + e.key.text());
@@ -64,7 +66,7 @@ class Vars : public Env {
 
   Value value_of(const Tree::Entry& e) const {
     if (const auto known = values_.find(&e); known != values_.end()) return known->second;
-    if (std::find(failed_.begin(), failed_.end(), &e) != failed_.end()) {
+    if (failed_.contains(&e)) {
       Fault f({"E0301", "follows from an earlier error", e.key.span(), "", {}});
       f.silent = true;
       throw f;
@@ -78,12 +80,20 @@ class Vars : public Env {
             fmt::format("vars.{} needs itself: {}{}", e.key.text(), chain, e.key.text()),
             "give one of them a value of its own");
     }
+    if (open_.size() >= kMaxChain) {
+      fault(e.key.span(), "E0307", "variables need each other in too long a chain");
+    }
     open_.push_back(&e);
     struct Closing {
-      std::vector<const Tree::Entry*>& open;
-      ~Closing() { open.pop_back(); }
-    } closing{open_};
-    return values_[&e] = value(e.value);
+      const Vars& vars;
+      const Tree::Entry* entry;
+      ~Closing() {
+        vars.open_.pop_back();
+        if (!vars.values_.contains(entry)) vars.failed_.insert(entry);
+      }
+    } closing{*this, &e};
+    Value v = value(e.value);
+    return values_[&e] = std::move(v);
   }
 
   Value value(const Tree& t) const {
@@ -163,9 +173,10 @@ class Vars : public Env {
 
   const Tree& tree_;
   Diagnostics& d_;
-  mutable std::map<const Tree::Entry*, Value> values_;
+  std::unordered_map<std::string, const Tree::Entry*> by_name_;
+  mutable std::unordered_map<const Tree::Entry*, Value> values_;
+  mutable std::unordered_set<const Tree::Entry*> failed_;
   mutable std::vector<const Tree::Entry*> open_;
-  std::vector<const Tree::Entry*> failed_;
 };
 
 }  // namespace

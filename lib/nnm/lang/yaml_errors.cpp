@@ -251,6 +251,9 @@ class Explainer {
       return error("E0113", at_, at_ + 1, "YAML reads a mapping here, because of `: `", advice);
     }
     const size_t key = std::max(line_start(at_), text_.find_first_not_of(" ", line_start(at_)));
+    if (at_ - key > 1024 && state_.last_end <= key) {
+      return error("E0104", key, key + 1, "a key of more than 1024 characters", "");
+    }
     if (const size_t bare = line_without_colon(); bare != text_.npos) {
       const std::string content(text_.substr(bare, text_.find_first_of("\r\n#", bare) - bare));
       const std::string name = content.substr(0, content.find_last_not_of(' ') + 1);
