@@ -9,10 +9,11 @@ namespace nnm::kernels {
 /// range), x the same rank and out's type.
 inline constinit Kernel<void(const View& out, const View& x, const View& index, int64_t dim)>
     gather{"gather"};
-/// out[i with index[i] at `dim`] += src[i], in the order of i. index and src have one shape, src
-/// and out one type.
-inline constinit Kernel<void(const View& out, const View& index, const View& src, int64_t dim)>
-    scatter_add{"scatter_add"};
+/// out[i with index[i] at `dim`] += src[i], or = src[i] where `accumulate` is false, in the order
+/// of i. index and src have one shape, src and out one type.
+inline constinit Kernel<void(const View& out, const View& index, const View& src, int64_t dim,
+                             bool accumulate)>
+    scatter{"scatter"};
 /// out (n, …) = the window x (…) moved by offsets (n, i64, elements): advanced indexing.
 inline constinit Kernel<void(const View& out, const View& x, const View& offsets)> take{"take"};
 /// The window x (…), moved by offsets (n), gets += src (n, …), in their order; or = src where

@@ -110,7 +110,8 @@ void gather_cpu(const View& out, const View& x, const View& index, int64_t dim) 
   });
 }
 
-void scatter_add_cpu(const View& out, const View& index, const View& src, int64_t dim) {
+void scatter_cpu(const View& out, const View& index, const View& src, int64_t dim,
+                 bool accumulate) {
   const int64_t n = last_size(index), step = out.ndim ? out.stride[dim] : 0;
   if (index.numel() == 0) return;
   const int64_t along = dim == out.ndim - 1 ? 0 : last_stride(out);
@@ -121,6 +122,10 @@ void scatter_add_cpu(const View& out, const View& index, const View& src, int64_
                T* to = out.as<T>() + oo;
                const int64_t* at = index.as<int64_t>() + io;
                const T* from = src.as<T>() + so;
+               if (!accumulate) {
+                 for (int64_t j = 0; j < n; ++j) to[j * along + at[j * si] * step] = from[j * ss];
+                 return;
+               }
                for (int64_t j = 0; j < n; ++j) {
                  add_to<T, A>(to[j * along + at[j * si] * step], from[j * ss]);
                }
@@ -226,7 +231,7 @@ void triangle_cpu(const View& out, const View& x, int64_t diagonal, bool upper) 
 }
 
 NNM_KERNEL(gather, gather_cpu);
-NNM_KERNEL(scatter_add, scatter_add_cpu);
+NNM_KERNEL(scatter, scatter_cpu);
 NNM_KERNEL(take, take_cpu);
 NNM_KERNEL(put, put_cpu);
 NNM_KERNEL(triangle, triangle_cpu);

@@ -65,7 +65,9 @@ inline float log(float x) {
   r = f + r + k * 0.693359375f;
   r = x == 0.0f ? -__builtin_inff() : r;
   r = x < 0.0f ? __builtin_nanf("") : r;
-  return x == __builtin_inff() || x != x ? x : r;
+  // One condition at a time: `a || b` in a selection keeps GCC from vectorising.
+  r = x == __builtin_inff() ? x : r;
+  return x != x ? x : r;
 }
 
 inline float tanh(float x) {
@@ -120,8 +122,9 @@ inline float expm1(float x) {
 /// log(u) for u = 1 + x, corrected by what the sum lost of x (Kahan).
 inline float log1p(float x) {
   const float u = 1.0f + x, kept = u - 1.0f;
-  const float r = m::log(u) * (x / kept);
-  return kept == 0.0f || x == __builtin_inff() ? x : r;
+  float r = m::log(u) * (x / kept);
+  r = kept == 0.0f ? x : r;
+  return x == __builtin_inff() ? x : r;
 }
 
 /// Giles' approximation ("Approximating the erfinv function", 2012), then two steps of Newton.
@@ -158,10 +161,16 @@ inline T sign(T x) {
   return T((x > T(0)) - (x < T(0)));
 }
 
+/// c ? a : b with both computed: a branch around a long expression would not vectorise.
+template <class T>
+inline T select(bool c, T a, T b) {
+  return c ? a : b;
+}
+
 /// log(1 + e^x), linear above 20 as PyTorch has it.
 template <class T>
 inline T softplus(T x) {
-  return x > T(20) ? x : m::log1p(m::exp(x));
+  return m::select(x > T(20), x, m::log1p(m::exp(x)));
 }
 template <class T>
 inline T silu_slope(T x) {

@@ -298,3 +298,14 @@ TEST_CASE("a gradient cannot slip into shared memory") {
   copy_(select(base, 0, 0), x);
   CHECK(values(base) == std::vector<double>{1, 2, 0, 0});
 }
+
+TEST_CASE("a gradient lies in memory as its leaf does") {
+  const Tensor w = tensor_of<double>(std::vector<double>{1, 2, 3, 4, 5, 6}, {2, 3}, {DType::f64})
+                       .requires_grad_();
+  sum(mul(transpose(w, 0, 1), transpose(w, 0, 1))).backward();
+  CHECK(w.grad().strides() == w.strides());
+  CHECK(values(w.grad()) == std::vector<double>{2, 4, 6, 8, 10, 12});
+  const Tensor image = channels_last(zeros({1, 2, 2, 2}, {DType::f64})).requires_grad_();
+  sum(mul(image, ones({1, 2, 2, 2}, {DType::f64}))).backward();
+  CHECK(image.grad().is_channels_last());
+}

@@ -36,6 +36,8 @@ inline Tensor integers(const std::vector<int64_t>& v, const Shape& shape, DType 
 // The operands of all rows.
 inline const Tensor X = ramp({2, 3, 4}, 7919, 23, 11, 8);
 inline const Tensor M = ramp({3, 4}, 7919, 23, 11, 8);
+inline const Tensor Q = ramp({4, 2, 3}, 7919, 23, 11, 8);
+inline const Tensor R = ramp({1, 4, 6}, 7919, 23, 11, 8);
 inline const Tensor V = ramp({4}, 5, 7, 3, 2);
 inline const Tensor P = ramp({3, 4}, 7919, 23, -1, 16);
 inline const Tensor U = ramp({3, 4}, 7919, 23, 11, 16);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/pointwise.h"
 #include "nnm/autograd/record.h"
 
 namespace nnm {
@@ -54,6 +55,18 @@ AccumulateGrad::AccumulateGrad(TensorImpl* leaf)
   outputs[0] = {leaf->sizes, leaf->dtype, leaf->device};
 }
 
+namespace {
+
+/// A copy of g that lies in memory as its leaf does: what update kernels run over.
+Tensor laid_out_as(const Tensor& leaf, const Tensor& g) {
+  if (!leaf.is_dense()) return engine_ops.clone(g);
+  Tensor y = empty_strided(leaf.shape(), leaf.strides(), g.options());
+  kernels::copy(y, g);
+  return y;
+}
+
+}  // namespace
+
 void AccumulateGrad::apply(std::span<Tensor> grads, std::span<Tensor>) {
   if (!leaf || !grads[0].defined()) return;
   AutogradMeta& meta = *leaf->meta;
@@ -64,7 +77,7 @@ void AccumulateGrad::apply(std::span<Tensor> grads, std::span<Tensor>) {
              g.strides() == leaf->strides) {
     meta.grad = std::move(g);
   } else {
-    meta.grad = engine_ops.clone(g);
+    meta.grad = laid_out_as(Tensor(Ref<TensorImpl>(leaf)), g);
   }
   if (!has_hooks()) return;
   const Tensor self{Ref<TensorImpl>(leaf)};

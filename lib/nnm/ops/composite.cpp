@@ -123,6 +123,57 @@ std::pair<Tensor, Tensor> std_mean(const Tensor& x, const Dims& dims, double cor
   return {std(x, dims, correction, keepdim), mean(x, dims, keepdim)};
 }
 
+Tensor nansum(const Tensor& x, const Dims& dims, bool keepdim) {
+  return sum(masked_fill(x, isnan(x), 0), dims, keepdim);
+}
+
+Tensor nanmean(const Tensor& x, const Dims& dims, bool keepdim) {
+  return div(nansum(x, dims, keepdim), sum(eq(x, x), dims, keepdim));
+}
+
+Tensor pixel_shuffle(const Tensor& x, int64_t r) {
+  NNM_CHECK(x.dim() >= 3, runtime,
+            "pixel_shuffle expects input to have at least 3 dimensions, but got input with {} "
+            "dimension(s)",
+            x.dim());
+  NNM_CHECK(r > 0, runtime, "pixel_shuffle expects a positive upscale_factor, but got {}", r);
+  const int64_t c = x.size(-3), h = x.size(-2), w = x.size(-1);
+  NNM_CHECK(c % (r * r) == 0, runtime,
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
+            "of upscale_factor, but input.size(-3)={} is not divisible by {}",
+            c, r * r);
+  const int64_t out = c / (r * r);
+  Shape shape = x.shape();
+  shape[x.dim() - 3] = out;
+  shape[x.dim() - 2] = h * r;
+  shape[x.dim() - 1] = w * r;
+  const Tensor split = reshape(x, {-1, out, r, r, h, w});
+  return reshape(permute(split, {0, 1, 4, 2, 5, 3}), shape);
+}
+
+Tensor pixel_unshuffle(const Tensor& x, int64_t r) {
+  NNM_CHECK(x.dim() >= 3, runtime,
+            "pixel_unshuffle expects input to have at least 3 dimensions, but got input with {} "
+            "dimension(s)",
+            x.dim());
+  NNM_CHECK(r > 0, runtime, "pixel_unshuffle expects a positive downscale_factor, but got {}", r);
+  const int64_t c = x.size(-3), h = x.size(-2), w = x.size(-1);
+  NNM_CHECK(h % r == 0, runtime,
+            "pixel_unshuffle expects height to be divisible by downscale_factor, but "
+            "input.size(-2)={} is not divisible by {}",
+            h, r);
+  NNM_CHECK(w % r == 0, runtime,
+            "pixel_unshuffle expects width to be divisible by downscale_factor, but "
+            "input.size(-1)={} is not divisible by {}",
+            w, r);
+  Shape shape = x.shape();
+  shape[x.dim() - 3] = c * r * r;
+  shape[x.dim() - 2] = h / r;
+  shape[x.dim() - 1] = w / r;
+  const Tensor split = reshape(x, {-1, c, h / r, r, w / r, r});
+  return reshape(permute(split, {0, 1, 3, 5, 2, 4}), shape);
+}
+
 Tensors meshgrid(const Tensors& tensors, const std::string& indexing) {
   NNM_CHECK(!tensors.empty(), runtime, "meshgrid expects a non-empty TensorList");
   NNM_CHECK(indexing == "ij" || indexing == "xy", runtime,

@@ -153,16 +153,20 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
   if (!needs_grad({&x})) return y;
   return record("GatherBackward0", y, {&x}, [index = Saved(index), d](Backward& b) {
     Tensor dx = zeros_of(b.input(0));
-    kernels::scatter_add(at_least_1d(dx), at_least_1d(index.get()), at_least_1d(b.grad()), d);
+    kernels::scatter(at_least_1d(dx), at_least_1d(index.get()), at_least_1d(b.grad()), d, true);
     b.set(0, dx);
   });
 }
 
-Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
-  detail::check_defined(x, "scatter_add");
-  detail::check_defined(index, "scatter_add");
-  detail::check_defined(src, "scatter_add");
-  const int d = wrap_dim(dim, x.dim());
+namespace {
+
+/// The part of src that an index of this shape uses.
+Tensor used(const Tensor& src, const Shape& sizes) {
+  return src.as_strided(sizes, src.strides(), src.impl()->offset);
+}
+
+/// x with src written (or added) at the places of the index.
+Tensor scattered(const Tensor& x, int d, const Tensor& index, const Tensor& src, bool accumulate) {
   check_gather(x, d, index, "scatter");
   NNM_CHECK(src.dtype() == x.dtype(), runtime,
             "scatter(): Expected self.dtype to be equal to src.dtype");
@@ -175,25 +179,49 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
               "larger size than src {}",
               index.shape().str(), x.shape().str(), d, src.shape().str());
   }
-  Tensor y;
-  {
-    NoGradGuard no_grad;
-    y = clone(x);
-  }
-  const auto used = [](const Tensor& s, const Shape& sizes) {
-    return s.as_strided(sizes, s.strides(), s.impl()->offset);
-  };
-  kernels::scatter_add(at_least_1d(y), at_least_1d(index),
-                       at_least_1d(used(at_least_1d(src), at_least_1d(index).shape())), d);
+  NoGradGuard no_grad;
+  Tensor y = clone(x);
+  const Tensor at = at_least_1d(index);
+  kernels::scatter(at_least_1d(y), at, used(at_least_1d(src), at.shape()), d, accumulate);
+  return y;
+}
+
+/// The gradient of src: elements beyond the index took no part.
+Tensor gathered_gradient(const Tensor& g, int d, const Tensor& index, const InputMeta& src) {
+  Tensor ds = zeros_of(src);
+  const Tensor at = at_least_1d(index);
+  kernels::gather(used(at_least_1d(ds), at.shape()), at_least_1d(g), at, d);
+  return ds;
+}
+
+}  // namespace
+
+Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+  detail::check_defined(x, "scatter_add");
+  detail::check_defined(index, "scatter_add");
+  detail::check_defined(src, "scatter_add");
+  const int d = wrap_dim(dim, x.dim());
+  Tensor y = scattered(x, d, index, src, true);
   if (!needs_grad({&x, &src})) return y;
-  return record("ScatterAddBackward0", y, {&x, &src}, [index = Saved(index), d, used](Backward& b) {
+  return record("ScatterAddBackward0", y, {&x, &src}, [index = Saved(index), d](Backward& b) {
     if (b.needs(0)) b.set(0, b.grad());
-    if (!b.needs(1)) return;
-    // Elements of src beyond the index take no part.
-    Tensor ds = zeros_of(b.input(1));
-    const Tensor i = at_least_1d(index.get());
-    kernels::gather(used(at_least_1d(ds), i.shape()), at_least_1d(b.grad()), i, d);
-    b.set(1, ds);
+    if (b.needs(1)) b.set(1, gathered_gradient(b.grad(), d, index.get(), b.input(1)));
+  });
+}
+
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+  detail::check_defined(x, "scatter");
+  detail::check_defined(index, "scatter");
+  detail::check_defined(src, "scatter");
+  const int d = wrap_dim(dim, x.dim());
+  Tensor y = scattered(x, d, index, src, false);
+  if (!needs_grad({&x, &src})) return y;
+  return record("ScatterBackward0", y, {&x, &src}, [index = Saved(index), d](Backward& b) {
+    if (b.needs(0)) {
+      const Tensor zero = zeros(index.get().shape(), b.grad().options());
+      b.set(0, scattered(b.grad(), d, index.get(), zero, false));
+    }
+    if (b.needs(1)) b.set(1, gathered_gradient(b.grad(), d, index.get(), b.input(1)));
   });
 }
 

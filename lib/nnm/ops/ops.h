@@ -113,6 +113,7 @@ Tensor index(const Tensor& x, const Value& index);
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src);
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src);
 /// x with alpha * source added at the places `index` (n) of dimension `dim`.
 Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
                  Scalar alpha = 1);
@@ -198,6 +199,12 @@ std::pair<Tensor, Tensor> var_mean(const Tensor& x, const Dims& dims = {}, doubl
                                    bool keepdim = false);
 std::pair<Tensor, Tensor> std_mean(const Tensor& x, const Dims& dims = {}, double correction = 1,
                                    bool keepdim = false);
+/// Sum and mean of what is not NaN.
+Tensor nansum(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
+Tensor nanmean(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
+/// (*, C r², H, W) to (*, C, H r, W r), and back.
+Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor);
+Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);
 Tensors meshgrid(const Tensors& tensors, const std::string& indexing = "ij");
 
 // In place, on the tape where needed (not on views that need a gradient).

@@ -220,6 +220,10 @@ const Function kTable[] = {
      [](const Value* a) -> Value { return tensor(a[0]).numel(); }},
     {"dim(input: Tensor)", "the number of dimensions",
      [](const Value* a) -> Value { return tensor(a[0]).dim(); }},
+    {"nelement(input: Tensor)", "the number of elements",
+     [](const Value* a) -> Value { return tensor(a[0]).numel(); }},
+    {"ndimension(input: Tensor)", "the number of dimensions",
+     [](const Value* a) -> Value { return tensor(a[0]).dim(); }},
     {"is_floating_point(input: Tensor)", "true for f32, f64, bf16, f16",
      [](const Value* a) -> Value { return is_floating(tensor(a[0]).dtype()); }},
 };

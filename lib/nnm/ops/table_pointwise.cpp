@@ -173,6 +173,16 @@ const Function kOperators[] = {
     {"lerp(input: Tensor, end: Tensor, weight: any)", "input + weight * (end - input)", lerp_of},
     {"clamp(input: Tensor, min: any = none, max: any = none)", "kept within bounds", clamp_of},
     {"clip(input: Tensor, min: any = none, max: any = none)", "kept within bounds", clamp_of},
+    {"clamp_min(input: Tensor, min: any)", "at least min",
+     [](const Value* a) {
+       const Value bounds[] = {a[0], a[1], Value()};
+       return clamp_of(bounds);
+     }},
+    {"clamp_max(input: Tensor, max: any)", "at most max",
+     [](const Value* a) {
+       const Value bounds[] = {a[0], Value(), a[1]};
+       return clamp_of(bounds);
+     }},
     {"isnan(input: Tensor)", "is not a number", call<isnan>},
     {"isinf(input: Tensor)", "is infinite", call<isinf>},
     {"isfinite(input: Tensor)", "is neither infinite nor NaN", call<isfinite>},
@@ -250,6 +260,9 @@ const Function kUnary[] = {
     {"arccos(input: Tensor)", "arc cosine", call<acos>},
     {"arcsin(input: Tensor)", "arc sine", call<asin>},
     {"arctan(input: Tensor)", "arc tangent", call<atan>},
+    {"arccosh(input: Tensor)", "inverse hyperbolic cosine", call<acosh>},
+    {"arcsinh(input: Tensor)", "inverse hyperbolic sine", call<asinh>},
+    {"arctanh(input: Tensor)", "inverse hyperbolic tangent", call<atanh>},
 #define NNM_UNARY(name, node, save, forward, backward, doc) \
   {#name "(input: Tensor)", doc, call<name>},
 #include "kernels/pointwise.def"

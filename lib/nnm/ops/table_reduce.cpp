@@ -72,6 +72,10 @@ const Function kTable[] = {
      "standard deviation and mean", moment_of<std_mean>},
     {"trace(input: Tensor)", "sum of the diagonal", call<trace>},
     {"diff(input: Tensor, n: int = 1, dim: int = -1)", "differences of neighbours", call<diff>},
+    {"nansum(input: Tensor, dim: int[] = none, keepdim: bool = false)", "sum of what is not NaN",
+     [](const Value* a) -> Value { return nansum(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
+    {"nanmean(input: Tensor, dim: int[] = none, keepdim: bool = false)", "mean of what is not NaN",
+     [](const Value* a) -> Value { return nanmean(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
     {"prod(input: Tensor, dim: int = none, keepdim: bool = false, *, dtype: dtype = none)",
      "product",
      [](const Value* a) -> Value {

@@ -145,6 +145,22 @@ const Function kTable[] = {
        const bool list = v.size() == 1 && v[0].is_sequence();
        return to_value(meshgrid(Codec<Tensors>::read(list ? v[0] : a[0]), a[1].string()));
      }},
+    {"scatter(input: Tensor, dim: int, index: Tensor, src: any)",
+     "with src, or a number, written at places of a dimension",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]), index = tensor(a[2]);
+       const Tensor src =
+           is_tensor(a[3]) ? tensor(a[3]) : full(index.shape(), a[3].scalar(), x.options());
+       return scatter(x, a[1].integer(), index, src);
+     }},
+    {"pixel_shuffle(input: Tensor, upscale_factor: int)", "channels into space",
+     call<pixel_shuffle>},
+    {"pixel_unshuffle(input: Tensor, downscale_factor: int)", "space into channels",
+     call<pixel_unshuffle>},
+    {"fliplr(input: Tensor)", "columns in reverse order",
+     [](const Value* a) -> Value { return flip(tensor(a[0]), {1}); }},
+    {"flipud(input: Tensor)", "rows in reverse order",
+     [](const Value* a) -> Value { return flip(tensor(a[0]), {0}); }},
     {"masked_fill(input: Tensor, mask: Tensor, value: any)", "a number where the mask is true",
      [](const Value* a) -> Value { return masked_fill(tensor(a[0]), tensor(a[1]), number(a[2])); }},
     {"masked_select(input: Tensor, mask: Tensor)", "the elements where the mask is true",
