@@ -146,3 +146,8 @@ TEST_CASE("file: crc32c has the standard's values, at every length and alignment
   CHECK(crc32c(data.data() + 5000, 95003, crc32c(data.data(), 5000)) ==
         crc32c(data.data(), data.size()));
 }
+
+TEST_CASE("sha256: the standard's examples, of bytes and of a file") {
+  CHECK(nnm::sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(nnm::sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}

@@ -50,4 +50,9 @@ class FolderLock {
 /// CRC-32C (Castagnoli), as iSCSI and HDF5 tools compute it; `crc` continues an earlier one.
 uint32_t crc32c(const void* data, size_t bytes, uint32_t crc = 0);
 
+/// SHA-256 in hexadecimal digits.
+std::string sha256(std::string_view bytes);
+/// Of a file's bytes. Throws Error(input_file).
+std::string sha256_file(const std::string& path);
+
 }  // namespace nnm

@@ -1,0 +1,168 @@
+// nnm trace: what the hooks of a model see, recorded into HDF5.
+#include <filesystem>
+#include <memory>
+
+#include "cli/config_file.h"
+#include "nnm/base/error.h"
+#include "nnm/base/file.h"
+#include "nnm/base/json.h"
+#include "nnm/base/log.h"
+#include "nnm/base/text.h"
+#include "nnm/base/text_table.h"
+#include "nnm/run/trace.h"
+
+namespace nnm::cli {
+
+namespace {
+
+struct Options {
+  ConfigFile file;
+  Compute compute;
+  run::TraceOptions trace;
+  run::WeightsOptions weights;
+  std::vector<std::string> hooks, shapes;
+  std::string checkpoint, split, what, reduce, tensor = "full", mode = "eval", loss, format;
+  bool list = false, dry_run = false, partial = false;
+};
+
+void declare(CLI::App& app, Options& o) {
+  o.file.declare(app);
+  app.add_option("--checkpoint", o.checkpoint, "the checkpoint to trace");
+  app.add_option("--hook", o.hooks,
+                 "what to record: KIND[:SELECTOR] (repeatable; default: forward, of all modules); "
+                 "kinds: forward_pre, forward, full_backward_pre, full_backward, tensor, "
+                 "post_accumulate_grad")
+      ->allow_extra_args(false);
+  app.add_option("--what", o.what,
+                 "a list of input, output, grad_input, grad_output, weight, weight_grad");
+  app.add_option("--reduce", o.reduce, "a list of statistics, or none");
+  app.add_option("--tensor", o.tensor, "full, none or slice:BEGIN:END of the first axis");
+  app.add_option("--steps", o.trace.steps, "batches to record")->check(CLI::Range(1, 1 << 30));
+  app.add_option("--every", o.trace.every, "record one of so many batches")
+      ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--batch", o.trace.batch, "samples of a batch")->check(CLI::Range(1, 1 << 30));
+  app.add_option("--mode", o.mode, "eval or train")
+      ->check(CLI::IsMember(std::vector<std::string>{"eval", "train"}));
+  app.add_option("--max-bytes", o.trace.max_bytes, "of tensors in the file (default: 2GiB)")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--input", o.trace.input, "run the model on this HDF5, CSV, npy or idx file");
+  app.add_option("--split", o.split, "run it on this split (default: test, else val, else train)");
+  app.add_option("--loss", o.loss, "the loss to run backward (default: train.loss)");
+  app.add_flag("--input-grad", o.trace.input_grad, "floating inputs require grad");
+  app.add_option("--weights", o.weights.weights, "load these weights");
+  app.add_flag("--fresh", o.weights.fresh, "take fresh weights");
+  app.add_flag("--partial", o.partial, "load of the weights what fits");
+  app.add_flag("--list", o.list, "print what would be recorded, and read no data");
+  app.add_flag("--dry-run", o.dry_run, "the same");
+  add_shape(app, o.shapes);
+  app.add_option("-o,--output", o.trace.output, "the file to write");
+  add_format(app, o.format);
+  o.compute.declare(app);
+}
+
+void read_capture(Options& o) {
+  tracing::CaptureOptions& c = o.trace.capture;
+  if (o.hooks.empty()) o.hooks = {"forward"};
+  for (const std::string& h : o.hooks) c.hooks.push_back(tracing::parse_hook(h));
+  if (!o.what.empty()) c.set_what(o.what);
+  if (!o.reduce.empty()) c.set_reduce(o.reduce);
+  c.tensor = tracing::TensorMode::parse(o.tensor);
+  c.check();
+}
+
+/// traces/NNN.h5 of the checkpoint's run, else <stem>-trace.h5 here.
+std::string default_output(const run::Source& source, const std::string& weights) {
+  const std::string run = weights.empty() ? "" : run::run_of(weights);
+  if (run.empty()) return std::filesystem::path(source.config.path()).stem().string() + "-trace.h5";
+  const std::string folder = run + "/traces";
+  make_folders(folder);
+  for (int n = 1;; ++n) {
+    const std::string file = fmt::format("{}/{:03}.h5", folder, n);
+    if (!std::filesystem::exists(file)) return file;
+  }
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + "]";
+}
+
+void print_list(const tracing::ListSink& list, const std::string& format) {
+  if (format == "json") {
+    Json j(2);
+    j.object().key("sites").array();
+    for (const auto& [s, bytes] : list.rows()) {
+      j.object().entry("module", s.module).entry("what", s.what).entry("arg", s.arg);
+      j.entry("call", s.call).entry("hook", s.hook).entry("shape", s.shape);
+      j.entry("dtype", info(s.dtype).name).entry("bytes", bytes).end();
+    }
+    print_line(j.end().entry("bytes", list.bytes()).end().text());
+    return;
+  }
+  TextTable table({"module", "what", "arg", "call", "hook", "dtype", "shape", "bytes"}, 1);
+  for (const auto& [s, bytes] : list.rows())
+    table.row({s.module, s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
+               shape_text(s.shape), with_thousands(bytes)});
+  print(table.text());
+  print_line(fmt::format("\n{} sites, {} a step", list.rows().size(),
+                         human_bytes(static_cast<uint64_t>(list.bytes()))));
+}
+
+void print_result(const Options& o, const run::TraceResult& r) {
+  if (r.dropped)
+    log_warning("{} records did not fit into {}: raise --max-bytes, or narrow --hook", r.dropped,
+                human_bytes(static_cast<uint64_t>(o.trace.max_bytes)));
+  if (!r.fired) log_warning("no hook fired");
+  if (o.format == "json") {
+    Json j(2);
+    j.object().entry("path", o.trace.output).entry("steps", r.steps).entry("sites", r.sites);
+    print_line(j.entry("bytes", r.bytes).entry("dropped", r.dropped).end().text());
+    return;
+  }
+  print_line(o.trace.output);
+  print_line(fmt::format("{} steps, {} sites, {} of tensors", r.steps, r.sites,
+                         human_bytes(static_cast<uint64_t>(r.bytes))));
+}
+
+int run(Options o) {
+  read_capture(o);
+  o.trace.train = o.mode == "train";
+  const Device device = o.compute.apply();
+  if (!o.checkpoint.empty()) {
+    if (o.file.file.empty()) o.file.file = o.checkpoint;
+    else o.weights.weights = run::checkpoint_of(o.checkpoint, o.file.best);
+  }
+  run::Source source = o.file.open();
+  run::SessionOptions session_options;
+  session_options.device = device;
+  session_options.check.shapes = read_shapes(o.shapes);
+  session_options.check.loss = o.loss;
+  session_options.check.split = o.split;
+  session_options.check.evaluation = true;
+  session_options.data = o.trace.input.empty() && !o.list && !o.dry_run;
+  if (o.list || o.dry_run) {
+    session_options.device = {DeviceType::meta};
+    run::Session session(std::move(source), session_options);
+    print_list(run::list_trace(session, o.trace), o.format);
+    return 0;
+  }
+  o.weights.required = false;
+  o.weights.best = o.file.best;
+  o.trace.checkpoint = run::resolve_weights(source, o.weights);
+  if (o.trace.output.empty()) o.trace.output = default_output(source, o.trace.checkpoint);
+  run::Session session(std::move(source), session_options);
+  session.load_weights(o.trace.checkpoint, o.partial);
+  print_result(o, run::record_trace(session, o.trace));
+  return 0;
+}
+
+}  // namespace
+
+Action trace(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  declare(app, *o);
+  return [o] { return run(*o); };
+}
+
+}  // namespace nnm::cli

@@ -1,0 +1,191 @@
+// The steps of a trace, real or on meta.
+#include "nnm/run/trace.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "nnm/autograd/node.h"
+#include "nnm/base/file.h"
+#include "nnm/base/log.h"
+#include "nnm/data/loader.h"
+#include "nnm/ops/ops.h"
+#include "nnm/run/input.h"
+#include "nnm/tensor/allocator.h"
+
+namespace nnm::run {
+
+namespace {
+
+/// Where batches come from, and what the model is put through with them.
+struct Feed {
+  std::unique_ptr<data::Loader> loader;  // null on meta
+  train::Objective own;                  // of --input
+  train::Objective* objective = nullptr;
+  std::vector<size_t> places;  // of the objective's fields in a batch
+
+  Tensors fields(const Tensors& batch) const {
+    Tensors out;
+    for (size_t p : places) out.push_back(batch[p]);
+    return out;
+  }
+};
+
+// Loss and metrics over the fields of an input file, whose loader tells their shapes.
+train::Objective objective_of(Session& session, const Input& input) {
+  const lang::Model meta = lang::build_model(
+      session.config(), {.device = {DeviceType::meta}, .dtype = session.plan().dtype});
+  lang::InputShapes shapes;
+  for (size_t i = 0; i < meta.inputs.size(); ++i) {
+    const int f = input.binding.fields()[i];
+    if (f < 0) continue;
+    const Shape& s = input.fields[static_cast<size_t>(f)].shape;
+    shapes.emplace_back(meta.inputs[i].name, std::vector<int64_t>(s.begin(), s.end()));
+  }
+  const lang::ShapeReport report = lang::check_shapes(session.config(), meta, shapes);
+  Diagnostics d;
+  train::Objective out(session.plan(), session.config().vars(), input.binding, input.fields,
+                       report.output, d);
+  d.throw_if_errors();
+  return out;
+}
+
+Feed open_feed(Session& session, const TraceOptions& o, bool read) {
+  Feed feed;
+  std::vector<std::string> names;
+  if (!o.input.empty()) {
+    Input input = open_input(session, o.input, o.batch);
+    feed.own = objective_of(session, input);
+    feed.objective = &feed.own;
+    for (const train::Field& f : input.fields) names.push_back(f.name);
+    feed.loader = std::move(input.loader);
+  } else {
+    feed.objective = &session.objective();
+    if (read) {
+      data::LoadOptions load;
+      load.training = false;
+      if (o.batch) load.batch = o.batch;
+      load.fields = feed.objective->wishes();
+      feed.loader = session.data().loader(session.checked().split, load);
+      for (const data::FieldInfo& f : feed.loader->fields()) names.push_back(f.name);
+    }
+  }
+  for (const train::Field& f : feed.objective->fields())
+    for (size_t i = 0; i < names.size(); ++i)
+      if (names[i] == f.name) feed.places.push_back(i);
+  return feed;
+}
+
+void need_loss(const train::Objective& objective, const TraceOptions& o) {
+  if (!o.capture.needs_backward() || objective.has_loss()) return;
+  throw Error(ErrorKind::config, "a backward pass needs a loss, and the config has none",
+              "give one with --loss, such as --loss 'out.sum()'");
+}
+
+/// One recorded step: forward, and backward where a hook waits for it.
+void step(Module& model, train::Objective& objective, const Tensors& fields,
+          const TraceOptions& o) {
+  const bool backward = o.capture.needs_backward();
+  const GradModeGuard mode(backward || o.input_grad);
+  if (o.input_grad) {
+    for (int f : objective.inputs().fields()) {
+      if (f < 0 || !is_floating(fields[static_cast<size_t>(f)].dtype())) continue;
+      fields[static_cast<size_t>(f)].requires_grad_();
+    }
+  }
+  const Value output = objective.forward(model, fields);
+  if (!backward) return;
+  objective.scope(fields, output);
+  const Tensor loss = objective.loss(o.train);
+  objective.clear();
+  loss.backward();
+}
+
+io::TraceHeader header_of(Session& session, const TraceOptions& o) {
+  io::TraceHeader h;
+  h.nnm_version = NNM_VERSION;
+  h.config = session.config().text();
+  h.config_sha256 = sha256(h.config);
+  if (!o.checkpoint.empty()) h.checkpoint_sha256 = sha256_file(o.checkpoint);
+  std::string hooks;
+  for (const tracing::HookRequest& r : o.capture.hooks)
+    hooks += fmt::format("- {{on: {}, at: \"{}\"}}\n", tracing::name_of(r.kind),
+                         r.select ? r.select->text() : "**");
+  h.hooks = hooks;
+  tracing::describe(o.capture, *session.model(), h);
+  return h;
+}
+
+void check_output(const std::string& path) {
+  NNM_CHECK(::access(folder_of(path).c_str(), W_OK) == 0, output, "cannot write {}: {}", path,
+            std::strerror(errno));
+}
+
+}  // namespace
+
+TraceResult record_trace(Session& session, const TraceOptions& o) {
+  o.capture.check();
+  check_output(o.output);
+  Feed feed = open_feed(session, o, true);
+  need_loss(*feed.objective, o);
+  Module& model = *session.model();
+  model.train(o.train);
+  io::TraceWriter writer(o.output, header_of(session, o), {.max_bytes = o.max_bytes});
+  tracing::FileSink sink(writer);
+  tracing::Recorder recorder(model, o.capture, sink);
+  const auto begin = std::chrono::steady_clock::now();
+  TraceResult result;
+  for (int64_t i = 0; result.steps < o.steps; ++i) {
+    const std::optional<data::Batch> batch = feed.loader->next();
+    if (!batch) {
+      log_note("the data end after {} batches: {} of {} steps are recorded", i, result.steps,
+               o.steps);
+      break;
+    }
+    if (i % o.every) continue;
+    const auto since = std::chrono::steady_clock::now() - begin;
+    writer.begin_step(
+        {.step = i,
+         .wall_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(since).count(),
+         .mode = o.train ? "train" : "eval"});
+    model.zero_grad();
+    reset_peak_memory();
+    recorder.begin_step();
+    step(model, *feed.objective, feed.fields(batch->fields), o);
+    recorder.end_step();
+    const MemoryStats m = memory_stats();
+    writer.memory(static_cast<int64_t>(m.allocated), static_cast<int64_t>(m.peak),
+                  static_cast<int64_t>(m.reserved));
+    ++result.steps;
+  }
+  writer.close();
+  result.sites = sink.sites();
+  result.bytes = writer.bytes();
+  result.dropped = writer.dropped();
+  result.fired = recorder.fired();
+  return result;
+}
+
+tracing::ListSink list_trace(Session& session, const TraceOptions& o) {
+  o.capture.check();
+  Feed feed = open_feed(session, o, false);
+  need_loss(*feed.objective, o);
+  const lang::Model meta = lang::build_model(
+      session.config(), {.device = {DeviceType::meta}, .dtype = session.plan().dtype});
+  meta.module->train(o.train);
+  Tensors fields;
+  for (const train::Field& f : feed.objective->fields()) {
+    Shape shape = f.shape;
+    if (o.batch && !shape.empty()) shape[0] = o.batch;
+    fields.push_back(empty(shape, {f.dtype, {DeviceType::meta}}));
+  }
+  tracing::ListSink sink;
+  tracing::Recorder recorder(*meta.module, o.capture, sink);
+  recorder.begin_step();
+  step(*meta.module, *feed.objective, fields, o);
+  recorder.end_step();
+  return sink;
+}
+
+}  // namespace nnm::run

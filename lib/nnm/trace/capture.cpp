@@ -1,0 +1,266 @@
+// Reading what to capture, and reducing tensors to numbers.
+#include "nnm/trace/capture.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "nnm/base/signature.h"
+
+namespace nnm::tracing {
+namespace {
+
+constexpr const char* kKinds[kHookKinds] = {"forward_pre",   "forward", "full_backward_pre",
+                                            "full_backward", "tensor",  "post_accumulate_grad"};
+const std::vector<std::string> kWhat = {"input",       "output", "grad_input",
+                                        "grad_output", "weight", "weight_grad"};
+
+[[noreturn]] void unknown(const char* what, std::string_view name,
+                          const std::vector<std::string>& known) {
+  const std::string near = nearest(name, known);
+  std::string all;
+  for (const std::string& k : known) all += (all.empty() ? "" : ", ") + k;
+  throw Error(
+      ErrorKind::config, fmt::format("unknown {} `{}`", what, name),
+      near.empty() ? fmt::format("there are {}", all) : fmt::format("did you mean `{}`?", near));
+}
+
+std::vector<std::string> split(std::string_view list) {
+  std::vector<std::string> out;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    std::string_view word = list.substr(0, comma);
+    while (!word.empty() && word.front() == ' ') word.remove_prefix(1);
+    while (!word.empty() && word.back() == ' ') word.remove_suffix(1);
+    if (!word.empty()) out.emplace_back(word);
+    list = comma == std::string_view::npos ? "" : list.substr(comma + 1);
+  }
+  return out;
+}
+
+void check_names(const char* what, const std::vector<std::string>& names,
+                 const std::vector<std::string>& known) {
+  for (const std::string& n : names)
+    if (std::find(known.begin(), known.end(), n) == known.end()) unknown(what, n, known);
+}
+
+// The value below which a share of the elements lies, linear within its bin.
+double percentile(const TensorStatistics& s, const uint32_t* histogram, double share) {
+  if (s.finite == 0) return std::numeric_limits<double>::quiet_NaN();
+  const double wanted = share * static_cast<double>(s.finite);
+  double below = 0;
+  for (int i = 0; i < kHistogramBins; ++i) {
+    const double here = histogram[i];
+    if (here > 0 && below + here >= wanted) {
+      const double low = std::max(s.min, histogram_edge(i));
+      const double high = std::min(s.max, histogram_edge(i + 1));
+      return std::clamp(low + (high - low) * (wanted - below) / here, s.min, s.max);
+    }
+    below += here;
+  }
+  return s.max;
+}
+
+int64_t whole(std::string_view text, std::string_view all) {
+  int64_t n = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size())
+    throw Error(ErrorKind::config, fmt::format("cannot read `--tensor {}`", all),
+                "write full, none or slice:BEGIN:END");
+  return n;
+}
+
+void collect(const Value& v, const std::string& prefix, int& position,
+             std::vector<io::TraceArg>& out) {
+  if (v.is_sequence()) {
+    for (const Value& x : v.items()) collect(x, prefix, position, out);
+    return;
+  }
+  if (v.is(Value::Kind::dict)) {
+    for (const auto& [key, x] : v.entries()) {
+      const std::string name = prefix.empty() ? key : prefix + "." + key;
+      if (x.is(Value::Kind::tensor)) {
+        out.push_back({name, x.as<Tensor>()});
+      } else {
+        int inner = 0;
+        collect(x, name, inner, out);
+      }
+    }
+    return;
+  }
+  const std::string number = std::to_string(position++);
+  if (v.is(Value::Kind::tensor))
+    out.push_back({prefix.empty() ? number : prefix + "." + number, v.as<Tensor>()});
+}
+
+}  // namespace
+
+const char* name_of(HookKind kind) { return kKinds[static_cast<int>(kind)]; }
+
+HookKind parse_kind(std::string_view text) {
+  if (text == "backward") return HookKind::full_backward;
+  if (text == "backward_pre") return HookKind::full_backward_pre;
+  for (int i = 0; i < kHookKinds; ++i)
+    if (text == kKinds[i]) return static_cast<HookKind>(i);
+  unknown("hook", text, {std::begin(kKinds), std::end(kKinds)});
+}
+
+bool is_backward(HookKind kind) {
+  return kind != HookKind::forward_pre && kind != HookKind::forward;
+}
+
+HookRequest parse_hook(std::string_view text) {
+  const size_t colon = text.find(':');
+  HookRequest r{.kind = parse_kind(text.substr(0, colon))};
+  if (colon != std::string_view::npos) r.select = Selector::parse(text.substr(colon + 1));
+  return r;
+}
+
+TensorMode TensorMode::parse(std::string_view text) {
+  TensorMode m;
+  if (text == "full") return m;
+  if (text == "none") {
+    m.keep = Keep::none;
+    return m;
+  }
+  const std::string_view start = "slice:";
+  const size_t colon = text.find(':', start.size());
+  m.keep = Keep::slice;
+  const bool is_slice = text.starts_with(start) && colon != std::string_view::npos;
+  m.begin = whole(is_slice ? text.substr(start.size(), colon - start.size()) : "", text);
+  m.end = whole(text.substr(colon + 1), text);
+  if (m.begin < 0 || m.end <= m.begin)
+    throw Error(ErrorKind::config, fmt::format("`--tensor {}` keeps nothing", text),
+                "rows BEGIN up to END, without END: slice:0:4 keeps four");
+  return m;
+}
+
+Tensor TensorMode::of(const Tensor& t) const {
+  if (keep == Keep::none || !t.defined()) return {};
+  if (keep == Keep::full || t.dim() == 0) return t;
+  const int64_t rows = t.size(0), first = std::min(begin, rows), last = std::min(end, rows);
+  Shape sizes = t.shape();
+  sizes[0] = last - first;
+  return t.as_strided(sizes, t.strides(), t.impl()->offset + first * t.strides()[0]);
+}
+
+const std::vector<std::string>& statistic_names() {
+  static const std::vector<std::string> names = {
+      "mean", "std", "min",  "max",   "l1", "l2",  "absmax", "sum",
+      "nan",  "inf", "zero", "numel", "p1", "p50", "p99",    "histogram"};
+  return names;
+}
+
+void CaptureOptions::set_what(std::string_view list) {
+  what = split(list);
+  check_names("kind of value", what, kWhat);
+}
+
+void CaptureOptions::set_reduce(std::string_view list) {
+  reduce = split(list);
+  if (reduce == std::vector<std::string>{"none"}) reduce.clear();
+  check_names("statistic", reduce, statistic_names());
+}
+
+bool CaptureOptions::histogram() const {
+  return std::find(reduce.begin(), reduce.end(), "histogram") != reduce.end();
+}
+
+std::vector<std::string> CaptureOptions::statistics() const {
+  std::vector<std::string> out = reduce;
+  std::erase(out, "histogram");
+  return out;
+}
+
+bool CaptureOptions::needs_backward() const {
+  return std::any_of(hooks.begin(), hooks.end(),
+                     [](const auto& h) { return is_backward(h.kind); }) ||
+         std::find(what.begin(), what.end(), "weight_grad") != what.end();
+}
+
+void CaptureOptions::check() const {
+  for (const std::string& w : what) {
+    const auto can = [&](const HookRequest& h) { return sees(h.kind, w); };
+    if (w == "weight" || w == "weight_grad" || std::any_of(hooks.begin(), hooks.end(), can))
+      continue;
+    const char* kind = w == "input"         ? "forward_pre"
+                       : w == "output"      ? "forward"
+                       : w == "grad_output" ? "full_backward_pre"
+                                            : "full_backward";
+    throw Error(ErrorKind::config, fmt::format("no hook that was asked for sees `{}`", w),
+                fmt::format("add `--hook {}`", kind));
+  }
+}
+
+bool sees(HookKind kind, std::string_view what) {
+  switch (kind) {
+    case HookKind::forward_pre: return what == "input";
+    case HookKind::forward: return what == "input" || what == "output";
+    case HookKind::full_backward_pre:
+    case HookKind::tensor: return what == "grad_output";
+    case HookKind::full_backward: return what == "grad_input" || what == "grad_output";
+    case HookKind::post_accumulate_grad: return what == "weight_grad";
+  }
+  return false;
+}
+
+std::vector<double> values_of(const TensorStatistics& s, const std::vector<std::string>& names,
+                              const uint32_t* histogram) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const bool any = s.finite > 0;
+  std::vector<double> out;
+  for (const std::string& n : names) {
+    double v = kNone;
+    if (n == "mean") v = any ? s.mean : kNone;
+    else if (n == "std") v = s.std();
+    else if (n == "min") v = any ? s.min : kNone;
+    else if (n == "max") v = any ? s.max : kNone;
+    else if (n == "l1") v = s.l1;
+    else if (n == "l2") v = std::sqrt(s.squares);
+    else if (n == "absmax") v = any ? std::max(std::abs(s.min), std::abs(s.max)) : kNone;
+    else if (n == "sum") v = s.sum;
+    else if (n == "nan") v = static_cast<double>(s.nan);
+    else if (n == "inf") v = static_cast<double>(s.inf);
+    else if (n == "zero") v = static_cast<double>(s.zero);
+    else if (n == "numel") v = static_cast<double>(s.numel);
+    else if (n == "p1") v = percentile(s, histogram, 0.01);
+    else if (n == "p50") v = percentile(s, histogram, 0.5);
+    else if (n == "p99") v = percentile(s, histogram, 0.99);
+    out.push_back(v);
+  }
+  return out;
+}
+
+std::string unit_of(std::string_view statistic) {
+  for (const char* count : {"nan", "inf", "zero", "numel"})
+    if (statistic == count) return "count";
+  return "value";
+}
+
+std::vector<io::TraceArg> flatten(const Value& value) {
+  std::vector<io::TraceArg> out;
+  int position = 0;
+  collect(value, "", position, out);
+  return out;
+}
+
+std::vector<io::TraceArg> flatten(const Args& args) {
+  std::vector<io::TraceArg> out;
+  int position = 0;
+  for (const Value& v : args.pos) collect(v, "", position, out);
+  for (const auto& [name, v] : args.kw) {
+    int inner = 0;
+    if (v.is(Value::Kind::tensor)) out.push_back({name, v.as<Tensor>()});
+    else if (v.is_sequence() || v.is(Value::Kind::dict)) collect(v, name, inner, out);
+  }
+  return out;
+}
+
+std::vector<io::TraceArg> flatten(const Tensors& grads) {
+  std::vector<io::TraceArg> out;
+  for (size_t i = 0; i < grads.size(); ++i) out.push_back({std::to_string(i), grads[i]});
+  return out;
+}
+
+}  // namespace nnm::tracing
