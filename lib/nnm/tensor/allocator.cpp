@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <mutex>
@@ -74,10 +75,32 @@ Cache& cache() {
   return *c;
 }
 
+// Of tensors on meta: counted, so that a dry run tells what a real one would take.
+class Imagined {
+ public:
+  void add(size_t bytes) {
+    const size_t now = allocated_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    size_t peak = peak_.load(std::memory_order_relaxed);
+    while (now > peak && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+    }
+  }
+  void remove(size_t bytes) { allocated_.fetch_sub(bytes, std::memory_order_relaxed); }
+  MemoryStats stats() const { return {allocated_.load(), peak_.load(), 0}; }
+  void reset_peak() { peak_.store(allocated_.load()); }
+
+ private:
+  std::atomic<size_t> allocated_{0}, peak_{0};
+};
+constinit Imagined imagined;
+
 }  // namespace
 
 void* allocate(size_t bytes, Device device) {
-  if (bytes == 0 || device.type == DeviceType::meta) return nullptr;
+  if (device.type == DeviceType::meta) {
+    imagined.add(bytes);
+    return nullptr;
+  }
+  if (bytes == 0) return nullptr;
   const size_t rounded = round_up(bytes);
   if (void* p = cache().get(rounded)) return p;
   const size_t align = rounded >= 2 * kHugePage ? kHugePage : kAlign;
@@ -94,10 +117,16 @@ void* allocate(size_t bytes, Device device) {
 }
 
 void deallocate(void* p, size_t bytes, Device device) noexcept {
-  if (p && device.type == DeviceType::cpu) cache().put(p, round_up(bytes));
+  if (device.type == DeviceType::meta) imagined.remove(bytes);
+  else if (p && device.type == DeviceType::cpu) cache().put(p, round_up(bytes));
 }
 
-MemoryStats memory_stats() { return cache().stats(); }
-void reset_peak_memory() { cache().reset_peak(); }
+MemoryStats memory_stats(DeviceType device) {
+  return device == DeviceType::meta ? imagined.stats() : cache().stats();
+}
+void reset_peak_memory(DeviceType device) {
+  if (device == DeviceType::meta) imagined.reset_peak();
+  else cache().reset_peak();
+}
 
 }  // namespace nnm

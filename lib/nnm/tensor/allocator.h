@@ -19,7 +19,9 @@ struct MemoryStats {
 void* allocate(size_t bytes, Device device);
 void deallocate(void* p, size_t bytes, Device device) noexcept;
 
-MemoryStats memory_stats();
-void reset_peak_memory();
+/// On meta: what the tensors there would take; `reserved` is 0.
+MemoryStats memory_stats(DeviceType device = DeviceType::cpu);
+/// The peak is what is in use now.
+void reset_peak_memory(DeviceType device = DeviceType::cpu);
 
 }  // namespace nnm

@@ -1,0 +1,25 @@
+// The file a verb works on — a config, a checkpoint or a run — and the shapes of its inputs.
+#pragma once
+
+#include "cli/verb.h"
+#include "nnm/lang/model.h"
+#include "nnm/run/source.h"
+
+namespace nnm::cli {
+
+/// The positional `file` and `--set`.
+struct ConfigFile {
+  std::string file;
+  std::vector<std::string> set;
+  bool best = false;
+
+  void declare(CLI::App& app);
+  run::Source open() const { return run::open_source(file, {.set = set, .best = best}); }
+};
+
+/// `--shape x=2,3,224,224`, repeatable.
+void add_shape(CLI::App& app, std::vector<std::string>& shapes);
+/// Throws Error(config) for what cannot be read.
+lang::InputShapes read_shapes(const std::vector<std::string>& shapes);
+
+}  // namespace nnm::cli

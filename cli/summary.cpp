@@ -1,0 +1,27 @@
+// nnm summary: the module tree, then a table of shapes, parameters, operations and memory.
+#include <memory>
+
+#include "cli/config_file.h"
+#include "nnm/run/summary.h"
+
+namespace nnm::cli {
+
+Action summary(CLI::App& app) {
+  struct Options {
+    ConfigFile file;
+    std::string format;
+    std::vector<std::string> shapes;
+  };
+  auto o = std::make_shared<Options>();
+  o->file.declare(app);
+  add_shape(app, o->shapes);
+  add_format(app, o->format);
+  return [o] {
+    const run::Summary s = run::summarise(o->file.open().config, read_shapes(o->shapes));
+    if (o->format == "json") print_line(run::to_json(s));
+    else print(s.repr + "\n\n" + run::to_table(s));
+    return 0;
+  };
+}
+
+}  // namespace nnm::cli

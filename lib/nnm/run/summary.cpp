@@ -1,0 +1,244 @@
+// A dry run on the meta device, watched by hooks.
+#include "nnm/run/summary.h"
+
+#include <algorithm>
+#include <map>
+
+#include "nnm/autograd/node.h"
+#include "nnm/base/json.h"
+#include "nnm/base/text.h"
+#include "nnm/base/text_table.h"
+#include "nnm/io/module_rows.h"
+#include "nnm/lang/expression.h"
+#include "nnm/ops/ops.h"
+#include "nnm/optim/optimizer.h"
+#include "nnm/tensor/allocator.h"
+
+namespace nnm::run {
+namespace {
+
+std::vector<int64_t> dims(const Tensor& t) { return {t.shape().begin(), t.shape().end()}; }
+
+int64_t bytes_of(const Tensor& t) { return t.numel() * static_cast<int64_t>(item_size(t.dtype())); }
+
+void tensors_of(const Value& v, Tensors& out) {
+  if (v.is(Value::Kind::tensor)) out.push_back(v.as<Tensor>());
+  else if (v.is_sequence()) {
+    for (const Value& x : v.items()) tensors_of(x, out);
+  } else if (v.is(Value::Kind::dict)) {
+    for (const auto& [name, x] : v.entries()) tensors_of(x, out);
+  }
+}
+
+/// Hooks on every module that note the shapes of its first call and the operations of all.
+class Watch {
+ public:
+  explicit Watch(Module& root) {
+    for (Module* m : root.modules()) {
+      Seen& seen = seen_[m];
+      handles_.emplace_back(m->register_forward_pre_hook(
+          [this, &seen](Module&, const Values&) { seen.begun.push_back(counter_.flops); }));
+      handles_.emplace_back(
+          m->register_forward_hook([this, &seen](Module&, const Args&, const Value& out) {
+            seen.flops += counter_.flops - seen.begun.back();
+            seen.begun.pop_back();
+            if (seen.called) return;
+            seen.called = true;
+            Tensors outputs;
+            tensors_of(out, outputs);
+            for (const Tensor& t : outputs) seen.outputs.push_back(dims(t));
+          }));
+    }
+  }
+  void tell(Module* m, ModuleSummary& s) const {
+    const auto it = seen_.find(m);
+    if (it == seen_.end()) return;
+    s.outputs = it->second.outputs;
+    s.flops = it->second.flops;
+  }
+  int64_t flops() const { return counter_.flops; }
+
+ private:
+  struct Seen {
+    std::vector<int64_t> begun;
+    std::vector<std::vector<int64_t>> outputs;
+    int64_t flops = 0;
+    bool called = false;
+  };
+  FlopCounter counter_;
+  std::map<Module*, Seen> seen_;
+  std::vector<ScopedHandle> handles_;
+};
+
+void count_state(Module& root, Summary& s) {
+  for (const Tensor& p : root.parameters()) {
+    s.parameters += p.numel();
+    if (p.requires_grad()) s.trainable += p.numel();
+    s.bytes += bytes_of(p);
+  }
+  for (const Tensor& b : root.buffers()) {
+    s.buffers += b.numel();
+    s.bytes += bytes_of(b);
+  }
+  for (const auto& [name, value] : root.state_dict("", true)) {
+    if (!value.is(Value::Kind::tensor)) continue;
+    const Tensor t = value.as<Tensor>();
+    s.state_dict.push_back({name, dims(t), t.dtype(), is_parameter(t), t.requires_grad()});
+  }
+}
+
+/// Tensors of the optimizer's state per element of a parameter.
+int64_t state_bytes(const lang::Config& config, Module& root) {
+  const lang::Tree* code = config.find("train.optimizer");
+  if (!code || !code->is_scalar()) return 0;
+  const std::vector<lang::CallSpec> calls = lang::read_calls(code->scalar, config.vars());
+  if (calls.empty()) return 0;
+  const Ref<optim::Optimizer> o = Registry<optim::Optimizer>::make(calls[0].name, calls[0].args);
+  std::vector<optim::NamedParameter> all;
+  for (const auto& [name, p] : root.named_parameters())
+    if (p.requires_grad()) all.push_back({name, p});
+  if (all.empty()) return 0;
+  o->add_param_group(all);
+  const auto before = memory_stats(DeviceType::meta).allocated;
+  o->step();
+  return static_cast<int64_t>(memory_stats(DeviceType::meta).allocated - before);
+}
+
+/// Runs a training step on meta: what lives at its peak. The loss stands for any sum over outputs.
+std::optional<int64_t> training_peak(const lang::Config& config) {
+  const auto before = memory_stats(DeviceType::meta).allocated;
+  reset_peak_memory(DeviceType::meta);
+  const lang::Model model = lang::build_model(config, {.device = {DeviceType::meta}});
+  model.module->train();
+  Tensors outputs;
+  {
+    const lang::ShapeReport r = lang::check_shapes(config, model, {}, true);
+    tensors_of(r.output, outputs);
+  }
+  std::erase_if(outputs, [](const Tensor& t) { return !t.requires_grad(); });
+  if (outputs.empty()) return std::nullopt;
+  Tensors sums;
+  for (const Tensor& t : outputs) sums.push_back(sum(t));
+  outputs.clear();
+  backward(sums);
+  sums.clear();
+  const int64_t state = state_bytes(config, *model.module);
+  const auto peak = memory_stats(DeviceType::meta).peak;
+  return static_cast<int64_t>(peak - before) + state;
+}
+
+std::string shape_cell(const ModuleSummary& m) {
+  std::string out;
+  for (const auto& shape : m.outputs) {
+    out += out.empty() ? "[" : ", [";
+    for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+    out += "]";
+  }
+  return out;
+}
+
+/// 1,234 as it is, larger counts with three digits and a prefix: "3.64 G".
+std::string count_cell(int64_t n) {
+  constexpr const char* kPrefix[] = {"", " K", " M", " G", " T", " P", " E"};
+  if (n < 10'000) return with_thousands(n);
+  double x = static_cast<double>(n);
+  int i = 0;
+  while (x >= 1000 && i < 6) x /= 1000, ++i;
+  return fmt::format("{:.{}f}{}", x, x < 10 ? 2 : x < 100 ? 1 : 0, kPrefix[i]);
+}
+
+}  // namespace
+
+Summary summarise(const lang::Config& config, const lang::InputShapes& shapes) {
+  Summary s;
+  {
+    const lang::Model model = lang::build_model(config, {.device = {DeviceType::meta}});
+    Module& root = *model.module;
+    s.repr = root.repr();
+    count_state(root, s);
+    const Watch watch(root);
+    root.eval();
+    const NoGradGuard no_grad;
+    const lang::ShapeReport report = lang::check_shapes(config, model, shapes);
+    s.flops = watch.flops();
+    s.notes = report.notes;
+    for (const auto& [name, t] : report.inputs) s.inputs.emplace_back(name, dims(t));
+    for (const io::ModuleRow& row : io::module_rows(root)) {
+      ModuleSummary m{.name = row.name,
+                      .type = row.type,
+                      .parameters = row.parameters,
+                      .alias_of = row.alias_of};
+      watch.tell(&root.get_submodule(row.name), m);
+      s.modules.push_back(std::move(m));
+    }
+  }
+  s.training_bytes = training_peak(config);
+  return s;
+}
+
+void write_modules(Json& j, const std::vector<ModuleSummary>& modules) {
+  j.array();
+  for (const ModuleSummary& m : modules) {
+    j.object()
+        .entry("name", m.name)
+        .entry("type", m.type)
+        .entry("parameters", m.parameters)
+        .entry("output", m.outputs)
+        .entry("flops", m.flops);
+    j.key("alias_of");
+    if (m.alias_of.empty()) j.value(nullptr);
+    else j.value(m.alias_of);
+    j.end();
+  }
+  j.end();
+}
+
+std::string to_json(const Summary& s) {
+  Json j(2);
+  j.object().entry("repr", s.repr);
+  j.key("parameters").object().entry("total", s.parameters).entry("trainable", s.trainable).end();
+  j.entry("buffers", s.buffers).entry("bytes", s.bytes).entry("flops", s.flops);
+  j.key("training_bytes");
+  if (s.training_bytes) j.value(*s.training_bytes);
+  else j.value(nullptr);
+  j.key("inputs").object();
+  for (const auto& [name, shape] : s.inputs) j.entry(name, shape);
+  j.end().key("modules");
+  write_modules(j, s.modules);
+  j.key("state_dict").array();
+  for (const StateSummary& t : s.state_dict) {
+    j.object()
+        .entry("name", t.name)
+        .entry("shape", t.shape)
+        .entry("dtype", info(t.dtype).name)
+        .entry("kind", t.parameter ? "parameter" : "buffer")
+        .entry("requires_grad", t.requires_grad)
+        .end();
+  }
+  return j.end().end().text();
+}
+
+std::string to_table(const Summary& s) {
+  TextTable table({"name", "type", "output", "parameters", "FLOPs"}, 2);
+  for (const ModuleSummary& m : s.modules) {
+    table.row(
+        {(m.name.empty() ? "(root)" : m.name) + (m.alias_of.empty() ? "" : " = " + m.alias_of),
+         m.type, shape_cell(m), m.parameters ? with_thousands(m.parameters) : "-",
+         m.flops ? count_cell(m.flops) : "-"});
+  }
+  std::string out = table.text();
+  out += fmt::format("\nparameters       {} ({} trainable)\n", with_thousands(s.parameters),
+                     with_thousands(s.trainable));
+  if (s.buffers) out += fmt::format("buffers          {}\n", with_thousands(s.buffers));
+  out += fmt::format("size             {}\n", human_bytes(static_cast<uint64_t>(s.bytes)));
+  out += fmt::format("forward          {}FLOPs\n", count_cell(s.flops));
+  if (s.training_bytes)
+    out += fmt::format("training step    {} at its peak\n",
+                       human_bytes(static_cast<uint64_t>(*s.training_bytes)));
+  for (const auto& [name, shape] : s.inputs)
+    out += fmt::format("input            {} {}\n", name, shape_cell({.outputs = {shape}}));
+  for (const std::string& n : s.notes) out += "note: " + n + "\n";
+  return out;
+}
+
+}  // namespace nnm::run
