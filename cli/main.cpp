@@ -12,10 +12,17 @@ namespace nnm::cli {
 
 // One row a verb, in the order of the help; each is `Action verb(CLI::App&)` in a file of its name.
 #define NNM_VERBS(V)                                                       \
+  V(init, "write a commented starter config")                              \
+  V(check, "check names, types, shapes and settings without data")         \
+  V(summary, "modules, shapes, parameters, FLOPs and memory")              \
   V(train, "train a network in a run folder of its own")                   \
   V(eval, "loss and metrics of a trained network over a split")            \
   V(predict, "the outputs of a trained network for the samples of a file") \
+  V(trace, "record what hooks see into HDF5")                              \
   V(verify, "check the checksums and structure of checkpoints and traces") \
+  V(inspect, "look into a checkpoint, a trace or any HDF5 file")           \
+  V(list, "what can be named in a config: modules, functions, …")          \
+  V(schema, "the JSON Schema of configs, for editors")                     \
   V(doctor, "this build and this machine")                                 \
   V(version, "the version")
 

@@ -15,6 +15,7 @@ need_packages build test lint
 scripts/build.sh
 scripts/lint.sh
 build/nnm_tests
+python3 tests/cli/run.py
 if [ -n "$full" ]; then
   scripts/build.sh asan
   ASAN_OPTIONS=detect_leaks=0 build-asan/nnm_tests
