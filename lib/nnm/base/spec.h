@@ -196,7 +196,7 @@ class Spec {
     p.type.max = limit.max;
     p.type.exclusive_min = limit.exclusive_min;
     p.type.choices = std::move(limit.choices);
-    if (!required) p.fallback = Codec<T>::write(Options{}.*member);
+    if (!required) p.fallback.emplace(Codec<T>::write(Options{}.*member));
     p.doc = doc;
     p.keyword_only = keyword_only_;
     params_.push_back(std::move(p));

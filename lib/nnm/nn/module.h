@@ -72,6 +72,10 @@ class Module : public Object {
     return (*this)(Args{{Value(args)...}, {}});
   }
 
+  /// True iff a call is nothing but forward(const Tensor&): no hooks, and (as the first call has
+  /// shown) tensors in and out. Chains then need no Value in between.
+  bool is_plain() const { return tensor_to_tensor_ && !hooked(); }
+
   /// What the module computes. A layer of one tensor overrides the second, everything else the
   /// first; each calls the other by default. With neither: Error(not_implemented)
   /// `Module [Net] is missing the required "forward" function`.
@@ -232,7 +236,9 @@ class Module : public Object {
 
  private:
   ModuleHooks& hooks();
+  /// Whether hooks may be there: false costs one branch, true is looked into by has_call_hooks.
   bool hooked() const { return hooks_ || detail::global_hooks_used; }
+  bool has_call_hooks() const;
   Value call_hooked(const Args& args);
   void locate(Error& e) const;
   Ref<ModuleSlot> register_slot(const std::string& name, Ref<Module> m);

@@ -246,7 +246,7 @@ Module::~Module() = default;
 
 Tensor Module::operator()(const Tensor& x) {
   try {
-    if (!hooked()) [[likely]]
+    if (!hooked() || !has_call_hooks()) [[likely]]
       return forward(x);
     return output_tensor(call_hooked(Args{{x}, {}}));
   } catch (Error& e) {
@@ -257,7 +257,7 @@ Tensor Module::operator()(const Tensor& x) {
 
 Value Module::operator()(const Value& x) {
   try {
-    if (!hooked()) [[likely]]
+    if (!hooked() || !has_call_hooks()) [[likely]]
       return forward(x);
     return call_hooked(Args{{x}, {}});
   } catch (Error& e) {
@@ -268,7 +268,7 @@ Value Module::operator()(const Value& x) {
 
 Value Module::operator()(const Args& args) {
   try {
-    return hooked() ? call_hooked(args) : forward(args);
+    return hooked() && has_call_hooks() ? call_hooked(args) : forward(args);
   } catch (Error& e) {
     locate(e);
     throw;
@@ -318,14 +318,13 @@ Value Module::only_input(const Args& args) const {
   return *input;
 }
 
-Value Module::call_hooked(const Args& args) {
-  const ModuleHooks* own = hooks_.get();
-  if (own && own->forward_pre->empty() && own->forward->empty() && own->backward_pre->empty() &&
-      own->backward->empty())
-    own = nullptr;
-  if (!own && !global_hooks().any_call_hooks()) return forward(args);
-  return HookedCall(*this, own, args).run();
+bool Module::has_call_hooks() const {
+  if (global_hooks().any_call_hooks()) return true;
+  return hooks_ && !(hooks_->forward_pre->empty() && hooks_->forward->empty() &&
+                     hooks_->backward_pre->empty() && hooks_->backward->empty());
 }
+
+Value Module::call_hooked(const Args& args) { return HookedCall(*this, hooks_.get(), args).run(); }
 
 void Module::locate(Error& e) const {
   if (!e.module()) return e.set_module(this, "");

@@ -90,17 +90,41 @@ Sequential::Sequential(NamedRefs named) {
 }
 
 Value Sequential::forward(const Value& x) {
-  Value v = x;
-  // By index, with an own reference: a hook may replace or remove what is being called.
-  for (size_t i = 0; i < module_slots().size(); ++i) {
-    const Ref<Module> m = module_slots()[i]->value;
-    NNM_CHECK(m, type, "'NoneType' object is not callable");
-    v = (*m)(v);
-  }
-  return v;
+  if (x.holds<Tensor>()) return run(x.as<Tensor>(), 0);
+  return run(x, 0);
 }
 
-Tensor Sequential::forward(const Tensor& x) { return output_tensor(forward(Value(x))); }
+// From one child to the next by index and with an own reference: a hook may replace or remove what
+// is being called.
+Ref<Module> Sequential::callable(size_t i) const {
+  Ref<Module> m = module_slots()[i]->value;
+  NNM_CHECK(m, type, "'NoneType' object is not callable");
+  return m;
+}
+
+Value Sequential::run(Tensor x, size_t first) {
+  for (size_t i = first; i < module_slots().size(); ++i) {
+    const Ref<Module> m = callable(i);
+    if (m->is_plain()) {
+      x = (*m)(x);
+      continue;
+    }
+    Value out = (*m)(Value(x));
+    if (!out.holds<Tensor>()) return run(std::move(out), i + 1);
+    x = out.as<Tensor>();
+  }
+  return x;
+}
+
+Value Sequential::run(Value x, size_t first) {
+  for (size_t i = first; i < module_slots().size(); ++i) {
+    x = (*callable(i))(x);
+    if (x.holds<Tensor>()) return run(x.as<Tensor>(), i + 1);
+  }
+  return x;
+}
+
+Tensor Sequential::forward(const Tensor& x) { return output_tensor(run(x, 0)); }
 
 Value Sequential::forward(const Args& args) { return forward(only_input(args)); }
 

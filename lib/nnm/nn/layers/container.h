@@ -59,6 +59,12 @@ class Sequential : public IndexedContainer {
   /// [start, stop) with their names kept, as PyTorch does.
   Ref<Sequential> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
   bool has_attribute(std::string_view name) const override;
+
+ private:
+  Ref<Module> callable(size_t i) const;
+  /// The children from `first` on; each form goes over to the other where the kind changes.
+  Value run(Tensor x, size_t first);
+  Value run(Value x, size_t first);
 };
 Ref<Sequential> operator+(const Sequential& a, const Sequential& b);
 
