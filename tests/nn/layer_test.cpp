@@ -11,34 +11,6 @@ using namespace nnm::test;
 TEST_SUITE_BEGIN("nn");
 
 // The expected numbers are PyTorch 2.13's in float64, for inputs and parameters of `wave`.
-namespace {
-
-Tensor wave(const Shape& size) {
-  Floats v(static_cast<size_t>(size.numel()));
-  for (size_t i = 0; i < v.size(); ++i) v[i] = (static_cast<double>(i * 7 % 11) - 4) / 4;
-  return tensor_of<double>(v, size, {DType::f64});
-}
-
-// The layer in f64, with its parameters set to waves.
-template <class L>
-L& waved(L& layer) {
-  layer.to_double();
-  const NoGradGuard no_grad;
-  for (const Tensor& p : layer.parameters()) copy_(p, wave(p.shape()));
-  return layer;
-}
-
-void check_values(const Tensor& t, const Floats& expected) {
-  const Floats got = floats(t);
-  REQUIRE(got.size() == expected.size());
-  for (size_t i = 0; i < got.size(); ++i) {
-    CAPTURE(i);
-    CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-9));
-  }
-}
-
-}  // namespace
-
 TEST_CASE("convolutions pad as PyTorch's") {
   const Tensor x = wave({2, 2, 3, 3});
   nn::Conv2d same(2, 2, 2, 1, "same");
@@ -219,6 +191,25 @@ TEST_CASE("small layers") {
   nn::ReLU relu(true);
   CHECK(relu(x).is_same(x));
   CHECK(nn::Identity()(x).is_same(x));
+}
+
+TEST_CASE("padding, pixels and distances") {
+  check_values(nn::ReflectionPad2d(IntTuple<4>{1, 0, 1, 1})(wave({1, 1, 2, 2})),
+               Floats{1.5, -0.25, 1.5, 0.75, -1, 0.75, 1.5, -0.25, 1.5, 0.75, -1, 0.75});
+  check_values(nn::ConstantPad1d(IntTuple<2>{1, 2}, 3)(wave({1, 2})), Floats{3, -1, 0.75, 3, 3});
+  check_values(nn::ReplicationPad1d(IntTuple<2>{1, 2})(wave({1, 2})),
+               Floats{-1, -1, 0.75, 0.75, 0.75});
+  check_values(nn::CircularPad1d(IntTuple<2>{1, 2})(wave({1, 3})),
+               Floats{-0.25, -1, 0.75, -0.25, -1, 0.75});
+  check_values(
+      nn::PixelShuffle(2)(wave({1, 4, 2, 2})),
+      Floats{-1, 0.5, 0.75, -0.5, -0.75, 0.75, 1, -0.25, -0.25, 1.25, 1.5, 0.25, 0, 1.5, -1, 0.5});
+  check_values(nn::PixelUnshuffle(2)(wave({1, 1, 4, 2})),
+               Floats{-1, 0.5, 0.75, -0.5, -0.25, 1.25, 1.5, 0.25});
+  const Tensor a = wave({2, 3}), b = a + 1;
+  check_values(nn::CosineSimilarity()(a, b).as<Tensor>(), Floats{0.463523582362, 0.866400225444});
+  check_values(nn::PairwiseDistance({.keepdim = true})(a, b).as<Tensor>(),
+               Floats{1.732049075518, 1.732049075518});
 }
 
 TEST_CASE("losses") {

@@ -70,6 +70,32 @@ struct Net : Module {
   Tensor forward(const Tensor& x) override { return b(a(x)); }
 };
 
+/// Numbers between -1 and 1.5 in f64, the same as PyTorch's
+/// (torch.arange(n, dtype=torch.float64) * 7 % 11 - 4) / 4.
+inline Tensor wave(const Shape& size) {
+  Floats v(static_cast<size_t>(size.numel()));
+  for (size_t i = 0; i < v.size(); ++i) v[i] = (static_cast<double>(i * 7 % 11) - 4) / 4;
+  return tensor_of<double>(v, size, {DType::f64});
+}
+
+/// The layer in f64, with its parameters set to waves times a factor.
+template <class L>
+L& waved(L& layer, double factor = 1) {
+  layer.to_double();
+  const NoGradGuard no_grad;
+  for (const Tensor& p : layer.parameters()) copy_(p, wave(p.shape()) * factor);
+  return layer;
+}
+
+inline void check_values(const Tensor& t, const Floats& expected) {
+  const Floats got = floats(t);
+  REQUIRE(got.size() == expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    CAPTURE(i);
+    CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-9));
+  }
+}
+
 /// Collects the warnings of its scope.
 struct Warnings {
   std::vector<std::string> texts;

@@ -30,4 +30,28 @@ class Unflatten : public Module {
   std::string extra_repr() const override;
 };
 
+/// (*, C r^2, H, W) to (*, C, H r, W r), r being upscale_factor.
+class PixelShuffle : public Module {
+ public:
+  struct Options {
+    int64_t upscale_factor = 1;
+  };
+  NNM_LAYER(PixelShuffle, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
+/// (*, C, H r, W r) to (*, C r^2, H, W), r being downscale_factor.
+class PixelUnshuffle : public Module {
+ public:
+  struct Options {
+    int64_t downscale_factor = 1;
+  };
+  NNM_LAYER(PixelUnshuffle, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
 }  // namespace nnm::nn
