@@ -22,7 +22,7 @@ CASES += simple([
     "Softplus(beta=2, threshold=10)", "Softshrink(0.25)", "Threshold(0.1, 20)",
     "PReLU(4)", "PReLU(num_parameters=1, init=0.1)", "Softmax(dim=1)", "Softmax(-1)",
     "LogSoftmax(dim=1)", "LogSoftmax(dim=0)", "Softmin(dim=1)", "GLU(dim=1)", "ReLU(inplace=false)",
-    "Flatten(0)", "Flatten(start_dim=0, end_dim=-1)", "Unflatten(1, [2, 2])", "Dropout(0.0)",
+    "Flatten(0)", "Flatten(start_dim=0, end_dim=-1)", "Unflatten(1, (2, 2))", "Dropout(0.0)",
     "Linear(4, 5)", "Linear(4, 5, bias=false)", "Linear(in_features=4, out_features=1)",
     "LayerNorm(4)", "LayerNorm((3, 4))", "LayerNorm(4, eps=1e-3, elementwise_affine=false)",
     "LayerNorm(4, bias=false)", "RMSNorm(4)", "RMSNorm(4, eps=0.01)",
@@ -206,7 +206,7 @@ CASES += [
 PRINTED = [
     "ModuleList([Linear(2, 3), Linear(2, 3), ReLU()])",
     "ModuleDict({\"a\": Linear(2, 3), \"b\": ReLU()})",
-    "Sequential()",
+    "Sequential()", "ParameterList()", "ParameterDict()",
     "Sequential(Conv2d(3, 64, 7, stride=2, padding=3, bias=false), BatchNorm2d(64), "
     "ReLU(inplace=true), MaxPool2d(3, stride=2, padding=1))",
     "TransformerEncoder(TransformerEncoderLayer(512, 8), 6)",

@@ -1,4 +1,4 @@
-"""The example models as a PyTorch user writes them, with the state_dict names of examples/*.yaml."""
+"""The example models as a PyTorch user writes them, with the state_dict names of the example configs."""
 
 import torch
 from torch import nn
@@ -139,19 +139,29 @@ class Siamese(nn.Module):
         return F.binary_cross_entropy_with_logits(score, y)
 
 
-# Per model: the twin, the `vars` of the config that make it as small, the optimizer, the batch of a
-# step (as the inputs of golden_functions.py), and the loss as the config would write it.
+# Per model: the twin, the overrides of the config that make it as small, the optimizer, the batch of
+# a step (as the inputs of golden_functions.py), and the loss as the config would write it.
 TRAINING = {
-    "mlp": (lambda: MLP([784, 24, 16], 10), "widths=[784, 24, 16]; p=0.0",
-            "SGD(lr=0.05, momentum=0.9, nesterov=true)",
-            "x: c[8, 1, 28, 28]*0.5; y: i[8]<10", "cross_entropy(out, y)"),
-    "resnet": (lambda: ResNet([1, 1, 1, 1], 5), "depths=[1, 1, 1, 1]; classes=5",
-               "SGD(lr=0.002, momentum=0.9, weight_decay=0.001)",
-               "x: c[4, 3, 24, 24]; y: i[4]<5", "cross_entropy(out, y)"),
-    "gpt": (lambda: GPT(17, 12, 2, 2, 16), "vocab=17; ctx=12; n_layer=2; n_head=2; d=16; p=0.0",
-            "AdamW(lr=0.003, weight_decay=0.1)",
-            "ids: i[3, 10]<17; targets: i[3, 10]<17", "loss"),
-    "siamese": (lambda: Siamese(12), "embed=12", "Adam(lr=0.002)",
-                "a: c[4, 1, 28, 28]*0.5; b: c[4, 1, 28, 28]*0.5; y: u[4]",
-                "binary_cross_entropy_with_logits(score, y)"),
+    "mlp": (
+        lambda: MLP([784, 24, 16], 10),
+        "vars.widths=[784, 24, 16]; vars.p=0.0",
+        "SGD(lr=0.05, momentum=0.9, nesterov=true)",
+        "x: c[8, 1, 28, 28]*0.5; y: i[8]<10", "cross_entropy(out, y)"),
+    "resnet18": (
+        lambda: ResNet([1, 1, 1, 1], 5, (64, 72, 80, 88)),
+        "vars.depths=[1, 1, 1, 1]; vars.classes=5; "
+        "define.ResNet.args.widths=int[] = [64, 72, 80, 88]",
+        "SGD(lr=0.0002, momentum=0.9, weight_decay=0.001)",
+        "x: c[6, 3, 20, 20]; y: i[6]<5", "cross_entropy(out, y)"),
+    "gpt2": (
+        lambda: GPT(17, 12, 2, 2, 16),
+        "vars.vocab=17; vars.ctx=12; vars.n_layer=2; vars.n_head=2; vars.d=16; vars.p=0.0",
+        "AdamW(lr=0.003, weight_decay=0.1)",
+        "ids: i[3, 10]<17; targets: i[3, 10]<17", "loss"),
+    "siamese": (
+        lambda: Siamese(12),
+        "vars.embed=12",
+        "Adam(lr=0.002)",
+        "a: c[4, 1, 28, 28]*0.5; b: c[4, 1, 28, 28]*0.5; y: u[4]",
+        "binary_cross_entropy_with_logits(score, y)"),
 }

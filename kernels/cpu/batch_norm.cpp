@@ -113,19 +113,22 @@ void affine(const Layout& l, T* y, const T* x, const std::vector<C>& scale,
   });
 }
 
+/// Where channel i of running statistics lies, which may be a window on something larger.
+int64_t place(const View& v, int64_t i) { return v.ndim ? i * v.stride[v.ndim - 1] : i; }
+
 double number(const View& v, int64_t i) {
-  switch (v.dtype) {
-    case DType::f64: return v.as<double>()[i];
-    case DType::bf16: return static_cast<float>(v.as<BFloat16>()[i]);
-    case DType::f16: return static_cast<float>(v.as<Half>()[i]);
-    default: return v.as<float>()[i];
-  }
+  double out = 0;
+  by_floating(v.dtype, [&]<class T>() {
+    out = static_cast<double>(static_cast<Compute<T>>(v.as<T>()[place(v, i)]));
+  });
+  return out;
 }
 
 void move_towards(const View& running, int64_t i, double value, double momentum) {
   const double v = (1 - momentum) * number(running, i) + momentum * value;
-  by_floating(running.dtype,
-              [&]<class T>() { running.as<T>()[i] = T(static_cast<Compute<T>>(v)); });
+  by_floating(running.dtype, [&]<class T>() {
+    running.as<T>()[place(running, i)] = T(static_cast<Compute<T>>(v));
+  });
 }
 
 void batch_norm_cpu(const View& y, const View& x, const View& weight, const View& bias,

@@ -221,7 +221,9 @@ std::string difference(const std::vector<double>& got, const std::vector<double>
   return "";
 }
 
-std::string difference(const Tensor& got, const io::H5Reader& file, const io::H5Node* expected) {
+std::string difference(const Tensor& got, const io::H5Reader& file, const io::H5Node& node,
+                       const std::string& dataset) {
+  const io::H5Node* expected = node.find(dataset);
   if (!expected) {
     if (!got.defined()) return "";
     const std::vector<double> v = got.to_vector<double>();
@@ -238,8 +240,9 @@ std::string difference(const Tensor& got, const io::H5Reader& file, const io::H5
     return fmt::format("dtype {} instead of {}", info(got.dtype()).name, info(want.dtype()).name);
   }
   const bool single = got.dtype() == DType::f32;
-  return difference(got.to_vector<double>(), want.to_vector<double>(), single ? 1.3e-6 : 1e-9,
-                    single ? 1e-5 : 1e-11);
+  const Value loose = file.attribute(node, "rtol");
+  const double rtol = std::max(single ? 1.3e-6 : 1e-9, loose.is_none() ? 0 : loose.real());
+  return difference(got.to_vector<double>(), want.to_vector<double>(), rtol, single ? 1e-5 : 1e-11);
 }
 
 std::string text_of(const io::H5Reader& file, const io::H5Node& node, const char* name) {

@@ -56,10 +56,11 @@ Tensor weights_like(const Tensor& t);
 /// Backpropagates the weighted sum of all outputs that require grad.
 void backpropagate(const Tensors& outputs);
 
-/// Compares with the dataset: "" or what differs. Tolerances are those of
-/// torch.testing.assert_close for f32, and much tighter for f64. A gradient that PyTorch has not
-/// may be undefined or zero.
-std::string difference(const Tensor& got, const io::H5Reader& file, const io::H5Node* expected);
+/// Compares with the dataset of a case: "" or what differs. Tolerances are those of
+/// torch.testing.assert_close for f32, and much tighter for f64 unless the case has its own. A
+/// gradient that PyTorch has not may be undefined or zero.
+std::string difference(const Tensor& got, const io::H5Reader& file, const io::H5Node& node,
+                       const std::string& dataset);
 /// The same for numbers.
 std::string difference(const std::vector<double>& got, const std::vector<double>& expected,
                        double rtol, double atol);

@@ -64,7 +64,7 @@ void run_optimizer(const io::H5Reader& file, const io::H5Node& node, const std::
   }
   size_t compared = 0;
   for (const auto& [name, p] : params) {
-    CHECK(difference(p, file, node.find(name)) == "");
+    CHECK(difference(p, file, node, name) == "");
     ++compared;
   }
   for (const auto& [param, items] : optimizer->state_dict().state) {
@@ -74,7 +74,7 @@ void run_optimizer(const io::H5Reader& file, const io::H5Node& node, const std::
       REQUIRE(expected);
       ++compared;
       if (name == "step") CHECK(value.integer() == file.tensor(*expected).item().i);
-      else CHECK(difference(value.as<Tensor>(), file, expected) == "");
+      else CHECK(difference(value.as<Tensor>(), file, node, param + "." + name) == "");
     }
   }
   CHECK(compared == node.children.size());

@@ -5,6 +5,7 @@
 
 #include "kernels/pointwise.h"
 #include "nnm/base/literal.h"
+#include "nnm/tensor/allocator.h"
 
 using namespace nnm;
 using namespace nnm::optim;
@@ -154,7 +155,13 @@ TEST_CASE("optimizer: a loaded state goes on bit for bit") {
            {"Adam", {{"amsgrad", true}}},
            {"AdamW", {}},
            {"RMSprop", {{"momentum", 0.5}, {"centered", true}}},
-           {"Adagrad", {{"initial_accumulator_value", 0.3}}}}) {
+           {"Adagrad", {{"initial_accumulator_value", 0.3}}},
+           {"Adadelta", {}},
+           {"Adamax", {}},
+           {"NAdam", {}},
+           {"RAdam", {}},
+           {"Rprop", {}},
+           {"ASGD", {{"t0", 1}, {"lambd", 0.1}}}}) {
     CAPTURE(name);
     const Tensor a = leaf({1, 2, 3}, {3}), b = leaf({1, 2, 3}, {3});
     const Ref<Optimizer> first = make(name, options), second = make(name, {});
@@ -216,6 +223,37 @@ TEST_CASE("optimizer: state has PyTorch's names, and what does not fit is refuse
   CHECK(loaded([](auto& s) { s.param_groups[0].options[0].second = -1.0; }) ==
         "Invalid learning rate: -1.0");
   CHECK(loaded([](auto&) {}) == "no error");
+}
+
+TEST_CASE("optimizer: steps after the first take no memory") {
+  for (const std::string& name : Registry<Optimizer>::names()) {
+    CAPTURE(name);
+    const Ref<Optimizer> o = make(name.c_str(), {});
+    const Tensor p = leaf({1, 2, 3, 4}, {2, 2});
+    o->add_param_group({{"p", p}});
+    p.set_grad(numbers({1, -2, 3, -4}, {2, 2}));
+    o->step();
+    reset_peak_memory();
+    const size_t before = memory_stats().allocated;
+    o->step();
+    CHECK(memory_stats().peak == before);
+  }
+}
+
+TEST_CASE("optimizer: half types update in single precision and round once") {
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const Tensor half = numbers({1, -2, 3}, {3}, dtype),
+                 single = numbers({1, -2, 3}, {3}, DType::f32);
+    for (const Tensor& p : {half, single}) {
+      SGD o({.lr = 0.25, .momentum = 0.5});
+      o.add_param_group({{"p", p}});
+      for (int step = 0; step < 2; ++step) {
+        p.set_grad(numbers({1, 2, -1}, {3}, p.dtype()));
+        o.step();
+      }
+    }
+    CHECK(half.to_vector<double>() == single.to_vector<double>());
+  }
 }
 
 TEST_CASE("optimizer: zero_grad drops gradients or fills them") {

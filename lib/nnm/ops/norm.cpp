@@ -59,7 +59,7 @@ struct Moments {
 };
 
 Moments running_moments(const Tensor& mean, const Tensor& var, double eps, DType type) {
-  return {to(mean, type), rsqrt(add(to(var, type), Scalar(eps)))};
+  return {contiguous(to(mean, type)), contiguous(rsqrt(add(to(var, type), Scalar(eps))))};
 }
 
 void batch_norm_backward(Backward& b, const Tensor& x, const Tensor& weight, const Moments& m,
