@@ -284,8 +284,9 @@ def write_training():
                 optimizer.step()
                 losses.append(value.item())
             case = file.create_group(name)
-            for key, text in (("overrides", settings), ("optimizer", optimizer_call), ("batch", batch),
-                              ("loss", loss), ("keys", "\n".join(model.state_dict()))):
+            for key, text in (("overrides", settings), ("optimizer", optimizer_call),
+                              ("batch", batch), ("loss", loss),
+                              ("keys", "\n".join(model.state_dict()))):
                 attribute(case, key, text)
             write(case, "losses", torch.tensor(losses))
             state = model.state_dict().values()

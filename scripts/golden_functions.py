@@ -9,8 +9,9 @@ where PyTorch spells it differently.
 # Where PyTorch's gradients in float64 go through a constant in float32: relative tolerances.
 LOOSE = {"hardsigmoid": 1e-7, "celu": 1e-7, "Hardsigmoid": 1e-7, "CELU": 1e-7}
 
-POINTWISE = """abs asinh atan ceil cos cosh erf erfc deg2rad exp exp2 expm1 floor frac hardsigmoid hardswish logsigmoid
-mish neg rad2deg relu relu6 round sigmoid sign silu sin sinh softsign square tan tanh tanhshrink trunc
+POINTWISE = """abs asinh atan ceil cos cosh deg2rad erf erfc exp exp2 expm1 floor frac hardsigmoid
+hardswish logsigmoid mish neg rad2deg relu relu6 round sigmoid sign silu sin sinh softsign square
+tan tanh tanhshrink trunc
 """.split()
 POSITIVE = "log log10 log1p log2 reciprocal rsqrt sqrt".split()
 WITHIN_ONE = "acos asin atanh erfinv".split()
@@ -66,11 +67,13 @@ CASES += [
 ]
 
 # Other names, and in-place forms on a copy.
-CASES += [(f"{name}(x)", "x: f[2, 3]") for name in "absolute arctan negative positive ravel".split()]
+CASES += [(f"{name}(x)", "x: f[2, 3]")
+          for name in "absolute arctan negative positive ravel".split()]
 CASES += [(f"{name}(x)", "x: f[2, 3]*0.45") for name in "arccos arcsin".split()]
 CASES += [(f"{name}(x, y)", "x: f[2, 3]; y: f[3]")
           for name in "arctan2 multiply subtract true_divide divide".split()]
-CASES += [(f"{name}(clone(x), y)", "x: f[2, 3]; y: f[3]") for name in "add_ sub_ mul_ copy_".split()]
+CASES += [(f"{name}(clone(x), y)", "x: f[2, 3]; y: f[3]")
+          for name in "add_ sub_ mul_ copy_".split()]
 CASES += [(f"{name}(clone(x), 1.5)", "x: f[2, 3]") for name in "add_ sub_ mul_ div_ fill_".split()]
 CASES += [(f"{name}(clone(x))", "x: f[2, 3]") for name in "relu_ zero_".split()]
 CASES += [
@@ -418,7 +421,8 @@ CASES += [
     ("rms_norm(x, [4], w, 0.01)", "x: f[2, 3, 4]; w: f[4]"),
     ("embedding(i, w)", "i: i[2, 3]<5; w: f[5, 4]"),
     ("embedding(i, w, padding_idx=1)", "i: i[2, 6]<5; w: f[5, 4]"),
-    ("scaled_dot_product_attention(q, k, v)", "q: f[2, 3, 4, 5]; k: f[2, 3, 6, 5]; v: f[2, 3, 6, 7]"),
+    ("scaled_dot_product_attention(q, k, v)",
+     "q: f[2, 3, 4, 5]; k: f[2, 3, 6, 5]; v: f[2, 3, 6, 7]"),
     ("scaled_dot_product_attention(q, k, v, is_causal=true)",
      "q: f[2, 2, 5, 4]; k: f[2, 2, 5, 4]; v: f[2, 2, 5, 4]"),
     ("scaled_dot_product_attention(q, k, v, attn_mask=m, scale=0.3)",
@@ -451,7 +455,8 @@ CASES += [
     ("nll_loss(x, y, reduction=\"sum\")", "x: f[2, 4, 3]; y: i[2, 3]<4"),
     ("nll_loss(x, y, reduction=\"none\")", "x: f[2, 4, 3, 2]; y: i[2, 3, 2]<4"),
     ("binary_cross_entropy(x, y)", "x: u[3, 4]*0.9+0.05; y: u[3, 4]"),
-    ("binary_cross_entropy(x, y, w, reduction=\"sum\")", "x: u[3, 4]*0.9+0.05; y: u[3, 4]; w: v[4]"),
+    ("binary_cross_entropy(x, y, w, reduction=\"sum\")",
+     "x: u[3, 4]*0.9+0.05; y: u[3, 4]; w: v[4]"),
     ("binary_cross_entropy_with_logits(x, y)", "x: f[3, 4]*4; y: u[3, 4]"),
     ("binary_cross_entropy_with_logits(x, y, w, pos_weight=p, reduction=\"sum\")",
      "x: f[3, 4]; y: u[3, 4]; w: v[3, 4]; p: v[4]"),

@@ -28,7 +28,8 @@ CASES += simple([
     "LayerNorm(4, bias=false)", "RMSNorm(4)", "RMSNorm(4, eps=0.01)",
     "RMSNorm((3, 4), elementwise_affine=false)", "BatchNorm1d(4)", "Threshold(-1, 0.5)",
 ])
-CASES += simple(["ReLU(inplace=true)", "SiLU(inplace=true)", "Hardtanh(inplace=true)"], "x: c[3, 4]")
+CASES += simple(["ReLU(inplace=true)", "SiLU(inplace=true)", "Hardtanh(inplace=true)"],
+                "x: c[3, 4]")
 CASES += simple(["Softmax2d()", "ChannelShuffle(2)", "PixelShuffle(2)", "ZeroPad2d(1)",
                  "ZeroPad2d((1, 2, 0, 1))", "ConstantPad2d(2, 3.5)", "ReflectionPad2d(2)",
                  "ReplicationPad2d((1, 0, 2, 1))", "CircularPad2d(1)",

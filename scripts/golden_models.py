@@ -1,4 +1,4 @@
-"""The example models as a PyTorch user writes them, with the state_dict names of the example configs."""
+"""The example configs as a PyTorch user writes them, with the same names in the state_dict."""
 
 import torch
 from torch import nn
@@ -139,8 +139,8 @@ class Siamese(nn.Module):
         return F.binary_cross_entropy_with_logits(score, y)
 
 
-# Per model: the twin, the overrides of the config that make it as small, the optimizer, the batch of
-# a step (as the inputs of golden_functions.py), and the loss as the config would write it.
+# Per model: the twin, the overrides of the config that make it as small, the optimizer, the batch
+# of a step (as the inputs of golden_functions.py), and the loss as the config would write it.
 TRAINING = {
     "mlp": (
         lambda: MLP([784, 24, 16], 10),

@@ -110,7 +110,8 @@ TEST_CASE("golden: the example models train as PyTorch's do") {
     for (const auto& [key, value] : run.model->state_dict()) {
       sums.push_back(sum(to(value.as<Tensor>(), DType::f64)).item().d);
     }
-    CHECK(difference(sums, file.tensor(*node.find("sums")).to_vector<double>(), 1e-10, 1e-11) == "");
+    CHECK(difference(sums, file.tensor(*node.find("sums")).to_vector<double>(), 1e-10, 1e-11) ==
+          "");
   }
 }
 
