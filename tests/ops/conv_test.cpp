@@ -135,3 +135,93 @@ TEST_CASE("convolution: the meta device, counts and short types") {
   for (const DType t : {DType::bf16, DType::f16})
     CHECK(differs(to(conv2d(to(x, t), to(w, t), to(b, t), 2, 1, 1, 2), DType::f64), y, 0.05) == "");
 }
+
+TEST_CASE("transposed convolution: values") {
+  CHECK(differs(conv_transpose2d(wave({1, 2, 2, 2}), wave({2, 1, 3, 3}, 1), wave({1}, 2), 2, 1, 1),
+                {0.850339524795, 0.792007510512, 0.000674190698849, -0.483227845991, 2.1171136507,
+                 1.79411327952, 1.67444249508, 2.31813991839, -0.161363193102, -0.679823255509,
+                 0.486854034989, 0.622209548238, 1.50325401342, 2.32219864583, 1.27785352978,
+                 1.30196370412}) == "");
+  CHECK(differs(conv_transpose2d(wave({1, 4, 2, 2}), wave({4, 1, 2, 1}, 1), {}, 1, 0, {1, 0}, 2,
+                                 {2, 1}),
+                {-0.148239104706,
+                 0.331685860232,
+                 0.560597578815,
+                 0.365260226128,
+                 0.234463323948,
+                 1.25919310843,
+                 1.33099065241,
+                 0.395521005995,
+                 0,
+                 0,
+                 -0.902987953803,
+                 -1.05257936037,
+                 -0.405599691798,
+                 0.54832973727,
+                 -1.3941887756,
+                 -1.33231511699,
+                 -0.262171939597,
+                 1.00637773488,
+                 0,
+                 0}) == "");
+  CHECK(differs(conv_transpose1d(wave({2, 2, 3}), wave({2, 1, 2}, 1), wave({1}, 2), 2),
+                {1.05246462232, 0.682856120381, 1.42020518819, 1.88502307404, 1.401300946,
+                 2.34878031049, 0.583940126047, -0.335852349995, 1.06150064524, 0.706853154511,
+                 1.42387680314, 1.90276444827}) == "");
+  CHECK(differs(conv_transpose1d(wave({2, 3}), wave({2, 1, 3}, 1), {}, 1, 1),
+                {0.468926647897, 2.21685247703, 2.46753623226}) == "");
+}
+
+TEST_CASE("transposed convolution: gradients") {
+  const auto check = [](const Shape& x, const Shape& w, const Shape& b, Size2 stride, Size2 padding,
+                        Size2 extra, int64_t groups, Size2 dilation) {
+    CHECK(gradcheck(
+              [&](const Tensors& v) {
+                return conv_transpose2d(v[0], v[1], v[2], stride, padding, extra, groups, dilation);
+              },
+              {random_leaf(x), random_leaf(w, -1, 1, 2), random_leaf(b, -1, 1, 3)}) == "");
+  };
+  check({2, 3, 3, 2}, {3, 2, 3, 3}, {2}, 2, 1, 1, 1, 1);
+  check({1, 4, 3, 3}, {4, 2, 2, 3}, {4}, {1, 2}, 0, {0, 1}, 2, 1);
+  check({1, 2, 3, 3}, {2, 2, 2, 2}, {2}, 1, 0, 1, 1, 2);
+  check({2, 3, 3}, {2, 1, 1, 1}, {1}, 1, 0, 0, 1, 1);
+  CHECK(gradcheck([](const Tensors& v) { return conv_transpose1d(v[0], v[1], v[2], 3, 1, 2); },
+                  {random_leaf({2, 2, 4}), random_leaf({2, 3, 3}), random_leaf({3})}) == "");
+}
+
+TEST_CASE("transposed convolution: large ones agree with f64") {
+  const Tensor x = wave({4, 16, 12, 12}), w = wave({16, 24, 3, 3}, 1), b = wave({24}, 2);
+  const auto single = [](const Tensor& t) { return to(t, DType::f32); };
+  for (const int64_t extra : {0, 1}) {
+    const Tensor y = conv_transpose2d(single(x), single(w), single(b), 2, 1, extra);
+    CHECK(y.is_channels_last());
+    CHECK(differs(to(y, DType::f64), conv_transpose2d(x, w, b, 2, 1, extra), 1e-4) == "");
+  }
+}
+
+TEST_CASE("transposed convolution: errors are PyTorch's, shapes on the meta device") {
+  const auto z = [](const Shape& s) { return zeros(s); };
+  CHECK(error_of([&] {
+          conv_transpose2d(z({1, 3, 5, 5}), z({4, 2, 3, 3}));
+        }) ==
+        "Given transposed=1, weight of size [4, 2, 3, 3], expected input[1, 3, 5, 5] to have 4 "
+        "channels, but got 3 channels instead");
+  CHECK(error_of([&] {
+          conv_transpose2d(z({1, 4, 5, 5}), z({4, 2, 3, 3}), {}, 2, 0, 2);
+        }) ==
+        "output padding must be smaller than either stride or dilation, but got "
+        "output_padding_height: 2 output_padding_width: 2 stride_height: 2 stride_width: 2 "
+        "dilation_height: 1 dilation_width: 1");
+  CHECK(error_of([&] {
+          conv_transpose2d(z({1, 4, 1, 1}), z({4, 2, 3, 3}), {}, 1, 2);
+        }) ==
+        "Given input size per channel: (1 x 1). Calculated output size per channel: (-1 x -1). "
+        "Output size is too small");
+  CHECK(error_of([&] {
+          conv_transpose2d(z({1, 4, 5, 5}), z({4, 2, 3, 3}), z({3}));
+        }) ==
+        "Given transposed=1, weight of size [4, 2, 3, 3], expected bias to be 1-dimensional with 2 "
+        "elements, but got bias of size [3] instead");
+  CHECK(conv_transpose2d(on_meta(z({2, 4, 5, 5})), on_meta(z({4, 3, 2, 2})), {}, 2).shape() ==
+        Shape{2, 3, 10, 10});
+}

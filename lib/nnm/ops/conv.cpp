@@ -1,8 +1,8 @@
 // Convolution: all ranks as images with channels innermost.
 #include "kernels/conv.h"
 
-#include "kernels/onednn.h"
 #include "nnm/ops/autocast.h"
+#include "nnm/ops/conv_passes.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
@@ -17,20 +17,6 @@ struct Params {
   int rank;
   Conv2d conv;
 };
-
-void check_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
-  detail::check_same_device(x, w);
-  if (bias.defined()) {
-    NNM_CHECK(x.dtype() == bias.dtype(), runtime,
-              "Input type ({}) and bias type ({}) should be the same",
-              detail::c_type_name(x.dtype()), detail::c_type_name(bias.dtype()));
-    detail::check_same_device(x, bias);
-  }
-  NNM_CHECK(x.dtype() == w.dtype(), runtime,
-            "Input type ({}) and weight type ({}) should be the same",
-            detail::c_type_name(x.dtype()), detail::c_type_name(w.dtype()));
-  detail::check_floating(x, "slow_conv2d_cpu");
-}
 
 void check_params(const Tensor& w, const Params& p) {
   NNM_CHECK(w.dim() == p.rank + 2, runtime,
@@ -86,52 +72,17 @@ Shape output_shape(const Tensor& x, const Tensor& w, const Params& p) {
   return y;
 }
 
-// Operations from which oneDNN is worth its start.
-constexpr int64_t kLeast = 500'000;
-
-int64_t operations(const Tensor& y, const Tensor& w) {
-  return 2 * y.numel() * w.shape()[1] * w.shape()[2] * w.shape()[3];
-}
-
-// The three passes, each by oneDNN where that is worth it. All operands lie as the kernels want
-// them.
-void run_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
-                 const Conv2d& p) {
-  const int64_t n = operations(y, w);
-  count_flops(n);
-  const OneDnn* d = detail::onednn_for(y, n, kLeast);
-  if (d && d->conv2d(y, x, w, bias, p, detail::kernel_threads())) return;
-  kernels::conv2d(y, x, w, bias, p);
-}
-
-void run_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {
-  const int64_t n = operations(g, w);
-  count_flops(n);
-  const OneDnn* d = detail::onednn_for(dx, n, kLeast);
-  if (d && d->conv2d_backward_input(dx, g, w, p, detail::kernel_threads())) return;
-  kernels::conv2d_backward_input(dx, g, w, p);
-}
-
-void run_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
-                         const Conv2d& p) {
-  const int64_t n = operations(g, dw);
-  count_flops(n);
-  const OneDnn* d = detail::onednn_for(dw, n, kLeast);
-  if (d && d->conv2d_backward_weight(dw, dbias, g, x, p, detail::kernel_threads())) return;
-  kernels::conv2d_backward_weight(dw, dbias, g, x, p);
-}
-
 void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const Conv2d& p) {
   const Tensor g = detail::channels_innermost(b.grad());
   if (b.needs(0)) {
     const Tensor dx = empty_channels_last(x.shape(), x.options());
-    run_backward_input(dx, g, w, p);
+    detail::conv2d_backward_input(dx, g, w, p);
     b.set(0, dx);
   }
   if (!b.needs(1) && !b.needs(2)) return;
   const Tensor dw = empty(w.shape(), w.options());
   const Tensor dbias = b.needs(2) ? empty({w.shape()[0]}, w.options()) : Tensor();
-  run_backward_weight(dw, dbias, g, x, p);
+  detail::conv2d_backward_weight(dw, dbias, g, x, p);
   if (b.needs(1)) b.set(1, dw);
   b.set(2, dbias);
 }
@@ -140,7 +91,7 @@ void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const C
 Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
   const Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
-  run_forward(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
+  detail::conv2d_forward(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
   if (!needs_grad({&x, &w, &bias})) return y;
   return record("ConvolutionBackward0", y, {&x, &w, &bias},
                 [x = Saved(in), w = Saved(k), conv = p.conv](Backward& b) {
@@ -155,7 +106,7 @@ Tensor checked(const Tensor& input, const Tensor& weight, const Tensor& b, const
   NNM_CHECK(x.dim() == n + 1 || x.dim() == n + 2, runtime,
             "Expected {}D (unbatched) or {}D (batched) input to conv{}d, but got input of size: {}",
             n + 1, n + 2, n, x.shape().str());
-  check_types(x, w, bias);
+  detail::check_conv_types(x, w, bias);
   const bool batched = x.dim() == n + 2;
   const Tensor batch = batched ? x : unsqueeze(x, 0);
   check_params(w, p);
