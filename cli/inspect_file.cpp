@@ -119,8 +119,14 @@ std::string checkpoint_text(const io::Checkpoint& c, const TextTable& table) {
       fmt::format("checkpoint ({}), step {}, epoch {}, nnm {}\n", escape_terminal(c.kind),
                   c.global_step, c.epoch, escape_terminal(c.nnm_version));
   if (c.optimizer) out += fmt::format("optimizer {}\n", escape_terminal(c.optimizer->type));
-  for (const auto& [name, value] : c.best)
-    out += fmt::format("best {}: {}\n", escape_terminal(name), escape_terminal(value.str()));
+  const auto best = [&](const char* name) {
+    for (const auto& [key, value] : c.best)
+      if (key == name) return value;
+    return Value();
+  };
+  if (!best("score").is_none())
+    out += fmt::format("best {} {} at step {}\n", escape_terminal(best("metric").str()),
+                       short_number(best("score").real()), best("step").str());
   return out + "\n" + table.text();
 }
 
@@ -218,7 +224,10 @@ TextTable trace_table(const io::TraceReader& trace, const std::vector<io::TraceS
         shape_text(s.shape)};
     for (size_t k = 0; k < stats.size(); ++k) {
       const size_t at = ((steps - 1) * sites.size() + i) * stats.size() + k;
-      cells.push_back(steps && at < values.size() ? short_number(values[at]) : "");
+      const bool count = stats[k].unit == "count";
+      if (!steps || at >= values.size() || (count && std::isnan(values[at]))) cells.emplace_back();
+      else if (count) cells.push_back(std::to_string(static_cast<int64_t>(values[at])));
+      else cells.push_back(short_number(values[at]));
     }
     table.row(std::move(cells));
   }
