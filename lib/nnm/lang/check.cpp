@@ -219,7 +219,7 @@ ShapeReport check_shapes(const Config&, const Model& meta, const InputShapes& kn
       args.pos.push_back(t);
     }
     session.site = [&](const std::string& path) { return site_of(meta, path); };
-    const NoGradGuard no_grad;
+    const GradModeGuard grad(training && grad_enabled());
     const SessionGuard guard(session);
     meta.module->train(training);
     report.output = (*meta.module)(args);

@@ -50,8 +50,9 @@ struct ShapeReport {
   std::vector<std::string> notes;                      ///< which sizes were probed
 };
 
-/// Runs a meta model (build_model on meta) once. A given shape must fit `inputs:`. Throws
-/// DiagnosticError E05xx that points at the expression, with the frames of the call.
+/// Runs a meta model (build_model on meta) once; in training mode on the tape, where grad mode is
+/// on. A given shape must fit `inputs:`. Throws DiagnosticError E05xx that points at the
+/// expression, with the frames of the call.
 ShapeReport check_shapes(const Config& config, const Model& meta, const InputShapes& known = {},
                          bool training = false);
 

@@ -12,6 +12,7 @@
 #include "nnm/lang/expression.h"
 #include "nnm/ops/ops.h"
 #include "nnm/optim/optimizer.h"
+#include "nnm/run/check.h"
 #include "nnm/tensor/allocator.h"
 
 namespace nnm::run {
@@ -105,16 +106,12 @@ int64_t state_bytes(const lang::Config& config, Module& root) {
 }
 
 /// Runs a training step on meta: what lives at its peak. The loss stands for any sum over outputs.
-std::optional<int64_t> training_peak(const lang::Config& config) {
+std::optional<int64_t> training_peak(const lang::Config& config, const lang::InputShapes& shapes) {
   const auto before = memory_stats(DeviceType::meta).allocated;
   reset_peak_memory(DeviceType::meta);
   const lang::Model model = lang::build_model(config, {.device = {DeviceType::meta}});
-  model.module->train();
   Tensors outputs;
-  {
-    const lang::ShapeReport r = lang::check_shapes(config, model, {}, true);
-    tensors_of(r.output, outputs);
-  }
+  tensors_of(lang::check_shapes(config, model, shapes, true).output, outputs);
   std::erase_if(outputs, [](const Tensor& t) { return !t.requires_grad(); });
   if (outputs.empty()) return std::nullopt;
   Tensors sums;
@@ -151,18 +148,23 @@ std::string count_cell(int64_t n) {
 
 Summary summarise(const lang::Config& config, const lang::InputShapes& shapes) {
   Summary s;
+  lang::InputShapes known;
   {
-    const lang::Model model = lang::build_model(config, {.device = {DeviceType::meta}});
-    Module& root = *model.module;
+    const Checked checked = check(config, {.shapes = shapes});
+    checked.diagnostics.throw_if_errors();
+    for (const auto& [name, t] : checked.shapes.inputs) {
+      if (!t.defined()) continue;
+      known.emplace_back(name, dims(t));
+    }
+    Module& root = *checked.model.module;
     s.repr = root.repr();
     count_state(root, s);
     const Watch watch(root);
-    root.eval();
     const NoGradGuard no_grad;
-    const lang::ShapeReport report = lang::check_shapes(config, model, shapes);
+    lang::check_shapes(config, checked.model, known);
     s.flops = watch.flops();
-    s.notes = report.notes;
-    for (const auto& [name, t] : report.inputs) s.inputs.emplace_back(name, dims(t));
+    s.notes = checked.notes;
+    s.inputs = known;
     for (const io::ModuleRow& row : io::module_rows(root)) {
       ModuleSummary m{.name = row.name,
                       .type = row.type,
@@ -172,7 +174,7 @@ Summary summarise(const lang::Config& config, const lang::InputShapes& shapes) {
       s.modules.push_back(std::move(m));
     }
   }
-  s.training_bytes = training_peak(config);
+  s.training_bytes = training_peak(config, known);
   return s;
 }
 
