@@ -189,6 +189,9 @@ TEST_CASE("conversion keeps parameters and replaces buffers") {
   // The leaf goes on to accumulate in its new type.
   sum(static_cast<Lin&>(m.get_submodule("m"))(tensor({1, 2, 3}, DType::f64))).backward();
   CHECK(floats(weight.grad()) == Floats{2, 4, 6});
+  weight.set_grad({});
+  sum(static_cast<Lin&>(m.get_submodule("m"))(tensor({1, 2, 3}, DType::f64))).backward();
+  CHECK(weight.grad().dtype() == DType::f64);
   m.type(DType::f32);
   CHECK(m.get_buffer("count").dtype() == DType::f32);
   CHECK(error_of([&] { m.to(DType::i64); }) ==
