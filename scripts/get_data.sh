@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts a data set into ./data/NAME: get_data.sh mnist|tinyshakespeare [NAME ...].
+# Puts a data set into configs/data/NAME: get_data.sh mnist|tinyshakespeare [NAME ...].
 # Files come from $NNM_DATA_DIR/NAME if it is set, else from the net (curl or wget). Every file is
 # checked by the SHA-256 of its content, unpacked if it is gzipped, since mirrors pack differently;
 # files that are there and whole are left alone.
@@ -69,7 +69,7 @@ trap 'rm -f "$part"' EXIT
 
 # fetch NAME SUM FILE URL...
 fetch() {
-  local name=$1 sum=$2 file=$3 target="data/$1/$3" url
+  local name=$1 sum=$2 file=$3 target="configs/data/$1/$3" url
   shift 3
   if [ -f "$target" ] && whole "$target" "$file" "$sum"; then return; fi
   part="$target.$$.part"
@@ -95,10 +95,10 @@ fetch() {
 [ $# -gt 0 ] || die "which data set? mnist or tinyshakespeare"
 for name in "$@"; do
   list=$(files_of "$name")
-  mkdir -p "data/$name"
+  mkdir -p "configs/data/$name"
   while read -r sum file urls; do
     # shellcheck disable=SC2086
     fetch "$name" "$sum" "$file" $urls
   done <<<"$list"
-  echo "data/$name"
+  echo "configs/data/$name"
 done
