@@ -92,9 +92,14 @@ int run(const std::string& what, const std::string& format) {
     print_line(j.end().text());
     return 0;
   }
-  TextTable table({"signature", "doc"}, 0);
-  for (const Entry& e : entries) table.row({e.signature, e.doc});
-  print(format == "csv" ? table.csv() : table.text());
+  if (format == "text") {
+    for (const Entry& e : entries)
+      print_line(e.signature + (e.doc.empty() ? "" : "\n    " + e.doc));
+    return 0;
+  }
+  TextTable table({"name", "signature", "doc"}, 0);
+  for (const Entry& e : entries) table.row({e.name, e.signature, e.doc});
+  print(table.csv());
   return 0;
 }
 
