@@ -1,30 +1,14 @@
 // The examples of the language's description, as they stand.
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "lang/model_support.h"
 #include "nnm/ops/ops.h"
-#include "support/paths.h"
 
 using namespace nnm;
 using namespace nnm::lang;
 using nnm::testing::count_parameters;
+using nnm::testing::example;
 using nnm::testing::ParsedModel;
-
-namespace {
-
-std::string example(const std::string& name) {
-  const std::string path = nnm::testing::source_dir() + "/tests/lang/examples/" + name + ".yaml";
-  std::ifstream in(path);
-  REQUIRE_MESSAGE(in.good(), path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-}  // namespace
 
 TEST_SUITE_BEGIN("lang");
 
@@ -57,6 +41,58 @@ TEST_CASE("examples: GPT-2") {
   const ParsedModel medium(example("gpt2"), "gpt2.yaml",
                            {"vars.n_layer=24", "vars.d=1024", "vars.n_head=16"});
   CHECK(count_parameters(*medium.meta().module) == 354'823'168);
+}
+
+TEST_CASE("examples: names are those of torchvision's resnet18 and of GPT-2, in order") {
+  std::vector<std::string> resnet;
+  const auto norm = [&](const std::string& bn) {
+    for (const char* t : {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
+      resnet.push_back(bn + "." + t);
+  };
+  resnet.push_back("conv1.weight");
+  norm("bn1");
+  for (int layer = 1; layer <= 4; ++layer) {
+    for (int block = 0; block < 2; ++block) {
+      const std::string p = fmt::format("layer{}.{}.", layer, block);
+      resnet.push_back(p + "conv1.weight");
+      norm(p + "bn1");
+      resnet.push_back(p + "conv2.weight");
+      norm(p + "bn2");
+      if (layer > 1 && block == 0) {
+        resnet.push_back(p + "downsample.0.weight");
+        norm(p + "downsample.1");
+      }
+    }
+  }
+  resnet.push_back("fc.weight");
+  resnet.push_back("fc.bias");
+  CHECK(ParsedModel(example("resnet18")).meta().module->state_dict().keys() == resnet);
+
+  std::vector<std::string> gpt = {"transformer.wte.weight", "transformer.wpe.weight"};
+  for (int i = 0; i < 12; ++i) {
+    for (const char* m : {"ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"}) {
+      for (const char* t : {"weight", "bias"})
+        gpt.push_back(fmt::format("transformer.h.{}.{}.{}", i, m, t));
+    }
+  }
+  for (const char* n : {"transformer.ln_f.weight", "transformer.ln_f.bias", "lm_head.weight"})
+    gpt.push_back(n);
+  CHECK(ParsedModel(example("gpt2")).meta().module->state_dict().keys() == gpt);
+}
+
+TEST_CASE("examples: GPT-2 is initialised and tied by its rules") {
+  const ParsedModel p(example("gpt2"), "gpt2.yaml",
+                      {"vars.vocab=500", "vars.n_layer=2", "vars.d=128", "vars.n_head=4"});
+  const Model m = p.build({.seed = 3});
+  const auto deviation = [&](const char* name) {
+    return nnm::std(m.module->get_parameter(name)).item().d;
+  };
+  CHECK(deviation("transformer.wte.weight") == doctest::Approx(0.02).epsilon(0.03));
+  CHECK(deviation("transformer.h.1.attn.c_attn.weight") == doctest::Approx(0.02).epsilon(0.03));
+  CHECK(deviation("transformer.h.1.mlp.c_proj.weight") == doctest::Approx(0.01).epsilon(0.03));
+  CHECK(deviation("transformer.h.0.attn.c_attn.bias") == 0);
+  CHECK(m.module->get_parameter("lm_head.weight")
+            .is_same(m.module->get_parameter("transformer.wte.weight")));
 }
 
 TEST_CASE("examples: Siamese and the smallest file") {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "lang/model_support.h"
+#include "nnm/io/h5.h"
 #include "nnm/ops/ops.h"
 
 using namespace nnm;
@@ -53,6 +54,27 @@ TEST_CASE("expression: losses and metrics over given names") {
             .run(Values{ones({3})}, true)
             .as<Tensor>()
             .to_vector<double>() == std::vector<double>{0, 0, 0});
+}
+
+TEST_CASE("expression: zero and load, for interventions") {
+  const Tensor x = matrix({1, 2, 3, 4, 5, 6}, 2);
+  const auto zeroed = [&](const std::string& text) {
+    return Expression::compile(text, "h", {"x"}).run(Values{x}).as<Tensor>().to_vector<double>();
+  };
+  CHECK(zeroed("zero(x, dim=1, index=[0, -1])") == std::vector<double>{0, 2, 0, 0, 5, 0});
+  CHECK(zeroed("zero(x, dim=0)") == std::vector<double>(6, 0));
+  CHECK(zeroed("zero(x)") == std::vector<double>(6, 0));
+  CHECK(contains(diagnostics_of([&] { zeroed("zero(x, 1, [3])"); }), "index 3 is out of range"));
+  const std::string digits = nnm::testing::source_dir() + "/configs/data/digits.h5";
+  const auto load = [&](const std::string& text) {
+    // As if it stood in configs/some.yaml.
+    const std::string where = nnm::testing::source_dir() + "/configs/some.yaml";
+    return Expression::compile(text, where, {}).run({}).as<Tensor>().shape();
+  };
+  const io::H5Reader file(digits);
+  const io::H5Node& first = file.root().children.at(0);
+  CHECK(load("load(\"data/digits.h5\", \"" + first.name + "\")") == file.tensor(first).shape());
+  CHECK_THROWS_AS(load("load(\"data/none.h5\", \"x\")"), Error);
 }
 
 TEST_CASE("expression: modules are values that can be called") {

@@ -1,10 +1,13 @@
 // Models from text, for the tests of building and running.
 #pragma once
 
+#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "nnm/lang/config.h"
 #include "nnm/lang/model.h"
+#include "support/paths.h"
 
 namespace nnm::testing {
 
@@ -22,6 +25,14 @@ struct ParsedModel {
   }
   lang::Config config;
 };
+
+/// One of the examples of the language's description.
+inline std::string example(const std::string& name) {
+  std::ifstream in(source_dir() + "/tests/lang/examples/" + name + ".yaml");
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
 
 /// The rendered diagnostics that f throws, or "no error".
 template <class F>

@@ -1,25 +1,15 @@
 // The check of shapes: probes, given sizes, and errors with their calls.
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "lang/model_support.h"
-#include "support/paths.h"
 
 using namespace nnm;
 using namespace nnm::lang;
 using nnm::testing::diagnostics_of;
+using nnm::testing::example;
 using nnm::testing::ParsedModel;
 
 namespace {
-
-std::string example(const std::string& name) {
-  std::ifstream in(nnm::testing::source_dir() + "/tests/lang/examples/" + name + ".yaml");
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 std::string changed(std::string text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
@@ -111,6 +101,7 @@ model: C()
   CHECK_MESSAGE(contains(text, "t.yaml:12:13"), text);
   CHECK_MESSAGE(contains(text, "`a`: mat1 and mat2 shapes cannot be multiplied (2x6 and 4x8)"),
                 text);
+  CHECK(contains(text, "note: a is Linear(in_features=4, out_features=8, bias=True) (t.yaml:6)"));
   CHECK(contains(text, "t.yaml:13:13"));
   CHECK(contains(text, "Dimension out of range"));
 }

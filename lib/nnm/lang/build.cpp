@@ -37,12 +37,23 @@ bool is_absent(const Value& v) {
 
 }  // namespace
 
-std::optional<Value> BuildScope::find(const std::string& path) const {
+const Value* BuildScope::variable(const std::string& name) const {
   for (const BuildScope* s = this; s; s = s->outer_) {
-    if (const Value* v = s->own(path)) return *v;
+    if (const Value* v = s->own(name)) return v;
   }
-  const auto value = instance_.values.find(path);
-  if (value != instance_.values.end()) return value->second;
+  const auto value = instance_.values.find(name);
+  return value == instance_.values.end() ? nullptr : &value->second;
+}
+
+Ref<ClassValue> BuildScope::type_of(const std::string& name) const {
+  const Value* v = variable(name);
+  if (v && v->is(Value::Kind::callable))
+    return Ref<ClassValue>(static_cast<ClassValue*>(v->object()));
+  return v ? Ref<ClassValue>() : builder_.find_type(name);
+}
+
+std::optional<Value> BuildScope::find(const std::string& path) const {
+  if (const Value* v = variable(path)) return *v;
   if (!instance_.definition && path == "vars") return builder_.vars();
   if (Ref<Module> m = existing_child(path)) return m;
   if (Ref<ClassValue> type = builder_.find_type(path))
@@ -76,15 +87,12 @@ Ref<Module> BuildScope::existing_child(const std::string& path) const {
 }
 
 bool BuildScope::callable(const std::string& name) const {
-  const auto v = find(name);
-  return v && v->is(Value::Kind::callable);
+  return static_cast<bool>(type_of(name));
 }
 
 std::optional<Value> BuildScope::call(const std::string& name, const Expr& callee, const Expr&,
                                       CallArgs& args) const {
-  const auto v = find(name);
-  const auto& type = *static_cast<const ClassValue*>(v->object());
-  return builder_.construct(type, args, callee.span);
+  return builder_.construct(*type_of(name), args, callee.span);
 }
 
 void BuildScope::names(std::vector<std::string>& out) const {

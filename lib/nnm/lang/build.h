@@ -53,6 +53,8 @@ class BuildScope final : public Env {
   void callables(std::vector<std::string>& out) const override;
   const char* callable_kind() const override { return "layer"; }
 
+  /// The class or layer type that a name calls, or null.
+  Ref<ClassValue> type_of(const std::string& name) const;
   /// Throws Fault where it would redefine an arg.
   void set(const std::string& name, Value v, const Span& at);
   void move_names_to(std::map<std::string, Value>& values) { values.merge(names_); }
@@ -63,6 +65,8 @@ class BuildScope final : public Env {
 
  private:
   const Value* own(const std::string& name) const;
+  /// An argument, let or loop variable, or null.
+  const Value* variable(const std::string& name) const;
   Ref<Module> existing_child(const std::string& path) const;
 
   Builder& builder_;

@@ -52,16 +52,17 @@ void Builder::register_child(Module& into, const std::string& name, Ref<Module> 
   if (list && (name.empty() || name.find_first_not_of("0123456789") != std::string::npos))
     fault(at, "E0403", fmt::format("a child of ModuleList is called by a number, not `{}`", name),
           "write `${i}:`, or use ModuleDict");
-  for (const auto& [site, span] : sites_) {
-    // PyTorch would replace the child silently.
-    if (site == path)
-      fault(at, "E0403", fmt::format("there is a child `{}` already", name),
-            "children made in a loop need names of their own: `name_${i}`",
-            {{fmt::format("the first stands in line {}", span.line), {}}});
+  // PyTorch would replace the child silently.
+  if (child_slot(into, name)) {
+    std::vector<Note> notes;
+    for (const auto& [site, span] : sites_) {
+      if (site == path)
+        notes.push_back({fmt::format("the first stands in line {}", span.line), {}});
+    }
+    fault(at, "E0403", fmt::format("there is a child `{}` already", name),
+          "children made in a loop need names of their own: `name_${i}`", std::move(notes));
   }
   try {
-    // PyTorch replaces a child; in a file that says all at once it is a slip.
-    NNM_CHECK(!child_slot(into, name), key, "attribute '{}' already exists", name);
     into.add_module(name, std::move(m));
   } catch (const Error& e) {
     fault(at, "E0403", e.what(), help.empty() ? e.hint() : help);
@@ -98,16 +99,15 @@ Ref<Module> Builder::container(const Layer& l, const BuildScope& scope, const st
 }
 
 Ref<Module> Builder::mapped(const Layer& l, const BuildScope& scope) {
-  const auto v = scope.find(l.type);
-  if (!v || !v->is(Value::Kind::callable)) {
+  const Ref<ClassValue> type = scope.type_of(l.type);
+  if (!type) {
     std::vector<std::string> all;
     scope.callables(all);
     fault(l.type_span, "E0302", fmt::format("unknown layer `{}`", l.type),
           did_you_mean(l.type, all));
   }
-  const auto& type = *static_cast<const ClassValue*>(v->object());
-  CallArgs args = mapped_args(l, type, scope);
-  return construct(type, args, l.type_span);
+  CallArgs args = mapped_args(l, *type, scope);
+  return construct(*type, args, l.type_span);
 }
 
 CallArgs Builder::mapped_args(const Layer& l, const ClassValue& type,

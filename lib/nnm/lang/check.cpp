@@ -189,13 +189,13 @@ class SessionGuard {
   ~SessionGuard() { CheckSession::current() = nullptr; }
 };
 
-/// Errors of one run with the places of the layers they are about, and what was probed.
+/// Throws what was found, with the sizes that were probed.
 void finish(const Diagnostics& found, const ShapeReport& report) {
   Diagnostics out;
   for (Diagnostic d : found.all()) {
     if (!report.notes.empty())
       d.notes.push_back(
-          {fmt::format("{}; give sizes with --shape", fmt::join(report.notes, ", ")), {}});
+          {fmt::format("{} (give sizes with --shape)", fmt::join(report.notes, ", ")), {}});
     out.add(std::move(d));
   }
   out.throw_if_errors();

@@ -1,6 +1,8 @@
 // Errors of a check with their calls, and where sizes come from.
 #include "nnm/lang/check_session.h"
 
+#include <algorithm>
+
 #include "nnm/lang/forward.h"
 
 namespace nnm::lang {
@@ -51,13 +53,29 @@ void CheckSession::set(const Value& v, std::vector<std::string> origins) {
   tensors_[t.impl()] = {t, std::move(origins)};
 }
 
+Span CheckSession::site_of(const std::string& label) const {
+  const std::string path = stack_.empty() ? "" : stack_.back().path;
+  return site ? site(path.empty() ? label : path + "." + label) : Span();
+}
+
+std::string CheckSession::described(Module& called, const std::string& label,
+                                    const std::string& inner, const std::string& below) const {
+  Module* m = &called;
+  for (size_t from = 0; m && from < below.size();) {
+    const size_t dot = std::min(below.find('.', from), below.size());
+    m = m->child(below.substr(from, dot - from));
+    from = dot + 1;
+  }
+  const std::string repr = (m ? m : &called)->repr();
+  return fmt::format("{} is {}{}", m ? inner : label, repr.substr(0, repr.find('\n')),
+                     place(site_of(inner)));
+}
+
 void CheckSession::called(const Module& m, const std::string& label, const Value& in,
                           const Value& out) {
   if (!out.is(Kind::tensor)) return;
   const Shape shape = out.as<Tensor>().shape();
-  const std::string& path = stack_.empty() ? "" : stack_.back().path;
-  const std::string whole = path.empty() ? label : path + "." + label;
-  const std::string own = label + (site ? place(site(whole)) : "");
+  const std::string own = label + place(site_of(label));
   const auto* from = origins(in);
   const Shape before = from ? in.as<Tensor>().shape() : Shape();
   const int owned = owned_dim(m, shape.size());

@@ -30,6 +30,10 @@ class CheckSession {
   /// "128 comes from conv2 (resnet.yaml:16), 64 from the input of layer2.0", or "".
   std::string sources(const Tensor& a, const Tensor& b) const;
 
+  /// "conv1 is Conv2d(3, 8, …) (t.yaml:7)": the layer `inner` of what `label` calls.
+  std::string described(Module& called, const std::string& label, const std::string& inner,
+                        const std::string& below) const;
+
   Diagnostics diagnostics;
   Span call;                                          ///< the call about to be made
   std::function<Span(const std::string& path)> site;  ///< where a module is built
@@ -56,6 +60,8 @@ class CheckSession {
   };
   const std::vector<std::string>* origins(const Value& v) const;
   void set(const Value& v, std::vector<std::string> origins);
+
+  Span site_of(const std::string& label) const;
 
   std::vector<Fault::Call> stack_;  ///< forwards being run, outermost first
   std::set<std::tuple<std::string, int, int>> seen_;

@@ -159,6 +159,7 @@ class Compiler {
   NodeRef call_function(const std::string& name, CallArgs& args, const Expr& callee);
   NodeRef bind_function(const Function& function, CallArgs& args, const Expr& callee);
   NodeRef call_rearrange(CallArgs& args, const Expr& callee);
+  NodeRef call_load(CallArgs& args, const Expr& callee);
   NodeRef call_method(const Expr& callee, CallArgs& args);
   [[noreturn]] void unknown_callable(const std::string& name, const char* kind, const Span& at);
   /// The node of a value that is known now.

@@ -300,6 +300,7 @@ NodeRef Compiler::bind_function(const Function& function, CallArgs& args, const 
 
 NodeRef Compiler::call_function(const std::string& name, CallArgs& args, const Expr& callee) {
   if (name == "rearrange") return call_rearrange(args, callee);
+  if (name == "load") return call_load(args, callee);
   const Function* plain = find_native(name);
   const Function* tensor = find_function(name);
   const bool known = args.constant();
@@ -336,6 +337,22 @@ NodeRef Compiler::fold(const NodeRef& n) {
   Frame f;
   f.building = true;
   return constant(n->span, n->eval(f));
+}
+
+/// The file is read once, when the expression is compiled; it stands beside the file that names it.
+NodeRef Compiler::call_load(CallArgs& args, const Expr& callee) {
+  for (CallArgs::One& a : args.all) {
+    const bool path = a.name == "path" || (a.name.empty() && &a == &args.all[0]);
+    const Value* v = a.value->constant();
+    if (!v) fault(a.span, "E0303", "load: the arguments must be known before running");
+    if (!path || !v->is(Kind::string) || v->string().starts_with('/') || !a.span) continue;
+    const std::string& file = a.span.file->path;
+    const size_t slash = file.rfind('/');
+    if (slash != std::string::npos)
+      a.value = constant(a.span, file.substr(0, slash + 1) + v->string());
+  }
+  const NodeRef tensor = fold(bind_function(*find_function("load"), args, callee));
+  return std::make_shared<StoredNode>(callee.span, tensor->constant()->as<Tensor>());
 }
 
 NodeRef Compiler::call_rearrange(CallArgs& args, const Expr& callee) {

@@ -372,8 +372,14 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
       return quiet(f, span);
     std::string inner = label_;
     if (!e.module_path().empty()) inner += "." + e.module_path();
-    return failed(f, span, inner, e);
+    std::vector<Note> notes;
+    if (f.check) notes.push_back({f.check->described(m, label_, inner, e.module_path()), {}});
+    return failed(f, span, inner, e, std::move(notes));
   }
+}
+
+Value StoredNode::eval(Frame&) const {
+  return to(tensor_, TensorOptions{tensor_.dtype(), default_device()});
 }
 
 Value RearrangeNode::eval(Frame& f) const {

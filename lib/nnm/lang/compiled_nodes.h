@@ -270,6 +270,16 @@ class ModuleCallNode final : public Node {
   std::vector<std::pair<std::string, NodeRef>> kw_;
 };
 
+/// A tensor that was read when the expression was compiled, where functions create.
+class StoredNode final : public Node {
+ public:
+  StoredNode(Span span, Tensor tensor) : Node(std::move(span)), tensor_(std::move(tensor)) {}
+  Value eval(Frame& f) const override;
+
+ private:
+  Tensor tensor_;
+};
+
 /// einops' rearrange: sizes by names of the pattern.
 class RearrangeNode final : public Node {
  public:
