@@ -226,7 +226,7 @@ TEST_CASE("build: errors of registration, scope and recursion") {
     return error(file("  A:\n    args: {n: int = 1}\n    modules:\n" + lines, "A()"));
   };
   CHECK(contains(modules("      for i in range(2):\n        r: ReLU()\n"),
-                 "error[E0403]: attribute 'r' already exists"));
+                 "error[E0403]: there is a child `r` already"));
   CHECK(contains(modules("      a${0}.b: ReLU()\n"), "module name can't contain \".\""));
   CHECK(contains(modules("      train: ReLU()\n"), "attribute 'train' already exists"));
   CHECK(contains(modules("      add_module: [\"\", ReLU()]\n"), "can't be empty string"));

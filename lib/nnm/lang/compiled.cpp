@@ -181,7 +181,6 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
   if (help.empty()) help = did_you_mean(name, all);
   if (help.empty() && (find_native(name) || find_function(name)))
     help = fmt::format("`{0}` is a function: write `{0}(…)`", name);
-  if (name == "vars") help = "`vars` is not seen inside of `define:`; give the class an argument";
   if (help.empty()) help = did_you_mean(name, {"true", "false", "none", "inf", "nan", "pi"});
   fault(at.span, "E0301", fmt::format("unknown name `{}`", name), std::move(help));
 }
