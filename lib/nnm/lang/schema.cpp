@@ -49,10 +49,16 @@ class Schema {
     ref(name);
   }
   void closed() { j_.entry("additionalProperties", false); }
-  void notes() { j_.key("patternProperties").object().key("^x-").object().end().end(); }
-  /// `^(A|B|C)\s*\(`: a call of one of these.
+  /// Keys that are free, and what YAML makes of a call's commas in `{a: f(x, y)}`: a key `y)`.
+  void notes() {
+    j_.key("patternProperties").object().key("^x-").object().end();
+    j_.key("\\)$").object();
+    type({"null"});
+    j_.end().end();
+  }
+  /// A call of one of these, or what YAML cut off of one at a comma.
   static std::string call_pattern(const std::vector<std::string>& names) {
-    return fmt::format("^\\s*({})\\s*\\(", fmt::join(names, "|"));
+    return fmt::format("^\\s*({})\\s*\\(|^[^(]*\\)$", fmt::join(names, "|"));
   }
 
   void root() {
@@ -119,7 +125,7 @@ class Schema {
     type({"string", "number", "boolean", "array", "null"});
     j_.end();
     block("lets", "code", false);
-    j_.key("add_module").object().entry("type", "array").entry("minItems", 2).entry("maxItems", 2);
+    j_.key("add_module").object().entry("type", "array").entry("minItems", 2);
     j_.key("items").array().object().entry("type", "string").end();
     ref("layer");
     j_.end().end();
