@@ -60,24 +60,24 @@ TEST_CASE("optimizer: prints as PyTorch does") {
   SGD sgd({.lr = 0.1, .momentum = 0.9});
   sgd.add_param_group({{"a", leaf({1}, {1})}});
   CHECK(sgd.repr() ==
-        "SGD (\nParameter Group 0\n    dampening: 0.0\n    differentiable: False\n    foreach: "
+        "SGD (\nParameter Group 0\n    dampening: 0\n    differentiable: False\n    foreach: "
         "None\n    fused: None\n    lr: 0.1\n    maximize: False\n    momentum: 0.9\n    nesterov: "
-        "False\n    weight_decay: 0.0\n)");
+        "False\n    weight_decay: 0\n)");
 }
 
 TEST_CASE("optimizer: errors say what PyTorch says") {
   const auto made = [](const char* name, Items options) {
     return error_of([&] { make(name, std::move(options)); });
   };
-  CHECK(made("SGD", {{"lr", -1}}) == "Invalid learning rate: -1.0");
+  CHECK(made("SGD", {{"lr", -1}}) == "Invalid learning rate: -1");
   CHECK(made("SGD", {{"momentum", -0.5}}) == "Invalid momentum value: -0.5");
   CHECK(made("SGD", {{"nesterov", true}}) ==
         "Nesterov momentum requires a momentum and zero dampening");
   CHECK(made("Adam", {{"betas", Value::tuple({1.0, 0.999})}}) ==
         "Invalid beta parameter at index 0: 1.0");
   CHECK(made("AdamW", {{"eps", parse_literal("nan")}}) == "Invalid epsilon value: nan");
-  CHECK(made("RMSprop", {{"alpha", -1}}) == "Invalid alpha value: -1.0");
-  CHECK(made("Adagrad", {{"lr_decay", -1}}) == "Invalid lr_decay value: -1.0");
+  CHECK(made("RMSprop", {{"alpha", -1}}) == "Invalid alpha value: -1");
+  CHECK(made("Adagrad", {{"lr_decay", -1}}) == "Invalid lr_decay value: -1");
   CHECK(made("Adam", {{"fused", true}, {"foreach", true}}) ==
         "`fused` and `foreach` cannot be `True` together.");
   CHECK(made("AdamW", {{"weigth_decay", 1}}) ==
@@ -106,7 +106,7 @@ TEST_CASE("optimizer: parameters are leaves, floating, and in one group") {
   CHECK(added({{"n", numbers({1}, {1}, DType::i64)}}) ==
         "optimizer can only optimize floating point Tensors, but `n` has dtype i64");
   CHECK(added({{"b", b}}, {{"lrr", 1}}) == "SGD has no argument `lrr` / did you mean `lr`?");
-  CHECK(added({{"b", b}}, {{"lr", -2}}) == "Invalid learning rate: -2.0");
+  CHECK(added({{"b", b}}, {{"lr", -2}}) == "Invalid learning rate: -2");
   CHECK(o.groups().size() == 1);
   CHECK(error_of([&] { o.option(o.groups()[0], "betas"); }) == "SGD has no option `betas`");
 }

@@ -29,7 +29,7 @@ const Signature& Adadelta::signature() const {
 void Adadelta::check(const Values& options) const {
   const Options o = spec().read(options);
   check_not_negative("learning rate", "lr", o.lr);
-  check_option(o.rho >= 0 && o.rho <= 1, "rho value", "rho", o.rho);
+  check_option(o.rho.d >= 0 && o.rho.d <= 1, "rho value", "rho", o.rho);
   check_not_negative("epsilon value", "eps", o.eps);
   check_not_negative("weight_decay value", "weight_decay", o.weight_decay);
   check_implementation(o.foreach, {}, o.differentiable);
@@ -37,10 +37,10 @@ void Adadelta::check(const Values& options) const {
 
 void Adadelta::begin_group(const Values& options) {
   const Options o = spec().read(options);
-  rule_ = {.lr = o.lr,
-           .rho = o.rho,
-           .eps = o.eps,
-           .weight_decay = o.weight_decay,
+  rule_ = {.lr = o.lr.d,
+           .rho = o.rho.d,
+           .eps = o.eps.d,
+           .weight_decay = o.weight_decay.d,
            .maximize = o.maximize};
 }
 

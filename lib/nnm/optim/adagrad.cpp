@@ -40,16 +40,16 @@ void Adagrad::check(const Values& options) const {
 
 void Adagrad::begin_group(const Values& options) {
   const Options o = spec().read(options);
-  rule_ = {.lr = o.lr,
-           .lr_decay = o.lr_decay,
-           .weight_decay = o.weight_decay,
-           .eps = o.eps,
+  rule_ = {.lr = o.lr.d,
+           .lr_decay = o.lr_decay.d,
+           .weight_decay = o.weight_decay.d,
+           .eps = o.eps.d,
            .maximize = o.maximize};
 }
 
 void Adagrad::init_state(const Tensor& param, State& state) const {
   // PyTorch takes the optimizer's own value, whatever the group says.
-  state.tensors = {filled_like(param, spec().read(defaults()).initial_accumulator_value)};
+  state.tensors = {filled_like(param, spec().read(defaults()).initial_accumulator_value.d)};
 }
 
 void Adagrad::update(const Tensor& param, const Tensor& grad, State& state) {

@@ -30,11 +30,11 @@ void check_adam(const Options& o) {
 
 template <class Options>
 AdamStep adam_rule(const Options& o, bool decoupled) {
-  return {.lr = o.lr,
+  return {.lr = o.lr.d,
           .beta1 = o.betas[0],
           .beta2 = o.betas[1],
-          .eps = o.eps,
-          .weight_decay = o.weight_decay,
+          .eps = o.eps.d,
+          .weight_decay = o.weight_decay.d,
           .decoupled = decoupled,
           .maximize = o.maximize};
 }

@@ -39,20 +39,20 @@ void ASGD::check(const Values& options) const {
 void ASGD::begin_group(const Values& options) { o_ = spec().read(options); }
 
 void ASGD::init_state(const Tensor& param, State& state) const {
-  state.tensors = {number_for(param, o_.lr), number_for(param, 1), filled_like(param, 0)};
+  state.tensors = {number_for(param, o_.lr.d), number_for(param, 1), filled_like(param, 0)};
 }
 
 void ASGD::update(const Tensor& param, const Tensor& grad, State& state) {
   const Tensor &eta = state.tensors[0], &mu = state.tensors[1];
   kernels::asgd_step(param, grad, state.tensors[2],
                      {.eta = eta.item().d,
-                      .lambd = o_.lambd,
+                      .lambd = o_.lambd.d,
                       .mu = mu.item().d,
-                      .weight_decay = o_.weight_decay,
+                      .weight_decay = o_.weight_decay.d,
                       .maximize = o_.maximize});
   const double t = static_cast<double>(state.step);
-  set_number(eta, o_.lr / std::pow(1 + o_.lambd * o_.lr * t, o_.alpha));
-  set_number(mu, 1 / std::max(1.0, t - o_.t0));
+  set_number(eta, o_.lr.d / std::pow(1 + o_.lambd.d * o_.lr.d * t, o_.alpha.d));
+  set_number(mu, 1 / std::max(1.0, t - o_.t0.d));
 }
 
 NNM_REGISTER(Optimizer, ASGD);

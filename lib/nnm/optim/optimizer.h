@@ -51,7 +51,7 @@ class Optimizer : public Object {
   virtual const Signature& signature() const = 0;
 
   /// Adds a group; `overrides` replaces options by name. Throws BindError for an unknown option
-  /// (with the nearest one) or a value out of range (PyTorch's "Invalid learning rate: -1.0"),
+  /// (with the nearest one) or a value out of range (PyTorch's "Invalid learning rate: -1"),
   /// Error(value) for a parameter that is a non-leaf, not floating or already in a group.
   void add_param_group(std::vector<NamedParameter> params, const Items& overrides = {});
   /// Throws what add_param_group would throw for these overrides.

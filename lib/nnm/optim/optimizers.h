@@ -9,6 +9,8 @@
 
 namespace nnm::optim {
 
+// Numbers are Scalars, which keep how they were written: PyTorch prints `momentum: 0`.
+
 /// A pair of numbers such as Adam's `betas`.
 using Pair = std::array<double, 2>;
 
@@ -16,7 +18,7 @@ using Pair = std::array<double, 2>;
 class SGD final : public Optimizer {
  public:
   struct Options {
-    double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
+    Scalar lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
     bool nesterov = false, maximize = false;
     std::optional<bool> foreach;
     bool differentiable = false;
@@ -57,9 +59,9 @@ class AdamBase : public Optimizer {
 class Adam final : public AdamBase {
  public:
   struct Options {
-    double lr = 1e-3;
+    Scalar lr = 1e-3;
     Pair betas = {0.9, 0.999};
-    double eps = 1e-8, weight_decay = 0;
+    Scalar eps = 1e-8, weight_decay = 0;
     bool amsgrad = false;
     std::optional<bool> foreach;
     bool maximize = false, capturable = false, differentiable = false;
@@ -80,9 +82,9 @@ class Adam final : public AdamBase {
 class AdamW final : public AdamBase {
  public:
   struct Options {
-    double lr = 1e-3;
+    Scalar lr = 1e-3;
     Pair betas = {0.9, 0.999};
-    double eps = 1e-8, weight_decay = 1e-2;
+    Scalar eps = 1e-8, weight_decay = 1e-2;
     bool amsgrad = false, maximize = false;
     std::optional<bool> foreach;
     bool capturable = false, differentiable = false;
@@ -102,7 +104,7 @@ class AdamW final : public AdamBase {
 class RMSprop final : public Optimizer {
  public:
   struct Options {
-    double lr = 1e-2, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
+    Scalar lr = 1e-2, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
     bool centered = false, capturable = false;
     std::optional<bool> foreach;
     bool maximize = false, differentiable = false;
@@ -130,7 +132,7 @@ class RMSprop final : public Optimizer {
 class Adagrad final : public Optimizer {
  public:
   struct Options {
-    double lr = 1e-2, lr_decay = 0, weight_decay = 0, initial_accumulator_value = 0, eps = 1e-10;
+    Scalar lr = 1e-2, lr_decay = 0, weight_decay = 0, initial_accumulator_value = 0, eps = 1e-10;
     std::optional<bool> foreach;
     bool maximize = false, differentiable = false;
     std::optional<bool> fused;
@@ -155,7 +157,7 @@ class Adagrad final : public Optimizer {
 class Adadelta final : public Optimizer {
  public:
   struct Options {
-    double lr = 1.0, rho = 0.9, eps = 1e-6, weight_decay = 0;
+    Scalar lr = 1.0, rho = 0.9, eps = 1e-6, weight_decay = 0;
     std::optional<bool> foreach;
     bool capturable = false, maximize = false, differentiable = false;
   };
@@ -179,9 +181,9 @@ class Adadelta final : public Optimizer {
 class Adamax final : public Optimizer {
  public:
   struct Options {
-    double lr = 2e-3;
+    Scalar lr = 2e-3;
     Pair betas = {0.9, 0.999};
-    double eps = 1e-8, weight_decay = 0;
+    Scalar eps = 1e-8, weight_decay = 0;
     std::optional<bool> foreach;
     bool maximize = false, differentiable = false, capturable = false;
   };
@@ -205,9 +207,9 @@ class Adamax final : public Optimizer {
 class NAdam final : public Optimizer {
  public:
   struct Options {
-    double lr = 2e-3;
+    Scalar lr = 2e-3;
     Pair betas = {0.9, 0.999};
-    double eps = 1e-8, weight_decay = 0, momentum_decay = 4e-3;
+    Scalar eps = 1e-8, weight_decay = 0, momentum_decay = 4e-3;
     bool decoupled_weight_decay = false;
     std::optional<bool> foreach;
     bool maximize = false, capturable = false, differentiable = false;
@@ -234,9 +236,9 @@ class NAdam final : public Optimizer {
 class RAdam final : public Optimizer {
  public:
   struct Options {
-    double lr = 1e-3;
+    Scalar lr = 1e-3;
     Pair betas = {0.9, 0.999};
-    double eps = 1e-8, weight_decay = 0;
+    Scalar eps = 1e-8, weight_decay = 0;
     bool decoupled_weight_decay = false;
     std::optional<bool> foreach;
     bool maximize = false, capturable = false, differentiable = false;
@@ -261,7 +263,7 @@ class RAdam final : public Optimizer {
 class Rprop final : public Optimizer {
  public:
   struct Options {
-    double lr = 1e-2;
+    Scalar lr = 1e-2;
     Pair etas = {0.5, 1.2}, step_sizes = {1e-6, 50};
     bool capturable = false;
     std::optional<bool> foreach;
@@ -288,7 +290,7 @@ class Rprop final : public Optimizer {
 class ASGD final : public Optimizer {
  public:
   struct Options {
-    double lr = 1e-2, lambd = 1e-4, alpha = 0.75, t0 = 1e6, weight_decay = 0;
+    Scalar lr = 1e-2, lambd = 1e-4, alpha = 0.75, t0 = 1e6, weight_decay = 0;
     std::optional<bool> foreach;
     bool maximize = false, differentiable = false, capturable = false;
   };

@@ -39,11 +39,11 @@ void RMSprop::check(const Values& options) const {
 
 void RMSprop::begin_group(const Values& options) {
   const Options o = spec().read(options);
-  rule_ = {.lr = o.lr,
-           .alpha = o.alpha,
-           .eps = o.eps,
-           .weight_decay = o.weight_decay,
-           .momentum = o.momentum,
+  rule_ = {.lr = o.lr.d,
+           .alpha = o.alpha.d,
+           .eps = o.eps.d,
+           .weight_decay = o.weight_decay.d,
+           .momentum = o.momentum.d,
            .maximize = o.maximize};
   centered_ = o.centered;
 }

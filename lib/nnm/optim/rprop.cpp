@@ -43,7 +43,7 @@ void Rprop::begin_group(const Values& options) {
            .step_min = o.step_sizes[0],
            .step_max = o.step_sizes[1],
            .maximize = o.maximize};
-  lr_ = o.lr;
+  lr_ = o.lr.d;
 }
 
 void Rprop::init_state(const Tensor& param, State& state) const {

@@ -5,14 +5,14 @@
 
 namespace nnm::optim {
 
-void check_option(bool holds, const char* what, const char* name, double value) {
+void check_option(bool holds, const char* what, const char* name, Scalar value) {
   if (holds) return;
-  throw BindError(fmt::format("Invalid {}: {}", what, python_float(value)), "", -1, name,
-                  ErrorKind::value);
+  throw BindError(fmt::format("Invalid {}: {}", what, Codec<Scalar>::write(value).repr()), "", -1,
+                  name, ErrorKind::value);
 }
 
-void check_not_negative(const char* what, const char* name, double value) {
-  check_option(value >= 0, what, name, value);
+void check_not_negative(const char* what, const char* name, Scalar value) {
+  check_option(value.d >= 0, what, name, value);
 }
 
 void check_betas(double beta1, double beta2) {

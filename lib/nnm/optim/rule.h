@@ -6,9 +6,9 @@
 namespace nnm::optim {
 
 /// Throws PyTorch's "Invalid <what>: <value>" about the option `name`, unless `holds`.
-void check_option(bool holds, const char* what, const char* name, double value);
+void check_option(bool holds, const char* what, const char* name, Scalar value);
 /// The same for lr, eps or weight_decay, which must not be negative.
-void check_not_negative(const char* what, const char* name, double value);
+void check_not_negative(const char* what, const char* name, Scalar value);
 /// Throws "Invalid beta parameter at index 0: 1.0" unless both are in [0, 1).
 void check_betas(double beta1, double beta2);
 /// The arguments by which PyTorch chooses among its implementations. Here all updates are fused,

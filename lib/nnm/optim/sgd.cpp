@@ -32,17 +32,17 @@ void SGD::check(const Values& options) const {
   check_not_negative("learning rate", "lr", o.lr);
   check_not_negative("momentum value", "momentum", o.momentum);
   check_not_negative("weight_decay value", "weight_decay", o.weight_decay);
-  NNM_CHECK(!o.nesterov || (o.momentum > 0 && o.dampening == 0), value,
+  NNM_CHECK(!o.nesterov || (o.momentum.d > 0 && o.dampening.d == 0), value,
             "Nesterov momentum requires a momentum and zero dampening");
   check_implementation(o.foreach, o.fused, o.differentiable);
 }
 
 void SGD::begin_group(const Values& options) {
   const Options o = spec().read(options);
-  rule_ = {.lr = o.lr,
-           .momentum = o.momentum,
-           .dampening = o.dampening,
-           .weight_decay = o.weight_decay,
+  rule_ = {.lr = o.lr.d,
+           .momentum = o.momentum.d,
+           .dampening = o.dampening.d,
+           .weight_decay = o.weight_decay.d,
            .nesterov = o.nesterov,
            .maximize = o.maximize};
 }
