@@ -31,8 +31,8 @@ void check_adam(const Options& o) {
 template <class Options>
 AdamStep adam_rule(const Options& o, bool decoupled) {
   return {.lr = o.lr.d,
-          .beta1 = o.betas[0],
-          .beta2 = o.betas[1],
+          .beta1 = o.betas[0].d,
+          .beta2 = o.betas[1].d,
           .eps = o.eps.d,
           .weight_decay = o.weight_decay.d,
           .decoupled = decoupled,

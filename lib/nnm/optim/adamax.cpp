@@ -38,8 +38,8 @@ void Adamax::check(const Values& options) const {
 void Adamax::begin_group(const Values& options) {
   const Options o = spec().read(options);
   rule_ = {.lr = o.lr.d,
-           .beta1 = o.betas[0],
-           .beta2 = o.betas[1],
+           .beta1 = o.betas[0].d,
+           .beta2 = o.betas[1].d,
            .eps = o.eps.d,
            .weight_decay = o.weight_decay.d,
            .maximize = o.maximize};

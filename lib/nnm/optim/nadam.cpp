@@ -21,8 +21,8 @@ void check_moments(const Options& o) {
 template <class Options>
 MomentStep moment_rule(const Options& o) {
   const bool decoupled = o.decoupled_weight_decay;
-  return {.beta1 = o.betas[0],
-          .beta2 = o.betas[1],
+  return {.beta1 = o.betas[0].d,
+          .beta2 = o.betas[1].d,
           .eps = o.eps.d,
           .shrink = decoupled ? 1 - o.lr.d * o.weight_decay.d : 1,
           .weight_decay = decoupled ? 0 : o.weight_decay.d,
@@ -70,7 +70,7 @@ void NAdam::init_state(const Tensor& param, State& state) const {
 void NAdam::update(const Tensor& param, const Tensor& grad, State& state) {
   const double t = static_cast<double>(state.step);
   const auto momentum = [&](double step) {
-    return o_.betas[0] * (1.0 - 0.5 * std::pow(0.96, step * o_.momentum_decay.d));
+    return o_.betas[0].d * (1.0 - 0.5 * std::pow(0.96, step * o_.momentum_decay.d));
   };
   const double mu = momentum(t), next = momentum(t + 1);
   set_number(state.tensors[0], state.tensors[0].item().d * mu);
@@ -78,7 +78,7 @@ void NAdam::update(const Tensor& param, const Tensor& grad, State& state) {
   MomentStep rule = moment_rule(o_);
   rule.grad_rate = o_.lr.d * (1.0 - mu) / (1.0 - product);
   rule.rate = o_.lr.d * next / (1.0 - product * next);
-  rule.spread = 1 / std::sqrt(1 - std::pow(o_.betas[1], t));
+  rule.spread = 1 / std::sqrt(1 - std::pow(o_.betas[1].d, t));
   kernels::moment_step(param, grad, state.tensors[1], state.tensors[2], rule);
 }
 
@@ -114,13 +114,13 @@ void RAdam::init_state(const Tensor& param, State& state) const {
 }
 
 void RAdam::update(const Tensor& param, const Tensor& grad, State& state) {
-  const double t = static_cast<double>(state.step), beta2 = o_.betas[1];
+  const double t = static_cast<double>(state.step), beta2 = o_.betas[1].d;
   const double correction2 = 1 - std::pow(beta2, t);
   // Lengths of the moving average that the second moment stands for: in the end, and now.
   const double most = 2 / (1 - beta2) - 1;
   const double now = most - 2 * t * std::pow(beta2, t) / correction2;
   MomentStep rule = moment_rule(o_);
-  rule.rate = o_.lr.d / (1 - std::pow(o_.betas[0], t));
+  rule.rate = o_.lr.d / (1 - std::pow(o_.betas[0].d, t));
   rule.plain = now <= 5;
   if (!rule.plain) {
     const double rectified = (now - 4) * (now - 2) * most / ((most - 4) * (most - 2) * now);

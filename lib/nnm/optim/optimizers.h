@@ -12,7 +12,7 @@ namespace nnm::optim {
 // Numbers are Scalars, which keep how they were written: PyTorch prints `momentum: 0`.
 
 /// A pair of numbers such as Adam's `betas`.
-using Pair = std::array<double, 2>;
+using Pair = std::array<Scalar, 2>;
 
 /// Stochastic gradient descent with momentum (torch.optim.SGD).
 class SGD final : public Optimizer {
@@ -315,11 +315,13 @@ class ASGD final : public Optimizer {
 namespace nnm {
 template <>
 struct Codec<optim::Pair> {
-  static ArgType type() { return {.base = ArgType::Base::real, .tuple = 2}; }
+  static ArgType type() { return {.base = ArgType::Base::number, .tuple = 2}; }
   static optim::Pair read(const Value& v) {
     if (!v.is_sequence()) fail(ErrorKind::type, "expected a tuple of 2, got {}", v.config_text());
-    return {v.items()[0].real(), v.items()[1].real()};
+    return {v.items()[0].scalar(), v.items()[1].scalar()};
   }
-  static Value write(const optim::Pair& p) { return Value::tuple({p[0], p[1]}); }
+  static Value write(const optim::Pair& p) {
+    return Value::tuple({Codec<Scalar>::write(p[0]), Codec<Scalar>::write(p[1])});
+  }
 };
 }  // namespace nnm

@@ -28,9 +28,10 @@ const Signature& Rprop::signature() const {
 void Rprop::check(const Values& options) const {
   const Options o = spec().read(options);
   check_not_negative("learning rate", "lr", o.lr);
-  if (!(0 < o.etas[0] && o.etas[0] < 1 && 1 < o.etas[1])) {
+  if (!(0 < o.etas[0].d && o.etas[0].d < 1 && 1 < o.etas[1].d)) {
     throw BindError(
-        fmt::format("Invalid eta values: {}, {}", python_float(o.etas[0]), python_float(o.etas[1])),
+        fmt::format("Invalid eta values: {}, {}", Codec<Scalar>::write(o.etas[0]).repr(),
+                    Codec<Scalar>::write(o.etas[1]).repr()),
         "", -1, "etas", ErrorKind::value);
   }
   check_implementation(o.foreach, {}, o.differentiable);
@@ -38,10 +39,10 @@ void Rprop::check(const Values& options) const {
 
 void Rprop::begin_group(const Values& options) {
   const Options o = spec().read(options);
-  rule_ = {.eta_minus = o.etas[0],
-           .eta_plus = o.etas[1],
-           .step_min = o.step_sizes[0],
-           .step_max = o.step_sizes[1],
+  rule_ = {.eta_minus = o.etas[0].d,
+           .eta_plus = o.etas[1].d,
+           .step_min = o.step_sizes[0].d,
+           .step_max = o.step_sizes[1].d,
            .maximize = o.maximize};
   lr_ = o.lr.d;
 }

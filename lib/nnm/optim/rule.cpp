@@ -15,9 +15,9 @@ void check_not_negative(const char* what, const char* name, Scalar value) {
   check_option(value.d >= 0, what, name, value);
 }
 
-void check_betas(double beta1, double beta2) {
-  check_option(beta1 >= 0 && beta1 < 1, "beta parameter at index 0", "betas", beta1);
-  check_option(beta2 >= 0 && beta2 < 1, "beta parameter at index 1", "betas", beta2);
+void check_betas(Scalar beta1, Scalar beta2) {
+  check_option(beta1.d >= 0 && beta1.d < 1, "beta parameter at index 0", "betas", beta1);
+  check_option(beta2.d >= 0 && beta2.d < 1, "beta parameter at index 1", "betas", beta2);
 }
 
 void check_implementation(std::optional<bool> foreach, std::optional<bool> fused,

@@ -10,7 +10,7 @@ void check_option(bool holds, const char* what, const char* name, Scalar value);
 /// The same for lr, eps or weight_decay, which must not be negative.
 void check_not_negative(const char* what, const char* name, Scalar value);
 /// Throws "Invalid beta parameter at index 0: 1.0" unless both are in [0, 1).
-void check_betas(double beta1, double beta2);
+void check_betas(Scalar beta1, Scalar beta2);
 /// The arguments by which PyTorch chooses among its implementations. Here all updates are fused,
 /// so they change nothing; Error(not_implemented) for `differentiable`, Error(runtime) for pairs
 /// that PyTorch refuses.
