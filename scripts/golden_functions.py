@@ -9,12 +9,12 @@ where PyTorch spells it differently.
 # Where PyTorch's gradients in float64 go through a constant in float32: relative tolerances.
 LOOSE = {"hardsigmoid": 1e-7, "celu": 1e-7, "Hardsigmoid": 1e-7, "CELU": 1e-7}
 
-POINTWISE = """abs asinh atan ceil cos cosh deg2rad erf erfc exp exp2 expm1 floor frac hardsigmoid
+POINTWISE = """abs arcsinh asinh atan ceil cos cosh deg2rad erf erfc exp exp2 expm1 floor frac hardsigmoid
 hardswish logsigmoid mish neg rad2deg relu relu6 round sigmoid sign silu sin sinh softsign square
 tan tanh tanhshrink trunc
 """.split()
 POSITIVE = "log log10 log1p log2 reciprocal rsqrt sqrt".split()
-WITHIN_ONE = "acos asin atanh erfinv".split()
+WITHIN_ONE = "acos arctanh asin atanh erfinv".split()
 BINARY = """add sub mul maximum minimum atan2 eq ne lt le gt ge greater greater_equal less less_equal
 not_equal""".split()
 LOGICAL = "logical_and logical_or logical_xor".split()
@@ -30,6 +30,7 @@ CASES += [(f"{name}(x, y)", "x: i[2, 3]<2; y: f[3]") for name in LOGICAL]
 # Activations with parameters.
 CASES += [
     ("acosh(x)", "x: p[2, 3]+1"),
+    ("arccosh(x)", "x: p[2, 3]+1"),
     ("hardsigmoid(x)", "x: f[40]*3"),
     ("hardswish(x)", "x: f[40]*3"),
     ("relu6(x)", "x: f[40]*5"),
@@ -79,6 +80,9 @@ CASES += [(f"{name}(clone(x))", "x: f[2, 3]") for name in "relu_ zero_".split()]
 CASES += [
     ("add_(clone(x), y, alpha=0.5)", "x: f[2, 3]; y: f[3]"),
     ("clip(x, -0.5, 0.5)", "x: f[3, 4]"),
+    ("clamp_max(x, 0.5)", "x: f[3, 4]"),
+    ("clamp_max(x, y)", "x: f[3, 4]; y: f[4]"),
+    ("clamp_min(x, -0.5)", "x: f[3, 4]"),
     ("clip(x, min=y)", "x: f[3, 4]; y: f[4]"),
     ("rsub(x, 2)", "x: f[2, 3]"),
     ("rsub(x, y)", "x: f[2, 3]; y: f[3]"),
@@ -108,6 +112,8 @@ CASES += [
     ("size(x)", "x: f[2, 3]"),
     ("size(x, -1)", "x: f[2, 3]"),
     ("numel(x)", "x: f[2, 3]"),
+    ("nelement(x)", "x: f[2, 3]"),
+    ("ndimension(x)", "x: f[2, 3]"),
     ("is_floating_point(x)", "x: f[2, 3]"),
     ("is_floating_point(x)", "x: i[2, 3]<2"),
     ("item(x)", "x: c[1, 1]"),
@@ -269,10 +275,16 @@ CASES += [
     ("roll(x, 1)", "x: f[2, 3]"),
     ("roll(x, [1, -1], [0, 1])", "x: f[2, 3]"),
     ("flip(x, [0])", "x: f[2, 3]"),
+    ("fliplr(x)", "x: f[2, 3]"),
+    ("flipud(x)", "x: f[2, 3]"),
+    ("pixel_shuffle(x, 2)", "x: f[1, 8, 2, 3]"),
+    ("pixel_unshuffle(x, 2)", "x: f[1, 2, 4, 6]"),
     ("flip(x, [0, 1])", "x: f[2, 3]"),
     ("index_select(x, 1, i)", "x: f[2, 4]; i: i[5]<4"),
     ("gather(x, 1, i)", "x: f[3, 4]; i: i[2, 5]<4"),
     ("scatter_add(x, 0, i, s)", "x: f[3, 4]; i: i[5, 4]<3; s: f[5, 4]"),
+    ("scatter(x, 1, argsort(i, 1), s)", "x: f[3, 4]; i: c[3, 4]; s: f[3, 4]"),
+    ("scatter(x, 0, i, 1.5)", "x: f[3, 4]; i: i[2, 4]<3"),
     ("index_add(x, 0, i, s)", "x: f[3, 4]; i: i[5]<3; s: f[5, 4]"),
     ("index_add(x, 1, i, s, alpha=0.5)", "x: f[3, 4]; i: i[2]<4; s: f[3, 2]"),
     ("masked_fill(x, m, 0.5)", "x: f[2, 3]; m: b[2, 3]"),
@@ -312,6 +324,10 @@ for name in "argmax argmin".split():
 CASES += [
     ("sum(x)", "x: i[2, 3]<9"),
     ("sum(x)", "x: b[2, 3]"),
+    ("nansum(x)", "x: f[2, 3]"),
+    ("nansum(div(x, gt(x, y)), dim=1)", "x: c[3, 4]; y: c[3, 4]"),
+    ("nanmean(x)", "x: f[2, 3]"),
+    ("nanmean(div(sub(x, x), gt(x, y)), dim=1)", "x: c[3, 9]; y: c[3, 9]"),
     ("prod(x)", "x: f[2, 3]"),
     ("prod(x, 1)", "x: f[2, 3]"),
     ("prod(x, 0, keepdim=true)", "x: f[2, 3]"),
@@ -385,6 +401,11 @@ CASES += [
     ("conv2d(x, w, padding=\"same\")", "x: f[1, 2, 5, 4]; w: f[3, 2, 3, 2]"),
     ("conv2d(x, w, padding=\"valid\")", "x: f[1, 2, 5, 4]; w: f[3, 2, 3, 2]"),
     ("conv2d(x, w, b)", "x: f[2, 5, 3, 3]; w: f[4, 5, 1, 1]; b: f[4]"),
+    ("conv_transpose1d(x, w, b, stride=2, padding=1, output_padding=1)",
+     "x: f[2, 4, 5]; w: f[4, 3, 3]; b: f[3]"),
+    ("conv_transpose2d(x, w)", "x: f[2, 4, 3, 4]; w: f[4, 3, 2, 3]"),
+    ("conv_transpose2d(x, w, b, stride=(2, 1), padding=1, output_padding=(1, 0), groups=2, "
+     "dilation=(1, 2))", "x: f[2, 4, 4, 3]; w: f[4, 3, 3, 2]; b: f[6]"),
     ("max_pool1d(x, 2)", "x: f[2, 3, 8]"),
     ("max_pool1d(x, 3, stride=2, padding=1, dilation=2, ceil_mode=true)", "x: f[2, 3, 9]"),
     ("max_pool2d(x, 2)", "x: f[2, 3, 6, 5]"),
