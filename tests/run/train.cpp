@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "nnm/data/file.h"
 #include "run/project.h"
 
 using namespace nnm;
@@ -220,6 +221,36 @@ train:
   }
   close(std::get<std::vector<double>>(a.metrics[4].values),
         std::get<std::vector<double>>(b.metrics[4].values));
+}
+
+TEST_CASE("bf16 keeps weights and losses in f32") {
+  const Project p(kConfig);
+  p.train("f32", {"train.max=1 epoch"});
+  p.train("bf16", {"train.max=1 epoch", "train.precision=bf16"});
+  const io::Checkpoint a = p.last("f32"), b = p.last("bf16");
+  CHECK(b.state_dict[0].tensor.dtype() == DType::f32);
+  const auto& x = std::get<std::vector<double>>(a.metrics[4].values);
+  const auto& y = std::get<std::vector<double>>(b.metrics[4].values);
+  CHECK(x[0] != y[0]);
+  for (size_t i = 0; i < x.size(); ++i) CHECK(x[i] == doctest::Approx(y[i]).epsilon(0.05));
+}
+
+TEST_CASE("a label outside of the classes is named with its file and sample") {
+  const Project p(kConfig);
+  const Tensor x = tensor_of<float>(std::vector<float>(24), {4, 6}, {});
+  data::write_npy(p.file("x.npy"), x);
+  data::write_npy(p.file("y.npy"),
+                  tensor_of<int64_t>(std::vector<int64_t>{0, 1, 7, 2}, {4}, {DType::i64}));
+  std::string text = kConfig;
+  const size_t begin = text.find("    random:"), end = text.find("  val:");
+  spill(p.file("c.yaml"), text.replace(begin, end - begin, "    {x: x.npy, y: y.npy}\n"));
+  const std::string error = diagnosed([&] {
+    p.train("r", {"data.batch=2", "data.shuffle=false"});
+  });
+  CHECK(contains(error, "Target 7 is out of bounds"));
+  CHECK(contains(error, "sample 2 of"));
+  CHECK(contains(error, "y.npy"));
+  CHECK(value_of(p.text("r", "status.json"), "exit_code") == "3");
 }
 
 TEST_CASE("leftover micro-batches carry over the end of an epoch") {

@@ -87,13 +87,13 @@ std::string newest_checkpoint(const std::string& run) {
 std::string RunFolder::preview(const lang::Config& config, const FolderOptions& options) {
   if (!options.path.empty()) return options.path;
   if (options.resume)
-    if (const std::string run = newest_run(config); !run.empty()) return run;
+    if (const std::string run = newest_run(config, false); !run.empty()) return run;
   return runs_folder(config) + "/<NNN>";
 }
 
 RunFolder::RunFolder(const lang::Config& config, const FolderOptions& options) {
   path_ = options.path;
-  if (path_.empty() && options.resume) path_ = newest_run(config);
+  if (path_.empty() && options.resume) path_ = newest_run(config, false);
   if (path_.empty()) {
     const std::string parent = runs_folder(config);
     path_ = make_numbered_folder(parent);

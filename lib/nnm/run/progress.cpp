@@ -85,10 +85,12 @@ class Plain : public Progress {
   }
   void eval(const train::EvalEvent& e) override {
     newest_ = metrics_text(e);
-    if (e.seconds - last_ >= 1) put(newest_ + "\n");
+    if (e.step != said_ && e.seconds - last_ < 1) return;
+    put(newest_ + "\n");
+    newest_.clear();
   }
   void end(const train::EndEvent& e) override {
-    say(e);
+    if (e.step != said_) say(e);
     if (!newest_.empty()) put(newest_ + "\n");
   }
 
@@ -101,11 +103,13 @@ class Plain : public Progress {
   }
   void say(const train::Moment& m) {
     last_ = m.seconds;
+    said_ = m.step;
     put(line(m) + "\n");
   }
   double last_ = 0;
+  int64_t said_ = 0;  // the step of the last line
   size_t lines_ = 0;
-  std::string newest_;
+  std::string newest_;  // evaluation, not said yet
 };
 
 class Bar : public Progress {

@@ -66,18 +66,19 @@ std::string runs_folder(const lang::Config& config) {
   return "runs/" + fs::path(config.path()).stem().string();
 }
 
-std::string newest_run(const lang::Config& config) {
+std::string newest_run(const lang::Config& config, bool with_checkpoint) {
   const std::string folder = runs_folder(config);
+  const auto counts = [&](const std::string& run) {
+    return with_checkpoint ? exists(last_of(run)) : is_folder(run);
+  };
   std::error_code ec;
   const fs::path latest = fs::read_symlink(folder + "/latest", ec);
-  if (!ec) {
-    const std::string run = (fs::path(folder) / latest).string();
-    if (exists(last_of(run))) return run;
-  }
+  if (!ec && counts((fs::path(folder) / latest).string()))
+    return (fs::path(folder) / latest).string();
   std::string newest;
   for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
     const std::string run = it->path().string();
-    if (it->path().filename() != "latest" && exists(last_of(run)) &&
+    if (it->path().filename() != "latest" && counts(run) &&
         (run.size() > newest.size() || (run.size() == newest.size() && run > newest)))
       newest = run;
   }

@@ -31,8 +31,8 @@ lang::Config config_of(const std::string& checkpoint, const std::vector<std::str
 
 /// "runs/<stem>": where the runs of a config are kept, below the working directory.
 std::string runs_folder(const lang::Config& config);
-/// The newest run of a config that has a checkpoint: its folder, or "".
-std::string newest_run(const lang::Config& config);
+/// The newest run of a config, or the newest that has a checkpoint: its folder, or "".
+std::string newest_run(const lang::Config& config, bool with_checkpoint = true);
 /// The run folder in which a checkpoint stands, or "".
 std::string run_of(const std::string& checkpoint);
 /// The checkpoint a path means: itself, or the last (best) of a run folder. Throws

@@ -69,7 +69,7 @@ class Run {
       if (o.run.empty()) o.run = run_of(o.resume_from);
     } else if (o.resume) {
       if (o.run.empty()) o.run = o.source.run;
-      if (o.run.empty()) o.run = newest_run(o.source.config);
+      if (o.run.empty()) o.run = newest_run(o.source.config, false);
       if (!o.run.empty()) o.resume_from = newest_checkpoint(o.run);
     }
     if (!o.resume_from.empty() && o.source.checkpoint.empty()) {
@@ -151,15 +151,15 @@ class Run {
     const WarningSink warnings([&](const std::string& text) {
       for (train::Events* e : events) e->other("warning", trainer.now(), {{"message", text}});
     });
-    const train::Moment begin = trainer.now();
-    for (train::Events* e : events) e->other("start", begin, start_fields());
-    status.start(begin);
     train::Control control;
     control.time_limit = o_.time_limit;
     rig_.parts().control = &control;
     rig_.parts().store = &*folder_;
     const SignalScope signals(control);
     try {
+      const train::Moment begin = trainer.now();
+      status.start(begin);
+      for (train::Events* e : events) e->other("start", begin, start_fields());
       result_.outcome = trainer.run();
     } catch (const std::exception& e) {
       end_with_error(e);

@@ -1,6 +1,7 @@
 // Means weighted by samples.
 #include "nnm/train/evaluate.h"
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 
@@ -32,6 +33,23 @@ class EvalGuard {
 
 }  // namespace
 
+void throw_with_sample(const LabelError& e, const data::Loader& loader, const data::Batch& batch) {
+  if (e.sample >= static_cast<int64_t>(batch.samples.size())) throw e;
+  for (size_t f = 0; f < batch.fields.size(); ++f) {
+    if (is_floating(batch.fields[f].dtype())) continue;
+    const Tensor row = narrow(batch.fields[f], 0, e.sample, 1);
+    const std::vector<int64_t> labels = row.to_vector<int64_t>();
+    if (std::find(labels.begin(), labels.end(), e.label) == labels.end()) continue;
+    const data::FieldInfo& info = loader.fields()[f];
+    throw Error(
+        e.kind(),
+        fmt::format("{} (sample {} of {})", e.what(), batch.samples[static_cast<size_t>(e.sample)],
+                    info.source.empty() ? "field " + info.name : info.source),
+        e.hint());
+  }
+  throw e;
+}
+
 EvalEvent Evaluator::run(Module& model, Objective& objective) {
   const auto begin = std::chrono::steady_clock::now();
   const EvalGuard guard(model);
@@ -42,10 +60,14 @@ EvalEvent Evaluator::run(Module& model, Objective& objective) {
   loader_.seek(0, 0);
   while (const auto batch = loader_.next()) {
     const auto n = static_cast<int64_t>(batch->samples.size());
-    objective.scope(batch->fields, objective.forward(model, batch->fields));
-    if (objective.has_loss()) loss += objective.loss(false).item().d * static_cast<double>(n);
-    for (size_t i = 0; i < sums.size(); ++i)
-      sums[i] += objective.metric(i) * static_cast<double>(n);
+    try {
+      objective.scope(batch->fields, objective.forward(model, batch->fields));
+      if (objective.has_loss()) loss += objective.loss(false).item().d * static_cast<double>(n);
+      for (size_t i = 0; i < sums.size(); ++i)
+        sums[i] += objective.metric(i) * static_cast<double>(n);
+    } catch (const LabelError& e) {
+      throw_with_sample(e, loader_, *batch);
+    }
     result.samples += n;
   }
   objective.clear();

@@ -4,10 +4,16 @@
 #include <string>
 #include <utility>
 
+#include "nnm/ops/ops.h"
 #include "nnm/train/events.h"
 #include "nnm/train/objective.h"
 
 namespace nnm::train {
+
+/// Throws the error of a label outside of the classes anew, with its file and the number of its
+/// sample there.
+[[noreturn]] void throw_with_sample(const LabelError& e, const data::Loader& loader,
+                                    const data::Batch& batch);
 
 class Evaluator {
  public:

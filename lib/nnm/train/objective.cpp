@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/ops/autocast.h"
 #include "nnm/train/attempt.h"
 
 namespace nnm::train {
@@ -80,6 +81,7 @@ Objective::Objective(const Plan& plan, const Value& vars, InputBinding binding,
                      std::vector<Field> fields, const Value& output, Diagnostics& d)
     : inputs_(std::move(binding)), fields_(std::move(fields)), vars_(vars) {
   unboxed_ = output.is(Value::Kind::tensor);
+  autocast_ = plan.autocast;
   if (plan.dtype == DType::f64) {
     for (Field& f : fields_) {
       f.converted |= f.dtype == DType::f32;
@@ -229,12 +231,19 @@ std::span<const Value> Objective::scope(std::span<const Tensor> fields, const Va
   return scope_;
 }
 
+Value Objective::forward(Module& model, std::span<const Tensor> fields) const {
+  const AutocastGuard autocast(autocast_);
+  return inputs_.call(model, fields, unboxed_);
+}
+
 Tensor Objective::loss(bool training) const {
+  const AutocastGuard autocast(autocast_);
   const Value v = loss_output_ ? scope_[loss_name_] : loss_.run(scope_, training);
   return v.as<Tensor>();
 }
 
 double Objective::metric(size_t i) const {
+  const AutocastGuard autocast(autocast_);
   const Value v = metrics_[i].run(scope_);
   return v.is(Value::Kind::tensor) ? v.as<Tensor>().item().d : v.real();
 }

@@ -1,6 +1,7 @@
 // Objective: what a batch is put through — the model's inputs, its outputs, the loss and metrics.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -66,10 +67,8 @@ class Objective {
   std::vector<data::FieldWish> wishes() const;
   const InputBinding& inputs() const { return inputs_; }
 
-  /// The model's output for one batch.
-  Value forward(Module& model, std::span<const Tensor> fields) const {
-    return inputs_.call(model, fields, unboxed_);
-  }
+  /// The model's output for one batch; under autocast, as loss and metrics, where the plan says so.
+  Value forward(Module& model, std::span<const Tensor> fields) const;
   /// Sets what expressions see: one batch and its output. Valid until the next call or clear().
   std::span<const Value> scope(std::span<const Tensor> fields, const Value& output);
   /// The loss of the batch in scope, a tensor of one element.
@@ -93,6 +92,7 @@ class Objective {
 
   InputBinding inputs_;
   bool unboxed_ = false;
+  std::optional<DType> autocast_;
   std::vector<Field> fields_;
   std::vector<std::string> names_;
   std::vector<Source> sources_;  // of names_

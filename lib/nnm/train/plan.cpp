@@ -263,9 +263,7 @@ class Reader {
     if (const Tree* t = find("precision"))
       attempt(t->span, [&] {
         const size_t which = word(*t, "precision", {"f32", "f64", "bf16"});
-        if (which == 2)
-          throw Error(ErrorKind::config, "train.precision: bf16 (autocast) is not built",
-                      "f32 and f64 are");
+        if (which == 2) plan_.autocast = DType::bf16;
         plan_.dtype = which == 1 ? DType::f64 : DType::f32;
       });
     if (const Tree* t = find("nan"))

@@ -63,9 +63,10 @@ struct Plan {
   std::vector<lang::CallSpec> schedule;  ///< one after the other
   Clip clip;
   int64_t accumulate = 1;
-  DType dtype = DType::f32;      ///< of parameters
-  std::optional<double> ema;     ///< decay
-  std::optional<Duration> eval;  ///< none: no evaluation while training
+  DType dtype = DType::f32;       ///< of parameters
+  std::optional<DType> autocast;  ///< of matrix products, convolutions and attention
+  std::optional<double> ema;      ///< decay
+  std::optional<Duration> eval;   ///< none: no evaluation while training
   std::string eval_split = "val";
   Duration log{50, Unit::step};
   Duration checkpoint{1, Unit::epoch};

@@ -80,8 +80,7 @@ double Trainer::micro_batch(int64_t index) {
   samples_ += static_cast<int64_t>(batch_.samples.size());
   for (Watcher* w : parts_.watchers) w->forward_begins(where);
   Objective& objective = *parts_.objective;
-  objective.scope(batch_.fields, objective.forward(*parts_.model, batch_.fields));
-  const Tensor loss = objective.loss(true);
+  const Tensor loss = forward();
   const double value = loss.item().d;
   if (!std::isfinite(value) && plan_.nan != NanPolicy::ignore) {
     objective.clear();
@@ -93,6 +92,17 @@ double Trainer::micro_batch(int64_t index) {
   objective.clear();
   for (Watcher* w : parts_.watchers) w->backward_done(where);
   return value;
+}
+
+// The loss of the batch, which stays in scope.
+Tensor Trainer::forward() {
+  Objective& objective = *parts_.objective;
+  try {
+    objective.scope(batch_.fields, objective.forward(*parts_.model, batch_.fields));
+    return objective.loss(true);
+  } catch (const LabelError& e) {
+    throw_with_sample(e, *parts_.loader, batch_);
+  }
 }
 
 data::Batch Trainer::next_batch() {

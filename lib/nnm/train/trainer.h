@@ -113,6 +113,7 @@ class Trainer {
 
   bool take_step();
   double micro_batch(int64_t index);
+  Tensor forward();
   data::Batch next_batch();
   const Tensor& share(const Tensor& loss);
   void clip();
