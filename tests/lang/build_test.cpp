@@ -146,6 +146,7 @@ TEST_CASE("build: parameters, buffers, ties, rules, frozen") {
     modules:
       x: A()
       y: A()
+      again: y
     tie:
       - y.w = x.w
     init:
@@ -154,7 +155,7 @@ TEST_CASE("build: parameters, buffers, ties, rules, frozen") {
       p_*: ones
     freeze:
       - scale
-      - y
+      - again
 )",
                              "C()"));
   Module& c = *m.module;

@@ -95,6 +95,30 @@ TEST_CASE("examples: GPT-2 is initialised and tied by its rules") {
             .is_same(m.module->get_parameter("transformer.wte.weight")));
 }
 
+TEST_CASE("examples: all forms of a class at once") {
+  const ParsedModel p(example("all_forms"));
+  CHECK(p.check().output.find("out")->as<Tensor>().shape().str() == "[2, 32, 4]");
+  const Model m = p.build();
+  m.module->train();
+  const Tensor x = randn({2, 5, 4});
+  const Value out = (*m.module)(Args{{x}, {{"m", ones({2, 5})}}});
+  CHECK(out.find("out")->as<Tensor>().shape().str() == "[2, 10, 4]");
+  CHECK(out.find("n")->integer() == 5);
+  CHECK(m.module->get_buffer("count").item().i == 1);
+  sum(out.find("out")->as<Tensor>()).backward();
+  for (const auto& [name, t] : m.module->named_parameters()) {
+    CAPTURE(name);
+    // `freeze: lin_0`; of the b_… forward reads the first alone.
+    const bool unused = name == "b_1" || name == "b_2" || name.starts_with("lin_0.");
+    CHECK(t.grad().defined() != unused);
+  }
+  CHECK(m.module->child("twin") == m.module->child("lin_0"));
+  CHECK(m.module->get_parameter("cells.0.ih.weight")
+            .is_same(m.module->get_parameter("cells.1.ih.weight")));
+  // A size known only while running drives the loop: another length needs no new build.
+  CHECK((*m.module)(Args{{randn({1, 3, 4})}, {}}).find("n")->integer() == 3);
+}
+
 TEST_CASE("examples: Siamese and the smallest file") {
   const Model m = ParsedModel(example("siamese")).meta();
   CHECK(m.inputs.size() == 2);

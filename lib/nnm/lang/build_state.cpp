@@ -1,5 +1,6 @@
 // Building state: parameters, buffers, ties, initialisation rules, frozen tensors.
 #include <algorithm>
+#include <unordered_set>
 
 #include "nnm/autograd/node.h"
 #include "nnm/lang/build.h"
@@ -175,7 +176,8 @@ void Builder::rules(Instance& instance, BuildScope& scope) {
   std::vector<NamedModule> modules;
   std::vector<NamedTensor> names;
   std::vector<Tensor> tensors;
-  for (const auto& [path, m] : instance.module->named_modules()) {
+  // A module under several names is selected by each of them.
+  for (const auto& [path, m] : instance.module->named_modules("", false)) {
     modules.push_back({path, m->type_name()});
     for (const auto& slot : m->parameter_slots()) {
       if (!slot->value.defined()) continue;
@@ -190,7 +192,7 @@ void Builder::rules(Instance& instance, BuildScope& scope) {
 
 void Builder::init_rules(Instance& instance, BuildScope& outer, const Scope& names,
                          const std::vector<Tensor>& tensors) {
-  std::vector<char> taken(tensors.size());
+  std::unordered_set<const TensorImpl*> taken;
   BuildScope scope(*this, instance, &outer);
   run_block(instance.definition->init, scope, [&](const BlockItem& item, const BuildScope& s) {
     const Selector sel = selector(*item.key, s);
@@ -202,8 +204,7 @@ void Builder::init_rules(Instance& instance, BuildScope& outer, const Scope& nam
       fault(item.key->span, "E0405", e.what(), e.hint());
     }
     for (size_t i : picked) {
-      if (taken[i]) continue;
-      taken[i] = 1;
+      if (!taken.insert(tensors[i].impl()).second) continue;
       init_.push_back({tensors[i], init, item.value->span});
     }
   });
