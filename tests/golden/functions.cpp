@@ -17,9 +17,11 @@ namespace {
 /// Why a function needs no case.
 const std::map<std::string, std::string> kWithoutCase = {
     {"accuracy", "a metric, not PyTorch's: tests/lang"},
+    {"load", "reads a file: tests/lang"},
     {"mae", "a metric, not PyTorch's: tests/lang"},
     {"mse", "a metric, not PyTorch's: tests/lang"},
-    {"top_k_accuracy", "a metric, not PyTorch's: tests/lang"}};
+    {"top_k_accuracy", "a metric, not PyTorch's: tests/lang"},
+    {"zero", "zeros_like under the name that hooks use: tests/lang"}};
 
 /// The names in a text that are followed by a parenthesis.
 std::vector<std::string> called(const std::string& text) {
