@@ -21,7 +21,7 @@ const std::map<std::string, std::string> kWithoutCase = {
     {"mae", "a metric, not PyTorch's: tests/lang"},
     {"mse", "a metric, not PyTorch's: tests/lang"},
     {"top_k_accuracy", "a metric, not PyTorch's: tests/lang"},
-    {"zero", "zeros_like under the name that hooks use: tests/lang"}};
+    {"zero", "clears parts of a tensor, for hooks: tests/lang"}};
 
 /// The names in a text that are followed by a parenthesis.
 std::vector<std::string> called(const std::string& text) {
