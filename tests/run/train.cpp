@@ -369,6 +369,12 @@ TEST_CASE("a folder without a checkpoint is resumed from the beginning") {
   fs::create_directories(p.file("r"));
   p.resume("r");
   CHECK(run::find_difference(p.last("whole"), p.last("r")) == "");
+  const run::TrainResult again = p.resume("r");
+  CHECK(again.outcome.at.step == 28);
+  CHECK(again.outcome.loss > 0);
+  REQUIRE(again.outcome.eval);
+  CHECK(again.outcome.eval->metrics.size() == 1);
+  CHECK(run::find_difference(p.last("whole"), p.last("r")) == "");
 }
 
 TEST_SUITE_END();

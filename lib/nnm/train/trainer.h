@@ -127,6 +127,7 @@ class Trainer {
   void evaluate();
   void count_patience(double value);
   void save();
+  void recall_outcome();
   bool ended();
   void finish();
   void tick();

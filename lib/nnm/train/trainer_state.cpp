@@ -80,7 +80,26 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
     throw Error(ErrorKind::input_file, fmt::format("{}: {}", from, e.what()), e.hint());
   }
   history_.restore(c.metrics);
+  recall_outcome();
   step_ = first_step_ = saved_step_ = c.global_step;
+}
+
+// A run that has nothing left to do ends with the numbers it had.
+void Trainer::recall_outcome() {
+  for (const History::Row& row : history_.rows()) {
+    if (!row.eval) {
+      outcome_.loss = row.loss;
+      continue;
+    }
+    EvalEvent e;
+    e.step = row.step;
+    e.epoch = row.epoch;
+    e.split = row.split;
+    e.loss = row.loss;
+    for (size_t i = 0; i < row.metrics.size(); ++i)
+      e.metrics.emplace_back(history_.names()[i], row.metrics[i]);
+    outcome_.eval = std::move(e);
+  }
 }
 
 }  // namespace nnm::train
