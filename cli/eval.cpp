@@ -6,6 +6,7 @@
 #include "nnm/base/error.h"
 #include "nnm/base/json.h"
 #include "nnm/base/text.h"
+#include "nnm/base/text_table.h"
 #include "nnm/run/evaluate.h"
 
 namespace nnm::cli {
@@ -34,9 +35,9 @@ std::string text(const train::EvalEvent& e) {
   for (const auto& [name, value] : e.metrics) width = std::max(width, name.size());
   std::string out = fmt::format("{:{}}  {}\n", "split", width, e.split);
   out += fmt::format("{:{}}  {}\n", "samples", width, with_thousands(e.samples));
-  out += fmt::format("{:{}}  {:.6g}", "loss", width, e.loss);
+  out += fmt::format("{:{}}  {}", "loss", width, short_number(e.loss, 6));
   for (const auto& [name, value] : e.metrics)
-    out += fmt::format("\n{:{}}  {:.6g}", name, width, value);
+    out += fmt::format("\n{:{}}  {}", name, width, short_number(value, 6));
   return out;
 }
 

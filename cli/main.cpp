@@ -1,4 +1,5 @@
 // The nnm program: the table of verbs, and how every fault becomes a message and an exit code.
+#include <csignal>
 #include <cstdio>
 #include <new>
 
@@ -46,10 +47,11 @@ constexpr int kOutOfMemory = 6;
 void say(const std::string& kind, const std::string& message, const std::string& help) {
   const bool paint = colour(2);
   std::string out = (paint ? "\x1b[1;31m" + kind + "\x1b[0m" : kind) + ": ";
-  // Line breaks of a message are its own; everything else that a terminal would obey is shown.
+  // Line breaks and tabs of a message are its own; what else a terminal would obey is shown.
   for (size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
-    end = message.find('\n', begin);
-    out += (begin ? "\n" : "") + escape_terminal(message.substr(begin, end - begin));
+    end = message.find_first_of("\n\t", begin);
+    out += escape_terminal(message.substr(begin, end - begin));
+    if (end != std::string::npos) out += message[end];
   }
   out += "\n";
   if (!help.empty()) out += "  = help: " + escape_terminal(help) + "\n";
@@ -155,6 +157,8 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace nnm;
+  // A file that may not grow is an error of writing, as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   const int code = cli::guarded([&] { return cli::run(argc, argv); });
   // What a full disk or a closed pipe kept from being written is only known now.
   const int flushed = cli::guarded([] {

@@ -88,25 +88,27 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return out + "]";
 }
 
-void print_list(const tracing::ListSink& list, const std::string& format) {
+// Bytes are those of all steps, as the run would write them.
+void print_list(const tracing::ListSink& list, int64_t steps, const std::string& format) {
   if (format == "json") {
     Json j(2);
     j.object().key("sites").array();
     for (const auto& [s, bytes] : list.rows()) {
       j.object().entry("module", s.module).entry("what", s.what).entry("arg", s.arg);
       j.entry("call", s.call).entry("hook", s.hook).entry("shape", s.shape);
-      j.entry("dtype", info(s.dtype).name).entry("bytes", bytes).end();
+      j.entry("dtype", info(s.dtype).name).entry("bytes", steps * bytes).end();
     }
-    print_line(j.end().entry("bytes", list.bytes()).end().text());
+    print_line(j.end().entry("bytes", steps * list.bytes()).end().text());
     return;
   }
   TextTable table({"module", "what", "arg", "call", "hook", "dtype", "shape", "bytes"}, 1);
   for (const auto& [s, bytes] : list.rows())
     table.row({s.module, s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
-               shape_text(s.shape), with_thousands(bytes)});
+               shape_text(s.shape), with_thousands(steps * bytes)});
   print(table.text());
-  print_line(fmt::format("\n{} sites, {} a step", list.rows().size(),
-                         human_bytes(static_cast<uint64_t>(list.bytes()))));
+  print_line(fmt::format("\n{} {}, {} sites, {} of tensors", with_thousands(steps),
+                         steps == 1 ? "step" : "steps", list.rows().size(),
+                         human_bytes(static_cast<uint64_t>(steps * list.bytes()))));
 }
 
 void print_result(const Options& o, const run::TraceResult& r) {
@@ -121,7 +123,8 @@ void print_result(const Options& o, const run::TraceResult& r) {
     return;
   }
   print_line(o.trace.output);
-  print_line(fmt::format("{} steps, {} sites, {} of tensors", r.steps, r.sites,
+  print_line(fmt::format("{} {}, {} sites, {} of tensors", with_thousands(r.steps),
+                         r.steps == 1 ? "step" : "steps", r.sites,
                          human_bytes(static_cast<uint64_t>(r.bytes))));
 }
 
@@ -144,7 +147,7 @@ int run(Options o) {
   if (o.list || o.dry_run) {
     session_options.device = {DeviceType::meta};
     run::Session session(std::move(source), session_options);
-    print_list(run::list_trace(session, o.trace), o.format);
+    print_list(run::list_trace(session, o.trace), o.trace.steps, o.format);
     return 0;
   }
   o.weights.required = false;

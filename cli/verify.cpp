@@ -6,6 +6,7 @@
 #include "nnm/base/json.h"
 #include "nnm/base/text.h"
 #include "nnm/io/manifest.h"
+#include "nnm/run/source.h"
 
 namespace nnm::cli {
 
@@ -26,7 +27,7 @@ struct Result {
 Result look(const std::string& path) {
   Result r;
   try {
-    r.report = io::verify(path);
+    r.report = io::verify(run::checkpoint_of(path));
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::input_file) throw;
     r.unreadable = e.what();
@@ -78,7 +79,7 @@ int run(const Options& o) {
 
 Action verify(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  app.add_option("files", o->files, "checkpoints and traces")->required();
+  app.add_option("files", o->files, "checkpoints, traces and run folders")->required();
   add_format(app, o->format);
   return [o] { return run(*o); };
 }

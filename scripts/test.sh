@@ -16,6 +16,11 @@ scripts/build.sh
 scripts/lint.sh
 build/nnm_tests
 python3 tests/cli/run.py
+kills=5 flips=60
+[ -z "$full" ] || { kills=100 flips=3000; }
+python3 tests/faults/disk.py
+python3 tests/faults/kill.py --kills $kills
+python3 tests/faults/flip.py --flips $flips
 if [ -n "$full" ]; then
   scripts/build.sh asan
   ASAN_OPTIONS=detect_leaks=0 build-asan/nnm_tests

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs command-line transcripts: tests/cli/run.py [FILE.txt ...]; without files, all beside it.
+"""Runs command-line tests: tests/cli/run.py [FILE ...]; without files, all beside it, which are
+transcripts, *.txt, and programs, *_test.py.
 
 A transcript is a list of commands with what they must answer:
 
@@ -23,9 +24,9 @@ import subprocess
 import sys
 import tempfile
 
+from program import ROOT, environment
+
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-BUILD = pathlib.Path(os.environ.get("NNM_BUILD", ROOT / "build"))
 TIMEOUT = 300
 
 
@@ -91,16 +92,21 @@ def check(step, done):
     return problems
 
 
+def run_program(path):
+    done = subprocess.run([sys.executable, str(path)], text=True, capture_output=True, errors="replace",
+                          timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    return [f"{path.name}: exit code {done.returncode}\n{done.stdout}{done.stderr}"] * (done.returncode != 0)
+
+
 def run(path):
-    """Gives the problems of one transcript, or None where its data are not there."""
+    """Gives the problems of one file, or None where its data are not there."""
+    if path.suffix == ".py":
+        return run_program(path)
     steps, needs = parse(path)
     data = data_folder()
     if any(not (data / n).is_dir() for n in needs):
         return None
-    env = dict(os.environ, ROOT=str(ROOT), DATA=str(data), LC_ALL="C.UTF-8",
-               PATH=f"{BUILD}:{os.environ['PATH']}")
-    for name in ("NO_COLOR", "CI", "NNM_DATA_DIR"):
-        env.pop(name, None)
+    env = dict(environment(), ROOT=str(ROOT), DATA=str(data))
     with tempfile.TemporaryDirectory(prefix="nnm-cli-") as folder:
         for step in steps:
             try:
@@ -116,7 +122,8 @@ def run(path):
 
 
 def main():
-    files = [pathlib.Path(f).resolve() for f in sys.argv[1:]] or sorted(HERE.glob("*.txt"))
+    files = [pathlib.Path(f).resolve() for f in sys.argv[1:]]
+    files = files or sorted([*HERE.glob("*.txt"), *HERE.glob("*_test.py")])
     passed = failed = skipped = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         for path, problems in zip(files, pool.map(run, files)):

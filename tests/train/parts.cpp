@@ -120,7 +120,7 @@ TEST_CASE("where numbers stop being finite") {
   m.b->root = true;
   CHECK(look(full({2}, -1.0)) == "b (Scale): its output has 2 non-finite values, its input none");
   CHECK(look(full({2}, std::numeric_limits<double>::infinity())) ==
-        "the input of a (Scale) is not finite");
+        "a (Scale): its input is not finite");
   fill_(m.a->w->detach(), std::numeric_limits<double>::quiet_NaN());
   CHECK(look(full({2}, 1.0)) ==
         "parameter a.w has 1 non-finite values: an update before this step");

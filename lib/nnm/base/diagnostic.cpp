@@ -155,7 +155,7 @@ std::string Diagnostics::render(bool colour) const {
   return out;
 }
 
-DiagnosticError::DiagnosticError(Diagnostics d)
-    : Error(ErrorKind::config, d.render()), diagnostics(std::move(d)) {}
+DiagnosticError::DiagnosticError(Diagnostics d, ErrorKind kind)
+    : Error(kind, d.render()), diagnostics(std::move(d)) {}
 
 }  // namespace nnm

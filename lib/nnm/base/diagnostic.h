@@ -64,7 +64,7 @@ class Diagnostics {
 };
 
 struct DiagnosticError : Error {
-  explicit DiagnosticError(Diagnostics d);
+  explicit DiagnosticError(Diagnostics d, ErrorKind kind = ErrorKind::config);
   Diagnostics diagnostics;
 };
 

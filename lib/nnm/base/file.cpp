@@ -2,6 +2,7 @@
 #include "nnm/base/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +39,15 @@ class Descriptor {
   fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(code));
 }
 
+constexpr int kPatience = 4000;  // milliseconds
+
+// A pipe that nobody writes into must not hold the program for ever.
+void wait_for_writer(int fd, const std::string& path) {
+  pollfd ready{fd, POLLIN, 0};
+  const int n = ::poll(&ready, 1, kPatience);
+  NNM_CHECK(n != 0, input_file, "cannot read {}: a pipe that nobody writes into", path);
+}
+
 }  // namespace
 
 std::string folder_of(const std::string& path) {
@@ -46,7 +56,7 @@ std::string folder_of(const std::string& path) {
 }
 
 std::string read_file(const std::string& path, size_t most) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   NNM_CHECK(fd.get() >= 0, input_file, "cannot open {}: {}", path, std::strerror(errno));
   struct stat st;
   NNM_CHECK(::fstat(fd.get(), &st) == 0, input_file, "cannot read {}: {}", path,
@@ -56,6 +66,7 @@ std::string read_file(const std::string& path, size_t most) {
   if (S_ISREG(st.st_mode)) text.reserve(std::min(most, static_cast<size_t>(st.st_size)) + 1);
   char buffer[65536];
   while (true) {
+    if (!S_ISREG(st.st_mode)) wait_for_writer(fd.get(), path);
     const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
     if (n < 0 && errno == EINTR) continue;
     NNM_CHECK(n >= 0, input_file, "cannot read {}: {}", path, std::strerror(errno));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "nnm/base/text.h"
 
@@ -54,6 +55,8 @@ std::string TextTable::csv() const {
   return out;
 }
 
-std::string short_number(double x) { return fmt::format("{:.4g}", x); }
+std::string short_number(double x, int digits) {
+  return std::isnan(x) ? "nan" : fmt::format("{:.{}g}", x, digits);
+}
 
 }  // namespace nnm

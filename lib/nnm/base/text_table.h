@@ -25,6 +25,6 @@ class TextTable {
 };
 
 /// Four significant digits, as a table shows a statistic: "0.01234", "1.2e-05", "nan".
-std::string short_number(double x);
+std::string short_number(double x, int digits = 4);
 
 }  // namespace nnm

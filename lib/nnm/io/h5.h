@@ -57,6 +57,9 @@ struct H5Limits {
   bool probe = true;
 };
 
+/// Whether this is a regular file that starts as HDF5 files do.
+bool is_hdf5(const std::string& path);
+
 /// An HDF5 file open for reading. Opening walks the whole tree and refuses, before any data are
 /// read: soft and external links, external storage, virtual datasets, filters other than deflate,
 /// shuffle and fletcher32, extents that the file does not hold, and whatever exceeds the limits.
@@ -74,6 +77,10 @@ class H5Reader {
   const H5Node* find(std::string_view path) const;
   /// As find; throws with the names that are there.
   const H5Node& at(std::string_view path) const;
+
+  /// Reads all metadata of an object, of which reading its data needs only a part. Throws where
+  /// HDF5's checksums find damage.
+  void check_metadata(const H5Node& node) const;
 
   /// Names of an object's attributes, sorted.
   std::vector<std::string> attributes(const H5Node& node) const;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "nnm/io/h5.h"
 #include "nnm/io/h5_attribute.h"
@@ -55,6 +56,16 @@ void H5Reader::Impl::touch_attributes(const H5Node& node) const {
     }
   }
   for (const H5Node& c : node.children) touch_attributes(c);
+}
+
+bool is_hdf5(const std::string& path) {
+  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
+  struct stat about;
+  // A pipe would wait for its writer.
+  if (stat(path.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) return false;
+  char head[kSignature.size()] = {};
+  std::ifstream in(path, std::ios::binary);
+  return in.read(head, sizeof head) && std::string_view(head, sizeof head) == kSignature;
 }
 
 H5Reader::H5Reader(const std::string& path, const H5Limits& limits) : impl_(new Impl) {
@@ -125,6 +136,13 @@ const H5Node& H5Reader::at(std::string_view path) const {
 
 void H5Reader::fail(const H5Node& node, const std::string& what) const {
   impl_->fail(node.path, what);
+}
+
+void H5Reader::check_metadata(const H5Node& node) const {
+  H5Lock lock;
+  H5O_info_t about;
+  if (H5Oget_info2(impl_->open(node), &about, H5O_INFO_ALL) < 0)
+    impl_->fail(node.path, "its metadata cannot be read");
 }
 
 std::vector<std::string> H5Reader::attributes(const H5Node& node) const {

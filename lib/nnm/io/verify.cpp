@@ -1,6 +1,5 @@
 // Verifying checkpoints and traces: every byte against its checksum.
 #include <algorithm>
-#include <fstream>
 
 #include "nnm/base/file.h"
 #include "nnm/io/manifest.h"
@@ -8,14 +7,6 @@
 
 namespace nnm::io {
 namespace {
-
-bool is_hdf5(const std::string& path) {
-  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
-  char head[8] = {};
-  std::ifstream in(path, std::ios::binary);
-  in.read(head, sizeof head);
-  return in.gcount() == sizeof head && std::string_view(head, sizeof head) == kSignature;
-}
 
 // An error's text without the names that the line already has.
 std::string reason(const Error& e, const std::string& path, const std::string& dataset) {
@@ -40,9 +31,8 @@ class Verifier {
 
  private:
   void visit(const H5Node& node) {
-    if (node.path == "/manifest") return;
-    if (node.group) {
-      attributes_readable(node);
+    if (node.group || in_manifest(node)) {
+      metadata_readable(node);
       for (const H5Node& c : node.children) visit(c);
       return;
     }
@@ -55,9 +45,13 @@ class Verifier {
     report_.lines.push_back(std::move(line));
   }
 
+  // Its columns have their checksum at the root, and were read.
+  static bool in_manifest(const H5Node& node) { return node.path.starts_with("/manifest/"); }
+
   // Attributes have no checksum of their own: reading their object header checks that of HDF5.
-  void attributes_readable(const H5Node& node) {
+  void metadata_readable(const H5Node& node) {
     try {
+      file_.check_metadata(node);
       file_.attribute_items(node);
     } catch (const Error& e) {
       report_.lines.push_back({node.path, reason(e, file_.path(), node.path)});
@@ -65,6 +59,7 @@ class Verifier {
   }
 
   std::string problem(const H5Node& node) {
+    file_.check_metadata(node);
     if (manifest_.lists(node)) {
       const std::vector<char> data = raw(node);
       std::string what = manifest_.problem(node, data.data(), data.size());

@@ -132,7 +132,10 @@ class Override {
 
   [[noreturn]] void unknown(const Tree& node, const Form* form, size_t at) {
     std::vector<std::string> names = form ? form->names() : std::vector<std::string>();
-    for (const Tree::Entry& e : node.entries) names.push_back(e.key.text());
+    for (const Tree::Entry& e : node.entries) {
+      const std::string key = e.key.text();
+      if (std::find(names.begin(), names.end(), key) == names.end()) names.push_back(key);
+    }
     suggest(at, segment_end(at), names);
   }
   [[noreturn]] void suggest(size_t at, size_t end, const std::vector<std::string>& names) {

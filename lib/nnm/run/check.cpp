@@ -15,6 +15,7 @@ using train::report;
 
 constexpr const char* kModel = "E0403";   // a model that cannot be built
 constexpr const char* kShapes = "E0501";  // a forward that cannot run
+constexpr const char* kMisfit = "E0502";  // an input that does not fit
 constexpr const char* kData = "E0440";    // data that cannot be as they are written
 constexpr const char* kNoStep = "E0423";  // a run without a step
 constexpr const char* kNoLoss = "E0432";  // nothing to minimise
@@ -139,13 +140,18 @@ class Check {
       out_.shapes = lang::check_shapes(config_, out_.model, known, options_.training);
     });
     out_.notes = out_.shapes.notes;
-    if (!good) return;
-    if (!names_known) return;
+    if (!good && names_known && only_misfit()) out_.kind = ErrorKind::input_file;
+    if (!good || !names_known) return;
     out_.objective = train::Objective(out_.plan, config_.vars(), std::move(binding), fields_,
                                       out_.shapes.output, d_);
     if (options_.training && out_.plan.loss.empty() && !out_.objective.has_loss())
       report(d_, kNoLoss, {}, "there is no loss: neither train.loss nor an output named `loss`",
              "write `loss: cross_entropy(out, y)` under `train:`");
+  }
+
+  bool only_misfit() const {
+    const auto misfit = [](const Diagnostic& d) { return d.is_warning() || d.code == kMisfit; };
+    return std::all_of(d_.all().begin(), d_.all().end(), misfit);
   }
 
   // Sizes of inputs from the data; what `--shape` says goes before, and its batch with it.

@@ -40,6 +40,9 @@ struct Checked {
   /// Why the data's headers could not be read (a warning in `diagnostics`): what a run throws.
   std::exception_ptr data_error;
   train::Objective objective;
+  /// What a run that meets the errors ends with: config, or input_file where the data's shapes are
+  /// what does not fit the model.
+  ErrorKind kind = ErrorKind::config;
 };
 
 /// Checks model, shapes, loss, metrics, data, optimizer, groups, schedule and the rest of a config

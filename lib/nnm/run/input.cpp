@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/base/diagnostic.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::run {
@@ -43,6 +44,23 @@ std::vector<data::Field> read_fields(const std::vector<lang::ModelInput>& inputs
   return fields;
 }
 
+// The model's output on meta, for inputs of these shapes.
+Value output_for(Session& session, const Input& input) {
+  const lang::Model meta = lang::build_model(
+      session.config(), {.device = {DeviceType::meta}, .dtype = session.plan().dtype});
+  lang::InputShapes shapes;
+  for (size_t i = 0; i < meta.inputs.size(); ++i) {
+    const int f = input.binding.fields()[i];
+    if (f >= 0)
+      shapes.emplace_back(meta.inputs[i].name, input.fields[static_cast<size_t>(f)].shape.vec());
+  }
+  try {
+    return lang::check_shapes(session.config(), meta, shapes).output;
+  } catch (const DiagnosticError& e) {
+    throw DiagnosticError(e.diagnostics, ErrorKind::input_file);
+  }
+}
+
 }  // namespace
 
 Input open_input(Session& session, const std::string& path, int64_t batch) {
@@ -73,9 +91,10 @@ Input open_input(Session& session, const std::string& path, int64_t batch) {
   }
   Diagnostics d;
   out.binding = train::InputBinding(inputs, out.fields, session.plan().dtype, d);
-  d.throw_if_errors();
+  if (d.has_errors()) throw DiagnosticError(d, ErrorKind::input_file);
   for (size_t i = 0; i < out.fields.size(); ++i)
     if (out.fields[i].converted) o.fields[i].pipeline.wanted = out.fields[i].dtype;
+  out.output = output_for(session, out);
   out.loader = std::make_unique<data::Loader>(dataset, std::move(o));
   return out;
 }

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "nnm/base/error.h"
 #include "nnm/base/signature.h"
 #include "nnm/base/text.h"
+#include "nnm/base/text_table.h"
 
 namespace nnm::run {
 
@@ -25,8 +27,10 @@ std::string clock_text(double seconds) {
 }
 
 std::string metrics_text(const train::EvalEvent& e) {
-  std::string out = fmt::format("{} ({} samples): loss {:.4g}", e.split, e.samples, e.loss);
-  for (const auto& [name, value] : e.metrics) out += fmt::format(", {} {:.4g}", name, value);
+  std::string out =
+      fmt::format("{} ({} samples): loss {}", e.split, e.samples, short_number(e.loss));
+  for (const auto& [name, value] : e.metrics)
+    out += fmt::format(", {} {}", name, short_number(value));
   return out;
 }
 
@@ -52,7 +56,7 @@ class Progress : public train::Events {
     }
     std::string out = fmt::format("epoch {} step {}", m.epoch, m.step);
     if (total_steps_) out += fmt::format("/{}", total_steps_);
-    out += fmt::format("  loss {:.4g}", loss_);
+    if (loss_) out += "  loss " + short_number(*loss_);
     if (samples_per_s_ > 0) out += fmt::format("  {} samples/s", compact(samples_per_s_));
     if (total_steps_ && m.step > first_step_ + 1 && m.step < total_steps_) {
       const double each = (m.seconds - began_) / static_cast<double>(m.step - first_step_ - 1);
@@ -68,15 +72,16 @@ class Progress : public train::Events {
 
  private:
   int64_t total_steps_, first_step_ = -1;
-  double samples_per_s_ = 0, loss_ = 0, began_ = 0;
+  double samples_per_s_ = 0, began_ = 0;
+  std::optional<double> loss_;  // none at the start of a resumed run
 };
 
 class Plain : public Progress {
  public:
   using Progress::Progress;
   void tick(const train::Moment& m, double loss) override {
-    if (m.seconds - last_ < wait()) return;
     set_loss(loss);
+    if (m.seconds - last_ < wait()) return;
     say(m);
     ++lines_;
   }

@@ -11,7 +11,7 @@ namespace nnm::run {
 
 Session::Session(Source source, const SessionOptions& options)
     : source_(std::move(source)), checked_(check(source_.config, options.check)) {
-  checked_.diagnostics.throw_if_errors();
+  if (checked_.diagnostics.has_errors()) throw DiagnosticError(checked_.diagnostics, checked_.kind);
   if (options.check.training) {
     for (const Diagnostic& d : checked_.diagnostics.all())
       if (d.code != kNoData) log_warning("{}{}", d.message, d.help.empty() ? "" : ": " + d.help);

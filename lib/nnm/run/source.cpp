@@ -2,12 +2,11 @@
 #include "nnm/run/source.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
-#include <fstream>
 
 #include "nnm/base/log.h"
 #include "nnm/io/checkpoint.h"
+#include "nnm/io/h5.h"
 #include "nnm/io/tree.h"
 
 namespace nnm::run {
@@ -23,13 +22,6 @@ bool is_folder(const std::string& path) {
 bool exists(const std::string& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
-}
-
-bool is_hdf5(const std::string& path) {
-  constexpr std::array<char, 8> kSignature = {'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a', '\n'};
-  std::array<char, 8> head{};
-  std::ifstream in(path, std::ios::binary);
-  return in.read(head.data(), head.size()) && head == kSignature;
 }
 
 bool named_hdf5(const std::string& path) {
@@ -129,7 +121,7 @@ Source open_source(const std::string& file, const SourceOptions& options) {
                   "name one, or write one with `nnm init`");
     log_note("using the newest run, {}", path);
   }
-  if (!is_folder(path) && !is_hdf5(path) && !(named_hdf5(path) && !exists(path)))
+  if (!is_folder(path) && !io::is_hdf5(path) && !(named_hdf5(path) && !exists(path)))
     return {lang::Config::load(path, {options.set}), "", ""};
   Source source;
   source.checkpoint = checkpoint_of(path, options.best);

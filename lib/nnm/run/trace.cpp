@@ -33,20 +33,12 @@ struct Feed {
 };
 
 // Loss and metrics over the fields of an input file, whose loader tells their shapes.
-train::Objective objective_of(Session& session, const Input& input) {
-  const lang::Model meta = lang::build_model(
-      session.config(), {.device = {DeviceType::meta}, .dtype = session.plan().dtype});
-  lang::InputShapes shapes;
-  for (size_t i = 0; i < meta.inputs.size(); ++i) {
-    const int f = input.binding.fields()[i];
-    if (f < 0) continue;
-    const Shape& s = input.fields[static_cast<size_t>(f)].shape;
-    shapes.emplace_back(meta.inputs[i].name, std::vector<int64_t>(s.begin(), s.end()));
-  }
-  const lang::ShapeReport report = lang::check_shapes(session.config(), meta, shapes);
+train::Objective objective_of(Session& session, const Input& input, const TraceOptions& o) {
+  train::Plan plan = session.plan();
+  plan.metrics.clear();
+  if (!o.capture.needs_backward()) plan.loss = {};
   Diagnostics d;
-  train::Objective out(session.plan(), session.config().vars(), input.binding, input.fields,
-                       report.output, d);
+  train::Objective out(plan, session.config().vars(), input.binding, input.fields, input.output, d);
   d.throw_if_errors();
   return out;
 }
@@ -56,7 +48,7 @@ Feed open_feed(Session& session, const TraceOptions& o, bool read) {
   std::vector<std::string> names;
   if (!o.input.empty()) {
     Input input = open_input(session, o.input, o.batch);
-    feed.own = objective_of(session, input);
+    feed.own = objective_of(session, input, o);
     feed.objective = &feed.own;
     for (const train::Field& f : input.fields) names.push_back(f.name);
     feed.loader = std::move(input.loader);

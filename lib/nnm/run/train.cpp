@@ -8,6 +8,7 @@
 #include "nnm/base/json.h"
 #include "nnm/base/log.h"
 #include "nnm/base/text.h"
+#include "nnm/base/text_table.h"
 #include "nnm/run/proof.h"
 #include "nnm/run/report.h"
 #include "nnm/run/rig.h"
@@ -46,11 +47,15 @@ class Run {
 
   TrainResult run() {
     if (o_.dry_run) return dry();
-    open_folder();
-    rig_.open();
-    restore();
-    attach();
-    work();
+    {
+      // Who was told the folder may send signals.
+      const SignalScope signals(control_);
+      open_folder();
+      rig_.open();
+      restore();
+      attach();
+      work();
+    }
     result_.last = folder_->last();
     result_.best = folder_->best();
     result_.exit_code = result_.outcome.exit_code;
@@ -63,6 +68,8 @@ class Run {
   static TrainOptions located(TrainOptions o) {
     if (o.force && (o.resume || !o.resume_from.empty()))
       fail(ErrorKind::config, "--force and --resume exclude one another");
+    if (!o.weights.empty() && (o.resume || !o.resume_from.empty()))
+      fail(ErrorKind::config, "--resume and --weights exclude one another");
     if (!o.resume_from.empty()) {
       o.resume = true;
       o.resume_from = checkpoint_of(o.resume_from);
@@ -151,11 +158,9 @@ class Run {
     const WarningSink warnings([&](const std::string& text) {
       for (train::Events* e : events) e->other("warning", trainer.now(), {{"message", text}});
     });
-    train::Control control;
-    control.time_limit = o_.time_limit;
-    rig_.parts().control = &control;
+    control_.time_limit = o_.time_limit;
+    rig_.parts().control = &control_;
     rig_.parts().store = &*folder_;
-    const SignalScope signals(control);
     try {
       const train::Moment begin = trainer.now();
       status.start(begin);
@@ -214,6 +219,7 @@ class Run {
   Rig rig_;
   const train::Plan& plan_;
   std::optional<RunFolder> folder_;
+  train::Control control_;
   TrainOptions::Attached attached_;
   TrainResult result_;
 };
@@ -225,13 +231,14 @@ TrainResult train(TrainOptions options) { return Run(std::move(options)).run(); 
 std::string TrainResult::line() const {
   if (!plan.empty()) return fmt::format("{}", fmt::join(plan, "\n"));
   const train::Outcome& o = outcome;
-  std::string out = fmt::format("{} {}, {} {} in {:.1f} s: loss {:.4g}", with_thousands(o.at.epoch),
-                                o.at.epoch == 1 ? "epoch" : "epochs", with_thousands(o.at.step),
-                                o.at.step == 1 ? "step" : "steps", o.at.seconds, o.loss);
+  std::string out =
+      fmt::format("{} {}, {} {} in {:.1f} s: loss {}", with_thousands(o.at.epoch),
+                  o.at.epoch == 1 ? "epoch" : "epochs", with_thousands(o.at.step),
+                  o.at.step == 1 ? "step" : "steps", o.at.seconds, short_number(o.loss));
   if (o.eval) {
-    out += fmt::format(", {}.loss {:.4g}", o.eval->split, o.eval->loss);
+    out += fmt::format(", {}.loss {}", o.eval->split, short_number(o.eval->loss));
     for (const auto& [name, value] : o.eval->metrics)
-      out += fmt::format(", {}.{} {:.4g}", o.eval->split, name, value);
+      out += fmt::format(", {}.{} {}", o.eval->split, name, short_number(value));
   }
   out += fmt::format(" ({})", train::reason_name(o.reason));
   if (!o.message.empty()) out += "; " + o.message;

@@ -72,7 +72,7 @@ std::string find_nonfinite(Module& model, const std::function<void()>& forward) 
         [&found, path = path](Module& self, const Args& args, const Value& out) -> Value {
           const int64_t n = found.empty() ? nonfinite(out) : 0;
           if (n && nonfinite(args)) {
-            found = fmt::format("the input of {} is not finite", named(path, self));
+            found = fmt::format("{}: its input is not finite", named(path, self));
           } else if (n) {
             found = fmt::format("{}: its output has {} non-finite values, its input none",
                                 named(path, self), n);

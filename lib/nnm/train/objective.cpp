@@ -16,6 +16,13 @@ constexpr const char* kExpression = "E0301";  // an expression that cannot be co
 constexpr const char* kNotOne = "E0510";      // a loss or metric that is not one number
 constexpr const char* kUnread = "W0430";      // a field that nobody reads
 
+// "f32[8, 3]" of a tensor.
+std::string what(const Value& v) {
+  if (!v.is(Value::Kind::tensor)) return v.repr();
+  const Tensor& t = v.as<Tensor>();
+  return info(t.dtype()).name + t.shape().str();
+}
+
 int index_of(const std::vector<Field>& fields, std::string_view name) {
   for (size_t i = 0; i < fields.size(); ++i)
     if (fields[i].name == name) return static_cast<int>(i);
@@ -151,10 +158,10 @@ void Objective::run_on_meta(const Plan& plan, const Value& output, Diagnostics& 
     attempt(d, kNotOne, span, [&] {
       const Value v = loss_ ? loss_.run(scope_, true) : scope_[loss_name_];
       if (!v.is(Value::Kind::tensor) || v.as<Tensor>().numel() != 1)
-        throw Error(ErrorKind::config, fmt::format("the loss is not one number but {}", v.repr()),
+        throw Error(ErrorKind::config, fmt::format("the loss is not one number but {}", what(v)),
                     "reduce it, such as by mean(…)");
       if (!is_floating(v.as<Tensor>().dtype()))
-        fail(ErrorKind::config, "the loss is not floating but {}", v.repr());
+        fail(ErrorKind::config, "the loss is not floating but {}", what(v));
     });
   }
   for (size_t i = 0; i < metrics_.size(); ++i)
@@ -163,7 +170,7 @@ void Objective::run_on_meta(const Plan& plan, const Value& output, Diagnostics& 
       if (!is_one_number(v))
         throw Error(
             ErrorKind::config,
-            fmt::format("metric {} is not one number but {}", plan.metrics[i].name, v.repr()),
+            fmt::format("metric {} is not one number but {}", plan.metrics[i].name, what(v)),
             "reduce it, such as by mean(…)");
     });
 }

@@ -1,0 +1,37 @@
+"""What the tests in Python share: where the program is, and how it is run."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("NNM_BUILD", ROOT / "build"))
+TIMEOUT = 120  # seconds that no call may take
+
+
+def need_h5py():
+    """Goes on with the distribution's Python, to which its h5py belongs, where this one has none."""
+    try:
+        import h5py  # noqa: F401
+        import numpy  # noqa: F401
+    except ImportError:
+        if os.environ.get("NNM_PYTHON_TRIED") or not os.path.exists("/usr/bin/python3"):
+            print(f"{sys.argv[0]}: skipped: needs h5py and numpy")
+            sys.exit(0)
+        os.environ["NNM_PYTHON_TRIED"] = "1"
+        os.execv("/usr/bin/python3", ["/usr/bin/python3"] + sys.argv)
+
+
+def environment():
+    env = dict(os.environ, LC_ALL="C.UTF-8", PATH=f"{BUILD}:{os.environ['PATH']}")
+    for name in ("NO_COLOR", "CI", "NNM_DATA_DIR"):
+        env.pop(name, None)
+    return env
+
+
+def nnm(*words, cwd, **options):
+    """Runs nnm to its end; gives the finished process, with text of both streams."""
+    options = {"timeout": TIMEOUT, "stdin": subprocess.DEVNULL, **options}
+    return subprocess.run(["nnm", *map(str, words)], cwd=cwd, env=environment(), text=True,
+                          capture_output=True, errors="replace", **options)
