@@ -1,5 +1,6 @@
 // Weights by name out of the three kinds of files that hold them.
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <unordered_map>
 
@@ -10,6 +11,9 @@ namespace nnm::io {
 namespace {
 
 bool begins_like_safetensors(const std::string& path) {
+  std::error_code ignored;
+  // A pipe would wait for its writer.
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
   char head[9] = {};
   std::ifstream in(path, std::ios::binary);
   in.read(head, sizeof head);

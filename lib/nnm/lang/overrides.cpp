@@ -240,7 +240,9 @@ class Override {
       for (const Located& part : split(value_)) items.push_back(scalar(part, Tree::Style::plain));
       return list(std::move(items));
     }
-    return scalar(value_, word ? Tree::Style::quoted : Tree::Style::plain);
+    // A number where a file or a map is due stays one, so that its reader can refuse it.
+    const bool other = form.map && core_type(text) != CoreType::text;
+    return scalar(value_, word && !other ? Tree::Style::quoted : Tree::Style::plain);
   }
 
   /// A value of the type of the one that is there.
