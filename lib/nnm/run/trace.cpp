@@ -43,6 +43,19 @@ train::Objective objective_of(Session& session, const Input& input, const TraceO
   return out;
 }
 
+// Where there are no data to list for: what the check took for the inputs.
+Input probed_input(Session& session) {
+  const lang::ShapeReport& shapes = session.checked().shapes;
+  Input out;
+  for (const auto& [name, t] : shapes.inputs) out.fields.push_back({name, t.dtype(), t.shape()});
+  Diagnostics d;
+  out.binding =
+      train::InputBinding(session.description().inputs, out.fields, session.plan().dtype, d);
+  d.throw_if_errors();
+  out.output = shapes.output;
+  return out;
+}
+
 Feed open_feed(Session& session, const TraceOptions& o, bool read) {
   Feed feed;
   std::vector<std::string> names;
@@ -52,6 +65,9 @@ Feed open_feed(Session& session, const TraceOptions& o, bool read) {
     feed.objective = &feed.own;
     for (const train::Field& f : input.fields) names.push_back(f.name);
     feed.loader = std::move(input.loader);
+  } else if (!read && (!session.checked().data || session.checked().data_error)) {
+    feed.own = objective_of(session, probed_input(session), o);
+    feed.objective = &feed.own;
   } else {
     feed.objective = &session.objective();
     if (read) {
