@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "nnm/base/text.h"
+
 namespace nnm {
 
 namespace {
@@ -57,14 +59,12 @@ std::vector<std::string> code_points(std::string_view line) {
   std::vector<std::string> out;
   for (char c : line) {
     const auto u = static_cast<unsigned char>(c);
-    if ((u & 0xc0) == 0x80 && !out.empty()) {
-      out.back() += c;
-    } else if ((u < 0x20 && c != '\t') || u == 0x7f) {
-      out.emplace_back("\xef\xbf\xbd");  // U+FFFD: a terminal must not obey a config's text
-    } else {
-      out.emplace_back(1, c);
-    }
+    if ((u & 0xc0) == 0x80 && !out.empty()) out.back() += c;
+    else out.emplace_back(1, c);
   }
+  for (std::string& point : out)
+    if (point != "\t" && escape_terminal(point) != point)
+      point = "\xef\xbf\xbd";  // U+FFFD: a terminal must not obey a config's text
   return out;
 }
 
@@ -77,12 +77,13 @@ Palette palette(bool colour, bool warning) {
   return {warning ? "\x1b[1;33m" : "\x1b[1;31m", "\x1b[1m", "\x1b[1;34m", "\x1b[0m"};
 }
 
-/// Continuation lines of a text stand below its first.
-std::string indented(const std::string& text, size_t columns) {
+/// Continuation lines of a text stand below its first; what a terminal would obey is written out.
+std::string indented(std::string_view text, size_t columns) {
   std::string out;
-  for (char c : text) {
-    out += c;
-    if (c == '\n') out.append(columns, ' ');
+  for (size_t begin = 0, end = 0; end != text.npos; begin = end + 1) {
+    end = text.find('\n', begin);
+    if (begin > 0) out.append("\n").append(columns, ' ');
+    out += escape_terminal(text.substr(begin, end - begin));
   }
   return out;
 }
@@ -112,7 +113,7 @@ void render_source(std::string& out, const Span& span, size_t width, const Palet
 }
 
 std::string place(const Span& span) {
-  return fmt::format("{}:{}:{}", span.file->path, span.line, span.column);
+  return fmt::format("{}:{}:{}", escape_terminal(span.file->path), span.line, span.column);
 }
 
 void render_one(std::string& out, const Diagnostic& d, bool colour) {
