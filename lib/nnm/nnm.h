@@ -20,5 +20,5 @@
 #include "nnm/nn/module.h"
 #include "nnm/ops/ops.h"
 #include "nnm/optim/clip.h"
-#include "nnm/optim/optimizer.h"
-#include "nnm/optim/schedule.h"
+#include "nnm/optim/optimizers.h"
+#include "nnm/optim/schedulers.h"
