@@ -17,7 +17,7 @@ struct Options {
   std::string file, split, format;
   std::vector<std::string> set, asserts;
   run::WeightsOptions weights;
-  bool ema = false, partial = false;
+  bool ema = false, partial = false, hooks = true;
   int64_t batch = 0;
   Compute compute;
 };
@@ -47,10 +47,12 @@ int run(const Options& o) {
   s.device = o.compute.apply();
   s.check.evaluation = true;
   s.check.split = o.split;
+  s.check.hooks = o.hooks;
   const std::string weights = run::resolve_weights(source, o.weights);
   run::Session session(std::move(source), s);
   session.load_weights(weights, o.partial, o.ema);
   const train::EvalEvent e = run::evaluate(session, o.batch);
+  session.warn_silent_hooks();
   print_line(o.format == "json" ? json(weights, e) : text(e));
   std::string failed;
   for (const std::string& condition : o.asserts)
@@ -71,6 +73,7 @@ Action eval(CLI::App& app) {
   app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
+  app.add_flag("!--no-hooks", o->hooks, "leave the hooks of the config out");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->batch, "samples at once")->check(CLI::PositiveNumber);
   add_set(app, o->set);

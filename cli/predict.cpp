@@ -16,7 +16,7 @@ struct Options {
   std::vector<std::string> set;
   run::WeightsOptions weights;
   run::PredictOptions predict;
-  bool ema = false, partial = false, dry_run = false;
+  bool ema = false, partial = false, dry_run = false, hooks = true;
   Compute compute;
 };
 
@@ -43,6 +43,7 @@ int run(const Options& o) {
   s.device = o.compute.apply();
   s.check.evaluation = true;
   s.check.split = o.split;
+  s.check.hooks = o.hooks;
   s.data = o.predict.input.empty();
   const std::string weights = run::resolve_weights(source, o.weights);
   run::Session session(std::move(source), s);
@@ -52,6 +53,7 @@ int run(const Options& o) {
     return 0;
   }
   const run::Prediction p = run::predict(session, o.predict);
+  session.warn_silent_hooks();
   if (o.format == "json") {
     print_line(json(o.predict.output, p));
   } else {
@@ -74,6 +76,7 @@ Action predict(CLI::App& app) {
   app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
+  app.add_flag("!--no-hooks", o->hooks, "leave the hooks of the config out");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->predict.batch, "samples at once")->check(CLI::PositiveNumber);
   app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");

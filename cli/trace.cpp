@@ -22,7 +22,7 @@ struct Options {
   run::WeightsOptions weights;
   std::vector<std::string> hooks, shapes;
   std::string checkpoint, split, what, reduce, tensor = "full", mode = "eval", loss, format;
-  bool list = false, dry_run = false, partial = false;
+  bool list = false, dry_run = false, partial = false, use_hooks = true;
 };
 
 void declare(CLI::App& app, Options& o) {
@@ -51,6 +51,7 @@ void declare(CLI::App& app, Options& o) {
   app.add_flag("--input-grad", o.trace.input_grad, "floating inputs require grad");
   app.add_option("--weights", o.weights.weights, "load these weights");
   app.add_flag("--fresh", o.weights.fresh, "take fresh weights");
+  app.add_flag("!--no-hooks", o.use_hooks, "leave the hooks of the config out");
   app.add_flag("--partial", o.partial, "load of the weights what fits");
   app.add_flag("--list", o.list, "print what would be recorded, and read no data");
   app.add_flag("--dry-run", o.dry_run, "the same");
@@ -143,6 +144,7 @@ int run(Options o) {
   session_options.check.loss = o.loss;
   session_options.check.split = o.split;
   session_options.check.evaluation = true;
+  session_options.check.hooks = o.use_hooks;
   session_options.data = o.trace.input.empty() && !o.list && !o.dry_run;
   if (o.list || o.dry_run) {
     session_options.device = {DeviceType::meta};
@@ -157,6 +159,7 @@ int run(Options o) {
   run::Session session(std::move(source), session_options);
   session.load_weights(o.trace.checkpoint, o.partial);
   print_result(o, run::record_trace(session, o.trace));
+  session.warn_silent_hooks();
   return 0;
 }
 

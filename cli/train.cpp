@@ -56,6 +56,8 @@ Action train(CLI::App& app) {
   app.add_flag("--partial", t.partial, "load the weights that fit");
   app.add_flag("--verify-resume", t.verify_resume,
                "afterwards prove that a stopped and resumed run is the same, bit for bit");
+  app.add_flag("!--no-hooks", t.hooks, "leave the hooks of the config out");
+  app.add_flag("--strict", t.strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--dry-run", t.dry_run, "build, open the data, say what would be done, and stop");
   app.add_option("--events", t.events, "write the run's events there, too: FILE or fd:N");
   app.add_option("--progress", o->progress, "auto, bar, plain or none");

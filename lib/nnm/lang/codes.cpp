@@ -104,6 +104,13 @@ constexpr CodeInfo kCodes[] = {
      "A name is declared twice or means two things: arguments, lets and inputs share one scope."},
     {"E0307", "variables that need each other",
      "The values of `vars:` may use one another in any order, but not in a circle."},
+    {"E0331", "an effect that a hook does not have",
+     "forward_pre changes input, forward output, full_backward_pre grad_output, full_backward "
+     "grad_input, tensor and post_accumulate_grad grad."},
+    {"E0332", "a hook that cannot be read", "A kind, selector, file or number of a hook is off."},
+    {"E0333", "captures and rules in a config",
+     "This version changes values by `hooks:`; `nnm trace` records them."},
+    {"E0334", "a hook whose selector matches nothing", "`optional: true` allows that."},
     {"E0401", "an expression that has no value",
      "Dividing by zero, an index out of range, operands that do not go together, overflow."},
     {"E0402", "a requirement that does not hold", "`require:` says what its text tells."},

@@ -28,17 +28,23 @@ Value zero(const Value* a) {
   return masked_fill(x, to(mask, TensorOptions{DType::b8, x.device()}), Scalar(0));
 }
 
+// A trace holds one record a step along the first axis: the only one is meant without it.
 Value load(const Value* a) {
+  const std::string& dataset = a[1].string();
   const io::H5Reader file(a[0].string());
-  return to(file.tensor(file.at(a[1].string())),
-            TensorOptions{file.at(a[1].string()).element.dtype, default_device()});
+  const io::H5Node& node = file.at(dataset);
+  const Tensor t = to(file.tensor(node), TensorOptions{node.element.dtype, default_device()});
+  const bool record = dataset.starts_with("tensors/") || dataset.starts_with("/tensors/");
+  return record && t.dim() > 0 && t.size(0) == 1 ? select(t, 0, 0) : t;
 }
 
 constexpr Function kFunctions[] = {
     {"zero(input: Tensor, dim: int = none, index: int[] = none)",
      "input with these indices of a dimension set to zero; all of it without dim", zero},
     {"load(path: str, dataset: str)",
-     "a dataset of an HDF5 file; the path is relative to the file that names it", load},
+     "a dataset of an HDF5 file, a trace's only record without its axis of steps; the path is "
+     "relative to the file that names it",
+     load},
 };
 [[maybe_unused]] const bool registered = register_functions(kFunctions);
 

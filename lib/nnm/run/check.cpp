@@ -32,6 +32,7 @@ class Check {
     read_data();
     read_plan();
     build();
+    hook();
     peek();
     bind();
     optimize();
@@ -58,6 +59,13 @@ class Check {
       out_.model =
           lang::build_model(config_, {Device{DeviceType::meta}, out_.plan.dtype, out_.plan.seed});
     });
+  }
+
+  // Changes are checked as the rest of forward is: by taking part in it.
+  void hook() {
+    if (!options_.hooks || !out_.model.module) return;
+    out_.hooks = tracing::read_hooks(config_, d_);
+    attempt(d_, kModel, {}, [&] { changes_.emplace(*out_.model.module, out_.hooks); });
   }
 
   bool has_split(const std::string& name) const {
@@ -218,6 +226,7 @@ class Check {
   Diagnostics& d_;
   data::DataConfig data_config_;
   std::vector<std::string> splits_;
+  std::optional<tracing::Changes> changes_;
   std::vector<train::Field> fields_;
   int64_t samples_ = 0, batch_ = 0;
 };

@@ -8,6 +8,7 @@
 
 #include "nnm/data/data.h"
 #include "nnm/lang/model.h"
+#include "nnm/trace/changes.h"
 #include "nnm/train/objective.h"
 #include "nnm/train/optimize.h"
 
@@ -23,6 +24,7 @@ struct CheckOptions {
   /// A run is to come: train.max, an optimizer and a loss are required, and the forward that is
   /// checked is that of training.
   bool training = false;
+  bool hooks = true;  ///< the config's hooks act, unless --no-hooks
 };
 
 /// The code of the warning that data files cannot be read.
@@ -43,6 +45,7 @@ struct Checked {
   /// What a run that meets the errors ends with: config, or input_file where the data's shapes are
   /// what does not fit the model.
   ErrorKind kind = ErrorKind::config;
+  std::vector<tracing::ChangeHook> hooks;  ///< the enabled ones
 };
 
 /// Checks model, shapes, loss, metrics, data, optimizer, groups, schedule and the rest of a config

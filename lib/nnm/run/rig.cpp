@@ -11,9 +11,19 @@ SessionOptions session_options(const RigOptions& o) {
   s.check.split = "train";
   s.check.max = o.max;
   s.check.shapes = o.shapes;
+  s.check.hooks = o.hooks;
   s.device = o.device;
   return s;
 }
+
+class HookSteps final : public train::Watcher {
+ public:
+  explicit HookSteps(tracing::Changes& hooks) : hooks_(hooks) {}
+  void forward_begins(const At& at) override { hooks_.begin_step(at.step); }
+
+ private:
+  tracing::Changes& hooks_;
+};
 
 }  // namespace
 
@@ -46,6 +56,10 @@ void Rig::open() {
                 "lower `batch`, or set `drop_last: false`");
   parts.schedule = train::make_schedule(plan, parts.optimizer, train::run_length(plan, batches), d);
   d.throw_if_errors();
+  if (session_.hooks().size() > 0) {
+    steps_ = std::make_unique<HookSteps>(session_.hooks());
+    parts.watchers.push_back(steps_.get());
+  }
   trainer_.emplace(plan, std::move(parts));
 }
 

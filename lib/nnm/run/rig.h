@@ -14,6 +14,7 @@ struct RigOptions {
   Device device;
   std::string max;  ///< --max
   lang::InputShapes shapes;
+  bool hooks = true;  ///< those of the config act
 };
 
 class Rig {
@@ -35,6 +36,7 @@ class Rig {
   Session session_;
   std::unique_ptr<data::Loader> loader_, eval_loader_;
   std::optional<train::Evaluator> evaluator_;
+  std::unique_ptr<train::Watcher> steps_;  // tells the config's hooks which step it is
   std::optional<train::Trainer> trainer_;
 };
 

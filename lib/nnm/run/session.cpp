@@ -19,6 +19,14 @@ Session::Session(Source source, const SessionOptions& options)
   if (options.data && checked_.data_error) std::rethrow_exception(checked_.data_error);
   manual_seed(plan().seed);
   model_ = lang::build_model(config(), {options.device, plan().dtype, plan().seed});
+  changes_ = std::make_unique<tracing::Changes>(*model_.module, checked_.hooks);
+  if (changes_->size() > 0) log_note("hooks: {} of the config are active", changes_->size());
+}
+
+size_t Session::warn_silent_hooks() const {
+  const std::vector<std::string> silent = changes_->silent();
+  for (const std::string& name : silent) log_warning("hook `{}` never fired", name);
+  return silent.size();
 }
 
 data::Data& Session::data() {

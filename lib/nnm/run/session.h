@@ -2,6 +2,7 @@
 // trace share.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "nnm/run/check.h"
@@ -31,6 +32,11 @@ class Session {
   /// Throws Error(config) where the config has no data.
   data::Data& data();
 
+  /// The config's hooks, at work on the model.
+  tracing::Changes& hooks() { return *changes_; }
+  /// A warning for each hook that never fired; how many there are.
+  size_t warn_silent_hooks() const;
+
   /// Loads parameters and buffers by name out of a checkpoint, any HDF5 file or .safetensors:
   /// strictly, or what fits (`partial`, which says what does not). `ema`: the averages of a
   /// checkpoint in place of its parameters. "" loads nothing. Throws Error(input_file).
@@ -40,6 +46,7 @@ class Session {
   Source source_;
   Checked checked_;
   lang::Model model_;
+  std::unique_ptr<tracing::Changes> changes_;
 };
 
 }  // namespace nnm::run

@@ -159,6 +159,7 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
          .mode = o.train ? "train" : "eval"});
     model.zero_grad();
     reset_peak_memory();
+    session.hooks().begin_step(i);
     recorder.begin_step();
     step(model, *feed.objective, feed.fields(batch->fields), o);
     recorder.end_step();

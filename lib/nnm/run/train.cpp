@@ -59,6 +59,9 @@ class Run {
     result_.last = folder_->last();
     result_.best = folder_->best();
     result_.exit_code = result_.outcome.exit_code;
+    const bool silent = rig_.session().warn_silent_hooks() > 0;
+    if (silent && o_.strict && result_.exit_code == 0)
+      result_.exit_code = exit_code(ErrorKind::negative);
     if (o_.verify_resume && result_.exit_code == 0) prove();
     return std::move(result_);
   }
@@ -87,7 +90,9 @@ class Run {
     }
     return o;
   }
-  static RigOptions rig_options(const TrainOptions& o) { return {o.device, o.max, o.shapes}; }
+  static RigOptions rig_options(const TrainOptions& o) {
+    return {o.device, o.max, o.shapes, o.hooks};
+  }
   FolderOptions folder_options() const { return {o_.run, o_.resume, o_.force}; }
 
   TrainResult dry() {
@@ -140,7 +145,9 @@ class Run {
   void attach() {
     if (o_.attach) attached_ = o_.attach(rig_.session(), result_.run);
     for (const auto& w : attached_.watchers) rig_.parts().watchers.push_back(w.get());
-    folder_->set_hooks(attached_.hooks);
+    // Checkpoints keep the hooks that acted.
+    const lang::Tree* hooks = config().find("hooks");
+    folder_->set_hooks(hooks && o_.hooks ? lang::write_yaml(*hooks) : attached_.hooks);
   }
 
   void work() {

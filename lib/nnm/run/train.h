@@ -21,6 +21,8 @@ struct TrainOptions {
   bool force = false, dry_run = false, verify_resume = false, partial = false;
   std::string max, weights;
   std::string events;     ///< --events: a file, or fd:N
+  bool hooks = true;      ///< those of the config act
+  bool strict = false;    ///< a hook that never fired makes the exit code 1
   double time_limit = 0;  ///< seconds
   ProgressStyle progress = ProgressStyle::automatic;
   lang::InputShapes shapes;

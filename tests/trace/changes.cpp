@@ -1,0 +1,132 @@
+// Hooks of a config against the same hooks registered in PyTorch 2.13.
+#include "nnm/trace/changes.h"
+
+#include <doctest/doctest.h>
+
+#include "nnm/autograd/node.h"
+#include "nnm/lang/model.h"
+#include "nnm/ops/ops.h"
+
+using namespace nnm;
+using namespace nnm::tracing;
+
+namespace {
+
+const std::string kModel = R"(nnm: 1
+model:
+  Sequential:
+    fc1: Linear(2, 2)
+    act: ReLU()
+    fc2: Linear(2, 1)
+)";
+
+Tensor doubles(const std::vector<double>& x, const Shape& shape) {
+  return tensor_of<double>(std::span<const double>(x), shape, {DType::f64});
+}
+
+struct Trial {
+  lang::Config config;
+  Ref<Module> model;
+  std::unique_ptr<Changes> changes;
+
+  explicit Trial(const std::string& hooks)
+      : config(
+            lang::Config::from_text(kModel + (hooks.empty() ? "" : "hooks:\n" + hooks), "h.yaml")),
+        model(lang::build_model(config, {.dtype = DType::f64}).module) {
+    const NoGradGuard no_grad;
+    copy_(model->get_parameter("fc1.weight"), doubles({1, 2, 3, -1}, {2, 2}));
+    fill_(model->get_parameter("fc1.bias"), 0.5);
+    copy_(model->get_parameter("fc2.weight"), doubles({2, 3}, {1, 2}));
+    fill_(model->get_parameter("fc2.bias"), 0.25);
+    Diagnostics d;
+    std::vector<ChangeHook> read = read_hooks(config, d);
+    d.throw_if_errors();
+    changes = std::make_unique<Changes>(*model, std::move(read));
+  }
+
+  Tensor output() { return (*model)(doubles({1, 2, 3, 1}, {2, 2})); }
+  /// Gradients of fc1.weight, fc1.bias, fc2.weight, fc2.bias, one after the other.
+  std::vector<double> gradients() {
+    const Tensor y = output();
+    sum(y * y).backward();
+    std::vector<double> out;
+    for (const Tensor& p : model->parameters())
+      for (double g : p.grad().to_vector<double>()) out.push_back(g);
+    return out;
+  }
+};
+
+using Numbers = std::vector<double>;
+
+std::string refusal(const std::string& hooks) {
+  try {
+    Trial t(hooks);
+    t.output();
+  } catch (const DiagnosticError& e) {
+    const Diagnostic& d = e.diagnostics.all().front();
+    return d.code + ": " + d.message + " | " + d.help;
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+TEST_CASE("changes: the ways of doubling a gradient differ as PyTorch's do") {
+  CHECK(Trial("").gradients() == Numbers{504, 273, 756, 409.5, 210, 315, 577.5, 672, 105});
+  CHECK(Trial("  - {on: full_backward, at: fc2, grad_input: grad_input * 2}\n").gradients() ==
+        Numbers{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
+  CHECK(Trial("  - {on: full_backward_pre, at: fc2, grad_output: grad_output * 2}\n").gradients() ==
+        Numbers{1008, 546, 1512, 819, 420, 630, 1155, 1344, 210});
+  CHECK(Trial("  - {on: tensor, at: fc1.output, grad: grad * 2}\n").gradients() ==
+        Numbers{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
+  CHECK(Trial("  - {on: tensor, at: fc1.weight, grad: grad * 2}\n").gradients() ==
+        Numbers{1008, 546, 1512, 819, 210, 315, 577.5, 672, 105});
+}
+
+TEST_CASE("changes: inputs and outputs") {
+  Trial doubled("  - {on: forward_pre, at: fc1, input: input * 2}\n");
+  CHECK(doubled.output().to_vector<double>() == Numbers{28.75, 70.75});
+  CHECK(doubled.gradients() == Numbers{1928, 1026, 2892, 1539, 398, 597, 2089.5, 2478.5, 199});
+  Trial shifted("  - {on: forward, at: \"fc1, nothing.*\", output: output + 10}\n");
+  CHECK(shifted.output().to_vector<double>() == Numbers{65.75, 86.75});
+  CHECK(Trial("  - {on: forward, at: Linear, output: output * 0}\n").output().to_vector<double>() ==
+        Numbers{0, 0});
+}
+
+TEST_CASE("changes: when, enabled, and what never fired") {
+  Trial t(
+      "  - {name: late, on: forward, at: fc2, output: output * 0, when: {start: 2, every: 2 "
+      "steps}}\n"
+      "  - {name: off, on: forward, at: fc2, output: output * 0, enabled: false}\n");
+  Numbers seen;
+  for (int64_t step = 0; step < 5; ++step) {
+    t.changes->begin_step(step);
+    seen.push_back(t.output().to_vector<double>()[0]);
+  }
+  CHECK(seen == Numbers{15.75, 15.75, 0, 15.75, 0});
+  CHECK(t.changes->size() == 1);
+  CHECK(t.changes->silent().empty());
+  Trial never("  - {name: never, on: forward, at: fc2, output: output * 0, when: {start: 9}}\n");
+  never.output();
+  CHECK(never.changes->silent() == std::vector<std::string>{"never"});
+}
+
+TEST_CASE("changes: gone with their owner") {
+  Trial t("  - {on: forward, at: fc2, output: output * 0}\n");
+  CHECK(t.output().to_vector<double>()[0] == 0);
+  t.changes.reset();
+  CHECK(t.output().to_vector<double>()[0] == 15.75);
+}
+
+TEST_CASE("changes: what cannot be says why") {
+  CHECK(refusal("  - {on: forward, at: fc3, output: output * 0}\n").find("fc") !=
+        std::string::npos);
+  CHECK(
+      refusal("  - {on: forward, at: fc2, output: outputs * 0}\n").find("did you mean `output`?") !=
+      std::string::npos);
+  CHECK(refusal("  - {on: forward, at: fc2, input: input * 0}\n") ==
+        "E0331: a forward hook cannot change `input` | it changes `output`");
+  CHECK(refusal("  - {on: forward, at: fc1, output: \"output[:, :1]\"}\n") ==
+        "E0502: hook `forward at fc1`: `output` is f64 [2, 2], and the change gives f64 [2, 1] | a "
+        "change keeps shape and dtype");
+}
