@@ -1,4 +1,6 @@
 // The nnm program: the table of verbs, and how every fault becomes a message and an exit code.
+#include <fcntl.h>
+
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -157,6 +159,10 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace nnm;
+  // Files that are opened must not take the places of streams that are closed: one would write into
+  // the other. Writing to a stdout that is closed stays an error.
+  for (int fd = 0; fd < 3; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
   // A file that may not grow is an error of writing, as a full disk is.
   std::signal(SIGXFSZ, SIG_IGN);
   const int code = cli::guarded([&] { return cli::run(argc, argv); });

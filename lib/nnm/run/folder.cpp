@@ -62,6 +62,17 @@ void remove_run(const std::string& path) {
   for (const char* link : {"last.h5", "best.h5"}) remove(path + "/checkpoints/" + link);
 }
 
+// What a process that was killed left half written; checkpoints are looked after with the others.
+void remove_parts(const std::string& path) {
+  std::error_code ec;
+  for (fs::directory_iterator it(path, ec), end; !ec && it != end; it.increment(ec)) {
+    const std::string name = it->path().filename().string();
+    const auto begins = [&](const char* file) { return name.starts_with(std::string(file) + "."); };
+    if (name.ends_with(kPart) && std::any_of(std::begin(kFiles), std::end(kFiles), begins))
+      remove(it->path().string());
+  }
+}
+
 std::string now_utc() {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
@@ -102,6 +113,7 @@ RunFolder::RunFolder(const lang::Config& config, const FolderOptions& options) {
     make_folders(path_);
   }
   lock_ = std::make_unique<FolderLock>(path_);
+  remove_parts(path_);
   if (options.force) remove_run(path_);
   if (!options.resume && !options.force && !is_empty(path_))
     throw Error(ErrorKind::config, fmt::format("{} is not empty", path_),

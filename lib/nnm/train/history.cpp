@@ -95,4 +95,21 @@ void History::restore(const std::vector<io::Column>& columns) {
   }
 }
 
+Value History::ending() const {
+  Values numbers;
+  for (size_t i = 0; i < rows_.size(); ++i)
+    if (rows_[i].ending) numbers.push_back(static_cast<int64_t>(i));
+  return Value::list(std::move(numbers));
+}
+
+void History::restore_ending(const Value& numbers, bool goes_on) {
+  if (!numbers.is_sequence()) return;
+  for (const Value& v : numbers.items()) {
+    const auto i = static_cast<size_t>(v.integer());
+    NNM_CHECK(i < rows_.size(), input_file, "the checkpoint's metrics have no row {}", v.integer());
+    rows_[i].ending = true;
+  }
+  if (goes_on) std::erase_if(rows_, [](const Row& r) { return r.ending; });
+}
+
 }  // namespace nnm::train

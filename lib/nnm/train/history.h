@@ -19,6 +19,7 @@ class History {
     std::string split;  ///< of an evaluation
     double loss = 0, lr = 0;
     std::vector<double> metrics;  ///< of an evaluation, in the order of names()
+    bool ending = false;          ///< only there because the run ended: none of a longer run's
   };
 
   History() = default;
@@ -38,6 +39,9 @@ class History {
   /// Error(input_file) for columns that are none of its own.
   std::vector<io::Column> columns() const;
   void restore(const std::vector<io::Column>& columns);
+  /// The numbers of the rows that are `ending`, and back; these are dropped where the run goes on.
+  Value ending() const;
+  void restore_ending(const Value& numbers, bool goes_on);
 
  private:
   std::vector<std::string> names_;

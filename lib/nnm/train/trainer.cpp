@@ -191,9 +191,10 @@ void Trainer::log_step(bool planned) {
   logged_seconds_ = e.seconds;
   samples_ = 0;
   outcome_.loss = e.loss_mean;
-  // What is only logged because the run ends here is none of a longer run's history.
+  History::Row row = history_.row(e);
+  row.ending = !planned;
+  history_.add(std::move(row));
   if (planned) {
-    history_.add(history_.row(e));
     loss_sum_ = 0;
     loss_count_ = 0;
   }
@@ -206,7 +207,9 @@ void Trainer::evaluate() {
   for (Watcher* w : parts_.watchers) w->evaluation(false);
   static_cast<Moment&>(e) = now();
   logged_seconds_ += e.took;  // samples per second are those of training
-  if (position() == micro_) history_.add(history_.row(e));
+  History::Row row = history_.row(e);
+  row.ending = position() != micro_;
+  history_.add(std::move(row));
   tell([&](Events& events) { events.eval(e); });
   const auto value_of = [&](const std::string& target) {
     const std::string name = target.substr(e.split.size() + 1);

@@ -38,6 +38,7 @@ io::Checkpoint Trainer::snapshot() const {
             {"seed", static_cast<int64_t>(parts_.loader->options().seed)},
             {"loss_sum", loss_sum_},
             {"loss_count", loss_count_},
+            {"ending_rows", history_.ending()},
             {"seconds", earlier_seconds_ + elapsed()}};
   c.metrics = history_.columns();
   c.best = {{"metric", plan_.best.metric},
@@ -79,9 +80,13 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
   } catch (const Error& e) {
     throw Error(ErrorKind::input_file, fmt::format("{}: {}", from, e.what()), e.hint());
   }
-  history_.restore(c.metrics);
-  recall_outcome();
   step_ = first_step_ = saved_step_ = c.global_step;
+  const bool over = (total_steps_ > 0 && step_ >= total_steps_) ||
+                    (plan_.max.seconds > 0 && earlier_seconds_ >= plan_.max.seconds);
+  history_.restore(c.metrics);
+  if (const Value* rows = io::find_item(c.data, "ending_rows"))
+    history_.restore_ending(*rows, !over);
+  recall_outcome();
 }
 
 // A run that has nothing left to do ends with the numbers it had.
