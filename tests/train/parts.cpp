@@ -77,6 +77,26 @@ TEST_CASE("history: rows, text, columns and back") {
   CHECK_THROWS_AS(back.restore({{"event", std::vector<std::string>{"step"}}}), Error);
 }
 
+TEST_CASE("history: what is only there because a run ended") {
+  train::History h({"acc"});
+  train::StepEvent s;
+  for (s.step = 1; s.step <= 3; ++s.step) {
+    train::History::Row row = h.row(s);
+    row.ending = s.step == 2;
+    h.add(std::move(row));
+  }
+  for (const bool goes_on : {false, true}) {
+    train::History back({"acc"});
+    back.restore(h.columns());
+    back.restore_ending(h.ending(), goes_on);
+    REQUIRE(back.rows().size() == (goes_on ? 2 : 3));
+    CHECK(back.rows()[1].step == (goes_on ? 3 : 2));
+    CHECK(back.ending().items().size() == (goes_on ? 0 : 1));
+  }
+  train::History shorter({"acc"});
+  CHECK_THROWS_AS(shorter.restore_ending(h.ending(), true), Error);
+}
+
 TEST_CASE("averages: a copy first, then decay * average + (1 - decay) * parameter") {
   Scale m;
   train::Ema ema(m, 0.75);
