@@ -78,7 +78,7 @@ std::string default_output(const run::Source& source, const std::string& weights
   const std::string folder = run + "/traces";
   make_folders(folder);
   for (int n = 1;; ++n) {
-    const std::string file = fmt::format("{}/{:03}.h5", folder, n);
+    std::string file = fmt::format("{}/{:03}.h5", folder, n);
     if (!std::filesystem::exists(file)) return file;
   }
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks formatting, floors and sizes of the sources. Needs python3; clang-format 14 if it is there.
+# Checks floors and sizes of the sources, their formatting, and what clang-tidy finds. Needs python3;
+# clang-format 14 and, in a built tree, clang-tidy 14 are used if they are there.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -21,6 +22,15 @@ print("\0".join(p for p in sources.cpp_files() if not p.endswith(".def")), end="
     xargs -0 "$formatter" --dry-run --Werror 2>&1 | grep 'error:' | cut -d: -f1 | sort | uniq -c |
     awk '{print $2 ": " $1 " places are not as clang-format has them"; bad = 1} END {exit bad}' ||
     status=1
+fi
+
+tidy=$(command -v clang-tidy-14 || command -v clang-tidy || true)
+if [ -z "$tidy" ] || ! "$tidy" --version | grep -q 'version 14\.'; then
+  echo "lint: clang-tidy 14 is missing, its checks are left out" >&2
+elif [ ! -f build/compile_commands.json ]; then
+  echo "lint: nothing is built yet, clang-tidy's checks are left out" >&2
+else
+  python3 scripts/check_tidy.py "$tidy" || status=1
 fi
 
 exit $status

@@ -11,8 +11,8 @@ namespace nnm {
 
 /// A selector that cannot be read; `offset` is the byte at which reading stopped.
 struct SelectorError : Error {
-  SelectorError(std::string message, size_t offset)
-      : Error(ErrorKind::config, std::move(message)), offset(offset) {}
+  SelectorError(const std::string& message, size_t offset)
+      : Error(ErrorKind::config, message), offset(offset) {}
   size_t offset;
 };
 

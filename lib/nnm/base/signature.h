@@ -61,11 +61,9 @@ struct Param {
 
 /// What went wrong in binding and which argument it was, so that a config can point at it.
 struct BindError : Error {
-  BindError(std::string message, std::string hint, int position, std::string name,
+  BindError(const std::string& message, std::string hint, int position, std::string name,
             ErrorKind kind = ErrorKind::type)
-      : Error(kind, std::move(message), std::move(hint)),
-        position(position),
-        name(std::move(name)) {}
+      : Error(kind, message, std::move(hint)), position(position), name(std::move(name)) {}
   int position;      ///< index of the offending positional argument, or -1
   std::string name;  ///< the parameter or unknown keyword it is about, or ""
 };

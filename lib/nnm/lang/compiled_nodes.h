@@ -19,8 +19,8 @@ Value unset();
 
 /// Arguments that do not fit the inputs of a class.
 struct CallError : Error {
-  CallError(std::string message, std::string hint)
-      : Error(ErrorKind::type, std::move(message), std::move(hint)) {}
+  CallError(const std::string& message, std::string hint)
+      : Error(ErrorKind::type, message, std::move(hint)) {}
 };
 
 /// Makes a Fault of what an operation threw: "`relu`: …" at the place. Faults, and errors that are

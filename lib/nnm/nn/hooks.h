@@ -70,7 +70,7 @@ inline Args replaced(Values pos, const Args& old) { return {std::move(pos), old.
 /// Values, Args or optional of it.
 template <class F>
 ForwardPreHook forward_pre_hook(F f) {
-  auto finish = [](auto&& r, Args& a) -> std::optional<Args> {
+  auto finish = [](auto r, Args& a) -> std::optional<Args> {
     using R = std::decay_t<decltype(r)>;
     if constexpr (std::is_same_v<R, std::optional<Args>>) return std::move(r);
     else if constexpr (std::is_same_v<R, Args>) return std::move(r);
