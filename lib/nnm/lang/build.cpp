@@ -219,7 +219,7 @@ void Builder::bind_args(Instance& instance, CallArgs& args, const Span& callee) 
 /// A default may use the arguments before it.
 Value Builder::default_of(Instance& instance, const ArgDecl& arg) {
   const BuildScope scope(*this, instance);
-  const Value v = evaluate(*arg.fallback, scope);
+  Value v = evaluate(*arg.fallback, scope);
   // `int = none` stands for "not given", as in Python.
   if (v.is_none()) return v;
   return Reporter::at(arg.fallback->span, "E0304", [&] {

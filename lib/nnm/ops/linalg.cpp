@@ -49,7 +49,7 @@ View column_of(const Tensor& x) {
 
 // matrix (M, K) vector (K) -> (M), without history.
 Tensor matrix_vector(const Tensor& m, const Tensor& v) {
-  const Tensor y = empty({m.shape()[0]}, m.options());
+  Tensor y = empty({m.shape()[0]}, m.options());
   detail::gemm(row_of(y), row_of(v), transposed(m));
   return y;
 }
@@ -59,7 +59,7 @@ Tensor mv(const Tensor& m, const Tensor& v) {
             "size mismatch, got input ({}), mat ({}x{}), vec ({})", m.shape()[0], m.shape()[0],
             m.shape()[1], v.shape()[0]);
   check_m1_m2(m, v, "addmv_impl_cpu");
-  const Tensor y = matrix_vector(m, v);
+  Tensor y = matrix_vector(m, v);
   if (!needs_grad({&m, &v})) return y;
   return record("MvBackward0", y, {&m, &v}, [m = Saved(m), v = Saved(v)](Backward& b) {
     if (b.needs(0)) {
@@ -79,7 +79,7 @@ Tensor mm(const Tensor& input, const Tensor& mat2) {
   NNM_CHECK(w.dim() == 2, runtime, "mat2 must be a matrix");
   check_shapes(x, w);
   check_m1_m2(x, w, "addmm_impl_cpu_");
-  const Tensor y = product(x, w);
+  Tensor y = product(x, w);
   if (!needs_grad({&x, &w})) return y;
   return record("MmBackward0", y, {&x, &w}, [x = Saved(x), w = Saved(w)](Backward& b) {
     if (b.needs(0)) b.set(0, product(b.grad(), transposed(w.get()), 1, by_columns(x.get())));
@@ -98,11 +98,11 @@ Tensor bmm(const Tensor& input, const Tensor& mat2) {
             sx[0], sx[2], sw[0], sw[1]);
   check_m1_m2(x, w, "bmm");
   const auto batched = [](const Tensor& a, const Tensor& b) {
-    const Tensor c = empty({a.shape()[0], a.shape()[1], b.shape()[2]}, a.options());
+    Tensor c = empty({a.shape()[0], a.shape()[1], b.shape()[2]}, a.options());
     detail::gemm_batched(c, a, b);
     return c;
   };
-  const Tensor y = batched(x, w);
+  Tensor y = batched(x, w);
   if (!needs_grad({&x, &w})) return y;
   return record("BmmBackward0", y, {&x, &w}, [batched, x = Saved(x), w = Saved(w)](Backward& b) {
     if (b.needs(0)) b.set(0, batched(b.grad(), transposed(w.get())));
@@ -129,7 +129,7 @@ Tensor addmm(const Tensor& self, const Tensor& mat1, const Tensor& mat2, double 
   const bool vector = input.dim() == 1 && input.shape()[0] == shape[1];
   // Checks the broadcast where the fused bias does not apply.
   const Tensor wide = vector ? Tensor() : expand(input, shape);
-  const Tensor y = empty(shape, x.options());
+  Tensor y = empty(shape, x.options());
   if (vector && beta == 1) {
     detail::gemm(y, x, w, input, alpha);
   } else if (beta == 0) {
@@ -166,7 +166,7 @@ Tensor dot(const Tensor& x, const Tensor& y) {
       "elements, but got {} and {} elements respectively",
       x.numel(), y.numel(), x.numel(), y.numel());
   detail::check_floating(x, "dot");
-  const Tensor out = empty({}, x.options());
+  Tensor out = empty({}, x.options());
   View one = out;
   one.ndim = 2;
   one.size[0] = one.size[1] = 1;

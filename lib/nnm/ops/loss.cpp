@@ -40,7 +40,7 @@ Pair aligned(const Tensor& input, const Tensor& target, const char* kernel) {
 // `sign` is d/dt over d/dx where that is constant (-1 for functions of x - t), else 0: no gradient.
 Tensor elementwise(const Pair& p, Loss f, double a, bool reduce, double share, double sign) {
   const Tensor x = detail::dense(p.x), t = detail::with_layout_of(x, p.t);
-  const Tensor y = reduce ? empty({}, x.options()) : empty_like(x);
+  Tensor y = reduce ? empty({}, x.options()) : empty_like(x);
   kernels::loss(y, x, t, f, a, share);
   const Tensor off_tape;
   const Tensor& target = sign != 0 ? p.t : off_tape;

@@ -111,7 +111,7 @@ Tensor avg_pool(const char* name, const Tensor& x, const Shape& shape, const Poo
   const Tensor in = as_batch(x);
   const Tensor y4 = detail::empty_image_like(in, shape, x.dtype());
   kernels::avg_pool2d(y4, in, p);
-  const Tensor y = without_batch(y4, rank);
+  Tensor y = without_batch(y4, rank);
   if (!needs_grad({&x})) return y;
   const bool last = !in.is_contiguous() && detail::has_channels_innermost(in);
   return record(name, y, {&x}, [sizes = in.shape(), last, p, rank](Backward& b) {

@@ -168,7 +168,7 @@ class Reader {
   // `char`, `byte`, or `bpe: FILE` as a map or a text.
   std::string tokenizer(const Tree& t) {
     if (const Tree* merges = t.is_map() ? t.find("bpe") : nullptr) return "bpe:" + path(*merges);
-    const std::string kind = text(t);
+    std::string kind = text(t);
     if (!kind.starts_with("bpe:")) return kind;
     Tree file = t;
     const size_t start = std::min(kind.find_first_not_of(' ', 4), kind.size());
