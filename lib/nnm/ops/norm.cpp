@@ -150,7 +150,8 @@ Tensor norm_rows(const char* node, const Tensor& input, const Shape& shape, cons
                  const Tensor& shift, double eps, bool rms) {
   const int64_t n = shape.numel(), count = n ? input.numel() / n : 0;
   const Tensor weight = affine(scale, input), bias = affine(shift, input);
-  const Tensor x = detail::row_major(input), y = empty(x.shape(), x.options());
+  const Tensor x = detail::row_major(input);
+  Tensor y = empty(x.shape(), x.options());
   const TensorOptions options{stats_type(x), x.device()};
   const Tensor mean = rms ? Tensor() : empty({count}, options), rstd = empty({count}, options);
   if (x.numel() > 0)
@@ -239,7 +240,8 @@ Tensor group_norm(const Tensor& input, int64_t groups, const Tensor& scale, cons
                   double eps) {
   check_groups(input, groups, scale, shift);
   const Tensor weight = affine(scale, input), bias = affine(shift, input);
-  const Tensor x = detail::row_major(input), y = empty(x.shape(), x.options());
+  const Tensor x = detail::row_major(input);
+  Tensor y = empty(x.shape(), x.options());
   const TensorOptions options{stats_type(x), x.device()};
   const Tensor mean = empty({x.shape()[0], groups}, options), rstd = empty_like(mean);
   if (x.numel() > 0)
