@@ -52,7 +52,7 @@ std::string make_numbered_folder(const std::string& parent) {
   }
   NNM_CHECK(!ec, output, "cannot read folder {}: {}", parent, ec.message());
   for (int number = highest + 1;; ++number) {
-    const std::string path = fmt::format("{}/{:03}", parent, number);
+    std::string path = fmt::format("{}/{:03}", parent, number);
     if (::mkdir(path.c_str(), 0777) == 0) return path;
     // Another process took the number in between: take the next.
     if (errno != EEXIST) fail_with_errno("make folder", path);

@@ -122,7 +122,7 @@ Value Scanner::string_literal() {
 Value Scanner::number_literal(bool negative) {
   skip_blanks();
   if (at_ < text_.size() && name_start(text_[at_])) {
-    const Value word = word_literal();
+    Value word = word_literal();
     if (!negative) return word;
     if (!word.is(Value::Kind::real)) fail("expected a number after `-`");
     return -word.real();

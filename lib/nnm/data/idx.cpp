@@ -20,7 +20,7 @@ class Idx final : public DataFile {
   Tensor read(const std::string& name) const override {
     find(name);
     ByteReader r(path_);
-    const ArrayInfo a = header(r);
+    ArrayInfo a = header(r);
     Tensor x = empty(a.shape, {a.dtype});
     const size_t item = item_size(a.dtype);
     r.read(x.data(), static_cast<size_t>(x.numel()) * item);

@@ -101,7 +101,7 @@ class Npy final : public DataFile {
 
  private:
   NpyHeader header(ByteReader& r) const {
-    const NpyHeader h = read_npy_header(path_, [&](void* into, size_t n) { r.read(into, n); });
+    NpyHeader h = read_npy_header(path_, [&](void* into, size_t n) { r.read(into, n); });
     r.expect_room(h.data_bytes());
     return h;
   }

@@ -135,7 +135,7 @@ class Npz final : public DataFile {
  private:
   NpyHeader header(const Member& m, MemberReader& r) const {
     const std::string where = path_ + ":" + m.name;
-    const NpyHeader h = read_npy_header(where, [&](void* into, size_t n) { r.take(into, n); });
+    NpyHeader h = read_npy_header(where, [&](void* into, size_t n) { r.take(into, n); });
     NNM_CHECK(h.data_bytes() < m.size && m.size / 1040 <= m.packed, input_file,
               "{} is corrupt: the header announces more than the archive holds", where);
     return h;

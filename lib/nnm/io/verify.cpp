@@ -61,7 +61,7 @@ class Verifier {
   std::string problem(const H5Node& node) {
     file_.check_metadata(node);
     if (manifest_.lists(node)) {
-      const std::vector<char> data = raw(node);
+      std::vector<char> data = raw(node);
       std::string what = manifest_.problem(node, data.data(), data.size());
       if (what.empty() && file_.has_attribute(node, "crc32c") &&
           file_.attribute(node, "crc32c").integer() != crc32c(data.data(), data.size())) {

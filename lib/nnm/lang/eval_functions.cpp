@@ -135,7 +135,7 @@ Value logarithm(const Value* a) {
 }
 
 Value log_of(const Value* a) {
-  const Value natural = logarithm<std::log>(a);
+  Value natural = logarithm<std::log>(a);
   if (a[1].is_none()) return natural;
   return natural.real() / logarithm<std::log>(a + 1).real();
 }

@@ -101,7 +101,7 @@ Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& ma
              const Attention& p) {
   const Shape batch = leading(q);
   const int64_t queries = q.size(-2), keys = k.size(-2), n = batch.numel();
-  const Tensor out = empty_heads(batch, queries, v.size(-1), q.options());
+  Tensor out = empty_heads(batch, queries, v.size(-1), q.options());
   const DType stats = q.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const View vq = as_heads(q);
   const Tensor lse = empty({vq.size[0], vq.size[1], queries}, {stats, q.device()});

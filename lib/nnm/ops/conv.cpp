@@ -89,7 +89,7 @@ void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const C
 
 // x (N, C, H, W), w (O, C / groups, KH, KW).
 Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
-  const Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
+  Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
   detail::conv2d_forward(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
   if (!needs_grad({&x, &w, &bias})) return y;

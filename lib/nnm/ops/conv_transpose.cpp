@@ -92,7 +92,7 @@ void backward(Backward& b, const Tensor& x, const Tensor& w, const Conv2d& p) {
 
 // x (N, C, H, W), w (C, O / groups, KH, KW).
 Tensor transposed(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
-  const Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
+  Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
   detail::conv2d_backward_input(y, in, k, p.conv);
   if (bias.defined()) {

@@ -60,14 +60,14 @@ Tensor arange(Scalar start, Scalar end, Scalar step, std::optional<DType> dtype,
     count = static_cast<double>(span / step.i + (span % step.i != 0));
   }
   NNM_CHECK(count < 1e15, runtime, "invalid size, possible overflow?");
-  const Tensor out = empty({static_cast<int64_t>(count)}, options);
+  Tensor out = empty({static_cast<int64_t>(count)}, options);
   kernels::range(out, start.d, step.d, start.i, step.i);
   return out;
 }
 
 Tensor linspace(double start, double end, int64_t steps, TensorOptions options) {
   NNM_CHECK(steps >= 0, runtime, "number of steps must be non-negative");
-  const Tensor out = empty({steps}, options);
+  Tensor out = empty({steps}, options);
   const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0;
   // From both ends, so that the last one is exact.
   const int64_t half = steps / 2;
@@ -84,7 +84,7 @@ Tensor linspace(double start, double end, int64_t steps, TensorOptions options) 
 Tensor eye(int64_t n, int64_t m, TensorOptions options) {
   if (m < 0) m = n;
   NNM_CHECK(n >= 0, runtime, "n must be greater or equal to 0, got {}", n);
-  const Tensor out = zeros({n, m}, options);
+  Tensor out = zeros({n, m}, options);
   const Tensor ones = out.as_strided({std::min(n, m)}, {m + 1}, 0);
   filled(ones, 1);
   return out;
@@ -105,7 +105,7 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) {
   NNM_CHECK(num_classes > 0, runtime, "Can not infer total number of classes from empty tensor.");
   Shape shape = x.shape();
   shape.push_back(num_classes);
-  const Tensor out = empty(shape, {DType::i64, x.device()});
+  Tensor out = empty(shape, {DType::i64, x.device()});
   const Tensor classes = arange(0, num_classes, 1, DType::i64, x.device());
   kernels::binary(out, detail::broadcast_view(unsqueeze(x, -1), shape),
                   detail::broadcast_view(classes, shape), Binary::eq, DType::i64, 1.0);

@@ -81,7 +81,7 @@ Tensor checked_labels(const Tensor& target, int64_t classes, int64_t inner, int6
   NNM_CHECK(target.dtype() == DType::i64 || target.dtype() == DType::u8, runtime,
             "expected target dtype to be Long or Byte, but got {}",
             detail::scalar_type_name(target.dtype()));
-  const Tensor t = detail::row_major(to(target, DType::i64));
+  Tensor t = detail::row_major(to(target, DType::i64));
   if (t.device().type != DeviceType::cpu) return t;
   const auto* p = t.data<int64_t>();
   for (int64_t i = 0; i < t.numel(); ++i) {
@@ -116,7 +116,7 @@ Tensor class_loss(const Tensor& x, const Tensor& target, const Tensor& weights, 
   const Tensor in = detail::row_major(x);
   const Tensor w = weights.defined() ? detail::row_major(to(weights.detach(), x.dtype())) : weights;
   const bool none = o.reduction == CrossEntropy::Reduction::none;
-  const Tensor y = empty(none ? target.shape() : Shape(), x.options());
+  Tensor y = empty(none ? target.shape() : Shape(), x.options());
   const DType stats = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor lse = empty({c.samples * c.inner}, {stats, x.device()});
   const View y_view = none ? samples_view(y, c) : y.view();
@@ -153,7 +153,7 @@ Tensor probability_loss(const Tensor& x, const Tensor& target, const Tensor& wei
     terms = mul(terms, reshape(weight, shape));
   }
   if (reduction == "none") return neg(sum(terms, {dim}));
-  const Tensor total = neg(sum(terms));
+  Tensor total = neg(sum(terms));
   if (reduction == "sum") return total;
   return div(total, Scalar(static_cast<double>(x.numel()) / static_cast<double>(classes)));
 }

@@ -82,14 +82,14 @@ bool same_layout(const Tensor& a, const Tensor& b) {
 
 Tensor with_layout_of(const Tensor& like, const Tensor& x) {
   if (same_layout(like, x)) return x;
-  const Tensor y = empty_strided(x.shape(), like.strides(), x.options());
+  Tensor y = empty_strided(x.shape(), like.strides(), x.options());
   kernels::copy(y, x);
   return y;
 }
 
 Tensor dense(const Tensor& x) {
   if (x.is_dense()) return x;
-  const Tensor y = empty_pointwise(x, x.dtype());
+  Tensor y = empty_pointwise(x, x.dtype());
   kernels::copy(y, x);
   return y;
 }
@@ -207,7 +207,7 @@ Tensor without_dim(const Tensor& x, int d) {
 }
 
 Tensor offsets_of(const Tensor& index, int64_t stride) {
-  const Tensor out = empty({index.numel()}, {DType::i64, index.device()});
+  Tensor out = empty({index.numel()}, {DType::i64, index.device()});
   const ScalarOperand step(stride, index.shape(), index.device());
   kernels::binary(out.as_strided(index.shape(), contiguous_strides(index.shape()), 0), index, step,
                   Binary::mul, DType::i64, 1.0);

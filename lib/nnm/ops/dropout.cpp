@@ -82,7 +82,7 @@ Tensor dropout1d_call(const Tensor& x, double p, bool training, bool inplace) {
 }
 
 Tensor alpha_dropout_call(const Tensor& x, double p, bool training, bool inplace) {
-  const Tensor y = alpha_dropout(x, p, training);
+  Tensor y = alpha_dropout(x, p, training);
   if (!inplace) return y;
   copy_(x, y);
   return x;

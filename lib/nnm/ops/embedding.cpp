@@ -16,7 +16,7 @@ Tensor checked_indices(const Tensor& indices, int64_t rows) {
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             "Long, Int; but got {} instead (while checking arguments for embedding)",
             legacy_type_name(indices.dtype()));
-  const Tensor at = detail::row_major(to(indices, DType::i64));
+  Tensor at = detail::row_major(to(indices, DType::i64));
   if (at.device().type != DeviceType::cpu) return at;
   const auto* p = at.data<int64_t>();
   for (int64_t i = 0; i < at.numel(); ++i) {
@@ -57,7 +57,7 @@ Tensor embedding(const Tensor& indices, const Tensor& weight, std::optional<int6
   const Tensor at = checked_indices(indices, rows);
   Shape shape = indices.shape();
   shape.push_back(width);
-  const Tensor y = empty(shape, weight.options());
+  Tensor y = empty(shape, weight.options());
   kernels::embedding(as_table(y, width), detail::row_major(weight), as_vector(at));
   if (!needs_grad({&weight})) return y;
   const int64_t skip = !padding_idx ? -1 : padding < 0 ? padding + rows : padding;

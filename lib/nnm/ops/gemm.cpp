@@ -91,8 +91,7 @@ void gemm_batched(const View& c, const View& a, const View& b) {
 
 Tensor product(const Tensor& a, const Tensor& b, double alpha, bool by_columns) {
   const int64_t m = a.shape()[0], n = b.shape()[1];
-  const Tensor c =
-      by_columns ? empty_strided({m, n}, {1, m}, a.options()) : empty({m, n}, a.options());
+  Tensor c = by_columns ? empty_strided({m, n}, {1, m}, a.options()) : empty({m, n}, a.options());
   gemm(c, a, b, {}, alpha);
   return c;
 }

@@ -21,14 +21,14 @@ bool has_channels_innermost(const Tensor& x) {
 
 Tensor channels_innermost(const Tensor& x) {
   if (has_channels_innermost(x)) return x;
-  const Tensor y = empty_channels_last(x.shape(), x.options());
+  Tensor y = empty_channels_last(x.shape(), x.options());
   kernels::copy(y, x);
   return y;
 }
 
 Tensor row_major(const Tensor& x) {
   if (x.is_contiguous()) return x;
-  const Tensor y = empty(x.shape(), x.options());
+  Tensor y = empty(x.shape(), x.options());
   kernels::copy(y, x);
   return y;
 }

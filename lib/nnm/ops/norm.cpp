@@ -83,7 +83,8 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
                   double eps) {
   check_batch(input, running_mean, running_var, scale, shift, training);
   const Tensor weight = affine(scale, input), bias = affine(shift, input);
-  const Tensor x = plain_or_last(input), y = empty_like(x);
+  const Tensor x = plain_or_last(input);
+  Tensor y = empty_like(x);
   const bool grad = needs_grad({&input, &weight, &bias});
   if (training) {
     const TensorOptions options{stats_type(x), x.device()};

@@ -58,7 +58,7 @@ void check_params(const Pool2d& p) {
 // (N, C, H, W) of the pooled x.
 Shape pooled_shape(const Tensor& x, const Pool2d& p, bool ceil_mode) {
   const Shape& s = x.shape();
-  const Shape y{s[0], s[1], pooled(s[2], p, 0, ceil_mode), pooled(s[3], p, 1, ceil_mode)};
+  Shape y{s[0], s[1], pooled(s[2], p, 0, ceil_mode), pooled(s[3], p, 1, ceil_mode)};
   NNM_CHECK(y[2] >= 1 && y[3] >= 1, runtime,
             "Given input size: ({}x{}x{}). Calculated output size: ({}x{}x{}). Output size is too "
             "small",

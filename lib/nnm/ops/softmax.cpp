@@ -16,7 +16,7 @@ Tensor softmax_op(const Tensor& x, int64_t dim, bool log) {
                          log ? "log_softmax_lastdim_kernel_impl" : "softmax_lastdim_kernel_impl");
   const int d = wrap_dim(dim, x.dim());
   const Tensor in = x.is_contiguous() ? x : detail::row_major(x);
-  const Tensor y = empty(x.shape(), x.options());
+  Tensor y = empty(x.shape(), x.options());
   kernels::softmax(y, in, d, log);
   if (!needs_grad({&x})) return y;
   return record(log ? "LogSoftmaxBackward0" : "SoftmaxBackward0", y, {&x},

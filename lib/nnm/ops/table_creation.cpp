@@ -81,7 +81,7 @@ Tensor like_of(const Value& x, const Value& type) {
 }
 
 Value filled_like(const Value* a, Scalar s) {
-  const Tensor y = like_of(a[0], a[1]);
+  Tensor y = like_of(a[0], a[1]);
   fill_(y, s);
   return y;
 }
@@ -144,7 +144,7 @@ const Function kTable[] = {
     {"full_like(input: Tensor, fill_value: any, dtype: dtype = none)",
      "a number in the shape of another",
      [](const Value* a) -> Value {
-       const Tensor y = like_of(a[0], a[2]);
+       Tensor y = like_of(a[0], a[2]);
        fill_(y, number(a[1]));
        return y;
      }},

@@ -16,7 +16,7 @@ using detail::ScalarOperand;
 
 /// condition ? g : 0, or the other way round.
 Tensor masked_gradient(const Tensor& g, const Tensor& condition, bool keep) {
-  const Tensor out = detail::empty_pointwise(g, g.dtype());
+  Tensor out = detail::empty_pointwise(g, g.dtype());
   const ScalarOperand zero(0.0, g.shape(), g.device());
   const View mask = broadcast_view(condition, g.shape());
   if (keep) {

@@ -20,7 +20,7 @@ const T* find_named(const std::vector<std::pair<std::string, T>>& items, std::st
 /// x with the type and memory layout of `like`, which the update kernels ask for.
 Tensor laid_out_as(const Tensor& x, const Tensor& like) {
   if (x.dtype() == like.dtype() && x.strides() == like.strides()) return x;
-  const Tensor out = empty_like(like);
+  Tensor out = empty_like(like);
   kernels::copy(out, x);
   return out;
 }

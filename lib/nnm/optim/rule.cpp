@@ -31,13 +31,13 @@ void check_implementation(std::optional<bool> foreach, std::optional<bool> fused
 }
 
 Tensor filled_like(const Tensor& param, double value) {
-  const Tensor t = empty_like(param);
+  Tensor t = empty_like(param);
   kernels::fill(t, value, static_cast<int64_t>(value));
   return t;
 }
 
 Tensor number_for(const Tensor& param, double value) {
-  const Tensor t = empty({}, {param.dtype() == DType::f64 ? DType::f64 : DType::f32, Device{}});
+  Tensor t = empty({}, {param.dtype() == DType::f64 ? DType::f64 : DType::f32, Device{}});
   set_number(t, value);
   return t;
 }

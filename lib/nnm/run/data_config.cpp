@@ -187,7 +187,7 @@ class Reader {
       if (!value) continue;
       s.form = form;
       for (const Tree::Entry& e : t.entries)
-        good &= train::attempt(d_, kValue, e.value.span, [&] { form_key(e, key, s); });
+        good &= train::attempt(d_, kValue, e.value.span, [&, key = key] { form_key(e, key, s); });
       return good;
     }
     s.form = Form::fields;

@@ -137,7 +137,7 @@ std::string find_resume_difference(const Source& source, const RigOptions& optio
     io::save_checkpoint(part(source, options, proof, proof.begin, middle), file);
     // Written and read like the whole, so that both went through a file.
     io::save_checkpoint(part(source, options, proof, file, whole.global_step), file);
-    const std::string found = find_difference(whole, io::load_checkpoint(file));
+    std::string found = find_difference(whole, io::load_checkpoint(file));
     ::unlink(file.c_str());
     return found;
   } catch (...) {

@@ -90,7 +90,7 @@ std::string checkpoint_of(const std::string& path, bool best) {
     NNM_CHECK(exists(path), input_file, "{}: no such file", path);
     return path;
   }
-  const std::string file = path + (best ? "/checkpoints/best.h5" : "/checkpoints/last.h5");
+  std::string file = path + (best ? "/checkpoints/best.h5" : "/checkpoints/last.h5");
   if (!exists(file))
     throw Error(ErrorKind::input_file,
                 fmt::format("{} holds no {}checkpoint", path, best ? "best " : ""),
@@ -137,7 +137,7 @@ std::string resolve_weights(const Source& source, const WeightsOptions& options)
   if (options.fresh) return {};
   if (!source.checkpoint.empty()) return source.checkpoint;
   if (const std::string run = newest_run(source.config); !run.empty()) {
-    const std::string path = checkpoint_of(run, options.best);
+    std::string path = checkpoint_of(run, options.best);
     log_note("weights: {}", path);
     return path;
   }

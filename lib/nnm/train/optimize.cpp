@@ -110,7 +110,7 @@ optim::RunLength run_length(const Plan& plan, int64_t batches) {
 
 Ref<optim::Optimizer> make_optimizer(const Plan& plan, Module& model, Diagnostics& d) {
   if (!plan.optimizer) return {};
-  const Ref<optim::Optimizer> optimizer = make<optim::Optimizer>(*plan.optimizer, d);
+  Ref<optim::Optimizer> optimizer = make<optim::Optimizer>(*plan.optimizer, d);
   if (!optimizer) return {};
   Parameters parameters(model);
   if (parameters.empty()) {
