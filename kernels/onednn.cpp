@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/kernel.h"
+#include "kernels/openmp.h"
 
 namespace nnm {
 
@@ -19,6 +20,7 @@ const OneDnn* load() {
   const size_t slash = path.rfind('/');
   path.resize(slash == std::string::npos ? 0 : slash + 1);
   path += "libnnm_onednn.so";
+  openmp();  // with its settings, before the plug-in brings it along
   // Never closed: its threads and generated code live as long as the process.
   void* library = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (!library) return nullptr;

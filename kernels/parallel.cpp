@@ -1,18 +1,21 @@
 // OpenMP's threads behind parallel_for, and the count of cores this process may use.
 #include "kernels/parallel.h"
 
-#include <omp.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "kernels/openmp.h"
 
 namespace nnm {
 
@@ -85,6 +88,35 @@ std::atomic<int>& thread_count() {
   return count;
 }
 
+/// One parallel_for: its parts, and of several exceptions the first part's, as a serial run's.
+struct Region {
+  int64_t n;
+  int parts;
+  detail::ParallelBody body;
+  const void* f;
+  std::mutex lock = {};
+  std::exception_ptr error = nullptr;
+  int error_part = parts;
+
+  void run(int thread, int threads) {
+    const SerialGuard serial;
+    const int64_t size = n / parts, extra = n % parts;
+    // OpenMP may grant fewer threads than asked: parts, not threads, make the result.
+    for (int i = thread; i < parts; i += threads) {
+      const int64_t begin = i * size + std::min<int64_t>(i, extra);
+      try {
+        body(f, begin, begin + size + (i < extra ? 1 : 0));
+      } catch (...) {
+        const std::scoped_lock held(lock);
+        if (i < error_part) {
+          error = std::current_exception();
+          error_part = i;
+        }
+      }
+    }
+  }
+};
+
 }  // namespace
 
 int available_cores() {
@@ -109,28 +141,16 @@ void parallel_for(int64_t n, int64_t grain, ParallelBody body, const void* f) {
   const int parts = static_cast<int>(std::min<int64_t>(num_threads(), wanted));
   if (parts <= 1 || tls_serial) return body(f, 0, n);
 
-  const int64_t size = n / parts, extra = n % parts;
-  // Of several exceptions the first part's is thrown on, as a serial run would.
-  std::exception_ptr error;
-  int error_part = parts;
-#pragma omp parallel num_threads(parts) default(shared)
-  {
-    const SerialGuard serial;
-    // OpenMP may grant fewer threads than asked: parts, not threads, make the result.
-    for (int i = omp_get_thread_num(); i < parts; i += omp_get_num_threads()) {
-      const int64_t begin = i * size + std::min<int64_t>(i, extra);
-      try {
-        body(f, begin, begin + size + (i < extra ? 1 : 0));
-      } catch (...) {
-#pragma omp critical(nnm_parallel_error)
-        if (i < error_part) {
-          error = std::current_exception();
-          error_part = i;
-        }
-      }
-    }
+  Region region{n, parts, body, f};
+  if (const OpenMp* api = openmp()) {
+    const auto part = [](void* r) {
+      static_cast<Region*>(r)->run(openmp()->thread_num(), openmp()->num_threads());
+    };
+    api->parallel(part, &region, static_cast<unsigned>(parts), 0);
+  } else {
+    region.run(0, 1);
   }
-  if (error) std::rethrow_exception(error);
+  if (region.error) std::rethrow_exception(region.error);
 }
 
 }  // namespace detail

@@ -10,7 +10,8 @@
 namespace nnm {
 namespace {
 
-constexpr int64_t kGrain = 16384;
+// Numbers read or written by one thread, 10 us and more of work: a second one costs some to wake.
+constexpr int64_t kGrain = 131072;
 constexpr int64_t kBlock = 512;
 constexpr int kViews = 5;
 
@@ -44,9 +45,10 @@ template <class MakeRule>
 void update(const View& param, const View& grad, const View& a, const View& b, const View& c,
             const MakeRule& make) {
   const View views[kViews] = {param, grad, a, b, c};
+  const auto streams = std::count_if(views, views + kViews, [](const View& v) { return v.data; });
   by_floating(param.dtype, [&]<class T>() {
     const auto rule = make.template operator()<Compute<T>>();
-    parallel_for(param.numel(), kGrain,
+    parallel_for(param.numel(), kGrain / std::max<int64_t>(streams, 1),
                  [&](int64_t begin, int64_t end) { pieces<T>(views, begin, end, rule); });
   });
 }

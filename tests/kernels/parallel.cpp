@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -52,6 +53,12 @@ TEST_CASE("parallel: the first part's exception arrives, and the next call works
   };
   CHECK_THROWS_WITH_AS(parallel_for(100, 1, failing), "first", std::runtime_error);
   CHECK(parts_of(100, 1).size() == 4);
+}
+
+TEST_CASE("parallel: waiting threads spin only as long as the environment or nnm says") {
+  const Threads threads(2);
+  CHECK(parts_of(2, 1).size() == 2);
+  CHECK((std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")));
 }
 
 TEST_CASE("parallel: nested calls and other serial threads stay on their thread") {
