@@ -35,9 +35,9 @@ need_packages() {
     fi
     as_root=(sudo)
   fi
-  echo "installing: ${missing[*]}" >&2
-  "${as_root[@]}" apt-get update -qq >&2 || true
-  # A package that this release of the distribution lacks must not keep the others away.
+  # A package that this release of the distribution lacks must neither keep the others away nor ask
+  # for the net at every run.
+  compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || "${as_root[@]}" apt-get update -qq >&2 || true
   local known=()
   for name in "${missing[@]}"; do
     if apt-cache show "$name" >/dev/null 2>&1; then known+=("$name"); else
@@ -45,6 +45,8 @@ need_packages() {
     fi
   done
   [ ${#known[@]} -gt 0 ] || return 0
+  echo "installing: ${known[*]}" >&2
+  "${as_root[@]}" apt-get update -qq >&2 || true
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${known[@]}" >&2
 }
