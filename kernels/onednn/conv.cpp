@@ -94,45 +94,54 @@ void set_weights(Entry& e, const memory::desc& own, const memory::desc& plain, b
   e.reorder = dnnl::reorder(dnnl::reorder::primitive_desc(cpu(), from, cpu(), to));
 }
 
-convolution_forward::primitive_desc forward_of(const Case& c) {
-  const auto kind = dnnl::prop_kind::forward_training;
-  const auto algorithm = dnnl::algorithm::convolution_direct;
-  const memory::dims s{c.p.stride[0], c.p.stride[1]}, d{c.p.dilation[0] - 1, c.p.dilation[1] - 1},
-      l{c.p.before[0], c.p.before[1]}, r{c.p.after[0], c.p.after[1]};
-  if (c.bias && c.pass != Pass::backward_input) {
-    return {
-        {kind, algorithm, image_of(c.x), any_of(c.w), vector_of(c.y[1]), image_of(c.y), s, d, l, r},
-        cpu()};
-  }
-  return {{kind, algorithm, image_of(c.x), any_of(c.w), image_of(c.y), s, d, l, r}, cpu()};
+// oneDNN 3 takes as arguments what oneDNN 2 takes as a description.
+template <class Primitive, class... Args>
+typename Primitive::primitive_desc described(const Args&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {cpu(), args...};
+#else
+  return {typename Primitive::desc(args...), cpu()};
+#endif
+}
+
+// The same for a backward pass, which follows the choices of its forward pass.
+template <class Primitive, class... Args>
+typename Primitive::primitive_desc described_after(
+    const convolution_forward::primitive_desc& forward, const Args&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {cpu(), args..., forward};
+#else
+  return {typename Primitive::desc(args...), cpu(), forward};
+#endif
 }
 
 Entry make(const Case& c) {
   Entry e;
-  const auto forward = forward_of(c);
+  const auto kind = dnnl::prop_kind::forward_training;
   const auto algorithm = dnnl::algorithm::convolution_direct;
   const memory::dims s{c.p.stride[0], c.p.stride[1]}, d{c.p.dilation[0] - 1, c.p.dilation[1] - 1},
       l{c.p.before[0], c.p.before[1]}, r{c.p.after[0], c.p.after[1]};
+  const memory::desc x = image_of(c.x), w = any_of(c.w), b = vector_of(c.y[1]), y = image_of(c.y);
+  const auto forward = c.bias
+                           ? described<convolution_forward>(kind, algorithm, x, w, b, y, s, d, l, r)
+                           : described<convolution_forward>(kind, algorithm, x, w, y, s, d, l, r);
   const memory::desc plain = plain_weights(c.w);
   if (c.pass == Pass::forward) {
     if (is_reference(forward.impl_info_str())) return e;
     e.primitive = convolution_forward(forward);
     set_weights(e, forward.weights_desc(), plain, true);
   } else if (c.pass == Pass::backward_input) {
-    const convolution_backward_data::primitive_desc pd(
-        {algorithm, image_of(c.x), any_of(c.w), image_of(c.y), s, d, l, r}, cpu(), forward);
+    using Backward = convolution_backward_data;
+    const auto pd = described_after<Backward>(forward, algorithm, x, w, y, s, d, l, r);
     if (is_reference(pd.impl_info_str())) return e;
-    e.primitive = convolution_backward_data(pd);
+    e.primitive = Backward(pd);
     set_weights(e, pd.weights_desc(), plain, true);
   } else {
-    using Desc = convolution_backward_weights::desc;
-    const Desc desc = c.bias
-                          ? Desc(algorithm, image_of(c.x), any_of(c.w), vector_of(c.y[1]),
-                                 image_of(c.y), s, d, l, r)
-                          : Desc(algorithm, image_of(c.x), any_of(c.w), image_of(c.y), s, d, l, r);
-    const convolution_backward_weights::primitive_desc pd(desc, cpu(), forward);
+    using Backward = convolution_backward_weights;
+    const auto pd = c.bias ? described_after<Backward>(forward, algorithm, x, w, b, y, s, d, l, r)
+                           : described_after<Backward>(forward, algorithm, x, w, y, s, d, l, r);
     if (is_reference(pd.impl_info_str())) return e;
-    e.primitive = convolution_backward_weights(pd);
+    e.primitive = Backward(pd);
     set_weights(e, pd.diff_weights_desc(), plain, false);
   }
   return e;
