@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing and builds: scripts/build.sh [PRESET]. The program is build/nnm then
-# (build-PRESET/nnm for presets other than release).
+# Installs what is missing and builds the program: scripts/build.sh [PRESET [TARGET ...]]; the target
+# `all` has the tests, too. The program is build/nnm then (build-PRESET/nnm for presets other than
+# release).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
@@ -12,4 +13,6 @@ build=build
   cmake --preset "$preset"  # once more, to show why
   exit 1
 }
-cmake --build "$build"
+shift $(($# > 0))
+[ $# -gt 0 ] || set -- nnm_cli
+cmake --build "$build" --target "$@"

@@ -14,7 +14,7 @@ done
 . scripts/packages.sh
 need_packages build test || exit 1
 need_packages lint || true
-scripts/build.sh || exit 1
+scripts/build.sh release all || exit 1
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -51,10 +51,10 @@ part transcripts python3 tests/cli/run.py
 if [ -n "$full" ]; then
   faults 100 3000
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-  scripts/build.sh asan || exit 1
+  scripts/build.sh asan all || exit 1
   part 'unit tests under ASan and UBSan' build-asan/nnm_tests
   part 'transcripts under ASan and UBSan' env NNM_BUILD="$PWD/build-asan" python3 tests/cli/run.py
-  scripts/build.sh tsan || exit 1
+  scripts/build.sh tsan all || exit 1
   part 'unit tests under TSan' env OMP_NUM_THREADS=1 build-tsan/nnm_tests
 else
   faults 5 60
