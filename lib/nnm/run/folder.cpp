@@ -98,7 +98,7 @@ std::string newest_checkpoint(const std::string& run) {
 std::string RunFolder::preview(const lang::Config& config, const FolderOptions& options) {
   if (!options.path.empty()) return options.path;
   if (options.resume)
-    if (const std::string run = newest_run(config, false); !run.empty()) return run;
+    if (std::string run = newest_run(config, false); !run.empty()) return run;
   return runs_folder(config) + "/<NNN>";
 }
 
