@@ -100,6 +100,18 @@ model:
   CHECK(names_of(*build("nnm: 1\nmodel: ELU(alpha=0.5)\n").module) == "");
 }
 
+TEST_CASE("build: words of the mapping form, and numbers with a base") {
+  const std::string same = "Conv2d(3, 8, kernel_size=(3, 5), stride=(1, 1), padding=same)";
+  const auto repr = [](const std::string& model) {
+    return build("nnm: 1\nvars: {n: 0x10, m: 0o17}\nmodel: " + model + "\n").module->repr();
+  };
+  const std::string rest = "in_channels: 3, out_channels: 8, kernel_size: [3, 5]";
+  CHECK(repr("{Conv2d: {" + rest + ", padding: same}}") == same);
+  CHECK(repr("{Conv2d: {" + rest + ", padding: \"same\"}}") == same);
+  CHECK(repr("Linear(vars.n, 0x1f)") == "Linear(in_features=16, out_features=31, bias=True)");
+  CHECK(repr("Linear(vars.m, 0o17)") == "Linear(in_features=15, out_features=15, bias=True)");
+}
+
 TEST_CASE("build: classes as arguments, defaults from arguments, instances") {
   const Model m = build(file(R"(
   A:

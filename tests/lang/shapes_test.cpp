@@ -114,4 +114,21 @@ TEST_CASE("shapes: a layer in a chain is pointed at where it is built") {
   CHECK_MESSAGE(contains(text, "`2`: mat1 and mat2"), text);
 }
 
+TEST_CASE("shapes: what a mask selects counts as all, so that the forward can go on") {
+  const ShapeReport r = ParsedModel(R"(
+nnm: 1
+define:
+  Net:
+    inputs: {x: "f32[B, 3]"}
+    forward:
+      - y = x[x > 0]
+      - return y=y, z=masked_select(x, x < 1), mean=mean(y)
+model: Net()
+)")
+                            .check();
+  CHECK(shape_of(*r.output.find("y")) == "[6]");
+  CHECK(shape_of(*r.output.find("z")) == "[6]");
+  CHECK(shape_of(*r.output.find("mean")) == "[]");
+}
+
 TEST_SUITE_END();

@@ -10,8 +10,8 @@ namespace nnm::lang {
 
 namespace {
 
-constexpr int64_t kMaxModules = 1'000'000;
-constexpr int64_t kMaxSteps = 10'000'000;  // rounds of loops in blocks
+constexpr int64_t kMaxModules = 100'000;
+constexpr int64_t kMaxSteps = 1'000'000;  // rounds of loops in blocks
 
 /// "Block(d, n_head, p=0.0)".
 std::string class_signature(const ClassDef& c) {

@@ -1,9 +1,16 @@
 // Building children: layers, containers, existing modules once more, and their registration.
 #include <algorithm>
 
+#include "nnm/base/literal.h"
 #include "nnm/lang/build.h"
 
 namespace nnm::lang {
+
+namespace {
+
+constexpr size_t kMaxChildren = 10'000;  // they are looked up one after the other
+
+}  // namespace
 
 void Builder::children(const Block& block, BuildScope& scope, Module& into,
                        const std::string& prefix) {
@@ -52,6 +59,8 @@ void Builder::register_child(Module& into, const std::string& name, Ref<Module> 
   if (list && (name.empty() || name.find_first_not_of("0123456789") != std::string::npos))
     fault(at, "E0403", fmt::format("a child of ModuleList is called by a number, not `{}`", name),
           "write `${i}:`, or use ModuleDict");
+  if (into.module_slots().size() >= kMaxChildren)
+    fault(at, "E0404", fmt::format("more than {} children of one module", kMaxChildren));
   // PyTorch would replace the child silently.
   if (child_slot(into, name)) {
     std::vector<Note> notes;
@@ -113,22 +122,28 @@ Ref<Module> Builder::mapped(const Layer& l, const BuildScope& scope) {
 CallArgs Builder::mapped_args(const Layer& l, const ClassValue& type,
                               const BuildScope& scope) const {
   CallArgs out;
-  const auto text_param = [&](const std::string& name) {
+  // Of `padding: int or str`, which is of any type, a dtype is meant as one.
+  const auto takes_text = [](const ArgType& type, const std::string& word) {
+    return type.base == ArgType::Base::string ||
+           (type.base == ArgType::Base::any && find_dtype(word).is_none());
+  };
+  const auto text_param = [&](const std::string& name, const std::string& word) {
     if (type.definition) {
       for (const ArgDecl& a : type.definition->args) {
-        if (a.name == name) return a.type.base == ArgType::Base::string;
+        if (a.name == name) return takes_text(a.type, word);
       }
       return false;
     }
     const Signature& s = type.layer->signature();
     const int i = s.index_of(name);
-    return i >= 0 && s.params()[static_cast<size_t>(i)].type.base == ArgType::Base::string;
+    return i >= 0 && takes_text(s.params()[static_cast<size_t>(i)].type, word);
   };
   for (const Expr::Arg& a : l.args) {
     if (!a.value) continue;
     // YAML needs no quotes: `padding_mode: reflect` is a text, unless something has that name.
     const bool bare = a.value->kind == Expr::Kind::name && a.value->name.is_plain();
-    const bool word = bare && text_param(a.name) && !scope.find(a.value->name.plain());
+    const bool word = bare && text_param(a.name, a.value->name.plain()) &&
+                      !scope.find(a.value->name.plain()) && !scope.type_of(a.value->name.plain());
     Value v = word ? Value(a.value->name.plain()) : evaluate(*a.value, scope);
     out.all.push_back({a.name, std::make_shared<ConstantNode>(a.value->span, std::move(v)),
                        a.value->span, a.name_span});

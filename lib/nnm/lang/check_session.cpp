@@ -11,6 +11,8 @@ namespace {
 
 using Kind = Value::Kind;
 
+constexpr int64_t kMaxRounds = 200'000;
+
 std::string place(const Span& s) { return s ? fmt::format(" ({}:{})", s.file->path, s.line) : ""; }
 
 /// The dimension whose size the layer's own arguments set, or -1: channels of a convolution, the
@@ -40,6 +42,11 @@ void CheckSession::report(const Fault& f) {
   Fault whole = f;
   whole.calls.assign(stack_.rbegin(), stack_.rend());
   diagnostics.add(with_calls(whole));
+}
+
+void CheckSession::spend(const Span& loop) {
+  if (++rounds_ > kMaxRounds)
+    fault(loop, "E0404", fmt::format("more than {} rounds of loops in forward", kMaxRounds));
 }
 
 const std::vector<std::string>* CheckSession::origins(const Value& v) const {

@@ -21,6 +21,8 @@ class CheckSession {
   static CheckSession*& current();
 
   void report(const Fault& f);
+  /// Counts a round of a loop, so that no forward keeps a check busy for ever. Throws Fault.
+  void spend(const Span& loop);
 
   /// After a module was called: `label` as the forward calls it.
   void called(const Module& m, const std::string& label, const Value& in, const Value& out);
@@ -60,6 +62,8 @@ class CheckSession {
   };
   const std::vector<std::string>* origins(const Value& v) const;
   void set(const Value& v, std::vector<std::string> origins);
+
+  int64_t rounds_ = 0;
 
   Span site_of(const std::string& label) const;
 

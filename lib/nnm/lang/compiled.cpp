@@ -77,9 +77,13 @@ NodeRef Compiler::dynamic_callee(const Expr& callee, std::vector<NodeRef>) {
 }
 
 void Compiler::spend(const Span& at) {
-  if (++spent_ > kMaxWork)
-    fault(at, "E0404",
-          fmt::format("more than {} steps of evaluation: the loops are too long", kMaxWork));
+  if (++spent_ <= kMaxWork) return;
+  Fault f(Diagnostic{
+      .code = "E0404",
+      .message = fmt::format("more than {} steps of evaluation: the loops are too long", kMaxWork),
+      .span = at});
+  f.silent = spent_ > kMaxWork + 1;  // said once
+  throw f;
 }
 
 Compiler::Local* Compiler::local(const std::string& name) {
@@ -183,6 +187,13 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
     help = fmt::format("`{0}` is a function: write `{0}(…)`", name);
   if (help.empty()) help = did_you_mean(name, {"true", "false", "none", "inf", "nan", "pi"});
   fault(at.span, "E0301", fmt::format("unknown name `{}`", name), std::move(help));
+}
+
+void Compiler::unknown_member(const std::string& name, const Span& at) const {
+  std::vector<std::string> all;
+  names(all);
+  fault(at, "E0301", fmt::format("`self` has no child, parameter or buffer `{}`", name),
+        did_you_mean(name, all));
 }
 
 NodeRef Compiler::compile_sequence(const Expr& e) {
@@ -339,7 +350,8 @@ NodeRef Compiler::compile_index(const Expr& e) {
     if (NodeRef member = indexed_child(*child, *b->constant(), e.span)) return member;
     const size_t n = child->slot->value ? child->slot->value->module_slots().size() : 0;
     fault(at, "E0401",
-          fmt::format("`{}` has no child {}", child->path, b->constant()->config_text()), "",
+          fmt::format("`{}` has no child {}", child->path, b->constant()->config_text()),
+          n ? "" : fmt::format("of what it returns: `{0}(x)[…]`, `x |> {0}()[…]`", child->path),
           {{fmt::format("it has {} children", n), {}}});
   }
   const bool known = is_known(a) && is_known(b) && (eager() || !is_tensor(a));
@@ -356,8 +368,9 @@ NodeRef Compiler::compile_attribute(const Expr& e) {
   }
   const auto name = known_text(e.name);
   if (!name) fault(e.span, "E0301", "the name must be known before running");
-  NodeRef a = compile(*e.items[0]);
   const Span at = e.op_span ? e.op_span : e.span;
+  if (is_self(*e.items[0])) unknown_member(*name, at);
+  NodeRef a = compile(*e.items[0]);
   if (const ChildNode* child = a->child()) {
     if (NodeRef member = child->member(*name, e.span)) return member;
     std::vector<std::string> all;

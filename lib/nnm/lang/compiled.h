@@ -105,6 +105,11 @@ struct CallArgs {
   Span place(const BindError& e, const Span& callee) const;
 };
 
+/// Whether e is the bare name `self`.
+inline bool is_self(const Expr& e) {
+  return e.kind == Expr::Kind::name && e.name.is_plain() && e.name.plain() == "self";
+}
+
 /// Turns expressions into nodes. What names mean beside local variables is a subclass's.
 class Compiler {
  public:
@@ -161,6 +166,7 @@ class Compiler {
   NodeRef call_rearrange(CallArgs& args, const Expr& callee);
   NodeRef call_load(CallArgs& args, const Expr& callee);
   NodeRef call_method(const Expr& callee, CallArgs& args);
+  [[noreturn]] void unknown_member(const std::string& name, const Span& at) const;
   [[noreturn]] void unknown_callable(const std::string& name, const char* kind, const Span& at);
   /// The node of a value that is known now.
   NodeRef fold(const NodeRef& n);

@@ -93,7 +93,16 @@ void Compiler::unknown_callable(const std::string& name, const char* kind, const
   callables(all);
   for (auto n : native_names()) all.emplace_back(n);
   for (auto n : function_names()) all.emplace_back(n);
-  fault(at, "E0302", fmt::format("unknown {} `{}`", kind, name), did_you_mean(name, all));
+  const bool layer = std::string_view(kind) == "layer";
+  std::string help;
+  if (!layer && Registry<Module>::find(name))
+    help = fmt::format(
+        "a layer is made under `modules:`, `child: {0}(…)`, and called by its name, `child(x)`",
+        name);
+  if (help.empty()) help = did_you_mean(name, all);
+  if (help.empty())
+    help = fmt::format("`nnm list {}` prints those there are", layer ? "modules" : "functions");
+  fault(at, "E0302", fmt::format("unknown {} `{}`", kind, name), std::move(help));
 }
 
 /// A part of a known child, else a function with self first, else a part known while running.
@@ -101,6 +110,7 @@ NodeRef Compiler::call_method(const Expr& callee, CallArgs& args) {
   const Span at = callee.op_span ? callee.op_span : callee.span;
   const auto method = known_text(callee.name);
   if (!method) fault(callee.span, "E0302", "the name of a method must be known before running");
+  if (is_self(*callee.items[0])) unknown_member(*method, at);
   NodeRef self = compile(*callee.items[0]);
   if (const ChildNode* child = self->child()) {
     if (NodeRef member = child->member(*method, callee.span))

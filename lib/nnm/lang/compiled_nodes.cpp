@@ -129,7 +129,13 @@ Value SequenceNode::eval(Frame& f) const {
   Values out;
   out.reserve(items_.size());
   for (const NodeRef& n : items_) out.push_back(n->eval(f));
-  return tuple_ ? Value::tuple(std::move(out)) : Value::list(std::move(out));
+  Value v = tuple_ ? Value::tuple(std::move(out)) : Value::list(std::move(out));
+  try {
+    extent(v);
+  } catch (const Error& e) {
+    throw_at_place(f, span, "", e);
+  }
+  return v;
 }
 
 void Place::store(Frame& f, const Value& v) const {

@@ -89,6 +89,10 @@ std::vector<std::string_view> native_names();
 
 /// Bound of loops, list lengths and string lengths.
 constexpr int64_t kMaxItems = 1'000'000;
+/// The items of a list, those of the lists in it counted: what printing it or comparing it walks
+/// through, and more than it holds where it has an item twice. Throws Error(value) where there are
+/// more than kMaxItems, or lists nested deeper than anyone reads.
+int64_t extent(const Value& v, int depth = 0);
 
 namespace detail {
 Value tensor_binary(std::string_view op, const Value& a, const Value& b);

@@ -92,7 +92,7 @@ void check_length(int64_t n) {
 
 Value joined(const Value& a, const Value& b) {
   Values out = a.items();
-  check_length(static_cast<int64_t>(out.size() + b.items().size()));
+  check_length(extent(a) + extent(b));
   out.insert(out.end(), b.items().begin(), b.items().end());
   return a.is(Kind::list) ? Value::list(std::move(out)) : Value::tuple(std::move(out));
 }
@@ -100,7 +100,7 @@ Value joined(const Value& a, const Value& b) {
 Value repeated(const Value& v, int64_t times) {
   times = std::max<int64_t>(times, 0);
   const auto n = static_cast<int64_t>(v.is(Kind::string) ? v.string().size() : v.items().size());
-  check_length(n && times > kMaxItems ? times : n * times);
+  check_length(n && times > kMaxItems ? times : n ? extent(v) * times : 0);
   if (v.is(Kind::string)) {
     std::string out;
     for (int64_t i = 0; n && i < times; ++i) out += v.string();
@@ -134,6 +134,20 @@ bool countable(const Value& v) { return v.is_sequence() || v.is(Kind::string); }
 bool is_index(const Value& v) { return v.is(Kind::integer) || v.is(Kind::boolean); }
 
 }  // namespace
+
+int64_t extent(const Value& v, int depth) {
+  constexpr int kMaxNesting = 64;
+  if (v.is(Kind::string)) return static_cast<int64_t>(v.string().size());
+  if (!v.is_sequence()) return 1;
+  NNM_CHECK(depth < kMaxNesting, value, "lists nested deeper than {}", kMaxNesting);
+  int64_t n = 0;
+  for (const Value& item : v.items()) {
+    n += extent(item, depth + 1);
+    NNM_CHECK(n <= kMaxItems, value, "lists of more than {} items, those in them counted",
+              kMaxItems);
+  }
+  return n;
+}
 
 Value binary(std::string_view op, const Value& a, const Value& b) {
   if (a.is(Kind::tensor) || b.is(Kind::tensor)) return detail::tensor_binary(op, a, b);

@@ -14,23 +14,6 @@ namespace {
 constexpr size_t kMaxUnrolled = 10'000;  // items of a loop; longer ones run as loops
 constexpr size_t kMaxInputs = 64;
 
-/// Whether an input was given.
-class GivenNode final : public Node {
- public:
-  GivenNode(Span span, int slot) : Node(std::move(span)), slot_(slot) {}
-  Value eval(Frame& f) const override { return !f.slots[slot_].is_none(); }
-
- private:
-  int slot_;
-};
-
-/// A child that could not be built: what follows from it is not reported.
-class FailedNode final : public Node {
- public:
-  using Node::Node;
-  Value eval(Frame&) const override { return poison(); }
-};
-
 class ForwardCompiler final : public Compiler {
  public:
   ForwardCompiler(const ForwardScope& scope, Reporter& reporter)
@@ -48,6 +31,7 @@ class ForwardCompiler final : public Compiler {
               "end it with `- return …`");
       });
     }
+    if (!scope_.definition->forward.empty()) p.end = scope_.definition->forward.back().span;
     p.slots = slot_count();
     p.maybe_unset = std::move(maybe_);
     return p;
@@ -161,6 +145,7 @@ class ForwardCompiler final : public Compiler {
   int control_ = 0;        // depth of conditions and loops that run
   bool returned_ = false;  // on the way being compiled
   bool returns_ = false;   // somewhere
+  bool named_ = false;     // whether what it returned last has names
 };
 
 /// Without `forward`: one input, declared or called x.
@@ -352,7 +337,9 @@ void ForwardCompiler::assign_buffer(const Target& t, const Span& span, NodeRef v
   }
   fault(t.span, "E0301",
         fmt::format("{} has no buffer `{}`", scope_.definition->name, name ? *name : "…"),
-        name ? did_you_mean(*name, all) : "");
+        name && tensor_member(*scope_.self, *name, {})
+            ? "a parameter is changed by the optimizer alone; what forward changes is a buffer"
+            : did_you_mean(name.value_or(""), all));
 }
 
 Place ForwardCompiler::place(const Target& t) {
@@ -421,6 +408,12 @@ void ForwardCompiler::assign(const Statement& s, Steps& out) {
 void ForwardCompiler::ret(const Statement& s, Steps& out) {
   std::vector<NodeRef> values;
   for (const ExprRef& e : s.values) values.push_back(compile(*e));
+  const bool named = !s.names.empty();
+  if (returns_ && named != named_)
+    fault(s.span, "E0205", "named and unnamed outputs are mixed",
+          fmt::format("an earlier `return` gives outputs {} names: do the same here",
+                      named_ ? "with" : "without"));
+  named_ = named;
   returned_ = returns_ = true;
   out.push_back(std::make_unique<ReturnStep>(std::move(values), s.names));
 }

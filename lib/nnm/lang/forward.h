@@ -57,6 +57,7 @@ struct Program {
   std::vector<int> maybe_unset;  ///< slots that a way through the forward may leave unset
   bool inferred = false;         ///< inputs are the names that forward reads first
   bool chain = false;            ///< no forward: the input passes through the children in order
+  Span end;                      ///< the last statement of the forward
 };
 
 /// What a class means by its names when its forward is compiled.
@@ -90,6 +91,7 @@ class ClassModule final : public Module {
   Value run(const Given& given);
   Value run_frame(const Given& given, Frame& f, CheckSession::Running* check = nullptr);
   void bind(const Given& given, Frame& f) const;
+  void nothing_returned(Frame& f) const;
   size_t input_index(const std::string& name) const;
   std::string inputs_text() const;
   void check_input(const ForwardInput& in, const Value& v) const;

@@ -153,7 +153,7 @@ Value ClassModule::run_frame(const Given& given, Frame& f, CheckSession::Running
   }
   const DefaultDeviceGuard device(device_of(program_.inputs, f));
   if (!program_.chain) {
-    run_steps(program_.steps, f);
+    if (!run_steps(program_.steps, f)) nothing_returned(f);
     return std::move(f.result);
   }
   Value v = f.slots[program_.inputs[0].slot];
@@ -161,6 +161,18 @@ Value ClassModule::run_frame(const Given& given, Frame& f, CheckSession::Running
     if (slot->value) v = (*slot->value)(v);
   }
   return v;
+}
+
+/// The way taken through the forward met no `return`.
+void ClassModule::nothing_returned(Frame& f) const {
+  Fault e(
+      Diagnostic{.code = "E0505",
+                 .message = fmt::format("this way through forward of {} returns nothing", type_),
+                 .span = program_.end,
+                 .help = "every way ends with `- return …`: add one after the last `if`"});
+  if (!f.check) throw e;
+  f.check->report(e);
+  f.result = poison();
 }
 
 void ClassModule::bind(const Given& given, Frame& f) const {

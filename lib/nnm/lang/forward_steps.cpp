@@ -93,6 +93,7 @@ bool LoopStep::run(Frame& f) const {
     throw_at_place(f, iterable_->span, "", e);
   }
   for (const Value& v : items) {
+    if (f.check) f.check->spend(span_);
     try {
       place_.store(f, v);
     } catch (const Error& e) {

@@ -98,4 +98,21 @@ class LoopStep final : public Step {
   Steps body_;
 };
 
+/// Whether an input was given.
+class GivenNode final : public Node {
+ public:
+  GivenNode(Span span, int slot) : Node(std::move(span)), slot_(slot) {}
+  Value eval(Frame& f) const override { return !f.slots[slot_].is_none(); }
+
+ private:
+  int slot_;
+};
+
+/// A child that could not be built: what follows from it is not reported.
+class FailedNode final : public Node {
+ public:
+  using Node::Node;
+  Value eval(Frame&) const override { return poison(); }
+};
+
 }  // namespace nnm::lang

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <limits>
+#include <utility>
 
 #include "nnm/base/literal.h"
 #include "nnm/base/text.h"
@@ -98,6 +100,7 @@ class Lexer {
 
   void next();
   void number();
+  bool prefixed_number();
   Value integer(size_t begin, const std::string& digits);
   Value real(size_t begin, const std::string& digits);
   void unit(size_t begin, Value amount);
@@ -151,7 +154,23 @@ void Lexer::attribute_digits() {
   t.name = {{{t.text, nullptr}}, code_.span(begin, at_)};
 }
 
+/// 0x1f, 0o17: Python's and YAML's. False where the text is another number.
+bool Lexer::prefixed_number() {
+  const int base = rest().starts_with("0x") ? 16 : rest().starts_with("0o") ? 8 : 0;
+  const char *from = text_.data() + at_ + 2, *end = text_.data() + text_.size();
+  if (base == 0 || from >= end || !std::isxdigit(static_cast<unsigned char>(*from))) return false;
+  int64_t i = 0;
+  const auto read = std::from_chars(from, end, i, base);
+  if (read.ptr == from) return false;
+  const size_t begin = std::exchange(at_, static_cast<size_t>(read.ptr - text_.data()));
+  if (read.ec != std::errc())
+    fail("E0203", begin, at_, "this integer does not fit into 64 bits", "");
+  unit(begin, i);
+  return true;
+}
+
 void Lexer::number() {
+  if (prefixed_number()) return;
   const size_t begin = at_;
   std::string digits;
   bool is_real = false;

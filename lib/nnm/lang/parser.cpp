@@ -1,10 +1,13 @@
 // The parser of expressions.
 #include "nnm/lang/parser.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
+#include <map>
 
 #include "nnm/base/literal.h"
+#include "nnm/base/signature.h"
 
 namespace nnm::lang {
 
@@ -12,6 +15,29 @@ namespace {
 
 constexpr int kMaxDepth = 100;      // of nesting
 constexpr size_t kMaxNodes = 4000;  // of one expression: long chains are deep trees
+
+/// Whether it joins two values.
+bool is_operator(const Token& t) {
+  static constexpr std::array kOperators = {"+",  "-",  "*",  "/", "//", "%",  "@",   "**", "==",
+                                            "!=", "<=", ">=", "<", ">",  "in", "and", "or"};
+  return std::any_of(kOperators.begin(), kOperators.end(), [&](const char* o) { return t.is(o); });
+}
+
+/// What to say of a word behind a number.
+std::string unit_advice(const std::string& word) {
+  static const std::vector<std::string> units = {"step",    "steps", "epoch", "epochs", "batch",
+                                                 "batches", "s",     "min",   "h",      "d"};
+  static const std::map<std::string, std::string> others = {
+      {"second", "s"},         {"seconds", "s"},   {"sec", "s"},    {"secs", "s"},
+      {"minute", "min"},       {"minutes", "min"}, {"mins", "min"}, {"m", "min"},
+      {"hour", "h"},           {"hours", "h"},     {"day", "d"},    {"days", "d"},
+      {"iterations", "steps"}, {"iters", "steps"}};
+  const auto other = others.find(word);
+  if (other != others.end()) return fmt::format("write `{}`", other->second);
+  const std::string near = nearest(word, units);
+  return near.empty() ? "units are steps, epochs, batches, s, min, h and d"
+                      : fmt::format("did you mean `{}`?", near);
+}
 
 }  // namespace
 
@@ -70,6 +96,9 @@ void Parser::expect_end() {
   if (t.kind == Token::Kind::name && at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::name) {
     help = "an operator or a comma is missing between two names";
   }
+  const Token* before = at_ > 0 ? &tokens_[at_ - 1] : nullptr;
+  if (t.kind == Token::Kind::name && before && before->value.is_number())
+    help = unit_advice(t.text);
   fail(t, fmt::format("unexpected {}", words(t)), help);
 }
 
@@ -100,6 +129,10 @@ ExprRef Parser::expression() {
     fail(peek(), "`|>` binds more loosely than `if`",
          "put parentheses: `(a |> f) if c else d`, or `a |> (f if c else g)(b)` as `f(a) if c "
          "else g(a)`");
+  }
+  if (pipes && is_operator(peek())) {
+    fail(peek(), fmt::format("`|>` binds more loosely than `{}`", peek().text),
+         fmt::format("put parentheses: `(x |> f) {} y`", peek().text));
   }
   return e;
 }

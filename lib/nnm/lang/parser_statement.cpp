@@ -301,13 +301,13 @@ class StatementReader {
   }
 
   void read_code(const Tree& item, Statements& out) {
-    if (item.style == Tree::Style::block && item.text().find('\n') < item.text().size() - 1) {
-      return error("E0205", item.span, "several statements in one text",
-                   "a forward is a list: one `- statement` a line");
-    }
     try {
       out.push_back(Parser(item.scalar).statement());
     } catch (SyntaxError& e) {
+      // Lines of a block text are one statement where they read as one.
+      if (item.style == Tree::Style::block && item.text().find('\n') < item.text().size() - 1)
+        return error("E0205", item.span, "several statements in one text",
+                     "a forward is a list: one `- statement` a line");
       d_.add(std::move(e.diagnostic));
     }
   }

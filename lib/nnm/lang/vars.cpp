@@ -164,7 +164,10 @@ class Vars : public Env {
     if (s.empty() || s[0] < '0' || s[0] > '9') return s;
     try {
       const std::vector<Token> tokens = tokenize(t.scalar);
-      if (tokens.size() == 2 && tokens[0].value.is(Value::Kind::duration)) return tokens[0].value;
+      const bool whole = tokens.size() == 2;
+      const bool prefixed = s.starts_with("0x") || s.starts_with("0o");
+      if (whole && tokens[0].value.is(Value::Kind::duration)) return tokens[0].value;
+      if (whole && prefixed && tokens[0].value.is(Value::Kind::integer)) return tokens[0].value;
     } catch (const SyntaxError&) {
       return s;  // a text that starts with a digit
     }

@@ -133,6 +133,10 @@ class Explainer {
     const size_t end = word_end(begin);
     std::string name(text_.substr(std::min(begin + 1, end), end - std::min(begin + 1, end)));
     if (name.ends_with(':')) name.pop_back();
+    // What ends the value inside of brackets is none of it.
+    while (name.ends_with(',') || name.ends_with(']') ||
+           (name.ends_with('}') && name.find('{') == name.npos))
+      name.pop_back();
     const bool selector = name.empty() || name.find_first_of(".*/,") != name.npos;
     if (selector) {
       return error("E0110", begin, end, "an unquoted `*` at the start is a YAML alias",

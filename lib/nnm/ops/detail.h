@@ -83,7 +83,7 @@ Tensor offsets_of(const Tensor& index, int64_t stride);
 /// Calls `complain` with an element of the index tensor outside [low, high), if there is one.
 void check_index_range(const Tensor& index, int64_t low, int64_t high,
                        const std::function<void(int64_t bad)>& complain);
-/// The row-major positions (n, i64) at which a mask is true. Throws Error(not_implemented) on meta.
+/// The row-major positions (n, i64) at which a mask is true; on meta, where nobody knows, all.
 Tensor nonzero_positions(const Tensor& mask);
 /// The number of elements reduced into one.
 int64_t reduced_count(const Shape& x, uint32_t mask);

@@ -22,9 +22,8 @@ void check_index_range(const Tensor& index, int64_t low, int64_t high,
 }
 
 Tensor nonzero_positions(const Tensor& mask) {
-  NNM_CHECK(!mask.is_meta(), not_implemented,
-            "the number of elements that a mask selects depends on data, which meta tensors lack");
   const int64_t n = mask.numel();
+  if (mask.is_meta()) return empty({n}, {DType::i64, mask.device()});
   const Tensor flat = reshape(mask, {n});
   if (n == 0) return zeros({0}, {DType::i64, mask.device()});
   const Tensor count = cumsum(flat, 0, DType::i64);
