@@ -166,6 +166,7 @@ class Compiler {
   NodeRef call_rearrange(CallArgs& args, const Expr& callee);
   NodeRef call_load(CallArgs& args, const Expr& callee);
   NodeRef call_method(const Expr& callee, CallArgs& args);
+  void refuse_call(const Expr& callee) const;
   [[noreturn]] void unknown_member(const std::string& name, const Span& at) const;
   [[noreturn]] void unknown_callable(const std::string& name, const char* kind, const Span& at);
   /// The node of a value that is known now.

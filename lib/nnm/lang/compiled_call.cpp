@@ -60,7 +60,16 @@ NodeRef Compiler::compile_call(const Expr& callee, CallArgs args, const Expr& ca
     if (NodeRef n = call_named(callee, args, call)) return n;
   }
   NodeRef target = compile(callee);
+  refuse_call(callee);
   return std::make_shared<ModuleCallNode>(callee.span, std::move(target), expr_text(callee), args);
+}
+
+/// Where layers are made none is called: what stands there is called a second time.
+void Compiler::refuse_call(const Expr& callee) const {
+  if (std::string_view(callable_kind()) != "layer") return;
+  fault(callee.span, "E0305",
+        fmt::format("`{}` is a layer already, and forward calls it", expr_text(callee)),
+        "here a class is called with its arguments, once: `Linear(10, 20)`");
 }
 
 NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& call) {
@@ -73,6 +82,7 @@ NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& cal
   }
   const std::string name = path->starts_with("self.") ? path->substr(5) : *path;
   const auto as_module = [&](NodeRef child) -> NodeRef {
+    refuse_call(callee);
     return std::make_shared<ModuleCallNode>(callee.span, std::move(child), name, args);
   };
   if (NodeRef child = resolve_callee(name, callee)) return as_module(child);

@@ -196,10 +196,12 @@ Value attribute(const Value& a, const std::string& name) {
     if (const Value* v = a.find(name)) return *v;
     for (const auto& [key, value] : a.entries()) names.push_back(key);
   }
+  std::string help = did_you_mean(name, names);
+  if (help.empty() && !names.empty()) help = fmt::format("there is {}", fmt::join(names, ", "));
   throw Error(ErrorKind::attribute,
               a.is(Kind::dict) ? fmt::format("there is no `{}`", name)
                                : fmt::format("{} has no attribute `{}`", a.type_name(), name),
-              did_you_mean(name, names));
+              std::move(help));
 }
 
 bool truth(const Value& v) {

@@ -33,6 +33,9 @@ struct Advice {
 };
 // What other languages have and this one has not.
 constexpr std::array kForeign = {
+    Advice{"**=", "write `x = x ** …`"},
+    Advice{"//=", "write `x = x // …`"},
+    Advice{"%=", "write `x = x % …`"},
     Advice{"-=", "write `x = x - …`"},
     Advice{"*=", "write `x = x * …`"},
     Advice{"/=", "write `x = x / …`"},

@@ -153,7 +153,9 @@ ExprRef Parser::pipe_into(ExprRef left, size_t begin) {
   node->items = {std::move(left), std::move(right)};
   // What follows the call belongs to its result: `x |> lstm(h0)[0]`.
   ExprRef e = part_of(done(std::move(node), begin), begin);
-  if (peek().is("(")) fail(peek(), "a pipe goes into one call", "write the second call around it");
+  if (peek().is("("))
+    fail(peek(), "a pipe goes into one call",
+         "put parentheses around the pipe: `(x |> f()).g()`, or go on with `|> g`");
   return e;
 }
 

@@ -17,6 +17,11 @@ Value extreme_of(const Value* a) {
     return Largest ? maximum(x, tensor(other)) : minimum(x, tensor(other));
   }
   if (a[1].is_none()) return Largest ? max(x) : min(x);
+  if (!a[1].is(Value::Kind::integer))
+    throw Error(ErrorKind::type,
+                fmt::format("`dim` is an int, or the other tensor; got {}", a[1].config_text()),
+                Largest ? "of a tensor and a number: clamp(x, min=…)"
+                        : "of a tensor and a number: clamp(x, max=…)");
   const int64_t dim = a[1].integer();
   const bool keepdim = a[2].boolean();
   return to_value(Largest ? max(x, dim, keepdim) : min(x, dim, keepdim));
