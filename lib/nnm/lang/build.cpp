@@ -138,9 +138,13 @@ std::vector<std::string> Builder::type_names() const {
   return out;
 }
 
+void Builder::too_large(const Span& at, std::string message) {
+  exhausted_ = true;
+  fault(at, "E0404", std::move(message));
+}
+
 void Builder::spend(const Span& at) {
-  if (++spent_ > kMaxSteps)
-    fault(at, "E0404", fmt::format("more than {} rounds of loops", kMaxSteps));
+  if (++spent_ > kMaxSteps) too_large(at, fmt::format("more than {} rounds of loops", kMaxSteps));
 }
 
 Ref<Module> Builder::construct(const ClassValue& type, CallArgs& args, const Span& callee) {
@@ -151,8 +155,7 @@ Ref<Module> Builder::construct(const ClassValue& type, CallArgs& args, const Spa
 }
 
 void Builder::count(Module& m, const Span& at) {
-  if (++modules_ > kMaxModules)
-    fault(at, "E0404", fmt::format("more than {} modules", kMaxModules));
+  if (++modules_ > kMaxModules) too_large(at, fmt::format("more than {} modules", kMaxModules));
   for (auto slots : {m.parameter_slots(), m.buffer_slots()}) {
     for (const auto& slot : slots) {
       if (!slot->value.defined()) continue;
@@ -300,6 +303,7 @@ void Builder::check_requirements(const Block& block, const BuildScope& outer) {
 
 void Builder::run_block(const Block& block, BuildScope& scope, const EntryFn& entry) {
   for (const BlockItem& item : block.items) {
+    if (exhausted_) return;
     reporter_.attempt([&] {
       spend(item.span);
       switch (item.kind) {
@@ -323,6 +327,7 @@ void Builder::run_loop(const BlockItem& item, BuildScope& scope, const EntryFn& 
   const Value list = evaluate(*item.iterable, scope);
   const Values items = Reporter::at(item.iterable->span, "E0401", [&] { return iterate(list); });
   for (const Value& v : items) {
+    if (exhausted_) return;
     spend(item.span);
     BuildScope inner(*this, scope.instance(), &scope);
     inner.container = scope.container;

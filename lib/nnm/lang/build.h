@@ -118,6 +118,8 @@ class Builder {
   void run_loop(const BlockItem& item, BuildScope& scope, const EntryFn& entry);
   void run_branch(const BlockItem& item, BuildScope& scope, const EntryFn& entry);
   void spend(const Span& at);
+  /// Reports a limit and ends the build: what would follow is not looked at.
+  [[noreturn]] void too_large(const Span& at, std::string message);
 
   // build_modules.cpp
   void children(const Block& block, BuildScope& scope, Module& into, const std::string& prefix);
@@ -159,6 +161,7 @@ class Builder {
   std::vector<const ClassDef*> stack_;
   std::vector<std::pair<std::string, Span>> sites_;
   int64_t modules_ = 0, elements_ = 0, spent_ = 0;
+  bool exhausted_ = false;
 
   struct Rule {
     Tensor tensor;

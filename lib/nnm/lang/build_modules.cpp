@@ -60,7 +60,7 @@ void Builder::register_child(Module& into, const std::string& name, Ref<Module> 
     fault(at, "E0403", fmt::format("a child of ModuleList is called by a number, not `{}`", name),
           "write `${i}:`, or use ModuleDict");
   if (into.module_slots().size() >= kMaxChildren)
-    fault(at, "E0404", fmt::format("more than {} children of one module", kMaxChildren));
+    too_large(at, fmt::format("more than {} children of one module", kMaxChildren));
   // PyTorch would replace the child silently.
   if (child_slot(into, name)) {
     std::vector<Note> notes;
