@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks floors and sizes of the sources, their formatting, and what clang-tidy finds. Needs python3;
-# clang-format 14 and, in a built tree, clang-tidy 14 are used if they are there.
+# Checks floors and sizes of the sources and their formatting; lint.sh --tidy adds what clang-tidy
+# finds. Needs python3; clang-format 14 and, in a built tree, clang-tidy 14 are used if they are there.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -24,6 +24,7 @@ print("\0".join(p for p in sources.cpp_files() if not p.endswith(".def")), end="
     status=1
 fi
 
+[ "${1:-}" = --tidy ] || exit $status
 tidy=$(command -v clang-tidy-14 || command -v clang-tidy || true)
 if [ -z "$tidy" ] || ! "$tidy" --version | grep -q 'version 14\.'; then
   echo "lint: clang-tidy 14 is missing, its checks are left out" >&2
