@@ -25,8 +25,9 @@ bool is_operator(const Token& t) {
 
 /// What to say of a word behind a number.
 std::string unit_advice(const std::string& word) {
-  static const std::vector<std::string> units = {"step",    "steps", "epoch", "epochs", "batch",
-                                                 "batches", "s",     "min",   "h",      "d"};
+  // The plural first: of two that are equally near it is the likelier.
+  static const std::vector<std::string> units = {"steps", "step", "epochs", "epoch", "batches",
+                                                 "batch", "s",    "min",    "h",     "d"};
   static const std::map<std::string, std::string> others = {
       {"second", "s"},         {"seconds", "s"},   {"sec", "s"},    {"secs", "s"},
       {"minute", "min"},       {"minutes", "min"}, {"mins", "min"}, {"m", "min"},
