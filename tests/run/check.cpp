@@ -211,4 +211,24 @@ TEST_CASE("the data section: forms, settings and their slips") {
                           "  val: {split: 0.2, seed: 1}")) == "");
 }
 
+TEST_CASE("an output called out is what `out` means") {
+  const std::string text = R"(nnm: 1
+define:
+  Net:
+    modules:
+      fc: Linear(4, 3)
+    inputs:
+      x: f32[B, 4]
+    forward:
+      - return out=fc(x)
+model: Net()
+data: {train: {random: {x: "f32[8, 4]", y: "i64[8] < 3"}}}
+train:
+  max: 1 step
+  loss: cross_entropy(out, y)
+  optimizer: SGD(lr=0.1)
+)";
+  CHECK(said({}, text) == "");
+}
+
 TEST_SUITE_END();

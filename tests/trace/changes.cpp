@@ -130,3 +130,25 @@ TEST_CASE("changes: what cannot be says why") {
         "E0502: hook `forward at fc1`: `output` is f64 [2, 2], and the change gives f64 [2, 1] | a "
         "change keeps shape and dtype");
 }
+
+TEST_CASE("changes: selectors that match nothing are all told, and leave no hook behind") {
+  Trial t("");
+  const Numbers before = t.output().to_vector<double>();
+  const lang::Config config = lang::Config::from_text(kModel + R"(hooks:
+  - {on: forward, at: fc1, output: output * 2}
+  - {on: forward, at: fc9, output: output * 2}
+  - {on: forward, at: fc8, output: output * 2}
+)",
+                                                      "h.yaml");
+  Diagnostics d;
+  std::vector<ChangeHook> read = read_hooks(config, d);
+  size_t told = 0;
+  try {
+    const Changes changes(*t.model, std::move(read));
+  } catch (const DiagnosticError& e) {
+    told = e.diagnostics.all().size();
+    CHECK(e.diagnostics.all()[0].span.column == 23);
+  }
+  CHECK(told == 2);
+  CHECK(t.output().to_vector<double>() == before);
+}

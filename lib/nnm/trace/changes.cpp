@@ -2,6 +2,7 @@
 #include "nnm/trace/changes.h"
 
 #include <map>
+#include <set>
 
 #include "nnm/ops/ops.h"
 
@@ -75,10 +76,15 @@ struct Changes::Live {
 };
 
 Changes::Changes(Module& root, std::vector<ChangeHook> hooks) : root_(root) {
+  Diagnostics unmatched;
   for (ChangeHook& h : hooks) {
     hooks_.push_back(std::make_unique<Live>(Live{.spec = std::move(h)}));
-    attach(root, *hooks_.back());
+    attach(root, *hooks_.back(), unmatched);
   }
+  // A hook left behind would call into what is gone.
+  if (unmatched.has_errors())
+    for (RemovableHandle& h : handles_) h.remove();
+  unmatched.throw_if_errors();
   if (hooks_.empty()) return;
   // Before all others, so that they count from here.
   handles_.push_back(root.register_forward_pre_hook(
@@ -99,12 +105,13 @@ std::vector<std::string> Changes::silent() const {
   return out;
 }
 
-void Changes::attach(Module& root, Live& h) {
+void Changes::attach(Module& root, Live& h, Diagnostics& unmatched) {
   std::vector<NamedModule> names;
   std::vector<NamedTensor> tensors;
   std::vector<Module*> modules;
   Tensors values;
-  for (const auto& [path, m] : root.named_modules()) {
+  // A module or parameter with several names is found by each, and hooked once.
+  for (const auto& [path, m] : root.named_modules("", false)) {
     names.push_back({path, m->type_name()});
     modules.push_back(m);
     for (const auto& slot : m->parameter_slots()) {
@@ -118,19 +125,22 @@ void Changes::attach(Module& root, Live& h) {
   const bool leaf =
       first == HookKind::post_accumulate_grad || (first == HookKind::tensor && h.spec.part.empty());
   if (leaf) {
-    for (size_t i : scope.tensors(h.spec.select)) attach_parameter(h, values[i]);
+    std::set<const TensorImpl*> seen;
+    for (size_t i : scope.tensors(h.spec.select))
+      if (seen.insert(values[i].impl()).second) attach_parameter(h, values[i]);
     if (!scope.tensors(h.spec.select).empty()) return;
   }
   const std::vector<size_t> chosen = scope.modules(h.spec.select);
   if (chosen.empty() && !h.spec.optional) {
     const Error e = scope.no_match(h.spec.select);
-    Diagnostics d;
-    d.add(
-        {"E0334", fmt::format("hook `{}`: {}", h.spec.name, e.what()), h.spec.span, e.hint(), {}});
-    d.throw_if_errors();
+    unmatched.add(
+        {"E0334", fmt::format("hook `{}`: {}", h.spec.name, e.what()), h.spec.at, e.hint(), {}});
   }
-  for (size_t i : chosen)
+  std::set<const Module*> seen;
+  for (size_t i : chosen) {
+    if (!seen.insert(modules[i]).second) continue;
     for (HookKind k : h.spec.kinds) attach_module(h, k, *modules[i]);
+  }
 }
 
 void Changes::attach_module(Live& h, HookKind kind, Module& m) {

@@ -12,8 +12,8 @@ namespace nnm::tracing {
 /// Registers each hook with PyTorch's semantics for its kind, and removes them when it goes.
 class Changes {
  public:
-  /// Throws DiagnosticError where a selector matches nothing, with the nearest name, unless
-  /// `optional`.
+  /// Throws DiagnosticError where selectors match nothing, with the nearest names, unless
+  /// `optional`; no hook is left on the model then.
   Changes(Module& root, std::vector<ChangeHook> hooks);
   ~Changes();
   Changes(const Changes&) = delete;
@@ -28,7 +28,7 @@ class Changes {
  private:
   struct Live;
 
-  void attach(Module& root, Live& h);
+  void attach(Module& root, Live& h, Diagnostics& unmatched);
   void attach_module(Live& h, HookKind kind, Module& m);
   void attach_tensor(Live& h, Module& m);
   void attach_parameter(Live& h, const Tensor& p);

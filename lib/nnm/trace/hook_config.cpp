@@ -32,7 +32,6 @@ class Reader {
   std::optional<ChangeHook> read(const lang::Tree& t) {
     if (const lang::Tree* e = t.find("enabled"); e && !constant(*e).truthy()) return std::nullopt;
     ChangeHook h;
-    h.span = t.span;
     try {
       kinds(t, h);
       target(t, h);
@@ -63,6 +62,7 @@ class Reader {
   // `fc1.output` means the tensor that fc1 gives; the rest is a selector.
   void target(const lang::Tree& t, ChangeHook& h) const {
     const lang::Tree& at = *t.find("at");
+    h.at = at.span;
     std::string text = at.text();
     if (h.kinds.front() == HookKind::tensor) {
       for (const char* part : {"output", "input"}) {

@@ -34,7 +34,7 @@ struct ChangeHook {
   std::optional<int64_t> call;  ///< of a shared module
   When when;
   bool prepend = false, always_call = false, optional = false;
-  Span span;
+  Span at;  ///< of the selector
 };
 
 /// The enabled hooks of a config. Adds an error (E0331…) to `d` for each that cannot be: an effect

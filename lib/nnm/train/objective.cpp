@@ -121,7 +121,9 @@ void Objective::add_names(const Value& output, Diagnostics& d) {
              "rename the field in `data:`, or the output");
     else add_name(name, source);
   };
-  add_output("out", {Kind::output, 0});
+  // Where an output is called `out`, that one is meant.
+  const bool own = output.is(Value::Kind::dict) && output.find("out");
+  if (!own) add_output("out", {Kind::output, 0});
   if (output.is(Value::Kind::dict))
     for (size_t i = 0; i < output.entries().size(); ++i)
       add_output(output.entries()[i].first, {Kind::entry, i});
