@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/inspect.h"
+#include "cli/verb.h"
 #include "nnm/base/error.h"
 #include "nnm/base/json.h"
 #include "nnm/base/select.h"
@@ -18,12 +19,6 @@
 namespace nnm::cli {
 
 namespace {
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + "]";
-}
 
 std::string format_of(const std::string& path) {
   const io::H5Reader file(path);

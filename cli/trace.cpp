@@ -83,12 +83,6 @@ std::string default_output(const run::Source& source, const std::string& weights
   }
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + "]";
-}
-
 // Bytes are those of all steps, as the run would write them.
 void print_list(const tracing::ListSink& list, int64_t steps, const std::string& format) {
   if (format == "json") {
