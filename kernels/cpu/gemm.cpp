@@ -181,32 +181,59 @@ inline T finish(const Problem<T>& p, int64_t i, int64_t j, T sum) {
   return v;
 }
 
+// Dot products of x with kColumns vectors that lie `stride` apart. Each sum has the same order
+// whatever kColumns is: an element must not depend on how the columns are dealt out.
+template <int kColumns, class T>
+inline void dots(const T* x, const T* y, int64_t stride, int64_t n, T* out) {
+  using V = typename Tile<T>::Vec;
+  constexpr int64_t L = Tile<T>::kLanes;
+  V s[kColumns][2] = {};
+  int64_t k = 0;
+  for (; k + 2 * L <= n; k += 2 * L) {
+    const V x0 = *reinterpret_cast<const V*>(x + k), x1 = *reinterpret_cast<const V*>(x + k + L);
+#pragma GCC unroll 4
+    for (int c = 0; c < kColumns; ++c) {
+      s[c][0] += x0 * *reinterpret_cast<const V*>(y + c * stride + k);
+      s[c][1] += x1 * *reinterpret_cast<const V*>(y + c * stride + k + L);
+    }
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < kColumns; ++c) {
+    const V v = s[c][0] + s[c][1];
+    T sum = 0;
+    for (int64_t u = 0; u < L; ++u) sum += v[u];
+    for (int64_t i = k; i < n; ++i) sum += x[i] * y[c * stride + i];
+    out[c] = sum;
+  }
+}
+
 // Few rows, and b with its k-axis in a row of memory (x Wᵀ): dot products, four columns at a time.
 template <class T>
 void few_rows_dot(const Problem<T>& p) {
-  using V = typename Tile<T>::Vec;
-  constexpr int64_t L = Tile<T>::kLanes;
-  const auto dot = [](const T* x, const T* y, int64_t n) {
-    V s[4] = {};
-    int64_t k = 0;
-    for (; k + 4 * L <= n; k += 4 * L) {
-      for (int64_t u = 0; u < 4; ++u) {
-        s[u] +=
-            *reinterpret_cast<const V*>(x + k + u * L) * *reinterpret_cast<const V*>(y + k + u * L);
+  for (int64_t i = 0; i < p.m; ++i) {
+    const T* x = p.a.p + i * p.a.rs;
+    T sums[4];
+    for (int64_t j = 0; j < p.n; j += 4) {
+      const T* y = p.b.p + j * p.b.cs;
+      const int64_t count = std::min<int64_t>(4, p.n - j);
+      if (count == 4) {
+        dots<4>(x, y, p.b.cs, p.k, sums);
+      } else {
+        for (int64_t c = 0; c < count; ++c) dots<1>(x, y + c * p.b.cs, p.b.cs, p.k, sums + c);
       }
+      for (int64_t c = 0; c < count; ++c) p.c.at(i, j + c) = finish(p, i, j + c, sums[c]);
     }
-    for (; k + L <= n; k += L)
-      s[0] += *reinterpret_cast<const V*>(x + k) * *reinterpret_cast<const V*>(y + k);
-    const V v = (s[0] + s[1]) + (s[2] + s[3]);
-    T sum = 0;
-    for (int64_t u = 0; u < L; ++u) sum += v[u];
-    for (; k < n; ++k) sum += x[k] * y[k];
-    return sum;
-  };
-  for (int64_t j = 0; j < p.n; ++j) {
-    for (int64_t i = 0; i < p.m; ++i) {
-      p.c.at(i, j) = finish(p, i, j, dot(p.a.p + i * p.a.rs, p.b.p + j * p.b.cs, p.k));
-    }
+  }
+}
+
+// c = (kAdd ? c : 0) + the sum of kTerms rows of b times a factor each.
+template <int kTerms, bool kAdd, class T>
+inline void add_rows(T* __restrict c, const T* b, int64_t stride, const T* a, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) {
+    T sum = a[0] * b[j];
+#pragma GCC unroll 4
+    for (int t = 1; t < kTerms; ++t) sum += a[t] * b[t * stride + j];
+    c[j] = kAdd ? c[j] + sum : sum;
   }
 }
 
@@ -215,26 +242,25 @@ template <class T>
 void sum_of_rows(const Problem<T>& p) {
   for (int64_t i = 0; i < p.m; ++i) {
     T* __restrict c = p.c.p + i * p.c.rs;
-    if (p.beta == T(0)) {
-      for (int64_t j = 0; j < p.n; ++j) c[j] = T(0);
-    } else if (p.beta != T(1)) {
+    bool add = p.beta != T(0) || p.bias || p.k == 0;
+    if (p.beta == T(0) && add) std::fill_n(c, p.n, T(0));
+    if (p.beta != T(0) && p.beta != T(1)) {
       for (int64_t j = 0; j < p.n; ++j) c[j] *= p.beta;
     }
     if (p.bias) {
       for (int64_t j = 0; j < p.n; ++j) c[j] += p.bias[j * p.bias_stride];
     }
-    int64_t k = 0;
-    for (; k + 4 <= p.k; k += 4) {
-      const T a0 = p.alpha * p.a.at(i, k), a1 = p.alpha * p.a.at(i, k + 1),
-              a2 = p.alpha * p.a.at(i, k + 2), a3 = p.alpha * p.a.at(i, k + 3);
-      const T *b0 = p.b.p + k * p.b.rs, *b1 = b0 + p.b.rs, *b2 = b1 + p.b.rs, *b3 = b2 + p.b.rs;
-      for (int64_t j = 0; j < p.n; ++j)
-        c[j] += (a0 * b0[j] + a1 * b1[j]) + (a2 * b2[j] + a3 * b3[j]);
-    }
-    for (; k < p.k; ++k) {
-      const T a0 = p.alpha * p.a.at(i, k);
-      const T* b0 = p.b.p + k * p.b.rs;
-      for (int64_t j = 0; j < p.n; ++j) c[j] += a0 * b0[j];
+    for (int64_t k = 0; k < p.k; add = true) {
+      const T* b = p.b.p + k * p.b.rs;
+      T a[4];
+      const int64_t terms = p.k - k >= 4 ? 4 : 1;
+      for (int64_t t = 0; t < terms; ++t) a[t] = p.alpha * p.a.at(i, k + t);
+      if (terms == 4) {
+        add ? add_rows<4, true>(c, b, p.b.rs, a, p.n) : add_rows<4, false>(c, b, p.b.rs, a, p.n);
+      } else {
+        add ? add_rows<1, true>(c, b, p.b.rs, a, p.n) : add_rows<1, false>(c, b, p.b.rs, a, p.n);
+      }
+      k += terms;
     }
   }
 }

@@ -87,6 +87,7 @@ struct Probe {
   }
 
   Tensor input(const ModelInput& in, const ClassModule* root, size_t index) {
+    if (root && !in.typed) undeclared(in, *root);
     const TensorOptions options{in.dtype, {DeviceType::meta, 0}};
     if (const auto* shape = given(in)) {
       TensorOptions o = options;
@@ -102,6 +103,17 @@ struct Probe {
       s.push_back(n);
     }
     return empty(s, options);
+  }
+
+  /// Nothing says of what type and size a class's input is: names in its forward are no
+  /// declaration.
+  [[noreturn]] void undeclared(const ModelInput& in, const ClassModule& root) {
+    complain(in,
+             fmt::format("`{}` is used as the model's input, but class `{}` declares no `inputs:`",
+                         in.name, root.type_name()),
+             fmt::format("write in `{}`: `inputs: {{{}: \"f32[B, …]\"}}`, with the type and the "
+                         "sizes of what the model is given",
+                         root.type_name(), in.name));
   }
 
   /// A size that is an expression of others (`2 * T`), -1 where it is not.

@@ -72,7 +72,7 @@ template <class F>
 ForwardPreHook forward_pre_hook(F f) {
   auto finish = [](auto r, Args& a) -> std::optional<Args> {
     using R = std::decay_t<decltype(r)>;
-    if constexpr (std::is_same_v<R, std::optional<Args>>) return std::move(r);
+    if constexpr (std::is_same_v<R, std::optional<Args>>) return r;
     else if constexpr (std::is_same_v<R, Args>) return std::move(r);
     else if constexpr (std::is_same_v<R, Values>) return replaced(std::move(r), a);
     else {

@@ -32,6 +32,13 @@ Value command_line() {
   return Value::list(std::move(words));
 }
 
+/// Whether the source is a config, a run or a run's last.h5.
+bool is_newest(const Source& source) {
+  return source.checkpoint.empty() ||
+         (!source.run.empty() &&
+          std::filesystem::path(source.checkpoint).filename() == "last.h5");
+}
+
 int64_t parameter_count(Module& m) {
   int64_t n = 0;
   for (const Tensor& p : m.parameters()) n += p.numel();
@@ -73,6 +80,9 @@ class Run {
       fail(ErrorKind::config, "--force and --resume exclude one another");
     if (!o.weights.empty() && (o.resume || !o.resume_from.empty()))
       fail(ErrorKind::config, "--resume and --weights exclude one another");
+    // A checkpoint that was named is the one to go on from; a run means its newest.
+    if (o.resume && o.resume_from.empty() && !is_newest(o.source))
+      o.resume_from = o.source.checkpoint;
     if (!o.resume_from.empty()) {
       o.resume = true;
       o.resume_from = checkpoint_of(o.resume_from);
