@@ -35,8 +35,7 @@ Value command_line() {
 /// Whether the source is a config, a run or a run's last.h5.
 bool is_newest(const Source& source) {
   return source.checkpoint.empty() ||
-         (!source.run.empty() &&
-          std::filesystem::path(source.checkpoint).filename() == "last.h5");
+         (!source.run.empty() && std::filesystem::path(source.checkpoint).filename() == "last.h5");
 }
 
 int64_t parameter_count(Module& m) {
