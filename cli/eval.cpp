@@ -50,14 +50,13 @@ int run(const Options& o) {
   s.check.hooks = o.hooks;
   const std::string weights = run::resolve_weights(source, o.weights);
   run::Session session(std::move(source), s);
+  const run::Conditions conditions(o.asserts, session.objective().metrics());
   session.load_weights(weights, o.partial, o.ema);
   const train::EvalEvent e = run::evaluate(session, o.batch);
   session.warn_silent_hooks();
   print_line(o.format == "json" ? json(weights, e) : text(e));
-  std::string failed;
-  for (const std::string& condition : o.asserts)
-    if (!run::holds(condition, e)) failed += (failed.empty() ? "" : ", ") + condition;
-  if (!failed.empty()) fail(ErrorKind::negative, "not true: {}", failed);
+  const std::vector<std::string> failed = conditions.failed(e);
+  if (!failed.empty()) fail(ErrorKind::negative, "not true: {}", fmt::join(failed, ", "));
   return 0;
 }
 

@@ -57,9 +57,10 @@ def commands():
     rows = json.loads((ROOT / "build/compile_commands.json").read_text())
     for row in rows:
         plain = re.sub(r" -W\S+| -O\d| -include \S+cmake_pch\S+", "", row["command"])
-        # omp.h is GCC's, where clang has none; one of its attributes is too new for clang 14.
+        # omp.h is GCC's, where clang has none; one of its attributes is too new for clang 14, as is
+        # the name of a processor's level.
         row["command"] = (f"{plain} -Wno-everything -idirafter {gcc_headers} "
-                          "'-D__malloc__(...)=__malloc__'")
+                          "'-D__malloc__(...)=__malloc__' '-D__builtin_cpu_supports(level)=1'")
     return {pathlib.Path(row["file"]): row for row in rows}
 
 

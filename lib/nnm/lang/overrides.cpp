@@ -88,6 +88,11 @@ class Override {
     const Form* below = known ? known->form : form ? form->other : nullptr;
     if (!best) {
       const bool possible = known ? !below->anything : form && form->other;
+      if (known && !possible)
+        fail(at, end, fmt::format("the file has no `{}`", path(end)),
+             fmt::format("names under `{}` are the file's own: declare them there, then override "
+                         "them",
+                         path(end)));
       if (!possible || key.empty()) unknown(node, form, at);
       node.entries.push_back({Located(key, file_, at), {}});
       best = &node.entries.back();

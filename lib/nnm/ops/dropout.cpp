@@ -23,7 +23,8 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator* generator) {
   check_probability(p);
   if (!training || p == 0 || x.numel() == 0) return x;
   detail::check_floating(x, "bernoulli_scalar_cpu_");
-  const Tensor in = detail::dense(x), y = empty_like(in);
+  const Tensor in = detail::dense(x);
+  Tensor y = empty_like(in);
   Generator& g = detail::generator_or_default(generator);
   const uint64_t seed = g.seed, offset = x.is_meta() ? 0 : g.advance(x.numel());
   kernels::dropout(y, in, p, seed, offset);

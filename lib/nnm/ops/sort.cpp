@@ -30,7 +30,7 @@ std::pair<Tensor, Tensor> sorted_by(const Tensor& x, int dim, bool descending, c
 std::pair<Tensor, Tensor> sort(const Tensor& x, int64_t dim, bool descending) {
   detail::check_defined(x, "sort");
   const int d = wrap_dim(dim, x.dim());
-  const auto result = sorted_by(x, d, descending, x.shape());
+  auto result = sorted_by(x, d, descending, x.shape());
   record_selection("SortBackward0", result.first, x, result.second, d);
   return result;
 }
@@ -46,7 +46,7 @@ std::pair<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim, bool lar
   NNM_CHECK(k >= 0 && k <= (x.dim() ? x.shape()[d] : 1), runtime, "selected index k out of range");
   Shape shape = x.shape();
   if (x.dim() > 0) shape[d] = k;
-  const auto [values, indices] = sorted_by(x, d, largest, shape);
+  auto [values, indices] = sorted_by(x, d, largest, shape);
   record_selection("TopkBackward0", values, x, indices, d);
   return {values, indices};
 }

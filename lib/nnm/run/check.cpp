@@ -199,6 +199,12 @@ class Check {
     if (samples_ > 0) {
       const bool drop = data_config_.drop_last.of(out_.split).value_or(false);
       batches = drop ? samples_ / batch_size() : (samples_ + batch_size() - 1) / batch_size();
+      const lang::Tree* batch = config_.find("data.batch");
+      if (options_.training && batches == 0)
+        report(d_, kNoStep, batch ? batch->span : Span(),
+               fmt::format("the split `{}` has {} samples: no whole batch of {}", out_.split,
+                           samples_, batch_size()),
+               "lower `batch`, or set `drop_last: false`");
     }
     if (options_.training && batches > 0 && out_.plan.max.epochs > 0 &&
         train::run_length(out_.plan, batches).total_steps == 0) {

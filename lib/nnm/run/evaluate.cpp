@@ -24,14 +24,21 @@ train::EvalEvent evaluate(Session& session, int64_t batch) {
   return train::Evaluator(*loader, session.checked().split).run(*session.model(), objective);
 }
 
-bool holds(const std::string& condition, const train::EvalEvent& result) {
+Conditions::Conditions(const std::vector<std::string>& texts,
+                       const std::vector<std::string>& metrics) {
   std::vector<std::string> names = {"loss"};
+  names.insert(names.end(), metrics.begin(), metrics.end());
+  for (const std::string& text : texts)
+    conditions_.emplace_back(text, lang::Expression::compile(text, "--assert", names));
+}
+
+std::vector<std::string> Conditions::failed(const train::EvalEvent& result) const {
   Values values = {result.loss};
-  for (const auto& [name, value] : result.metrics) {
-    names.push_back(name);
-    values.push_back(value);
-  }
-  return lang::Expression::compile(condition, "--assert", names).run(values).truthy();
+  for (const auto& metric : result.metrics) values.push_back(metric.second);
+  std::vector<std::string> out;
+  for (const auto& [text, condition] : conditions_)
+    if (!condition.run(values).truthy()) out.push_back(text);
+  return out;
 }
 
 }  // namespace nnm::run

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "nnm/lang/expression.h"
 #include "nnm/run/session.h"
 #include "nnm/train/events.h"
 
@@ -15,9 +16,17 @@ namespace nnm::run {
 /// where there is neither loss nor metric.
 train::EvalEvent evaluate(Session& session, int64_t batch = 0);
 
-/// The truth of a condition such as `acc >= 0.97` over an evaluation's numbers. Throws
-/// DiagnosticError where it names none of them.
-bool holds(const std::string& condition, const train::EvalEvent& result);
+/// Conditions such as `acc >= 0.97` on an evaluation's loss and metrics.
+class Conditions {
+ public:
+  /// Throws DiagnosticError where one reads anything but `loss` and these metrics.
+  Conditions(const std::vector<std::string>& texts, const std::vector<std::string>& metrics);
+  /// Those that are not true of an evaluation with the same metrics.
+  std::vector<std::string> failed(const train::EvalEvent& result) const;
+
+ private:
+  std::vector<std::pair<std::string, lang::Expression>> conditions_;
+};
 
 struct PredictOptions {
   std::string input;   ///< --input (input.h); "": the split its check bound
