@@ -1,9 +1,11 @@
 // Statistics by blocks that stay in the first-level cache, merged in their order.
 #include "kernels/statistics.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <vector>
 
 #include "kernels/cpu/strided.h"
@@ -15,89 +17,196 @@ constexpr int64_t kPiece = 4096;
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 template <class T>
-double as_double(T x) {
-  if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>)
-    return static_cast<float>(x);
-  else return static_cast<double>(x);
+constexpr bool kSixteenBits = std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>;
+/// What holds every T exactly, but for large i64: f32 where that is enough.
+template <class T>
+using Wide = std::conditional_t<kSixteenBits<T> || std::is_same_v<T, float>, float, double>;
+
+template <class T>
+Wide<T> wide(T x) {
+  return static_cast<Wide<T>>(x);
 }
 
-// A shift by one of the elements keeps the second moment where the mean is large.
+// A number amid the others: sums of distances from it keep the second moment where the mean is
+// large. The middle one of a few that lie scattered, so that no outlier is taken.
 template <class T>
-double first_finite(const T* p, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double x = as_double(p[i]);
-    if (std::abs(x) < kInf) return x;
+double centre(const T* p, int64_t n) {
+  constexpr int kFew = 15;
+  constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
+  double few[kFew];
+  int count = 0;
+  for (uint64_t i = 1; i <= kFew; ++i) {
+    // The golden ratio's multiples, modulo 1, times n.
+    const auto at = static_cast<uint64_t>(static_cast<unsigned __int128>(i * kGolden) * n >> 64);
+    const double x = wide(p[at]);
+    if (std::abs(x) < kInf) few[count++] = x;
   }
-  return 0;
+  if (count == 0) return 0;
+  std::nth_element(few, few + count / 2, few + count);
+  return few[count / 2];
 }
 
-template <class T>
-TensorStatistics piece(const T* p, int64_t n) {
-  const double shift = first_finite(p, n);
-  double d1 = 0, d2 = 0, l1 = 0, squares = 0, low = kInf, high = -kInf;
+struct Sums {
+  double d1 = 0, d2 = 0, l1 = 0;  // of the distances from the centre, their squares, magnitudes
+  double low = kInf, high = -kInf;
   int64_t finite = 0, nan = 0, zero = 0;
-#pragma omp simd reduction(+ : d1, d2, l1, squares, finite, nan, zero) reduction(min : low) \
-    reduction(max : high)
+};
+
+// All finite, or else d2 is not. Without `kAll`, no magnitudes and no zeros.
+template <bool kAll, class T>
+Sums sums_of_finite(const T* p, int64_t n, double shift) {
+  double d1 = 0, d2 = 0, l1 = 0;
+  Wide<T> low = std::numeric_limits<Wide<T>>::infinity(), high = -low;
+  int32_t zero = 0;
+#pragma omp simd reduction(+ : d1, d2, l1, zero) reduction(min : low) reduction(max : high)
   for (int64_t i = 0; i < n; ++i) {
-    const double x = as_double(p[i]);
-    const bool ok = std::abs(x) < kInf;
-    const double v = ok ? x : shift, d = v - shift, counted = ok ? x : 0.0;
+    const Wide<T> x = wide(p[i]);
+    const double v = x, d = v - shift;
     d1 += d;
     d2 += d * d;
-    l1 += std::abs(counted);
-    squares += counted * counted;
-    low = std::min(low, ok ? x : kInf);
-    high = std::max(high, ok ? x : -kInf);
-    finite += ok;
-    nan += x != x;
-    zero += x == 0;
+    low = x < low ? x : low;
+    high = x > high ? x : high;
+    if constexpr (kAll) {
+      l1 += std::abs(v);
+      zero += x == 0;
+    }
   }
-  TensorStatistics s;
-  s.numel = n;
-  s.finite = finite;
-  s.nan = nan;
-  s.inf = n - finite - nan;
-  s.zero = zero;
-  s.min = low;
-  s.max = high;
-  if (finite == 0) return s;
-  const double count = static_cast<double>(finite);
-  s.mean = shift + d1 / count;
-  s.second = std::max(0.0, d2 - d1 * d1 / count);
-  s.sum = shift * count + d1;
-  s.l1 = l1;
-  s.squares = squares;
+  return {d1, d2, l1, low, high, n, 0, zero};
+}
+
+template <class T>
+Sums sums_of_any(const T* p, int64_t n, double shift) {
+  Sums s;
+  for (int64_t i = 0; i < n; ++i) {
+    const double x = wide(p[i]);
+    s.nan += x != x;
+    if (!(std::abs(x) < kInf)) continue;
+    const double d = x - shift;
+    s.d1 += d;
+    s.d2 += d * d;
+    s.l1 += std::abs(x);
+    s.low = std::min(s.low, x);
+    s.high = std::max(s.high, x);
+    ++s.finite;
+    s.zero += x == 0;
+  }
   return s;
 }
 
-int bin_of(double x) {
-  const auto bits = std::bit_cast<uint64_t>(x);
-  int e = static_cast<int>(bits >> 52 & 0x7ff) - 1023;
-  // A bin holds its lower edge: a negative power of two belongs to the bin nearer to zero.
-  const bool negative = bits >> 63;
-  if (negative && (bits & ((uint64_t{1} << 52) - 1)) == 0) --e;
-  const int away = std::clamp(e - kHistogramLow + 1, 0, kHistogramSide - 1);
+template <bool kAll, class T>
+TensorStatistics piece(const T* p, int64_t n, double shift) {
+  Sums sums = sums_of_finite<kAll>(p, n, shift);
+  if (!(sums.d2 < kInf)) sums = sums_of_any(p, n, shift);
+  TensorStatistics s;
+  s.numel = n;
+  s.finite = sums.finite;
+  s.nan = sums.nan;
+  s.inf = n - sums.finite - sums.nan;
+  s.zero = sums.zero;
+  s.min = sums.low;
+  s.max = sums.high;
+  if (s.finite == 0) return s;
+  const double count = static_cast<double>(s.finite);
+  s.mean = shift + sums.d1 / count;
+  s.second = std::max(0.0, sums.d2 - sums.d1 * sums.d1 / count);
+  s.sum = shift * count + sums.d1;
+  s.l1 = sums.l1;
+  s.squares = sums.d2 + shift * (2 * sums.d1 + shift * count);
+  return s;
+}
+
+// The bin of elements with this sign and exponent. A bin holds its lower edge, so a negative power
+// of two belongs to the bin nearer to zero: it is one bit less for its exponent to be read.
+int bin_of(bool negative, int exponent) {
+  const int away = std::clamp(exponent - kHistogramLow + 1, 0, kHistogramSide - 1);
   return kHistogramSide - 1 + (negative ? -away : away);
 }
 
-template <class T>
-void count_bins(const T* p, int64_t n, uint32_t* histogram) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double x = as_double(p[i]);
-    if (std::abs(x) < kInf) ++histogram[bin_of(x)];
+/// Counts by sign and exponent, in turns, so that equal ones need not wait for one another.
+class Counts {
+ public:
+  template <class T>
+  void add(const T* p, int64_t n) {
+    if constexpr (std::is_same_v<Wide<T>, float>) add_narrow(p, n);
+    else add_wide(p, n);
   }
-}
+  void add_to(uint32_t* histogram) {
+    for (int k = 0; k < 512; ++k) {
+      const uint32_t count = turns_[0][k] + turns_[1][k] + turns_[2][k] + turns_[3][k];
+      if (count) bins_[bin_of(k >= 256, k % 256 - 127)] += count;
+    }
+    for (int i = 0; i < kHistogramBins; ++i) histogram[i] += bins_[i];
+  }
 
-template <class T>
+ private:
+  template <class T>
+  void add_narrow(const T* p, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      const auto bits = std::bit_cast<uint32_t>(wide(p[i]));
+      const uint32_t size = bits & 0x7fffffff;
+      const uint32_t negative = size != 0 ? bits >> 31 : 0;
+      const bool finite = size < 0x7f800000;
+      turns_[i % 4][finite ? negative << 8 | (size - negative) >> 23 : 0] += finite;
+    }
+  }
+  template <class T>
+  void add_wide(const T* p, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      const auto bits = std::bit_cast<uint64_t>(wide(p[i]));
+      const uint64_t size = bits << 1 >> 1;
+      if (size >= uint64_t{0x7ff} << 52) continue;
+      const uint64_t negative = size != 0 ? bits >> 63 : 0;
+      ++bins_[bin_of(negative, static_cast<int>((size - negative) >> 52) - 1023)];
+    }
+  }
+
+  uint32_t turns_[4][512] = {};
+  uint32_t bins_[kHistogramBins] = {};
+};
+
+template <bool kAll, class T>
 void dense(const T* p, int64_t n, TensorStatistics* out, uint32_t* histogram) {
+  if (n == 0) return;
+  const double shift = centre(p, n);
+  if (n <= kPiece) {
+    out->merge(piece<kAll>(p, n, shift));
+    if (!histogram) return;
+    Counts counts;
+    counts.add(p, n);
+    return counts.add_to(histogram);
+  }
   const int64_t pieces = (n + kPiece - 1) / kPiece;
   std::vector<TensorStatistics> parts(static_cast<size_t>(pieces));
+  std::mutex adding;
   parallel_for(pieces, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k)
-      parts[static_cast<size_t>(k)] = piece(p + k * kPiece, std::min(kPiece, n - k * kPiece));
+    Counts counts;
+    for (int64_t k = begin; k < end; ++k) {
+      const T* const at = p + k * kPiece;
+      const int64_t count = std::min(kPiece, n - k * kPiece);
+      parts[static_cast<size_t>(k)] = piece<kAll>(at, count, shift);
+      if (histogram) counts.add(at, count);
+    }
+    if (!histogram) return;
+    const std::lock_guard lock(adding);
+    counts.add_to(histogram);
   });
   for (const TensorStatistics& s : parts) out->merge(s);
-  if (histogram) count_bins(p, n, histogram);
+}
+
+/// Whether the elements fill a piece of memory once, in whatever order.
+bool packed(const View& x) {
+  int order[kMaxDims], dims = 0;
+  for (int i = 0; i < x.ndim; ++i)
+    if (x.size[i] != 1) order[dims++] = i;
+  for (int i = 1; i < dims; ++i)
+    for (int k = i; k > 0 && x.stride[order[k]] < x.stride[order[k - 1]]; --k)
+      std::swap(order[k], order[k - 1]);
+  int64_t expected = 1;
+  for (int i = 0; i < dims; ++i) {
+    if (x.stride[order[i]] != expected) return false;
+    expected *= x.size[order[i]];
+  }
+  return true;
 }
 
 /// The elements of a strided view of T, row by row of its innermost dimension, in a dense copy.
@@ -115,30 +224,39 @@ std::vector<T> copied(const View& x) {
   return out;
 }
 
-template <class T>
+template <bool kAll, class T>
 void typed(const View& x, TensorStatistics* out, uint32_t* histogram) {
-  if (x.contiguous()) return dense(x.as<T>(), x.numel(), out, histogram);
+  if (packed(x)) return dense<kAll>(x.as<T>(), x.numel(), out, histogram);
   const std::vector<T> copy = copied<T>(x);
-  dense(copy.data(), static_cast<int64_t>(copy.size()), out, histogram);
+  dense<kAll>(copy.data(), static_cast<int64_t>(copy.size()), out, histogram);
 }
 
-void statistics_cpu(const View& x, TensorStatistics* out, uint32_t* histogram) {
+template <bool kAll>
+void by_dtype(const View& x, TensorStatistics* out, uint32_t* histogram) {
   *out = {};
   out->min = kInf;
   out->max = -kInf;
   switch (x.dtype) {
-    case DType::f32: return typed<float>(x, out, histogram);
-    case DType::f64: return typed<double>(x, out, histogram);
-    case DType::bf16: return typed<BFloat16>(x, out, histogram);
-    case DType::f16: return typed<Half>(x, out, histogram);
-    case DType::i64: return typed<int64_t>(x, out, histogram);
-    case DType::i32: return typed<int32_t>(x, out, histogram);
+    case DType::f32: return typed<kAll, float>(x, out, histogram);
+    case DType::f64: return typed<kAll, double>(x, out, histogram);
+    case DType::bf16: return typed<kAll, BFloat16>(x, out, histogram);
+    case DType::f16: return typed<kAll, Half>(x, out, histogram);
+    case DType::i64: return typed<kAll, int64_t>(x, out, histogram);
+    case DType::i32: return typed<kAll, int32_t>(x, out, histogram);
     case DType::u8:
-    case DType::b8: return typed<uint8_t>(x, out, histogram);
+    case DType::b8: return typed<kAll, uint8_t>(x, out, histogram);
   }
 }
 
+void statistics_cpu(const View& x, TensorStatistics* out, uint32_t* histogram) {
+  by_dtype<true>(x, out, histogram);
+}
+void moments_cpu(const View& x, TensorStatistics* out, uint32_t* histogram) {
+  by_dtype<false>(x, out, histogram);
+}
+
 NNM_KERNEL(statistics, statistics_cpu);
+NNM_KERNEL(moments, moments_cpu);
 
 }  // namespace
 }  // namespace nnm

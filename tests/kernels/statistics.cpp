@@ -74,6 +74,47 @@ TEST_CASE("statistics: the same bits on any number of threads") {
   CHECK(one.l1 == four.l1);
 }
 
+TEST_CASE("statistics: moments are the same without the rest, and permuted memory is no copy") {
+  std::vector<float> x(30'000);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = i % 3 ? std::sin(static_cast<float>(i)) : 0;
+  TensorStatistics all = of(view_of(x)), s;
+  kernels::moments(view_of(x), &s, nullptr);
+  CHECK(s.mean == all.mean);
+  CHECK(s.second == all.second);
+  CHECK(s.squares == all.squares);
+  CHECK(s.max == all.max);
+  CHECK(s.zero == 0);
+  CHECK(all.zero == 10'000);
+  x[29'000] = std::nanf("");
+  kernels::moments(view_of(x), &s, nullptr);
+  CHECK(s.nan == 1);
+  CHECK(s.finite == 29'999);
+  View channels_last = view_of(x);
+  channels_last.ndim = 3;
+  const int64_t size[] = {10, 30, 100}, stride[] = {3000, 1, 30};
+  std::copy(size, size + 3, channels_last.size);
+  std::copy(stride, stride + 3, channels_last.stride);
+  CHECK(of(channels_last).mean == of(view_of(x)).mean);
+  CHECK(of(channels_last).nan == 1);
+}
+
+TEST_CASE("statistics: no outlier spoils the second moment") {
+  std::vector<double> x(5000, 1e-3);
+  for (size_t i = 0; i < x.size(); i += 2) x[i] = -1e-3;
+  x[0] = 1e6;
+  x[4999] = -1e6;
+  View v;
+  v.data = x.data();
+  v.dtype = DType::f64;
+  v.ndim = 1;
+  v.size[0] = 4998;
+  v.stride[0] = 1;
+  v.data = x.data() + 1;
+  CHECK(of(v).std() == doctest::Approx(1e-3 * std::sqrt(4998.0 / 4997)).epsilon(1e-12));
+  v.data = x.data();
+  CHECK(of(v).squares == doctest::Approx(1e12 + 4997e-6).epsilon(1e-15));
+}
+
 TEST_CASE("statistics: strided views and nothing at all") {
   std::vector<float> x = {1, 100, 2, 100, 3, 100};
   const TensorStatistics s = of(view_of(x, 2));
