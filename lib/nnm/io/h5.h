@@ -166,7 +166,9 @@ class H5Writer {
     DType dtype = DType::f32;
     size_t text = 0;   ///< bytes of an entry if it is text
     bool u32 = false;  ///< entries are uint32_t, whatever dtype says
+    bool filtered = false;
     std::vector<int64_t> row;
+    std::vector<int64_t> chunk;  ///< extents, those of the rows first
     int64_t rows = 0;
   };
   /// `fill` is what f64 entries read as where nothing was written.
@@ -180,6 +182,8 @@ class H5Writer {
   void append(Stream& s, const void* rows, int64_t count = 1);
   /// Appends one entry with its own extents, at most s.row; the rest of the entry reads as zeros.
   void append_block(Stream& s, std::span<const int64_t> block, const void* data);
+  /// Reads back entry `row` of a stream of numbers, with all of its extents.
+  void read(const Stream& s, int64_t row, void* out) const;
   /// Appends `count` entries that nothing is written to.
   void skip(Stream& s, int64_t count = 1);
   /// Lets entries be as large as `row`; those written keep their place.
@@ -204,6 +208,7 @@ class H5Writer {
                  std::span<const int64_t> shape, const void* data, size_t bytes, uint32_t seed = 0);
   uint32_t write_texts(const std::string& path, std::span<const std::string> texts, uint32_t seed);
   void append_rows(Stream& s, std::span<const int64_t> block, const void* data);
+  void append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data);
   void write_attribute(const std::string& path, const std::string& name, int64_t type,
                        int64_t space, const void* data);
 

@@ -11,19 +11,27 @@ namespace {
 // HDF5 allows 4 GiB; a chunk is allocated as a whole, so a large entry spans several.
 constexpr int64_t kMaxChunkBytes = int64_t{16} << 20;
 
-std::vector<hsize_t> chunk_extents(std::span<const int64_t> row, int64_t item, int64_t wanted) {
-  std::vector<hsize_t> chunk{1};
+// In how many parts an axis is cut so that none is larger than `most` bytes of `bytes`: without a
+// rest where that takes few more, for a chunk is written as a whole.
+int64_t parts_of(int64_t axis, int64_t bytes, int64_t most) {
+  const int64_t least = std::min(axis, (bytes + most - 1) / most);
+  for (int64_t n = least; n <= 2 * least; ++n)
+    if (axis % n == 0) return n;
+  return least;
+}
+
+std::vector<int64_t> chunk_extents(std::span<const int64_t> row, int64_t item, int64_t wanted) {
+  std::vector<int64_t> chunk{1};
   int64_t bytes = item;
   for (int64_t e : row) {
     chunk.push_back(std::max<int64_t>(e, 1));
-    bytes *= std::max<int64_t>(e, 1);
+    bytes *= chunk.back();
   }
   for (size_t i = 1; i < chunk.size() && bytes > kMaxChunkBytes; ++i) {
-    const int64_t pieces =
-        std::min<int64_t>(chunk[i], (bytes + kMaxChunkBytes - 1) / kMaxChunkBytes);
-    const int64_t piece = (chunk[i] + pieces - 1) / pieces;
-    bytes = bytes / static_cast<int64_t>(chunk[i]) * piece;
-    chunk[i] = piece;
+    const int64_t parts = parts_of(chunk[i], bytes, kMaxChunkBytes);
+    const int64_t part = (chunk[i] + parts - 1) / parts;
+    bytes = bytes / chunk[i] * part;
+    chunk[i] = part;
   }
   chunk[0] = std::max<int64_t>(1, wanted / bytes);
   return chunk;
@@ -36,12 +44,26 @@ Handle growing_space(std::span<const int64_t> row) {
   return Handle(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), most.data()));
 }
 
-Handle chunked(std::span<const int64_t> row, int64_t item, size_t chunk_bytes, bool fletcher32) {
-  const std::vector<hsize_t> chunk = chunk_extents(row, item, static_cast<int64_t>(chunk_bytes));
+Handle chunked(std::span<const int64_t> chunk, bool fletcher32) {
+  const std::vector<hsize_t> extents(chunk.begin(), chunk.end());
   Handle made_with(H5Pcreate(H5P_DATASET_CREATE));
-  H5Pset_chunk(made_with, static_cast<int>(chunk.size()), chunk.data());
+  H5Pset_chunk(made_with, static_cast<int>(extents.size()), extents.data());
   if (fletcher32) H5Pset_fletcher32(made_with);
   return made_with;
+}
+
+// Bytes of a chunk if each is one piece of an entry's memory and the pieces fill the entry, else 0.
+int64_t piece_bytes(const H5Writer::Stream& s) {
+  if (s.filtered || s.text > 0 || s.chunk[0] != 1) return 0;
+  int64_t bytes = s.u32 ? 4 : static_cast<int64_t>(item_size(s.dtype));
+  bool cut = false;
+  for (size_t i = s.row.size(); i > 0; --i) {
+    const int64_t extent = s.row[i - 1], part = s.chunk[i];
+    if (extent == 0 || extent % part != 0 || (cut && part != 1)) return 0;
+    cut |= part != extent;
+    bytes *= part;
+  }
+  return bytes;
 }
 
 std::vector<hsize_t> extents_of(const H5Writer::Stream& s) {
@@ -56,32 +78,44 @@ H5Writer::Stream H5Writer::stream(const std::string& path, DType dtype,
                                   std::span<const int64_t> row, size_t chunk_bytes, bool fletcher32,
                                   double fill) {
   H5Lock lock;
-  Handle space = growing_space(row);
-  Handle made_with = chunked(row, static_cast<int64_t>(item_size(dtype)), chunk_bytes, fletcher32);
+  std::vector<int64_t> chunk =
+      chunk_extents(row, static_cast<int64_t>(item_size(dtype)), static_cast<int64_t>(chunk_bytes));
+  Handle space = growing_space(row), made_with = chunked(chunk, fletcher32);
   if (fill != 0) H5Pset_fill_value(made_with, H5T_NATIVE_DOUBLE, &fill);
   return {.id = create(path, h5_type(dtype), space, made_with),
           .path = path,
           .dtype = dtype,
-          .row = {row.begin(), row.end()}};
+          .filtered = fletcher32,
+          .row = {row.begin(), row.end()},
+          .chunk = std::move(chunk)};
 }
 
 H5Writer::Stream H5Writer::u32_stream(const std::string& path, std::span<const int64_t> row,
                                       size_t chunk_bytes, bool fletcher32) {
   H5Lock lock;
-  Handle space = growing_space(row), made_with = chunked(row, 4, chunk_bytes, fletcher32);
+  std::vector<int64_t> chunk = chunk_extents(row, 4, static_cast<int64_t>(chunk_bytes));
+  Handle space = growing_space(row), made_with = chunked(chunk, fletcher32);
   return {.id = create(path, H5T_STD_U32LE, space, made_with),
           .path = path,
           .u32 = true,
-          .row = {row.begin(), row.end()}};
+          .filtered = fletcher32,
+          .row = {row.begin(), row.end()},
+          .chunk = std::move(chunk)};
 }
 
 H5Writer::Stream H5Writer::text_stream(const std::string& path, size_t bytes, size_t chunk_bytes,
                                        bool fletcher32) {
   H5Lock lock;
   bytes = std::max<size_t>(bytes, 1);
+  std::vector<int64_t> chunk =
+      chunk_extents({}, static_cast<int64_t>(bytes), static_cast<int64_t>(chunk_bytes));
   Handle space = growing_space({}), type = h5_text_type(bytes);
-  Handle made_with = chunked({}, static_cast<int64_t>(bytes), chunk_bytes, fletcher32);
-  return {.id = create(path, type, space, made_with), .path = path, .text = bytes};
+  Handle made_with = chunked(chunk, fletcher32);
+  return {.id = create(path, type, space, made_with),
+          .path = path,
+          .text = bytes,
+          .filtered = fletcher32,
+          .chunk = std::move(chunk)};
 }
 
 void H5Writer::append(Stream& s, const void* rows, int64_t count) {
@@ -105,6 +139,9 @@ void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void
   const std::vector<hsize_t> whole = extents_of(s);
   if (H5Dset_extent(s.id, whole.data()) < 0) fail(s.path, "cannot be extended");
   if (std::find(block.begin(), block.end(), 0) != block.end()) return;
+  if (std::equal(s.row.begin(), s.row.end(), block.begin() + 1, block.end())) {
+    if (const int64_t bytes = piece_bytes(s)) return append_pieces(s, block[0], bytes, data);
+  }
   Handle text, file_space(H5Dget_space(s.id));
   Handle memory_space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
   if (s.text > 0) text = h5_text_type(s.text);
@@ -114,6 +151,40 @@ void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void
     fail(s.path, "cannot be written");
   }
   check_disk(s.path);
+}
+
+// Whole chunks go to the file from where they are: HDF5 would fill each with zeros and copy it.
+void H5Writer::append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data) {
+  int64_t pieces = 1;
+  for (size_t i = 0; i < s.row.size(); ++i) pieces *= s.row[i] / s.chunk[i + 1];
+  const auto* piece = static_cast<const char*>(data);
+  std::vector<hsize_t> at(s.chunk.size(), 0);
+  for (int64_t row = s.rows - count; row < s.rows; ++row) {
+    at[0] = static_cast<hsize_t>(row);
+    for (int64_t k = 0; k < pieces; ++k, piece += bytes) {
+      if (H5Dwrite_chunk(s.id, H5P_DEFAULT, 0, at.data(), static_cast<size_t>(bytes), piece) < 0)
+        fail(s.path, "cannot be written");
+      // On to the next one in row-major order, at last to the first again.
+      for (size_t axis = s.row.size(); axis > 0; --axis) {
+        at[axis] += static_cast<hsize_t>(s.chunk[axis]);
+        if (at[axis] < static_cast<hsize_t>(s.row[axis - 1])) break;
+        at[axis] = 0;
+      }
+    }
+  }
+  check_disk(s.path);
+}
+
+void H5Writer::read(const Stream& s, int64_t row, void* out) const {
+  H5Lock lock;
+  std::vector<hsize_t> start(s.row.size() + 1, 0), extents{1};
+  start[0] = static_cast<hsize_t>(row);
+  extents.insert(extents.end(), s.row.begin(), s.row.end());
+  Handle file_space(H5Dget_space(s.id));
+  Handle memory_space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
+  H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, extents.data(), nullptr);
+  if (H5Dread(s.id, h5_type(s.dtype), memory_space, file_space, H5P_DEFAULT, out) < 0)
+    fail(s.path, "cannot be read back");
 }
 
 void H5Writer::skip(Stream& s, int64_t count) {

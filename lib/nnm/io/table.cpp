@@ -1,12 +1,13 @@
 // Tables that grow.
 #include "nnm/io/table.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace nnm::io {
 namespace {
 
-constexpr size_t kChunkBytes = 4096;
+constexpr size_t kLeastChunk = 4096, kMostChunk = 65536;
 
 // At most `size` bytes, not ending inside of a UTF-8 sequence.
 std::string_view cut(std::string_view text, size_t size) {
@@ -25,12 +26,18 @@ void put(std::vector<char>& out, T v) {
 }  // namespace
 
 Table::Table(H5Writer& file, const std::string& path, std::vector<ColumnSpec> columns)
-    : file_(file) {
-  for (ColumnSpec& c : columns) {
-    const std::string at = path + "/" + c.name;
-    H5Writer::Stream stream = c.text > 0 ? file.text_stream(at, c.text, kChunkBytes, true)
-                                         : file.stream(at, c.dtype, {}, kChunkBytes, true);
-    columns_.push_back({std::move(c), std::move(stream), {}});
+    : file_(file), path_(path) {
+  for (ColumnSpec& c : columns) columns_.push_back({std::move(c), {}, {}});
+}
+
+void Table::create() {
+  if (created_) return;
+  created_ = true;
+  for (Filled& c : columns_) {
+    const std::string at = path_ + "/" + c.spec.name;
+    const size_t chunk = std::clamp(c.waiting.size(), kLeastChunk, kMostChunk);
+    c.stream = c.spec.text > 0 ? file_.text_stream(at, c.spec.text, chunk, true)
+                               : file_.stream(at, c.spec.dtype, {}, chunk, true);
   }
 }
 
@@ -61,12 +68,14 @@ Table& Table::operator<<(double value) {
 Table& Table::operator<<(std::string_view value) {
   Filled& c = next(true, DType::i64);
   const std::string_view text = cut(value, c.spec.text);
-  c.waiting.insert(c.waiting.end(), text.begin(), text.end());
-  c.waiting.resize(c.waiting.size() + c.spec.text - text.size());
+  const size_t at = c.waiting.size();
+  c.waiting.resize(at + c.spec.text);
+  std::memcpy(c.waiting.data() + at, text.data(), text.size());
   return *this;
 }
 
 void Table::flush() {
+  create();
   if (waiting_ == 0) return;
   for (Filled& c : columns_) {
     file_.append(c.stream, c.waiting.data(), waiting_);

@@ -17,7 +17,7 @@ struct ColumnSpec {
 };
 
 /// A table at a path of a file being written, guarded by Fletcher32. Rows wait in memory until
-/// `flush`.
+/// `flush`; the first one makes the columns, and as much as there is then comes into one chunk.
 class Table {
  public:
   Table(H5Writer& file, const std::string& path, std::vector<ColumnSpec> columns);
@@ -34,15 +34,18 @@ class Table {
  private:
   struct Filled {
     ColumnSpec spec;
-    H5Writer::Stream stream;
     std::vector<char> waiting;
+    H5Writer::Stream stream;
   };
   Filled& next(bool text, DType dtype);
+  void create();
 
   H5Writer& file_;
+  std::string path_;
   std::vector<Filled> columns_;
   size_t at_ = 0;
   int64_t rows_ = 0, waiting_ = 0;
+  bool created_ = false;
 };
 
 }  // namespace nnm::io

@@ -59,6 +59,7 @@ struct TraceArg {
 };
 
 class TraceGroup;
+class RecordColumn;
 
 /// Writes OUT.h5.part, and OUT.h5 when closed. One thread. Throws Error(output). A writer that goes
 /// without `close` leaves the .part file, readable up to the last flush.
@@ -66,7 +67,8 @@ class TraceWriter {
  public:
   TraceWriter(const std::string& path, const TraceHeader& header, const TraceLimits& limits = {});
   ~TraceWriter();
-
+  /// In the order of their numbers.
+  const std::vector<TraceSite>& sites() const { return sites_; }
   /// A site found only while running; its statistics of earlier steps are NaN.
   int64_t add_site(const TraceSite& site);
   /// Begins the next entry of the step axis; statistics go there until the next one.
@@ -75,7 +77,7 @@ class TraceWriter {
   void stats(int64_t site, std::span<const double> values,
              std::span<const uint32_t> histogram = {});
   /// Appends all args of one firing under /tensors/<module>/<what>. False (and nothing is written)
-  /// once the budget is spent.
+  /// where the budget does not allow it, or an argument had another dtype before.
   bool record(const std::string& module, const std::string& what, int64_t call,
               std::span<const TraceArg> args);
   /// Appends to /calls.
@@ -89,7 +91,7 @@ class TraceWriter {
 
   /// Bytes of tensors written so far.
   int64_t bytes() const { return bytes_; }
-  /// Records that the budget did not allow.
+  /// Records that were left out.
   int64_t dropped() const { return dropped_; }
   void flush();
   /// Finishes the file and gives it its name.
@@ -98,18 +100,28 @@ class TraceWriter {
  private:
   void header(const TraceHeader& h);
   void tables(const TraceHeader& h);
+  int64_t site_count() const { return static_cast<int64_t>(sites_.size()); }
   void write_step();
+  void write_cubes();
   void flush_if_due();
 
   std::string path_, part_;
   TraceLimits limits_;
   std::optional<H5Writer> file_;
-  std::map<std::string, std::unique_ptr<Table>> tables_;
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<TraceGroup>> groups_;
-  int64_t stats_ = 0, bins_ = 0, sites_ = 0, bytes_ = 0, dropped_ = 0, unflushed_ = 0, calls_ = 0;
+  enum class Tables : uint8_t { step, site, calls, timing, memory, flops, events };
+  std::optional<Table>& table(Tables t) { return tables_[static_cast<size_t>(t)]; }
+
+  std::optional<Table> tables_[7];
+  std::map<std::string, std::map<std::string, std::unique_ptr<TraceGroup>>> groups_;
+  std::vector<TraceSite> sites_;
+  int64_t stats_ = 0, bins_ = 0, bytes_ = 0, dropped_ = 0, unflushed_ = 0, calls_ = 0;
   std::optional<TraceStep> step_;
-  std::vector<double> values_;
+  std::vector<double> values_;  // of this step, sites by statistics
   std::vector<uint32_t> histograms_;
+  std::vector<double> waiting_values_;  // of steps that are not in the file yet
+  std::vector<uint32_t> waiting_histograms_;
+  int64_t waiting_ = 0;  // how many they are
+  bool over_budget_ = false, mixed_dtypes_ = false;
   std::optional<H5Writer::Stream> value_rows_, histogram_rows_;
   std::chrono::steady_clock::time_point flushed_;
 };
@@ -127,6 +139,9 @@ class TraceReader {
   /// `unfinished` accepts a .part file.
   explicit TraceReader(const std::string& path, bool unfinished = false,
                        const H5Limits& limits = {});
+  ~TraceReader();
+  TraceReader(TraceReader&&) noexcept;
+  TraceReader& operator=(TraceReader&&) noexcept;
 
   const H5Reader& file() const { return file_; }
   std::string config() const;
@@ -142,7 +157,7 @@ class TraceReader {
   Tensor histograms() const;
   /// In the order in which they were first recorded.
   const std::vector<TraceRecords>& records() const { return records_; }
-  /// Tensor `arg` of the i-th record, with its true shape, checked; undefined for None.
+  /// Tensor `arg` of the i-th record, with its true shape, checked; undefined for None. One thread.
   Tensor tensor(const TraceRecords& records, const std::string& arg, int64_t i) const;
   struct Call {
     int64_t seq, step;
@@ -155,6 +170,7 @@ class TraceReader {
   H5Reader file_;
   std::optional<Manifest> manifest_;
   std::vector<TraceRecords> records_;
+  mutable std::map<std::string, std::unique_ptr<RecordColumn>> columns_;  // those that were read
 };
 
 }  // namespace nnm::io

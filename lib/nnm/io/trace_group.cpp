@@ -2,6 +2,7 @@
 #include "nnm/io/trace_group.h"
 
 #include <algorithm>
+#include <future>
 
 #include "nnm/base/file.h"
 #include "nnm/io/row_major.h"
@@ -10,10 +11,28 @@ namespace nnm::io {
 namespace {
 
 constexpr size_t kTensorChunk = 8192, kIndexChunk = 4096;
+// From here on a checksum is worth a thread of its own beside the writing.
+constexpr size_t kLarge = size_t{1} << 20;
 
 std::span<const int64_t> extents(const Tensor& t) { return {t.shape().begin(), t.shape().end()}; }
 
 }  // namespace
+
+const TraceGroup::Arg* TraceGroup::find(const std::string& name) const {
+  for (const auto& a : args_)
+    if (a->name == name) return a.get();
+  return nullptr;
+}
+
+std::string TraceGroup::problem(std::span<const TraceArg> args) const {
+  for (const TraceArg& given : args) {
+    const Arg* a = given.tensor.defined() ? find(given.name) : nullptr;
+    if (a && a->dtype != given.tensor.dtype())
+      return fmt::format("{}/{}: {} after {}", path_, a->name, info(given.tensor.dtype()).name,
+                         info(a->dtype).name);
+  }
+  return "";
+}
 
 TraceGroup::Arg& TraceGroup::arg(const TraceArg& given) {
   const auto at =
@@ -22,13 +41,7 @@ TraceGroup::Arg& TraceGroup::arg(const TraceArg& given) {
   const Tensor& t = given.tensor;
   if (at != args_.end() && (*at)->name == given.name) {
     Arg& a = **at;
-    if (a.dtype != t.dtype() || a.rank != t.dim()) {
-      throw Error(
-          ErrorKind::output,
-          fmt::format("{}: {}/{}: {} with {} dimensions after {} with {}", file_.path(), path_,
-                      a.name, info(t.dtype()).name, t.dim(), info(a.dtype).name, a.rank),
-          "one dataset holds one dtype and rank: trace these calls apart");
-    }
+    if (a.rank < t.dim()) raise_rank(a, static_cast<int>(t.dim()));
     return a;
   }
   // An argument that comes late has no data in the records so far, and shifts the columns of the
@@ -44,6 +57,36 @@ TraceGroup::Arg& TraceGroup::arg(const TraceArg& given) {
     crc_written_ = shape_written_ = 0;
   }
   return a;
+}
+
+// A module called with tensors of another rank (one ReLU behind a convolution and behind a linear
+// layer): the records so far get axes of extent 1 at the end, which @shape leaves out with -1.
+void TraceGroup::raise_rank(Arg& a, int rank) {
+  const std::string name = path_ + "/" + a.name;
+  std::vector<int64_t> row = a.stream.row, shapes;
+  row.resize(static_cast<size_t>(rank), 1);
+  const size_t records = a.crcs.size();
+  for (size_t i = 0; i < records; ++i) {
+    const auto of = a.shapes.begin() + static_cast<int64_t>(i) * a.rank;
+    shapes.insert(shapes.end(), of, of + a.rank);
+    shapes.insert(shapes.end(), static_cast<size_t>(rank - a.rank), -1);
+  }
+  int64_t numel = 1;
+  for (int64_t e : row) numel *= e;
+  std::vector<char> entry(static_cast<size_t>(numel) * item_size(a.dtype));
+  H5Writer::Stream old = a.stream;
+  file_.unlink(name);
+  a.stream = file_.stream(name, a.dtype, row, kTensorChunk, false);
+  for (size_t i = 0; i < records; ++i) {
+    file_.read(old, static_cast<int64_t>(i), entry.data());
+    file_.append(a.stream, entry.data());
+  }
+  file_.close(old);
+  a.rank = rank;
+  a.shapes = std::move(shapes);
+  ragged_ = true;
+  restart(shape_, "/@shape");
+  shape_written_ = 0;
 }
 
 void TraceGroup::restart(std::optional<H5Writer::Stream>& stream, const std::string& name) {
@@ -62,15 +105,21 @@ void TraceGroup::append_absent(Arg& a) {
 
 void TraceGroup::append_tensor(Arg& a, const Tensor& t) {
   const Tensor dense = row_major(t);
-  const std::span<const int64_t> shape = extents(dense);
-  const bool same = std::equal(shape.begin(), shape.end(), a.stream.row.begin());
-  const bool larger =
-      !std::equal(shape.begin(), shape.end(), a.stream.row.begin(), std::less_equal<>());
-  if (larger) file_.grow(a.stream, shape);
-  file_.append_block(a.stream, shape, dense.data());
-  ragged_ = ragged_ || !same;
-  a.crcs.push_back(crc32c(dense.data(), dense.numel() * item_size(dense.dtype())));
+  const size_t bytes = static_cast<size_t>(dense.numel()) * item_size(dense.dtype());
+  const auto sum = [&dense, bytes] { return crc32c(dense.data(), bytes); };
+  std::future<uint32_t> sum_beside;
+  if (bytes >= kLarge) sum_beside = std::async(std::launch::async, sum);
+  std::vector<int64_t> shape(dense.shape().begin(), dense.shape().end());
   a.shapes.insert(a.shapes.end(), shape.begin(), shape.end());
+  a.shapes.insert(a.shapes.end(), static_cast<size_t>(a.rank) - shape.size(), -1);
+  const bool lower = shape.size() < static_cast<size_t>(a.rank);
+  shape.resize(static_cast<size_t>(a.rank), 1);
+  const bool same = shape == a.stream.row;
+  if (!std::equal(shape.begin(), shape.end(), a.stream.row.begin(), std::less_equal<>()))
+    file_.grow(a.stream, shape);
+  file_.append_block(a.stream, shape, dense.data());
+  ragged_ = ragged_ || !same || lower;
+  a.crcs.push_back(sum_beside.valid() ? sum_beside.get() : sum());
 }
 
 void TraceGroup::append(int64_t step, int64_t call, std::span<const TraceArg> args) {

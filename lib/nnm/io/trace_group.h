@@ -9,6 +9,8 @@ class TraceGroup {
  public:
   TraceGroup(H5Writer& file, std::string path) : file_(file), path_(std::move(path)) {}
 
+  /// Why the group cannot hold these, "" where it can: an argument has one dtype.
+  std::string problem(std::span<const TraceArg> args) const;
   /// One record: a row of every argument; those that are not given are marked absent.
   void append(int64_t step, int64_t call, std::span<const TraceArg> args);
   /// Writes the rows of @step, @call, @crc32c and @shape that are not in the file yet.
@@ -22,9 +24,11 @@ class TraceGroup {
     int rank;
     H5Writer::Stream stream;
     std::vector<uint32_t> crcs;   // one per record
-    std::vector<int64_t> shapes;  // `rank` per record; -1 where absent
+    std::vector<int64_t> shapes;  // `rank` per record; -1 for what is not there
   };
+  const Arg* find(const std::string& name) const;
   Arg& arg(const TraceArg& given);
+  void raise_rank(Arg& a, int rank);
   void append_tensor(Arg& a, const Tensor& t);
   void append_absent(Arg& a);
   void restart(std::optional<H5Writer::Stream>& stream, const std::string& name);

@@ -89,6 +89,10 @@ TraceReader::TraceReader(const std::string& path, bool unfinished, const H5Limit
   }
 }
 
+TraceReader::~TraceReader() = default;
+TraceReader::TraceReader(TraceReader&&) noexcept = default;
+TraceReader& TraceReader::operator=(TraceReader&&) noexcept = default;
+
 std::string TraceReader::config() const {
   const H5Node& node = file_.at("/config");
   return manifest_ ? checked_text(file_, *manifest_, node) : file_.text(node);
@@ -160,7 +164,9 @@ Tensor TraceReader::histograms() const {
 
 Tensor TraceReader::tensor(const TraceRecords& records, const std::string& arg, int64_t i) const {
   const H5Node& what = file_.at("/tensors/" + records.module + "/" + records.what);
-  return RecordColumn(file_, what, arg).read(i);
+  std::unique_ptr<RecordColumn>& column = columns_[what.path + "/" + arg];
+  if (!column) column = std::make_unique<RecordColumn>(file_, what, arg, !manifest_);
+  return column->read(file_, i);
 }
 
 std::vector<TraceReader::Call> TraceReader::calls() const {

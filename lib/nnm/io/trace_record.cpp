@@ -52,8 +52,8 @@ std::vector<int64_t> columns(const H5Reader& file, const H5Node& table, int64_t 
 
 }  // namespace
 
-RecordColumn::RecordColumn(const H5Reader& file, const H5Node& what, const std::string& arg)
-    : file_(file) {
+RecordColumn::RecordColumn(const H5Reader& file, const H5Node& what, const std::string& arg,
+                           bool unfinished) {
   int64_t args = 0, ranks = 0, column = 0, first = 0;
   for (const H5Node& c : what.children) {
     if (c.name.starts_with('@')) continue;
@@ -75,36 +75,45 @@ RecordColumn::RecordColumn(const H5Reader& file, const H5Node& what, const std::
   padded_.assign(node_->shape.begin() + 1, node_->shape.end());
   const H5Node *sums = what.find("@crc32c"), *shapes = what.find("@shape");
   if (!sums) file.fail(what, "no @crc32c in it");
+  count_ = node_->shape[0];
+  for (const H5Node* table : {sums, shapes})
+    if (unfinished && table && !table->shape.empty()) count_ = std::min(count_, table->shape[0]);
   sums_ = columns(file, *sums, count(), args, column, 1);
   if (shapes && !padded_.empty()) {
     shapes_ = columns(file, *shapes, count(), ranks, first, static_cast<int64_t>(padded_.size()));
   }
 }
 
-Tensor RecordColumn::read(int64_t i) const {
-  if (i < 0 || i >= count()) file_.fail(*node_, fmt::format("entry {} of {}", i, count()));
+Tensor RecordColumn::read(const H5Reader& file, int64_t i) const {
+  if (i < 0 || i >= count()) file.fail(*node_, fmt::format("entry {} of {}", i, count()));
   std::vector<int64_t> shape = padded_;
   if (!shapes_.empty()) {
     const auto row = shapes_.begin() + i * static_cast<int64_t>(padded_.size());
     shape.assign(row, row + static_cast<int64_t>(padded_.size()));
   }
-  if (std::find(shape.begin(), shape.end(), -1) != shape.end()) return {};
+  // Of a lower rank where an end is left out; absent, or a scalar, where all are.
+  const auto end = std::find(shape.begin(), shape.end(), -1);
+  const bool ends_well = std::all_of(end, shape.end(), [](int64_t e) { return e == -1; });
+  shape.erase(end, shape.end());
+  if (shape.empty() && sums_[i] == 0 && !padded_.empty()) return {};
   for (size_t d = 0; d < shape.size(); ++d) {
-    if (shape[d] < 0 || shape[d] > padded_[d])
-      file_.fail(*node_, fmt::format("entry {}: @shape does not fit", i));
+    if (!ends_well || shape[d] < 0 || shape[d] > padded_[d])
+      file.fail(*node_, fmt::format("entry {}: @shape does not fit", i));
   }
   const size_t item = item_size(node_->element.dtype);
-  std::vector<char> entry(node_->numel / count() * item);
-  file_.read_rows(*node_, i, 1, entry.data(), entry.size());
+  std::vector<char> entry(node_->numel / node_->shape[0] * item);
+  file.read_rows(*node_, i, 1, entry.data(), entry.size());
   // No data have the checksum 0 and are all zero: that is how an absent scalar is marked.
   const bool zeros = std::all_of(entry.begin(), entry.end(), [](char c) { return c == 0; });
-  if (shape.empty() && zeros && sums_[i] == 0) return {};
+  if (padded_.empty() && zeros && sums_[i] == 0) return {};
   Tensor t = empty(Shape(shape), {.dtype = node_->element.dtype});
-  if (!cut_block(entry.data(), padded_, shape, item, t.data<char>())) {
-    file_.fail(*node_, fmt::format("entry {}: its padding is not zero", i));
+  std::vector<int64_t> block = shape;
+  block.resize(padded_.size(), 1);
+  if (!cut_block(entry.data(), padded_, block, item, t.data<char>())) {
+    file.fail(*node_, fmt::format("entry {}: its padding is not zero", i));
   }
   if (crc32c(t.data(), t.numel() * item) != static_cast<uint32_t>(sums_[i])) {
-    file_.fail(*node_, fmt::format("entry {} does not have its checksum", i));
+    file.fail(*node_, fmt::format("entry {} does not have its checksum", i));
   }
   return t;
 }

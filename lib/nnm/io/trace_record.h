@@ -9,15 +9,18 @@ namespace nnm::io {
 /// columns stand in the order of the arguments' names. Throws Error(input_file).
 class RecordColumn {
  public:
-  RecordColumn(const H5Reader& file, const H5Node& what, const std::string& arg);
+  /// `unfinished`: entries without such rows were being written when the process died, and do not
+  /// count.
+  RecordColumn(const H5Reader& file, const H5Node& what, const std::string& arg,
+               bool unfinished = false);
 
-  int64_t count() const { return node_->shape[0]; }
+  int64_t count() const { return count_; }
   /// Entry i with its true shape; undefined where it is absent.
-  Tensor read(int64_t i) const;
+  Tensor read(const H5Reader& file, int64_t i) const;
 
  private:
-  const H5Reader& file_;
   const H5Node* node_ = nullptr;
+  int64_t count_ = 0;
   std::vector<int64_t> padded_;  // extents of an entry in the dataset
   std::vector<int64_t> sums_;    // one per entry
   std::vector<int64_t> shapes_;  // a rank's worth per entry; empty where all are alike

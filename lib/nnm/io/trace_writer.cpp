@@ -1,14 +1,16 @@
 // TraceWriter: the file, its tables and cubes, and when they reach the disk.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "nnm/base/file.h"
+#include "nnm/base/log.h"
 #include "nnm/io/trace_group.h"
 
 namespace nnm::io {
 namespace {
 
-constexpr size_t kCubeChunk = 8192;
+constexpr size_t kLeastCubeChunk = 8192, kMostCubeChunk = size_t{256} << 10;
 constexpr size_t kHookWidth = 24, kEventWidth = 32, kMessageWidth = 480;
 
 void text_columns(H5Writer& file, const std::string& path, const std::vector<ModuleRow>& modules,
@@ -39,11 +41,6 @@ TraceWriter::TraceWriter(const std::string& path, const TraceHeader& h, const Tr
   stats_ = static_cast<int64_t>(h.stats.size());
   bins_ = h.bin_edges.empty() ? 0 : static_cast<int64_t>(h.bin_edges.size()) - 1;
   for (const TraceSite& s : h.sites) add_site(s);
-  const int64_t value_row[] = {sites_, stats_}, histogram_row[] = {sites_, bins_};
-  if (stats_ > 0)
-    value_rows_ = file_->stream("/stats/values", DType::f64, value_row, kCubeChunk, true, NAN);
-  if (bins_ > 0)
-    histogram_rows_ = file_->u32_stream("/stats/histogram", histogram_row, kCubeChunk, true);
 }
 
 TraceWriter::~TraceWriter() = default;
@@ -86,11 +83,12 @@ void TraceWriter::header(const TraceHeader& h) {
 
 void TraceWriter::tables(const TraceHeader& h) {
   const size_t width = module_width(h);
-  const auto add = [&](const char* key, const char* path, std::vector<ColumnSpec> columns) {
-    tables_[key] = std::make_unique<Table>(*file_, path, std::move(columns));
+  const auto add = [&](Tables key, const char* path, std::vector<ColumnSpec> columns) {
+    table(key).emplace(*file_, path, std::move(columns));
   };
-  add("step", "/index", {{"step"}, {"epoch"}, {"micro"}, {"wall_ns"}, {"mode", DType::i64, 8}});
-  add("site", "/index",
+  add(Tables::step, "/index",
+      {{"step"}, {"epoch"}, {"micro"}, {"wall_ns"}, {"mode", DType::i64, 8}});
+  add(Tables::site, "/index",
       {{"site", DType::i64, width},
        {"what", DType::i64, 16},
        {"arg", DType::i64, width},
@@ -98,35 +96,34 @@ void TraceWriter::tables(const TraceHeader& h) {
        {"hook", DType::i64, kHookWidth},
        {"shape", DType::i64, 168},
        {"dtype", DType::i64, 8}});
-  add("calls", "/calls",
+  add(Tables::calls, "/calls",
       {{"seq"},
        {"step"},
        {"hook", DType::i64, kHookWidth},
        {"module", DType::i64, width},
        {"call"}});
-  add("timing", "/timing",
+  add(Tables::timing, "/timing",
       {{"step"},
        {"hook", DType::i64, kHookWidth},
        {"module", DType::i64, width},
        {"call"},
        {"start_ns"},
        {"ns"}});
-  add("memory", "/memory", {{"step"}, {"allocated"}, {"peak"}, {"reserved"}});
-  add("flops", "/flops", {{"module", DType::i64, width}, {"flops"}});
-  add("events", "/events",
+  add(Tables::memory, "/memory", {{"step"}, {"allocated"}, {"peak"}, {"reserved"}});
+  add(Tables::flops, "/flops", {{"module", DType::i64, width}, {"flops"}});
+  add(Tables::events, "/events",
       {{"step"}, {"event", DType::i64, kEventWidth}, {"message", DType::i64, kMessageWidth}});
 }
 
 int64_t TraceWriter::add_site(const TraceSite& s) {
-  *tables_["site"] << s.module << s.what << s.arg << s.call << s.hook << shape_text(s.shape)
-                   << info(s.dtype).name;
-  ++sites_;
-  const int64_t value_row[] = {sites_, stats_}, histogram_row[] = {sites_, bins_};
-  if (value_rows_) file_->grow(*value_rows_, value_row);
-  if (histogram_rows_) file_->grow(*histogram_rows_, histogram_row);
-  values_.resize(sites_ * stats_, NAN);
-  histograms_.resize(sites_ * bins_, 0);
-  return sites_ - 1;
+  *table(Tables::site) << s.module << s.what << s.arg << s.call << s.hook << shape_text(s.shape)
+                       << info(s.dtype).name;
+  // What waits is as wide as there were sites.
+  write_cubes();
+  sites_.push_back(s);
+  values_.resize(static_cast<size_t>(site_count() * stats_), NAN);
+  histograms_.resize(static_cast<size_t>(site_count() * bins_), 0);
+  return site_count() - 1;
 }
 
 void TraceWriter::begin_step(const TraceStep& step) {
@@ -136,15 +133,43 @@ void TraceWriter::begin_step(const TraceStep& step) {
   std::fill(histograms_.begin(), histograms_.end(), 0);
 }
 
-// The step axis grows by the whole row at once, so that all of its datasets are equally long.
 void TraceWriter::write_step() {
   if (!step_) return;
-  *tables_["step"] << step_->step << step_->epoch << step_->micro << step_->wall_ns << step_->mode;
-  if (value_rows_) file_->append(*value_rows_, values_.data());
-  if (histogram_rows_) file_->append(*histogram_rows_, histograms_.data());
+  *table(Tables::step) << step_->step << step_->epoch << step_->micro << step_->wall_ns
+                       << step_->mode;
+  waiting_values_.insert(waiting_values_.end(), values_.begin(), values_.end());
+  waiting_histograms_.insert(waiting_histograms_.end(), histograms_.begin(), histograms_.end());
+  ++waiting_;
   step_.reset();
   ++unflushed_;
   flush_if_due();
+}
+
+// The step axis grows by all steps that wait at once, the site axis to all sites known.
+void TraceWriter::write_cubes() {
+  if (waiting_ == 0) return;
+  const auto chunk = [](size_t bytes) {
+    return std::clamp(bytes, kLeastCubeChunk, kMostCubeChunk);
+  };
+  const int64_t value_row[] = {site_count(), stats_}, histogram_row[] = {site_count(), bins_};
+  if (stats_ > 0) {
+    if (!value_rows_)
+      value_rows_ = file_->stream("/stats/values", DType::f64, value_row,
+                                  chunk(waiting_values_.size() * sizeof(double)), true, NAN);
+    if (value_rows_->row[0] < site_count()) file_->grow(*value_rows_, value_row);
+    file_->append(*value_rows_, waiting_values_.data(), waiting_);
+  }
+  if (bins_ > 0) {
+    if (!histogram_rows_)
+      histogram_rows_ =
+          file_->u32_stream("/stats/histogram", histogram_row,
+                            chunk(waiting_histograms_.size() * sizeof(uint32_t)), true);
+    if (histogram_rows_->row[0] < site_count()) file_->grow(*histogram_rows_, histogram_row);
+    file_->append(*histogram_rows_, waiting_histograms_.data(), waiting_);
+  }
+  waiting_values_.clear();
+  waiting_histograms_.clear();
+  waiting_ = 0;
 }
 
 void TraceWriter::flush_if_due() {
@@ -154,7 +179,7 @@ void TraceWriter::flush_if_due() {
 
 void TraceWriter::stats(int64_t site, std::span<const double> values,
                         std::span<const uint32_t> histogram) {
-  if (site < 0 || site >= sites_ || static_cast<int64_t>(values.size()) != stats_ ||
+  if (site < 0 || site >= site_count() || static_cast<int64_t>(values.size()) != stats_ ||
       (!histogram.empty() && static_cast<int64_t>(histogram.size()) != bins_)) {
     throw Error(ErrorKind::internal,
                 fmt::format("statistics of site {} do not fit the trace", site));
@@ -179,40 +204,52 @@ bool TraceWriter::record(const std::string& module, const std::string& what, int
                 fmt::format("{}: '{}' cannot be the name of a module", path_, module));
   }
   if (bytes > limits_.max_bytes - bytes_) {
+    if (!std::exchange(over_budget_, true))
+      event("warning", fmt::format("records beyond {} bytes are left out", limits_.max_bytes));
     ++dropped_;
     return false;
   }
-  bytes_ += bytes;
-  std::unique_ptr<TraceGroup>& group = groups_[{module, what}];
+  std::unique_ptr<TraceGroup>& group = groups_[module][what];
   if (!group) group = std::make_unique<TraceGroup>(*file_, "/tensors/" + module + "/" + what);
+  if (const std::string why = group->problem(args); !why.empty()) {
+    ++dropped_;
+    const std::string text = why + ": one dataset holds one dtype, so records are left out";
+    if (std::exchange(mixed_dtypes_, true)) return false;
+    event("warning", text);
+    log_warning("{}", text);
+    return false;
+  }
+  bytes_ += bytes;
   group->append(step_ ? step_->step : 0, call, args);
   return true;
 }
 
 void TraceWriter::call(std::string_view hook, std::string_view module, int64_t call) {
-  *tables_["calls"] << calls_++ << (step_ ? step_->step : 0) << hook << module << call;
+  *table(Tables::calls) << calls_++ << (step_ ? step_->step : 0) << hook << module << call;
 }
 
 void TraceWriter::timing(std::string_view hook, std::string_view module, int64_t call,
                          int64_t start_ns, int64_t ns) {
-  *tables_["timing"] << (step_ ? step_->step : 0) << hook << module << call << start_ns << ns;
+  *table(Tables::timing) << (step_ ? step_->step : 0) << hook << module << call << start_ns << ns;
 }
 
 void TraceWriter::memory(int64_t allocated, int64_t peak, int64_t reserved) {
-  *tables_["memory"] << (step_ ? step_->step : 0) << allocated << peak << reserved;
+  *table(Tables::memory) << (step_ ? step_->step : 0) << allocated << peak << reserved;
 }
 
 void TraceWriter::flops(std::string_view module, int64_t flops) {
-  *tables_["flops"] << module << flops;
+  *table(Tables::flops) << module << flops;
 }
 
 void TraceWriter::event(std::string_view kind, std::string_view message) {
-  *tables_["events"] << (step_ ? step_->step : 0) << kind << message;
+  *table(Tables::events) << (step_ ? step_->step : 0) << kind << message;
 }
 
 void TraceWriter::flush() {
-  for (const auto& [name, table] : tables_) table->flush();
-  for (const auto& [name, group] : groups_) group->flush();
+  write_cubes();
+  for (std::optional<Table>& t : tables_) t->flush();
+  for (const auto& [module, groups] : groups_)
+    for (const auto& [what, group] : groups) group->flush();
   file_->flush();
   unflushed_ = 0;
   flushed_ = std::chrono::steady_clock::now();
@@ -220,8 +257,10 @@ void TraceWriter::flush() {
 
 void TraceWriter::close() {
   write_step();
-  for (const auto& [name, table] : tables_) table->close();
-  for (const auto& [name, group] : groups_) group->close();
+  write_cubes();
+  for (std::optional<Table>& t : tables_) t->close();
+  for (const auto& [module, groups] : groups_)
+    for (const auto& [what, group] : groups) group->close();
   if (value_rows_) file_->close(*value_rows_);
   if (histogram_rows_) file_->close(*histogram_rows_);
   if (dropped_ > 0) file_->attribute("/", "dropped_records", dropped_);

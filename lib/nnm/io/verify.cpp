@@ -80,7 +80,7 @@ class Verifier {
     if (!node.path.starts_with("/tensors/") || !what)
       return "neither in the manifest nor checksummed";
     const RecordColumn records(file_, *what, node.name);
-    for (int64_t i = 0; i < records.count(); ++i) records.read(i);
+    for (int64_t i = 0; i < records.count(); ++i) records.read(file_, i);
     return "";
   }
 
