@@ -22,7 +22,7 @@ struct Options {
   run::WeightsOptions weights;
   std::vector<std::string> hooks, shapes;
   std::string checkpoint, split, what, reduce, tensor = "full", mode = "eval", loss, format;
-  bool list = false, dry_run = false, partial = false, use_hooks = true;
+  bool list = false, dry_run = false, partial = false;
 };
 
 void declare(CLI::App& app, Options& o) {
@@ -51,7 +51,7 @@ void declare(CLI::App& app, Options& o) {
   app.add_flag("--input-grad", o.trace.input_grad, "floating inputs require grad");
   app.add_option("--weights", o.weights.weights, "load these weights");
   app.add_flag("--fresh", o.weights.fresh, "take fresh weights");
-  app.add_flag("!--no-hooks", o.use_hooks, "leave the hooks of the config out");
+  app.add_flag("!--no-hooks", o.trace.config_hooks, "leave the hooks of the config out");
   app.add_flag("--partial", o.partial, "load of the weights what fits");
   app.add_flag("--list", o.list, "print what would be recorded, and read no data");
   app.add_flag("--dry-run", o.dry_run, "the same");
@@ -84,26 +84,31 @@ std::string default_output(const run::Source& source, const std::string& weights
 }
 
 // Bytes are those of all steps, as the run would write them.
-void print_list(const tracing::ListSink& list, int64_t steps, const std::string& format) {
-  if (format == "json") {
+void print_list(const run::TraceList& list, const Options& o) {
+  const int64_t bytes = list.sites.bytes(), steps = list.steps;
+  if (bytes > o.trace.max_bytes)
+    log_warning("{} are more than --max-bytes {}: the run would leave records out",
+                human_bytes(static_cast<uint64_t>(bytes)),
+                human_bytes(static_cast<uint64_t>(o.trace.max_bytes)));
+  if (o.format == "json") {
     Json j(2);
     j.object().key("sites").array();
-    for (const auto& [s, bytes] : list.rows()) {
+    for (const auto& [s, of_site] : list.sites.rows()) {
       j.object().entry("module", s.module).entry("what", s.what).entry("arg", s.arg);
       j.entry("call", s.call).entry("hook", s.hook).entry("shape", s.shape);
-      j.entry("dtype", info(s.dtype).name).entry("bytes", steps * bytes).end();
+      j.entry("dtype", info(s.dtype).name).entry("bytes", of_site).end();
     }
-    print_line(j.end().entry("bytes", steps * list.bytes()).end().text());
+    print_line(j.end().entry("steps", steps).entry("bytes", bytes).end().text());
     return;
   }
   TextTable table({"module", "what", "arg", "call", "hook", "dtype", "shape", "bytes"}, 1);
-  for (const auto& [s, bytes] : list.rows())
+  for (const auto& [s, of_site] : list.sites.rows())
     table.row({s.module, s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
-               shape_text(s.shape), with_thousands(steps * bytes)});
+               shape_text(s.shape), with_thousands(of_site)});
   print(table.text());
   print_line(fmt::format("\n{} {}, {} sites, {} of tensors", with_thousands(steps),
-                         steps == 1 ? "step" : "steps", list.rows().size(),
-                         human_bytes(static_cast<uint64_t>(steps * list.bytes()))));
+                         steps == 1 ? "step" : "steps", list.sites.rows().size(),
+                         human_bytes(static_cast<uint64_t>(bytes))));
 }
 
 void print_result(const Options& o, const run::TraceResult& r) {
@@ -138,12 +143,12 @@ int run(Options o) {
   session_options.check.loss = o.loss;
   session_options.check.split = o.split;
   session_options.check.evaluation = true;
-  session_options.check.hooks = o.use_hooks;
+  session_options.check.hooks = o.trace.config_hooks;
   session_options.data = o.trace.input.empty() && !o.list && !o.dry_run;
   if (o.list || o.dry_run) {
     session_options.device = {DeviceType::meta};
     run::Session session(std::move(source), session_options);
-    print_list(run::list_trace(session, o.trace), o.trace.steps, o.format);
+    print_list(run::list_trace(session, o.trace), o);
     return 0;
   }
   o.weights.required = false;
@@ -152,9 +157,10 @@ int run(Options o) {
   if (o.trace.output.empty()) o.trace.output = default_output(source, o.trace.checkpoint);
   run::Session session(std::move(source), session_options);
   session.load_weights(o.trace.checkpoint, o.partial);
-  print_result(o, run::record_trace(session, o.trace));
+  const run::TraceResult result = run::record_trace(session, o.trace);
+  print_result(o, result);
   session.warn_silent_hooks();
-  return 0;
+  return result.signal ? 128 + result.signal : 0;
 }
 
 }  // namespace

@@ -65,6 +65,16 @@ def optimizer_of(model, net, mode):
     return torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.1, fused=True)
 
 
+def watch(net, rows):
+    """Statistics of every module's output, as a forward hook takes them."""
+    def hook(_, args, output):
+        y = output.detach()
+        rows.append(torch.stack([y.mean(), y.std(), y.abs().max()]))
+
+    for module in net.modules():
+        module.register_forward_hook(hook)
+
+
 def main():
     model, batch, threads, mode = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     torch.set_num_threads(threads)
@@ -73,6 +83,9 @@ def main():
     if mode == "channels_last" and model == "cnn":
         net = net.to(memory_format=torch.channels_last)
     optimizer = optimizer_of(model, net, mode)
+    rows = []
+    if mode == "hooked":
+        watch(net, rows)
     step_net = torch.compile(net) if mode == "compile" else net
 
     def step(indices):
@@ -83,6 +96,7 @@ def main():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        rows.clear()
 
     batches = torch.randperm(len(data))[: len(data) // batch * batch].view(-1, batch)
     for line in sys.stdin:

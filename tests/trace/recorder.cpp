@@ -137,6 +137,85 @@ TEST_CASE("recorder: tensor and post-accumulate hooks, and hooks go with it") {
   CHECK(log.calls.size() == before);
 }
 
+TEST_CASE("recorder: gradients bear the number of their call, whichever calls take part") {
+  Net net;
+  Log log;
+  CaptureOptions o;
+  o.hooks = {parse_hook("full_backward_pre:a"), parse_hook("full_backward:a")};
+  o.set_what("grad_input,grad_output");
+  Recorder r(net, o, log);
+  for (int step = 0; step < 2; ++step) {
+    log.calls.clear();
+    const Tensor x = input();
+    x.requires_grad_();
+    r.begin_step();
+    const Value out = net(Args{{x}, {}});
+    // The tuple's second output is that of the first call: the second takes no part.
+    sum(out.items()[1].items()[0].as<Tensor>()).backward();
+    r.end_step();
+    CHECK(log.calls == Strings{"full_backward_pre a#0", "full_backward a#0"});
+  }
+  CHECK(log.tensors_seen.back() == "a/grad_input/0#0");
+}
+
+TEST_CASE("recorder: tensor hooks on inputs, outputs and parameters") {
+  Net net;
+  Log log;
+  CaptureOptions o;
+  o.hooks = {parse_hook("tensor:a.input"), parse_hook("tensor:b.output"),
+             parse_hook("tensor:a.weight"), parse_hook("post_accumulate_grad:*.weight")};
+  CHECK(o.hooks[0].at() == "a.input");
+  Recorder r(net, o, log);
+  r.begin_step();
+  const Tensor x = input();
+  x.requires_grad_();
+  sum(net(Args{{x}, {}}).items()[0].as<Tensor>()).backward();
+  r.end_step();
+  CHECK(log.calls == Strings{"tensor b#0", "post_accumulate_grad b#0", "tensor a#1", "tensor a#0",
+                             "tensor a#0", "post_accumulate_grad a#0"});
+  CHECK(log.tensors_seen == Strings{"b/grad_output/0#0", "a/grad_input/0#1", "a/grad_input/0#0",
+                                    "a/weight_grad/weight#0", "b/weight_grad/weight#0"});
+  CHECK(log.kept[2].to_vector<double>() == std::vector<double>{12, 12});
+  CaptureOptions missing;
+  missing.hooks = {parse_hook("post_accumulate_grad:a.bias")};
+  CHECK_THROWS_AS(Recorder(net, missing, log), Error);
+}
+
+TEST_CASE("recorder: a graph that outlives it runs backward, and records nothing") {
+  Net net;
+  Log log;
+  Tensor loss;
+  {
+    CaptureOptions o;
+    o.hooks = {parse_hook("full_backward"), parse_hook("tensor"),
+               parse_hook("post_accumulate_grad")};
+    Recorder r(net, o, log);
+    r.begin_step();
+    loss = sum(net(Args{{input()}, {}}).items()[0].as<Tensor>());
+  }
+  loss.backward();
+  CHECK(log.calls.empty());
+  CHECK(net.a->weight->grad().defined());
+}
+
+TEST_CASE("recorder: one argument, one call") {
+  Net net;
+  Log log;
+  CaptureOptions o;
+  o.hooks = {parse_hook("forward"), parse_hook("tensor:a")};
+  o.arg = "1";
+  Recorder second(net, o, log);
+  o.arg = "all";
+  o.call = 1;
+  Recorder later(net, o, log);
+  second.begin_step();
+  later.begin_step();
+  sum(net(Args{{input()}, {}}).items()[0].as<Tensor>()).backward();
+  later.end_step();
+  second.end_step();
+  CHECK(log.tensors_seen == Strings{"a/output/0#1", "Net/output/1#0", "a/grad_output/0#1"});
+}
+
 TEST_CASE("recorder: slices keep rows, a list counts bytes") {
   Net net;
   ListSink list;

@@ -12,6 +12,7 @@
 #include "nnm/data/loader.h"
 #include "nnm/ops/ops.h"
 #include "nnm/run/input.h"
+#include "nnm/run/signals.h"
 #include "nnm/tensor/allocator.h"
 
 namespace nnm::run {
@@ -24,6 +25,7 @@ struct Feed {
   train::Objective own;                  // of --input
   train::Objective* objective = nullptr;
   std::vector<size_t> places;  // of the objective's fields in a batch
+  int64_t samples = 0;         // there are; 0: nobody knows
 
   Tensors fields(const Tensors& batch) const {
     Tensors out;
@@ -64,12 +66,14 @@ Feed open_feed(Session& session, const TraceOptions& o, bool read) {
     feed.own = objective_of(session, input, o);
     feed.objective = &feed.own;
     for (const train::Field& f : input.fields) names.push_back(f.name);
+    feed.samples = input.loader->dataset().size();
     feed.loader = std::move(input.loader);
   } else if (!read && (!session.checked().data || session.checked().data_error)) {
     feed.own = objective_of(session, probed_input(session), o);
     feed.objective = &feed.own;
   } else {
     feed.objective = &session.objective();
+    if (!read) feed.samples = session.data().peek(session.checked().split).samples;
     if (read) {
       data::LoadOptions load;
       load.training = false;
@@ -83,6 +87,14 @@ Feed open_feed(Session& session, const TraceOptions& o, bool read) {
     for (size_t i = 0; i < names.size(); ++i)
       if (names[i] == f.name) feed.places.push_back(i);
   return feed;
+}
+
+// Samples of a full batch; 0 where no field has any.
+int64_t batch_of(const Feed& feed, const TraceOptions& o) {
+  if (o.batch) return o.batch;
+  for (const train::Field& f : feed.objective->fields())
+    if (!f.shape.empty()) return f.shape[0];
+  return 0;
 }
 
 void need_loss(const train::Objective& objective, const TraceOptions& o) {
@@ -110,17 +122,39 @@ void step(Module& model, train::Objective& objective, const Tensors& fields,
   loss.backward();
 }
 
+/// The hooks that act, and those that record, as `hooks:` has them.
+std::string hooks_of(Session& session, const TraceOptions& o) {
+  std::string out;
+  const lang::Tree* own = session.config().find("hooks");
+  if (own && o.config_hooks) out += lang::write_yaml(*own);
+  const tracing::CaptureOptions& c = o.capture;
+  const std::string what =
+      c.what.empty() ? "" : fmt::format("what: [{}], ", fmt::join(c.what, ", "));
+  for (const tracing::HookRequest& r : c.hooks)
+    out += fmt::format("- {{on: {}, at: \"{}\", capture: {{{}reduce: [{}], tensor: {}}}}}\n",
+                       tracing::name_of(r.kind), r.at(), what, fmt::join(c.reduce, ", "),
+                       c.tensor.text());
+  return out;
+}
+
+// What to do where a module writes over what another one's backward hooks stand behind, which
+// PyTorch's text does not know here.
+Error with_advice(const Error& e) {
+  Error out = e;
+  if (std::string_view(e.what()).find("is a view and") != std::string_view::npos)
+    out.with_hint(
+        "backward hooks cannot stand beside inplace=True: `--hook tensor` records the same "
+        "gradients of outputs, or leave the modules around it out");
+  return out;
+}
+
 io::TraceHeader header_of(Session& session, const TraceOptions& o) {
   io::TraceHeader h;
   h.nnm_version = NNM_VERSION;
   h.config = session.config().text();
   h.config_sha256 = sha256(h.config);
   if (!o.checkpoint.empty()) h.checkpoint_sha256 = sha256_file(o.checkpoint);
-  std::string hooks;
-  for (const tracing::HookRequest& r : o.capture.hooks)
-    hooks += fmt::format("- {{on: {}, at: \"{}\"}}\n", tracing::name_of(r.kind),
-                         r.select ? r.select->text() : "**");
-  h.hooks = hooks;
+  h.hooks = hooks_of(session, o);
   tracing::describe(o.capture, *session.model(), h);
   return h;
 }
@@ -140,15 +174,20 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   Module& model = *session.model();
   model.train(o.train);
   io::TraceWriter writer(o.output, header_of(session, o), {.max_bytes = o.max_bytes});
+  const WarningSink warnings([&](const std::string& text) { writer.event("warning", text); });
   tracing::FileSink sink(writer);
   tracing::Recorder recorder(model, o.capture, sink);
+  train::Control control;
+  const SignalScope signals(control);
   const auto begin = std::chrono::steady_clock::now();
   TraceResult result;
-  for (int64_t i = 0; result.steps < o.steps; ++i) {
+  for (int64_t i = 0; result.steps < o.steps && !control.signal; ++i) {
     const std::optional<data::Batch> batch = feed.loader->next();
     if (!batch) {
-      log_note("the data end after {} batches: {} of {} steps are recorded", i, result.steps,
-               o.steps);
+      const std::string text = fmt::format(
+          "the data end after {} batches: {} of {} steps are recorded", i, result.steps, o.steps);
+      log_note("{}", text);
+      writer.event("note", text);
       break;
     }
     if (i % o.every) continue;
@@ -161,14 +200,21 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
     reset_peak_memory();
     session.hooks().begin_step(i);
     recorder.begin_step();
-    step(model, *feed.objective, feed.fields(batch->fields), o);
+    try {
+      step(model, *feed.objective, feed.fields(batch->fields), o);
+    } catch (const Error& e) {
+      throw with_advice(e);
+    }
     recorder.end_step();
     const MemoryStats m = memory_stats();
     writer.memory(static_cast<int64_t>(m.allocated), static_cast<int64_t>(m.peak),
                   static_cast<int64_t>(m.reserved));
     ++result.steps;
   }
+  if (control.signal)
+    writer.event("signal", fmt::format("ended by signal {}", control.signal.load()));
   writer.close();
+  result.signal = control.signal;
   result.sites = sink.sites();
   result.bytes = writer.bytes();
   result.dropped = writer.dropped();
@@ -176,25 +222,39 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   return result;
 }
 
-tracing::ListSink list_trace(Session& session, const TraceOptions& o) {
+TraceList list_trace(Session& session, const TraceOptions& o) {
   o.capture.check();
   Feed feed = open_feed(session, o, false);
   need_loss(*feed.objective, o);
   const lang::Model meta = lang::build_model(
       session.config(), {.device = {DeviceType::meta}, .dtype = session.plan().dtype});
   meta.module->train(o.train);
-  Tensors fields;
-  for (const train::Field& f : feed.objective->fields()) {
-    Shape shape = f.shape;
-    if (o.batch && !shape.empty()) shape[0] = o.batch;
-    fields.push_back(empty(shape, {f.dtype, {DeviceType::meta}}));
-  }
   tracing::ListSink sink;
   tracing::Recorder recorder(*meta.module, o.capture, sink);
-  recorder.begin_step();
-  step(*meta.module, *feed.objective, fields, o);
-  recorder.end_step();
-  return sink;
+  const auto record = [&](int64_t batch, int64_t times) {
+    Tensors fields;
+    for (const train::Field& f : feed.objective->fields()) {
+      Shape shape = f.shape;
+      if (batch && !shape.empty()) shape[0] = batch;
+      fields.push_back(empty(shape, {f.dtype, {DeviceType::meta}}));
+    }
+    sink.weigh(times);
+    recorder.begin_step();
+    step(*meta.module, *feed.objective, fields, o);
+    recorder.end_step();
+  };
+  const int64_t batch = batch_of(feed, o);
+  if (!feed.samples || !batch) {
+    record(o.batch, o.steps);
+    return {std::move(sink), o.steps};
+  }
+  // As many of each so many batches as there are; the last may be smaller.
+  const int64_t batches = (feed.samples + batch - 1) / batch, rest = feed.samples % batch;
+  const int64_t steps = std::min(o.steps, (batches + o.every - 1) / o.every);
+  const bool with_rest = rest && (steps - 1) * o.every == batches - 1;
+  if (steps > with_rest) record(batch, steps - with_rest);
+  if (with_rest) record(rest, 1);
+  return {std::move(sink), steps};
 }
 
 }  // namespace nnm::run

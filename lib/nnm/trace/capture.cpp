@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "nnm/base/signature.h"
@@ -11,10 +12,14 @@
 namespace nnm::tracing {
 namespace {
 
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kKinds[kHookKinds] = {"forward_pre",   "forward", "full_backward_pre",
                                             "full_backward", "tensor",  "post_accumulate_grad"};
-const std::vector<std::string> kWhat = {"input",       "output", "grad_input",
-                                        "grad_output", "weight", "weight_grad"};
+const std::vector<std::string>& whats() {
+  static const std::vector<std::string> names = {"input",       "output", "grad_input",
+                                                 "grad_output", "weight", "weight_grad"};
+  return names;
+}
 
 [[noreturn]] void unknown(const char* what, std::string_view name,
                           const std::vector<std::string>& known) {
@@ -47,7 +52,7 @@ void check_names(const char* what, const std::vector<std::string>& names,
 
 // The value below which a share of the elements lies, linear within its bin.
 double percentile(const TensorStatistics& s, const uint32_t* histogram, double share) {
-  if (s.finite == 0) return std::numeric_limits<double>::quiet_NaN();
+  if (s.finite == 0) return kNone;
   const double wanted = share * static_cast<double>(s.finite);
   double below = 0;
   for (int i = 0; i < kHistogramBins; ++i) {
@@ -60,6 +65,45 @@ double percentile(const TensorStatistics& s, const uint32_t* histogram, double s
     below += here;
   }
   return s.max;
+}
+
+template <int kPercent>
+double percent(const TensorStatistics& s, const uint32_t* histogram) {
+  return percentile(s, histogram, kPercent / 100.0);
+}
+
+struct Statistic {
+  const char* name;
+  const char* unit;
+  double (*value)(const TensorStatistics& s, const uint32_t* histogram);  // null: a histogram
+};
+
+// Where nothing is finite there is no moment and no extreme.
+constexpr Statistic kStatistics[] = {
+    {"mean", "value", [](const auto& s, auto) { return s.finite > 0 ? s.mean : kNone; }},
+    {"std", "value", [](const auto& s, auto) { return s.std(); }},
+    {"min", "value", [](const auto& s, auto) { return s.finite > 0 ? s.min : kNone; }},
+    {"max", "value", [](const auto& s, auto) { return s.finite > 0 ? s.max : kNone; }},
+    {"l1", "value", [](const auto& s, auto) { return s.l1; }},
+    {"l2", "value", [](const auto& s, auto) { return std::sqrt(s.squares); }},
+    {"absmax", "value",
+     [](const auto& s, auto) {
+       return s.finite > 0 ? std::max(std::abs(s.min), std::abs(s.max)) : kNone;
+     }},
+    {"sum", "value", [](const auto& s, auto) { return s.sum; }},
+    {"nan", "count", [](const auto& s, auto) { return static_cast<double>(s.nan); }},
+    {"inf", "count", [](const auto& s, auto) { return static_cast<double>(s.inf); }},
+    {"zero", "count", [](const auto& s, auto) { return static_cast<double>(s.zero); }},
+    {"numel", "count", [](const auto& s, auto) { return static_cast<double>(s.numel); }},
+    {"p1", "value", percent<1>},
+    {"p50", "value", percent<50>},
+    {"p99", "value", percent<99>},
+    {"histogram", "count", nullptr}};
+
+const Statistic* find_statistic(std::string_view name) {
+  for (const Statistic& s : kStatistics)
+    if (name == s.name) return &s;
+  return nullptr;
 }
 
 int64_t whole(std::string_view text, std::string_view all) {
@@ -97,6 +141,7 @@ void collect(const Value& v, const std::string& prefix, int& position,
 }  // namespace
 
 const char* name_of(HookKind kind) { return kKinds[static_cast<int>(kind)]; }
+const std::string& name_of(What what) { return whats()[static_cast<size_t>(what)]; }
 
 HookKind parse_kind(std::string_view text) {
   if (text == "backward") return HookKind::full_backward;
@@ -110,10 +155,21 @@ bool is_backward(HookKind kind) {
   return kind != HookKind::forward_pre && kind != HookKind::forward;
 }
 
+std::string HookRequest::at() const {
+  return (select ? select->text() : "**") + (part.empty() ? "" : "." + part);
+}
+
 HookRequest parse_hook(std::string_view text) {
   const size_t colon = text.find(':');
   HookRequest r{.kind = parse_kind(text.substr(0, colon))};
-  if (colon != std::string_view::npos) r.select = Selector::parse(text.substr(colon + 1));
+  if (colon == std::string_view::npos) return r;
+  text.remove_prefix(colon + 1);
+  for (const char* part : {".output", ".input"}) {
+    if (r.kind != HookKind::tensor || !text.ends_with(part)) continue;
+    r.part = part + 1;
+    text.remove_suffix(std::strlen(part));
+  }
+  r.select = Selector::parse(text);
   return r;
 }
 
@@ -136,6 +192,11 @@ TensorMode TensorMode::parse(std::string_view text) {
   return m;
 }
 
+std::string TensorMode::text() const {
+  if (keep == Keep::slice) return fmt::format("slice:{}:{}", begin, end);
+  return keep == Keep::full ? "full" : "none";
+}
+
 Tensor TensorMode::of(const Tensor& t) const {
   if (keep == Keep::none || !t.defined()) return {};
   if (keep == Keep::full || t.dim() == 0) return t;
@@ -146,15 +207,17 @@ Tensor TensorMode::of(const Tensor& t) const {
 }
 
 const std::vector<std::string>& statistic_names() {
-  static const std::vector<std::string> names = {
-      "mean", "std", "min",  "max",   "l1", "l2",  "absmax", "sum",
-      "nan",  "inf", "zero", "numel", "p1", "p50", "p99",    "histogram"};
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> out;
+    for (const Statistic& s : kStatistics) out.emplace_back(s.name);
+    return out;
+  }();
   return names;
 }
 
 void CaptureOptions::set_what(std::string_view list) {
   what = split(list);
-  check_names("kind of value", what, kWhat);
+  check_names("kind of value", what, whats());
 }
 
 void CaptureOptions::set_reduce(std::string_view list) {
@@ -181,72 +244,55 @@ bool CaptureOptions::needs_backward() const {
 
 void CaptureOptions::check() const {
   for (const std::string& w : what) {
-    const auto can = [&](const HookRequest& h) { return sees(h.kind, w); };
-    if (w == "weight" || w == "weight_grad" || std::any_of(hooks.begin(), hooks.end(), can))
+    const auto kind =
+        static_cast<What>(std::find(whats().begin(), whats().end(), w) - whats().begin());
+    const auto can = [&](const HookRequest& h) { return sees(h.kind, kind); };
+    if (kind == What::weight || kind == What::weight_grad ||
+        std::any_of(hooks.begin(), hooks.end(), can))
       continue;
-    const char* kind = w == "input"         ? "forward_pre"
-                       : w == "output"      ? "forward"
-                       : w == "grad_output" ? "full_backward_pre"
-                                            : "full_backward";
+    const char* add = kind == What::input         ? "forward_pre"
+                      : kind == What::output      ? "forward"
+                      : kind == What::grad_output ? "full_backward_pre"
+                                                  : "full_backward";
     throw Error(ErrorKind::config, fmt::format("no hook that was asked for sees `{}`", w),
-                fmt::format("add `--hook {}`", kind));
+                fmt::format("add `--hook {}`", add));
   }
 }
 
-bool sees(HookKind kind, std::string_view what) {
+bool sees(HookKind kind, What what) {
   switch (kind) {
-    case HookKind::forward_pre: return what == "input";
-    case HookKind::forward: return what == "input" || what == "output";
-    case HookKind::full_backward_pre:
-    case HookKind::tensor: return what == "grad_output";
-    case HookKind::full_backward: return what == "grad_input" || what == "grad_output";
-    case HookKind::post_accumulate_grad: return what == "weight_grad";
+    case HookKind::forward_pre: return what == What::input;
+    case HookKind::forward: return what == What::input || what == What::output;
+    case HookKind::full_backward_pre: return what == What::grad_output;
+    case HookKind::full_backward: return what == What::grad_input || what == What::grad_output;
+    case HookKind::tensor:
+      return what == What::grad_input || what == What::grad_output || what == What::weight_grad;
+    case HookKind::post_accumulate_grad: return what == What::weight_grad;
   }
   return false;
 }
 
-std::vector<double> values_of(const TensorStatistics& s, const std::vector<std::string>& names,
-                              const uint32_t* histogram) {
-  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  const bool any = s.finite > 0;
-  std::vector<double> out;
+Reduction::Reduction(const std::vector<std::string>& names) {
   for (const std::string& n : names) {
-    double v = kNone;
-    if (n == "mean") v = any ? s.mean : kNone;
-    else if (n == "std") v = s.std();
-    else if (n == "min") v = any ? s.min : kNone;
-    else if (n == "max") v = any ? s.max : kNone;
-    else if (n == "l1") v = s.l1;
-    else if (n == "l2") v = std::sqrt(s.squares);
-    else if (n == "absmax") v = any ? std::max(std::abs(s.min), std::abs(s.max)) : kNone;
-    else if (n == "sum") v = s.sum;
-    else if (n == "nan") v = static_cast<double>(s.nan);
-    else if (n == "inf") v = static_cast<double>(s.inf);
-    else if (n == "zero") v = static_cast<double>(s.zero);
-    else if (n == "numel") v = static_cast<double>(s.numel);
-    else if (n == "p1") v = percentile(s, histogram, 0.01);
-    else if (n == "p50") v = percentile(s, histogram, 0.5);
-    else if (n == "p99") v = percentile(s, histogram, 0.99);
-    out.push_back(v);
+    const Statistic* s = find_statistic(n);
+    NNM_CHECK(s && s->value, internal, "`{}` is no statistic of one number", n);
+    values_.push_back(s->value);
+    needs_histogram_ |= n[0] == 'p';
+    moments_only_ &= n != "l1" && n != "zero";
   }
-  return out;
 }
 
 std::string unit_of(std::string_view statistic) {
-  for (const char* count : {"nan", "inf", "zero", "numel"})
-    if (statistic == count) return "count";
-  return "value";
+  const Statistic* s = find_statistic(statistic);
+  return s ? s->unit : "";
 }
 
-std::vector<io::TraceArg> flatten(const Value& value) {
-  std::vector<io::TraceArg> out;
+void flatten(const Value& value, std::vector<io::TraceArg>& out) {
   int position = 0;
   collect(value, "", position, out);
-  return out;
 }
 
-std::vector<io::TraceArg> flatten(const Args& args) {
-  std::vector<io::TraceArg> out;
+void flatten(const Args& args, std::vector<io::TraceArg>& out) {
   int position = 0;
   for (const Value& v : args.pos) collect(v, "", position, out);
   for (const auto& [name, v] : args.kw) {
@@ -254,12 +300,27 @@ std::vector<io::TraceArg> flatten(const Args& args) {
     if (v.is(Value::Kind::tensor)) out.push_back({name, v.as<Tensor>()});
     else if (v.is_sequence() || v.is(Value::Kind::dict)) collect(v, name, inner, out);
   }
+}
+
+void flatten(const Tensors& grads, std::vector<io::TraceArg>& out) {
+  for (size_t i = 0; i < grads.size(); ++i) out.push_back({std::to_string(i), grads[i]});
+}
+
+std::vector<io::TraceArg> flatten(const Value& value) {
+  std::vector<io::TraceArg> out;
+  flatten(value, out);
+  return out;
+}
+
+std::vector<io::TraceArg> flatten(const Args& args) {
+  std::vector<io::TraceArg> out;
+  flatten(args, out);
   return out;
 }
 
 std::vector<io::TraceArg> flatten(const Tensors& grads) {
   std::vector<io::TraceArg> out;
-  for (size_t i = 0; i < grads.size(); ++i) out.push_back({std::to_string(i), grads[i]});
+  flatten(grads, out);
   return out;
 }
 

@@ -30,10 +30,20 @@ HookKind parse_kind(std::string_view text);
 /// True for kinds that need a backward pass.
 bool is_backward(HookKind kind);
 
-/// `--hook KIND[:SELECTOR]`.
+/// What a hook can see of a call.
+enum class What : uint8_t { input, output, grad_input, grad_output, weight, weight_grad };
+inline constexpr int kWhats = 6;
+/// "grad_input".
+const std::string& name_of(What what);
+
+/// `--hook KIND[:SELECTOR]`. A selector names modules, for `tensor` and `post_accumulate_grad` also
+/// parameters (fc1.weight), and for `tensor` what a module takes or gives (fc1.input, fc1.output).
 struct HookRequest {
   HookKind kind = HookKind::forward;
   std::optional<Selector> select;  ///< none: every module
+  std::string part;                ///< of kind `tensor`: "input" or "output" where one was named
+  /// As it was given: "**" for every module.
+  std::string at() const;
 };
 HookRequest parse_hook(std::string_view text);
 
@@ -44,6 +54,7 @@ struct TensorMode {
   int64_t begin = 0, end = 0;
   /// "full", "none", "slice:0:4". Throws Error(config).
   static TensorMode parse(std::string_view text);
+  std::string text() const;
   /// The part of t to keep: a view; undefined for none.
   Tensor of(const Tensor& t) const;
 };
@@ -57,7 +68,15 @@ struct CaptureOptions {
   std::vector<std::string> reduce = {"mean",   "std", "min", "max", "l2",
                                      "absmax", "nan", "inf", "zero"};
   TensorMode tensor;
+  std::string arg = "all";              ///< of inputs, outputs, gradients: a position or a name
+  std::optional<int64_t> call;          ///< of a shared module; none: each
+  std::vector<std::string> parameters;  ///< of weights, by their own names; empty: all
+  HookOptions place;                    ///< before hooks that are there, after errors
 
+  /// Whether the tensor at this position, of this name, is wanted.
+  bool wants(size_t position, const std::string& name) const {
+    return arg == "all" || arg == name || arg == std::to_string(position);
+  }
   /// Comma lists of `--what` and `--reduce` (`none`: no statistics). Throw Error(config) with the
   /// nearest name.
   void set_what(std::string_view list);
@@ -72,12 +91,28 @@ struct CaptureOptions {
 };
 
 /// Whether a hook of this kind can see `what`.
-bool sees(HookKind kind, std::string_view what);
+bool sees(HookKind kind, What what);
 
-/// The values of the named statistics, in their order; `histogram` for percentiles.
-std::vector<double> values_of(const TensorStatistics& s, const std::vector<std::string>& names,
-                              const uint32_t* histogram);
-/// The unit of a statistic: "value", "count", "value^2" ….
+/// What TensorStatistics come to: the named statistics, in their order.
+class Reduction {
+ public:
+  explicit Reduction(const std::vector<std::string>& names);
+  size_t size() const { return values_.size(); }
+  /// Whether one of them is read off a histogram.
+  bool needs_histogram() const { return needs_histogram_; }
+  /// Whether kernels::moments knows them all.
+  bool moments_only() const { return moments_only_; }
+  /// Fills `size()` values.
+  void operator()(const TensorStatistics& s, const uint32_t* histogram, double* out) const {
+    for (const Value value : values_) *out++ = value(s, histogram);
+  }
+
+ private:
+  using Value = double (*)(const TensorStatistics&, const uint32_t*);
+  std::vector<Value> values_;
+  bool needs_histogram_ = false, moments_only_ = true;
+};
+/// The unit of a statistic: "value" or "count".
 std::string unit_of(std::string_view statistic);
 
 /// Tensors of a value by their names in a trace: positions through nested tuples and lists in
@@ -87,5 +122,9 @@ std::vector<io::TraceArg> flatten(const Value& value);
 std::vector<io::TraceArg> flatten(const Args& args);
 /// Gradients by position.
 std::vector<io::TraceArg> flatten(const Tensors& grads);
+/// The same at the end of a list.
+void flatten(const Value& value, std::vector<io::TraceArg>& out);
+void flatten(const Args& args, std::vector<io::TraceArg>& out);
+void flatten(const Tensors& grads, std::vector<io::TraceArg>& out);
 
 }  // namespace nnm::tracing

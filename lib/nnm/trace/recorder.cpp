@@ -2,6 +2,8 @@
 #include "nnm/trace/recorder.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "nnm/autograd/node.h"
 
@@ -17,7 +19,8 @@ int64_t ns_between(Clock::time_point a, Clock::time_point b) {
 // Time that hooks take is not the modules' own.
 class Overhead {
  public:
-  explicit Overhead(int64_t& total) : total_(total), begin_(Clock::now()) {}
+  explicit Overhead(int64_t& total, Clock::time_point begin = Clock::now())
+      : total_(total), begin_(begin) {}
   ~Overhead() { total_ += ns_between(begin_, Clock::now()); }
   Overhead(const Overhead&) = delete;
 
@@ -26,257 +29,449 @@ class Overhead {
   Clock::time_point begin_;
 };
 
-std::vector<std::string> default_what(HookKind kind) {
-  switch (kind) {
-    case HookKind::forward_pre: return {"input"};
-    case HookKind::forward: return {"output"};
-    case HookKind::full_backward_pre:
-    case HookKind::tensor: return {"grad_output"};
-    case HookKind::full_backward: return {"grad_input", "grad_output"};
-    case HookKind::post_accumulate_grad: return {"weight_grad"};
+bool about_parameters(What what) { return what == What::weight || what == What::weight_grad; }
+
+std::vector<What> default_what(const HookRequest& r, bool leaf) {
+  switch (r.kind) {
+    case HookKind::forward_pre: return {What::input};
+    case HookKind::forward: return {What::output};
+    case HookKind::full_backward_pre: return {What::grad_output};
+    case HookKind::full_backward: return {What::grad_input, What::grad_output};
+    case HookKind::tensor:
+      return {leaf ? What::weight_grad : r.part == "input" ? What::grad_input : What::grad_output};
+    case HookKind::post_accumulate_grad: return {What::weight_grad};
   }
   return {};
 }
 
-bool about_parameters(const std::string& what) { return what == "weight" || what == "weight_grad"; }
+// What a hook captures, where `asked` is what --what lists.
+std::vector<What> what_of(const HookRequest& r, bool leaf, const std::vector<std::string>& asked) {
+  if (asked.empty()) return default_what(r, leaf);
+  std::vector<What> out;
+  for (int i = 0; i < kWhats; ++i) {
+    const auto w = static_cast<What>(i);
+    const bool listed = std::find(asked.begin(), asked.end(), name_of(w)) != asked.end();
+    if (listed && (about_parameters(w) || (!leaf && sees(r.kind, w)))) out.push_back(w);
+  }
+  return out;
+}
 
 }  // namespace
 
+// One argument of one call, and the number that the sink gave it.
+struct Recorder::Known {
+  std::string name;
+  int64_t number;
+};
+
+struct Recorder::Hooked {
+  Recorder* recorder;  // null once it is gone
+  bool records() const { return recorder && recorder->recording_; }
+};
+
 struct Recorder::Site {
+  Site(Module* m, std::string n) : module(m), name(std::move(n)) {}
+
   Module* module;
   std::string name;  // the dotted path, the root's class name
   bool kinds[kHookKinds] = {};
-  std::map<std::string, HookKind> owners;  // which kind captures a `what`
-  int64_t begun = 0, done = 0, backward = 0, backward_pre = 0;
+  bool tensor_input = false, tensor_output = false;
+  // Parameters that were selected themselves; all where the module was.
+  std::map<std::string, std::set<HookKind>> leaves;
+  bool all_parameters = false;
+  struct Captured {
+    std::optional<HookKind> by;             // the kind of hook that captures it
+    std::vector<std::vector<Known>> known;  // by call
+  } captured[kWhats];
+
   struct Open {
+    int64_t call;
     Clock::time_point start;
     int64_t overhead, flops;
   };
-  std::vector<Open> open;  // calls of this module that run
-  int64_t flops = 0;
+  std::vector<Open> open;      // calls that run …
+  std::vector<Open> backward;  // … and those that run backward
+  int64_t begun = 0, flops = 0;
+  bool called = false;
+  int64_t bound = -1;  // the call that the backward hooks are for
+  RemovableHandle on_backward_pre, on_backward;
 
-  bool has(HookKind k) const { return kinds[static_cast<int>(k)]; }
-  bool captures(HookKind k, const std::string& what) const {
-    const auto it = owners.find(what);
-    return it != owners.end() && it->second == k;
+  void want(const HookRequest& request) {
+    kinds[static_cast<int>(request.kind)] = true;
+    if (request.kind != HookKind::tensor) return;
+    tensor_input |= request.part == "input";
+    tensor_output |= request.part != "input";
   }
-  // Backward visits the calls of a shared module in reverse.
-  int64_t call_of(int64_t& fired) const { return std::max<int64_t>(0, begun - 1 - fired++); }
+  void take(HookKind kind, const std::vector<What>& what) {
+    for (What w : what)
+      if (auto& by = captured[static_cast<int>(w)].by; !by) by = kind;
+  }
+  bool takes(HookKind kind, What what) const { return captured[static_cast<int>(what)].by == kind; }
+  bool has(HookKind k) const { return kinds[static_cast<int>(k)]; }
+  bool has_backward() const {
+    return has(HookKind::full_backward) || has(HookKind::full_backward_pre);
+  }
+  bool has_work_before() const {
+    return has_backward() || has(HookKind::forward_pre) || tensor_input;
+  }
+  bool has_calls() const { return has_work_before() || has(HookKind::forward) || tensor_output; }
+};
+
+// Modules and parameters by all of their names, and one site per module, in the order of
+// named_modules; a shared module's is under its first name.
+class Recorder::Selection {
+ public:
+  explicit Selection(Module& root) : scope_(list(root)) {}
+
+  void add(const HookRequest& request, const std::vector<std::string>& what) {
+    const bool of_leaves = request.kind == HookKind::post_accumulate_grad ||
+                           (request.kind == HookKind::tensor && request.part.empty());
+    std::vector<size_t> chosen, leaves;
+    if (request.select) {
+      chosen = scope_.modules(*request.select);
+      if (chosen.empty() && of_leaves) leaves = scope_.tensors(*request.select);
+      if (chosen.empty() && leaves.empty()) throw scope_.no_match(*request.select);
+    } else {
+      for (size_t i = 0; i < modules_.size(); ++i) chosen.push_back(i);
+    }
+    for (size_t i : chosen) {
+      Site& site = site_of(i);
+      site.want(request);
+      site.take(request.kind, what_of(request, false, what));
+      site.all_parameters = true;
+    }
+    for (size_t i : leaves) {
+      Site& site = site_of(tensors_[i].first);
+      site.leaves[tensors_[i].second].insert(request.kind);
+      site.take(request.kind, what_of(request, true, what));
+    }
+  }
+
+  std::vector<std::unique_ptr<Site>> sites() {
+    std::erase(sites_, nullptr);
+    return std::move(sites_);
+  }
+
+ private:
+  Scope list(Module& root) {
+    std::vector<NamedModule> names;
+    std::vector<NamedTensor> tensors;
+    for (const auto& [path, m] : root.named_modules("", false)) {
+      canonical_.try_emplace(m, modules_.size());
+      for (const auto& slot : m->parameter_slots()) {
+        if (!slot->value.defined()) continue;
+        tensors.push_back({path, slot->name});
+        tensors_.emplace_back(modules_.size(), slot->name);
+      }
+      names.push_back({path, m->type_name()});
+      names_.push_back(path.empty() ? m->type_name() : path);
+      modules_.push_back(m);
+    }
+    sites_.resize(modules_.size());
+    return {std::move(names), std::move(tensors)};
+  }
+
+  Site& site_of(size_t module) {
+    const size_t first = canonical_.at(modules_[module]);
+    std::unique_ptr<Site>& site = sites_[first];
+    if (!site) site = std::make_unique<Site>(modules_[first], names_[first]);
+    return *site;
+  }
+
+  std::vector<Module*> modules_;
+  std::vector<std::string> names_;
+  std::vector<std::pair<size_t, std::string>> tensors_;  // a module, a parameter's own name
+  std::map<Module*, size_t> canonical_;
+  std::vector<std::unique_ptr<Site>> sites_;
+  Scope scope_;
 };
 
 Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink)
-    : options_(std::move(options)), sink_(sink), statistics_(options_.statistics()) {
+    : options_(std::move(options)),
+      sink_(sink),
+      reduction_(options_.statistics()),
+      histogram_(options_.histogram()),
+      hooked_(std::make_shared<Hooked>(Hooked{this})) {
   options_.check();
-  needs_bins_ = options_.histogram();
-  for (const std::string& s : statistics_) needs_bins_ |= s[0] == 'p' && s != "prod";
-  select(root);
-  for (const auto& site : sites_) attach(*site);
+  values_.resize(reduction_.size());
+  bins_.resize(histogram_ || reduction_.needs_histogram() ? kHistogramBins : 0);
+  Selection selection(root);
+  for (const HookRequest& request : options_.hooks) selection.add(request, options_.what);
+  sites_ = selection.sites();
+  std::set<const TensorImpl*> seen;
+  for (const auto& site : sites_) {
+    attach(*site);
+    attach_leaves(*site, seen);
+  }
 }
 
 Recorder::~Recorder() {
+  hooked_->recorder = nullptr;
   for (RemovableHandle& h : handles_) h.remove();
-}
-
-// One site per module, in the order of named_modules; a shared module under its first name.
-void Recorder::select(Module& root) {
-  std::map<Module*, size_t> canonical;
-  std::vector<NamedModule> names;
-  std::vector<Module*> modules;
-  for (const auto& [path, m] : root.named_modules("", false)) {
-    names.push_back({path, m->type_name()});
-    modules.push_back(m);
-    canonical.try_emplace(m, names.size() - 1);
+  for (const auto& site : sites_) {
+    site->on_backward.remove();
+    site->on_backward_pre.remove();
   }
-  const std::vector<NamedModule> listed = names;
-  const Scope scope(std::move(names), {});
-  std::vector<std::unique_ptr<Site>> by_module(modules.size());
-  for (const HookRequest& request : options_.hooks) {
-    std::vector<size_t> chosen;
-    if (request.select) {
-      chosen = scope.modules(*request.select);
-      if (chosen.empty()) throw scope.no_match(*request.select);
-    } else {
-      for (size_t i = 0; i < modules.size(); ++i) chosen.push_back(i);
-    }
-    for (size_t i : chosen) {
-      const size_t first = canonical.at(modules[i]);
-      std::unique_ptr<Site>& site = by_module[first];
-      if (!site) {
-        site = std::make_unique<Site>();
-        site->module = modules[first];
-        site->name = listed[first].path.empty() ? listed[first].type : listed[first].path;
-      }
-      want(*site, request.kind);
-    }
-  }
-  for (auto& site : by_module)
-    if (site) sites_.push_back(std::move(site));
-}
-
-void Recorder::want(Site& site, HookKind kind) {
-  site.kinds[static_cast<int>(kind)] = true;
-  for (const std::string& w : options_.what.empty() ? default_what(kind) : options_.what)
-    if (sees(kind, w) || about_parameters(w)) site.owners.try_emplace(w, kind);
 }
 
 void Recorder::attach(Site& site) {
-  attach_forward(site);
+  if (!site.has_calls()) return;
   Module& m = *site.module;
-  if (site.has(HookKind::full_backward_pre)) {
-    handles_.push_back(
-        m.register_full_backward_pre_hook([this, &site](Module&, const Tensors& grad_output) {
-          if (!recording_) return;
-          const int64_t call = site.call_of(site.backward_pre);
-          told(site, HookKind::full_backward_pre, call);
-          capture(site, HookKind::full_backward_pre, "grad_output", call, flatten(grad_output));
-        }));
-  }
-  if (site.has(HookKind::full_backward)) {
-    handles_.push_back(m.register_full_backward_hook(
-        [this, &site](Module&, const Tensors& grad_input, const Tensors& grad_output) {
-          if (!recording_) return;
-          const int64_t call = site.call_of(site.backward);
-          told(site, HookKind::full_backward, call);
-          capture(site, HookKind::full_backward, "grad_input", call, flatten(grad_input));
-          capture(site, HookKind::full_backward, "grad_output", call, flatten(grad_output));
-        }));
-  }
-  if (site.has(HookKind::post_accumulate_grad)) {
-    for (const auto& slot : m.parameter_slots()) {
-      if (!slot->value.defined() || !slot->value.requires_grad()) continue;
-      handles_.push_back(
-          slot->value.register_post_accumulate_grad_hook([this, &site](const Tensor&) {
-            if (recording_) told(site, HookKind::post_accumulate_grad, 0);
-          }));
-    }
+  bind_backward(site, 0);
+  handles_.push_back(m.register_forward_pre_hook(
+      [this, &site](Module&, Args& args) {
+        if (recording_) begin_call(site, args);
+      },
+      options_.place));
+  handles_.push_back(m.register_forward_hook(
+      [this, &site](Module&, const Args& args, const Value& output) {
+        if (recording_) end_call(site, args, output);
+      },
+      options_.place));
+}
+
+// A parameter with several names has its hooks once, as PyTorch's loop over parameters() would.
+void Recorder::attach_leaves(Site& site, std::set<const TensorImpl*>& seen) {
+  for (const auto& slot : site.module->parameter_slots()) {
+    const Tensor& leaf = slot->value;
+    if (!leaf.defined() || !leaf.requires_grad()) continue;
+    std::set<HookKind> kinds;
+    if (site.has(HookKind::post_accumulate_grad)) kinds.insert(HookKind::post_accumulate_grad);
+    if (const auto own = site.leaves.find(slot->name); own != site.leaves.end())
+      kinds.insert(own->second.begin(), own->second.end());
+    if (kinds.empty() || !seen.insert(leaf.impl()).second) continue;
+    if (kinds.contains(HookKind::tensor))
+      handles_.push_back(leaf.register_hook([this, &site](const Tensor&) -> std::optional<Tensor> {
+        if (recording_) told(site, HookKind::tensor, 0);
+        return std::nullopt;
+      }));
+    if (kinds.contains(HookKind::post_accumulate_grad))
+      handles_.push_back(leaf.register_post_accumulate_grad_hook([this, &site](const Tensor&) {
+        if (recording_) told(site, HookKind::post_accumulate_grad, 0);
+      }));
   }
 }
 
-void Recorder::attach_forward(Site& site) {
+// A call keeps the backward hooks that are there when it begins: those that know its number.
+void Recorder::bind_backward(Site& site, int64_t call) {
+  if (!site.has_backward() || site.bound == call) return;
   Module& m = *site.module;
-  handles_.push_back(m.register_forward_pre_hook([this, &site](Module&, Args& args) {
-    if (!recording_) return;
-    const int64_t call = site.begun++;
-    {
-      const Overhead here(overhead_ns_);
-      if (site.has(HookKind::forward_pre)) {
-        told(site, HookKind::forward_pre, call);
-        capture(site, HookKind::forward_pre, "input", call, flatten(args));
-      }
+  RemovableHandle pre = m.register_full_backward_pre_hook(
+      [hooked = hooked_, &site, call](Module&, const Tensors& grad_output) {
+        if (hooked->records()) hooked->recorder->begin_backward(site, call, grad_output);
+      },
+      options_.place);
+  std::swap(pre, site.on_backward_pre);
+  pre.remove();
+  if (site.has(HookKind::full_backward)) {
+    RemovableHandle full = m.register_full_backward_hook(
+        [hooked = hooked_, &site, call](Module&, const Tensors& in, const Tensors& out) {
+          if (hooked->records()) hooked->recorder->end_backward(site, call, in, out);
+        },
+        options_.place);
+    std::swap(full, site.on_backward);
+    full.remove();
+  }
+  site.bound = call;
+}
+
+void Recorder::begin_call(Site& site, const Args& args) {
+  const int64_t call = site.begun++;
+  if (site.has_work_before()) {
+    const Overhead here(overhead_ns_);
+    bind_backward(site, call + 1);
+    if (site.has(HookKind::forward_pre)) {
+      told(site, HookKind::forward_pre, call);
+      capture(site, HookKind::forward_pre, What::input, call, args);
     }
-    site.open.push_back({Clock::now(), overhead_ns_, flops_->flops});
-  }));
-  handles_.push_back(
-      m.register_forward_hook([this, &site](Module&, const Args& args, const Value& output) {
-        if (!recording_) return;
-        const int64_t call = site.done++;
-        if (!site.open.empty()) finish(site, call);
-        const Overhead here(overhead_ns_);
-        if (site.has(HookKind::forward)) {
-          told(site, HookKind::forward, call);
-          capture(site, HookKind::forward, "input", call, flatten(args));
-          capture(site, HookKind::forward, "output", call, flatten(output));
-        }
-        if (site.has(HookKind::tensor)) attach_tensors(site, output, call);
-      }));
+    if (site.tensor_input) attach_tensors(site, What::grad_input, args, call);
+  }
+  site.open.push_back({call, Clock::now(), overhead_ns_, flops_ ? flops_->flops : 0});
 }
 
 // The end of a call: its time and operations, those of children included, without the hooks'.
-void Recorder::finish(Site& site, int64_t call) {
+void Recorder::end_call(Site& site, const Args& args, const Value& output) {
+  if (site.open.empty()) return;
+  const Clock::time_point now = Clock::now();
+  const Overhead here(overhead_ns_, now);
   const Site::Open open = site.open.back();
   site.open.pop_back();
-  site.flops += flops_->flops - open.flops;
-  if (!site.has(HookKind::forward)) return;
-  const int64_t ns = ns_between(open.start, Clock::now()) - (overhead_ns_ - open.overhead);
-  sink_.timing(HookKind::forward, site.name, call, ns_between(start_, open.start), ns);
+  site.called = true;
+  if (flops_) site.flops += flops_->flops - open.flops;
+  if (site.has(HookKind::forward)) {
+    sink_.timing(HookKind::forward, site.name, open.call, ns_between(start_, open.start),
+                 ns_between(open.start, now) - (overhead_ns_ - open.overhead));
+    told(site, HookKind::forward, open.call);
+    capture(site, HookKind::forward, What::input, open.call, args);
+    capture(site, HookKind::forward, What::output, open.call, output);
+  }
+  if (site.tensor_output) attach_tensors(site, What::grad_output, output, open.call);
 }
 
-void Recorder::attach_tensors(Site& site, const Value& output, int64_t call) {
-  for (const io::TraceArg& arg : flatten(output)) {
+template <class T>
+void Recorder::attach_tensors(Site& site, What what, const T& value, int64_t call) {
+  if (options_.call && *options_.call != call) return;
+  args_.clear();
+  flatten(value, args_);
+  keep_wanted();
+  for (const io::TraceArg& arg : args_) {
     if (!arg.tensor.requires_grad()) continue;
-    arg.tensor.register_hook(
-        [this, &site, call, name = arg.name](const Tensor& grad) -> std::optional<Tensor> {
-          if (!recording_) return std::nullopt;
-          told(site, HookKind::tensor, call);
-          capture(site, HookKind::tensor, "grad_output", call, {{name, grad}});
-          return std::nullopt;
-        });
+    arg.tensor.register_hook([hooked = hooked_, &site, what, call,
+                              name = arg.name](const Tensor& grad) -> std::optional<Tensor> {
+      if (!hooked->records()) return std::nullopt;
+      Recorder& r = *hooked->recorder;
+      const Overhead here(r.overhead_ns_);
+      r.told(site, HookKind::tensor, call);
+      if (!site.takes(HookKind::tensor, what)) return std::nullopt;
+      r.args_.assign({{name, grad}});
+      r.capture_args(site, HookKind::tensor, what, call);
+      return std::nullopt;
+    });
   }
+  args_.clear();
+}
+
+void Recorder::begin_backward(Site& site, int64_t call, const Tensors& grad_output) {
+  {
+    const Overhead here(overhead_ns_);
+    if (site.has(HookKind::full_backward_pre)) {
+      told(site, HookKind::full_backward_pre, call);
+      capture(site, HookKind::full_backward_pre, What::grad_output, call, grad_output);
+    }
+  }
+  site.backward.push_back({call, Clock::now(), overhead_ns_, 0});
+}
+
+// Where no input needs a gradient this is told before the module's own backward, which is not timed
+// then.
+void Recorder::end_backward(Site& site, int64_t call, const Tensors& grad_input,
+                            const Tensors& grad_output) {
+  const Clock::time_point now = Clock::now();
+  const Overhead here(overhead_ns_, now);
+  const auto open = std::find_if(site.backward.rbegin(), site.backward.rend(),
+                                 [&](const Site::Open& o) { return o.call == call; });
+  const bool through = std::any_of(grad_input.begin(), grad_input.end(),
+                                   [](const Tensor& g) { return g.defined(); });
+  if (open != site.backward.rend() && through)
+    sink_.timing(HookKind::full_backward, site.name, call, ns_between(start_, open->start),
+                 ns_between(open->start, now) - (overhead_ns_ - open->overhead));
+  told(site, HookKind::full_backward, call);
+  capture(site, HookKind::full_backward, What::grad_input, call, grad_input);
+  capture(site, HookKind::full_backward, What::grad_output, call, grad_output);
 }
 
 void Recorder::begin_step() {
   for (const auto& s : sites_) {
-    s->begun = s->done = s->backward = s->backward_pre = s->flops = 0;
+    s->begun = s->flops = 0;
     s->open.clear();
+    s->backward.clear();
+    bind_backward(*s, 0);
   }
-  flops_ = std::make_unique<FlopCounter>();
+  if (!flops_told_) flops_ = std::make_unique<FlopCounter>();
   start_ = Clock::now();
+  overhead_ns_ = 0;
   recording_ = true;
 }
 
 void Recorder::end_step() {
   recording_ = false;
   for (const auto& site : sites_) {
-    for (const char* what : {"weight", "weight_grad"}) capture_parameters(*site, what);
-    if (site->done > 0 && !flops_told_) sink_.flops(site->name, site->flops);
+    for (What what : {What::weight, What::weight_grad}) capture_parameters(*site, what);
+    if (site->called && flops_) sink_.flops(site->name, site->flops);
   }
   flops_told_ = true;
   flops_.reset();
 }
 
-void Recorder::capture_parameters(Site& site, const char* what) {
-  const auto owner = site.owners.find(what);
-  if (owner == site.owners.end()) return;
-  std::vector<io::TraceArg> args;
+void Recorder::abandon_step() {
+  recording_ = false;
+  flops_.reset();
+}
+
+void Recorder::capture_parameters(Site& site, What what) {
+  const std::optional<HookKind> by = site.captured[static_cast<int>(what)].by;
+  if (!by) return;
+  args_.clear();
   for (const auto& slot : site.module->parameter_slots()) {
     if (!slot->value.defined()) continue;
-    args.push_back({slot->name, what == std::string("weight") ? slot->value : slot->value.grad()});
+    if (!site.all_parameters && !site.leaves.contains(slot->name)) continue;
+    const auto& wanted = options_.parameters;
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), slot->name) == wanted.end())
+      continue;
+    args_.push_back({slot->name, what == What::weight ? slot->value : slot->value.grad()});
   }
-  capture(site, owner->second, what, 0, args);
+  capture_args(site, *by, what, 0);
 }
 
 void Recorder::told(Site& site, HookKind kind, int64_t call) {
+  if (options_.call && *options_.call != call) return;
   fired_ = true;
   sink_.call(kind, site.name, call);
 }
 
-void Recorder::capture(Site& site, HookKind kind, const char* what, int64_t call,
-                       const std::vector<io::TraceArg>& args) {
-  if (!site.captures(kind, what)) return;
-  const NoGradGuard no_grad;
-  std::vector<io::TraceArg> kept;
-  bool any = false;
-  for (const io::TraceArg& a : args) {
-    if (a.tensor.defined()) reduce(site, kind, what, call, a);
-    kept.push_back({a.name, options_.tensor.of(a.tensor)});
-    any |= kept.back().tensor.defined();
-  }
-  if (any) sink_.tensors(site.name, what, call, kept);
+template <class T>
+void Recorder::capture(Site& site, HookKind kind, What what, int64_t call, const T& value) {
+  if (!site.takes(kind, what) || (options_.call && *options_.call != call)) return;
+  args_.clear();
+  flatten(value, args_);
+  keep_wanted();
+  capture_args(site, kind, what, call);
 }
 
-void Recorder::reduce(Site& site, HookKind kind, const char* what, int64_t call,
-                      const io::TraceArg& arg) {
-  const std::string key = fmt::format("{}\n{}\n{}\n{}", site.name, what, arg.name, call);
-  auto number = numbers_.find(key);
-  if (number == numbers_.end()) {
-    const Shape& s = arg.tensor.shape();
-    number = numbers_
-                 .emplace(key, sink_.site({.module = site.name,
-                                           .what = what,
-                                           .arg = arg.name,
-                                           .call = call,
-                                           .hook = name_of(kind),
-                                           .shape = {s.begin(), s.end()},
-                                           .dtype = arg.tensor.dtype()}))
-                 .first;
+// Leaves those in args_ that were asked for.
+void Recorder::keep_wanted() {
+  if (options_.arg == "all") return;
+  size_t kept = 0;
+  for (size_t i = 0; i < args_.size(); ++i)
+    if (options_.wants(i, args_[i].name)) std::swap(args_[kept++], args_[i]);
+  args_.resize(kept);
+}
+
+// The tensors in args_, which it lets go of.
+void Recorder::capture_args(Site& site, HookKind kind, What what, int64_t call) {
+  const NoGradGuard no_grad;
+  bool any = false;
+  for (size_t i = 0; i < args_.size(); ++i) {
+    io::TraceArg& arg = args_[i];
+    if (!arg.tensor.defined()) continue;
+    reduce(number(site, kind, what, call, i), arg.tensor);
+    arg.tensor = options_.tensor.of(arg.tensor);
+    any |= arg.tensor.defined();
   }
-  if (arg.tensor.is_meta() || (statistics_.empty() && !options_.histogram())) return;
+  if (any) sink_.tensors(site.name, name_of(what), call, args_);
+  args_.clear();
+}
+
+// That of args_[position], which is new the first time.
+int64_t Recorder::number(Site& site, HookKind kind, What what, int64_t call, size_t position) {
+  const io::TraceArg& arg = args_[position];
+  auto& calls = site.captured[static_cast<int>(what)].known;
+  if (calls.size() <= static_cast<size_t>(call)) calls.resize(static_cast<size_t>(call) + 1);
+  std::vector<Known>& known = calls[static_cast<size_t>(call)];
+  if (position < known.size() && known[position].name == arg.name) return known[position].number;
+  for (const Known& k : known)
+    if (k.name == arg.name) return k.number;
+  const Shape& s = arg.tensor.shape();
+  known.push_back({arg.name, sink_.site({.module = site.name,
+                                         .what = name_of(what),
+                                         .arg = arg.name,
+                                         .call = call,
+                                         .hook = name_of(kind),
+                                         .shape = {s.begin(), s.end()},
+                                         .dtype = arg.tensor.dtype()})});
+  return known.back().number;
+}
+
+void Recorder::reduce(int64_t number, const Tensor& t) {
+  if (t.is_meta() || (reduction_.size() == 0 && !histogram_)) return;
   TensorStatistics s;
-  std::vector<uint32_t> bins(needs_bins_ ? kHistogramBins : 0);
-  kernels::statistics(arg.tensor.view(), &s, needs_bins_ ? bins.data() : nullptr);
-  const std::vector<double> values = values_of(s, statistics_, bins.data());
-  sink_.stats(number->second, values,
-              options_.histogram() ? std::span<const uint32_t>(bins) : std::span<const uint32_t>());
+  std::fill(bins_.begin(), bins_.end(), 0);
+  uint32_t* const bins = bins_.empty() ? nullptr : bins_.data();
+  const auto& kernel = reduction_.moments_only() ? kernels::moments : kernels::statistics;
+  kernel(t.view(), &s, bins);
+  reduction_(s, bins, values_.data());
+  sink_.stats(number, values_,
+              histogram_ ? std::span<const uint32_t>(bins_) : std::span<const uint32_t>());
 }
 
 }  // namespace nnm::tracing

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,16 +24,19 @@ class Sink {
   virtual void tensors(const std::string& module, const std::string& what, int64_t call,
                        std::span<const io::TraceArg> args) = 0;
   virtual void call(HookKind kind, const std::string& module, int64_t call) = 0;
+  /// Of a forward pass, or with `full_backward` of a backward pass; children's included, hooks'
+  /// not. `start_ns` counts from the beginning of the step.
   virtual void timing(HookKind kind, const std::string& module, int64_t call, int64_t start_ns,
                       int64_t ns) = 0;
   virtual void flops(const std::string& module, int64_t flops) = 0;
 };
 
 /// Registers hooks on the selected modules of `root`, after those that are there, so that it sees
-/// what they left; captures never change a value. Removes them when it goes.
+/// what they left; captures never change a value. Removes them when it goes; a graph that outlives
+/// it may still be run backward.
 class Recorder {
  public:
-  /// Throws Error(config) where a selector matches no module, with the nearest name.
+  /// Throws Error(config) where a selector matches nothing, with the nearest name.
   Recorder(Module& root, CaptureOptions options, Sink& sink);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -42,35 +45,52 @@ class Recorder {
   void begin_step();
   /// After its backward pass, if there was one: records weights and their gradients.
   void end_step();
+  /// Stops recording in a step that will have no end.
+  void abandon_step();
   /// Whether any hook has recorded anything.
   bool fired() const { return fired_; }
 
  private:
   struct Site;
+  struct Known;
+  struct Hooked;
+  class Selection;
+  using Clock = std::chrono::steady_clock;
 
-  void select(Module& root);
-  void want(Site& site, HookKind kind);
   void attach(Site& site);
-  void attach_forward(Site& site);
-  void attach_tensors(Site& site, const Value& output, int64_t call);
-  void finish(Site& site, int64_t call);
+  void attach_leaves(Site& site, std::set<const TensorImpl*>& seen);
+  template <class T>
+  void attach_tensors(Site& site, What what, const T& value, int64_t call);
+  void bind_backward(Site& site, int64_t call);
+  void begin_call(Site& site, const Args& args);
+  void end_call(Site& site, const Args& args, const Value& output);
+  void begin_backward(Site& site, int64_t call, const Tensors& grad_output);
+  void end_backward(Site& site, int64_t call, const Tensors& grad_input,
+                    const Tensors& grad_output);
   void told(Site& site, HookKind kind, int64_t call);
-  void capture(Site& site, HookKind kind, const char* what, int64_t call,
-               const std::vector<io::TraceArg>& args);
-  void reduce(Site& site, HookKind kind, const char* what, int64_t call, const io::TraceArg& arg);
-  void capture_parameters(Site& site, const char* what);
+  template <class T>
+  void capture(Site& site, HookKind kind, What what, int64_t call, const T& value);
+  void keep_wanted();
+  void capture_args(Site& site, HookKind kind, What what, int64_t call);
+  void capture_parameters(Site& site, What what);
+  int64_t number(Site& site, HookKind kind, What what, int64_t call, size_t position);
+  void reduce(int64_t number, const Tensor& t);
 
   CaptureOptions options_;
   Sink& sink_;
-  std::vector<std::string> statistics_;
-  bool needs_bins_ = false;
+  Reduction reduction_;
+  bool histogram_ = false;
   std::vector<std::unique_ptr<Site>> sites_;
-  std::map<std::string, int64_t> numbers_;  ///< of module, what, arg and call
   std::vector<RemovableHandle> handles_;
+  std::shared_ptr<Hooked> hooked_;  ///< what hooks know of this, as long as a graph holds them
   std::unique_ptr<FlopCounter> flops_;
-  std::chrono::steady_clock::time_point start_;
+  Clock::time_point start_;
   int64_t overhead_ns_ = 0;
   bool recording_ = false, fired_ = false, flops_told_ = false;
+  // Of one capture.
+  std::vector<io::TraceArg> args_;
+  std::vector<double> values_;
+  std::vector<uint32_t> bins_;
 };
 
 }  // namespace nnm::tracing

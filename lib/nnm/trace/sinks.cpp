@@ -28,7 +28,7 @@ void ListSink::tensors(const std::string& module, const std::string& what, int64
              r.site.call == call;
     });
     if (row != rows_.rend())
-      row->bytes += a.tensor.numel() * static_cast<int64_t>(item_size(a.tensor.dtype()));
+      row->bytes += weight_ * a.tensor.numel() * static_cast<int64_t>(item_size(a.tensor.dtype()));
   }
 }
 

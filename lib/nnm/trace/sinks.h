@@ -33,13 +33,15 @@ class FileSink final : public Sink {
   int64_t sites_ = 0;
 };
 
-/// Counts what a step on the meta device would record.
+/// Counts what steps on the meta device would record.
 class ListSink final : public Sink {
  public:
   struct Row {
     io::TraceSite site;
-    int64_t bytes = 0;  ///< of the tensors of one step that are kept
+    int64_t bytes = 0;  ///< of its tensors that are kept
   };
+  /// Counts what follows as that of so many steps.
+  void weigh(int64_t steps) { weight_ = steps; }
   const std::vector<Row>& rows() const { return rows_; }
   int64_t bytes() const;
 
@@ -53,6 +55,7 @@ class ListSink final : public Sink {
 
  private:
   std::vector<Row> rows_;
+  int64_t weight_ = 1;
 };
 
 /// The header of a trace: statistics, bins and module tree of what `options` records.
