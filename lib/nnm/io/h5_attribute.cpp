@@ -52,9 +52,11 @@ std::vector<std::string> attribute_names(hid_t object, const std::string& where)
     return 0;
   };
   hsize_t at = 0;
-  if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, &at, take, &names) < 0) {
+  // In HDF5's own order and sorted here, for the reason that the walk over links gives.
+  if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, &at, take, &names) < 0) {
     fail(where, "its attributes cannot be read");
   }
+  std::sort(names.begin(), names.end());
   return names;
 }
 

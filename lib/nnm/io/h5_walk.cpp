@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <compare>
 #include <unordered_set>
 
 namespace nnm::io {
@@ -14,7 +16,12 @@ constexpr int64_t kUnwrittenBytes = int64_t{64} << 20;
 constexpr int64_t kDeflateRatio = 1032;
 
 struct Links {
-  std::vector<std::string> names;
+  struct Link {
+    int64_t order;  // of creation, 0 where the group does not keep it
+    std::string name;
+    auto operator<=>(const Link&) const = default;
+  };
+  std::vector<Link> all;
   const H5Limits* limits;
   std::string problem;
 };
@@ -28,8 +35,10 @@ herr_t take_link(hid_t, const char* name, const H5L_info_t* link, void* data) {
     links.problem = fmt::format("'{}' is a soft link; only hard links are followed", text);
   } else if (link->type != H5L_TYPE_HARD) {
     links.problem = fmt::format("'{}' is an external link; only hard links are followed", text);
+  } else if (links.all.size() >= static_cast<size_t>(links.limits->max_objects)) {
+    links.problem = fmt::format("more than {} objects", links.limits->max_objects);
   } else {
-    links.names.emplace_back(text);
+    links.all.push_back({link->corder_valid ? link->corder : 0, std::string(text)});
   }
   return links.problem.empty() ? 0 : 1;
 }
@@ -75,16 +84,14 @@ class Walk {
     if (about.nlinks > static_cast<hsize_t>(limits_.max_objects)) {
       refuse(node.path, fmt::format("more than {} objects", limits_.max_objects));
     }
-    Handle made_with(H5Gget_create_plist(group));
-    unsigned order = 0;
-    H5Pget_link_creation_order(made_with, &order);
     Links links{.limits = &limits_};
     hsize_t at = 0;
-    const herr_t done =
-        H5Literate(group, order & H5P_CRT_ORDER_TRACKED ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME,
-                   H5_ITER_INC, &at, take_link, &links);
+    // Sorted here: for any order but its own HDF5 makes a table of as many links as the file
+    // claims, and frees what it has not filled where the file holds fewer.
+    const herr_t done = H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &at, take_link, &links);
     if (done < 0) refuse(node.path, "its links cannot be read");
     if (!links.problem.empty()) refuse(node.path, links.problem);
+    std::sort(links.all.begin(), links.all.end());
     return links;
   }
 
@@ -92,8 +99,8 @@ class Walk {
     if (depth > limits_.max_depth)
       refuse(node.path, fmt::format("deeper than {} groups", limits_.max_depth));
     const Links links = links_of(group, node);
-    node.children.reserve(links.names.size());
-    for (const std::string& name : links.names) {
+    node.children.reserve(links.all.size());
+    for (const auto& [order, name] : links.all) {
       if (++objects_ > limits_.max_objects) {
         refuse(node.path, fmt::format("more than {} objects", limits_.max_objects));
       }
