@@ -53,6 +53,7 @@ part transcripts python3 tests/cli/run.py
 if [ -n "$full" ]; then
   faults 100 3000
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+  export LSAN_OPTIONS=suppressions="$PWD/tests/support/leaks.supp"
   scripts/build.sh asan all || exit 1
   part 'unit tests under ASan and UBSan' build-asan/nnm_tests
   part 'transcripts under ASan and UBSan' env NNM_BUILD="$PWD/build-asan" python3 tests/cli/run.py
