@@ -102,7 +102,7 @@ TextTable checkpoint_table(const io::Checkpoint& c, const std::vector<size_t>& r
     const io::Statistics s = io::statistics(e.tensor);
     const std::vector<int64_t> shape(e.tensor.shape().begin(), e.tensor.shape().end());
     t.row({e.name + (e.alias_of.empty() ? "" : " = " + e.alias_of),
-           e.parameter ? "parameter" : "buffer", info(e.tensor.dtype()).name, shape_text(shape),
+           e.parameter ? "parameter" : "buffer", info(e.tensor.dtype()).name, shape_cell(shape),
            short_number(s.mean), short_number(s.std), short_number(s.min), short_number(s.max),
            short_number(s.norm), std::to_string(s.nan + s.inf)});
   }
@@ -216,7 +216,7 @@ TextTable trace_table(const io::TraceReader& trace, const std::vector<io::TraceS
     const io::TraceSite& s = sites[i];
     std::vector<std::string> cells = {
         s.module,           s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
-        shape_text(s.shape)};
+        shape_cell(s.shape)};
     for (size_t k = 0; k < stats.size(); ++k) {
       const size_t at = ((steps - 1) * sites.size() + i) * stats.size() + k;
       const bool count = stats[k].unit == "count";
@@ -272,7 +272,7 @@ void describe_json(Json& j, const io::Description& d) {
 
 void describe_rows(TextTable& table, const io::Description& d) {
   if (!d.group) {
-    std::vector<std::string> cells = {d.path, d.dtype, shape_text(d.shape)};
+    std::vector<std::string> cells = {d.path, d.dtype, shape_cell(d.shape)};
     if (d.stats) {
       const io::Statistics& s = *d.stats;
       for (double x : {s.mean, s.std, s.min, s.max, s.norm}) cells.push_back(short_number(x));

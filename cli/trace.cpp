@@ -104,7 +104,7 @@ void print_list(const run::TraceList& list, const Options& o) {
   TextTable table({"module", "what", "arg", "call", "hook", "dtype", "shape", "bytes"}, 1);
   for (const auto& [s, of_site] : list.sites.rows())
     table.row({s.module, s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
-               shape_text(s.shape), with_thousands(of_site)});
+               shape_cell(s.shape), with_thousands(of_site)});
   print(table.text());
   print_line(fmt::format("\n{} {}, {} sites, {} of tensors", with_thousands(steps),
                          steps == 1 ? "step" : "steps", list.sites.rows().size(),

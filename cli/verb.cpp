@@ -48,12 +48,6 @@ void print_line(std::string_view text) {
   print("\n");
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + "]";
-}
-
 bool colour(int fd) {
   const char* no = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");

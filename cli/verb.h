@@ -45,8 +45,6 @@ struct Compute {
 void print(std::string_view text);
 /// The same with a newline.
 void print_line(std::string_view text);
-/// "[2, 128, 28]", as tables show a shape.
-std::string shape_text(const std::vector<int64_t>& shape);
 /// Whether text for this stream (1 or 2) may be coloured: a terminal, no NO_COLOR, not `dumb`.
 bool colour(int fd);
 

@@ -55,6 +55,13 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
+void check_writable(const std::string& path) {
+  if (::access(folder_of(path).c_str(), W_OK) != 0) fail_with_errno("write", path);
+  struct stat st;
+  NNM_CHECK(::stat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode), output,
+            "cannot write {}: a folder", path);
+}
+
 std::string read_file(const std::string& path, size_t most) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   NNM_CHECK(fd.get() >= 0, input_file, "cannot open {}: {}", path, std::strerror(errno));

@@ -55,6 +55,10 @@ std::string TextTable::csv() const {
   return out;
 }
 
+std::string shape_cell(std::span<const int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
 std::string short_number(double x, int digits) {
   return std::isnan(x) ? "nan" : fmt::format("{:.{}g}", x, digits);
 }

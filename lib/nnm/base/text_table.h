@@ -1,6 +1,8 @@
 // Tables for people and for spreadsheets.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,8 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;
 };
 
+/// "[2, 128, 28]", as tables show a shape; "[]" of a scalar.
+std::string shape_cell(std::span<const int64_t> shape);
 /// Four significant digits, as a table shows a statistic: "0.01234", "1.2e-05", "nan".
 std::string short_number(double x, int digits = 4);
 

@@ -96,6 +96,9 @@ class H5Reader {
   void read(const H5Node& node, void* dst, size_t bytes) const;
   /// Rows [first, first + count) of the first axis.
   void read_rows(const H5Node& node, int64_t first, int64_t count, void* dst, size_t bytes) const;
+  /// The block of these extents that begins at `start`, dense; both have the dataset's rank.
+  void read_block(const H5Node& node, std::span<const int64_t> start,
+                  std::span<const int64_t> extents, void* dst, size_t bytes) const;
   /// The dataset in a fresh CPU tensor.
   Tensor tensor(const H5Node& node) const;
   /// A scalar text dataset; bytes after the text (null padding) are dropped.

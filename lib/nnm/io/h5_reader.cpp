@@ -217,25 +217,40 @@ void H5Reader::read(const H5Node& node, void* dst, size_t bytes) const {
 
 void H5Reader::read_rows(const H5Node& node, int64_t first, int64_t count, void* dst,
                          size_t bytes) const {
+  if (node.shape.empty()) fail(node, "rows asked of a scalar");
+  std::vector<int64_t> start(node.shape.size(), 0), extents = node.shape;
+  start[0] = first;
+  extents[0] = count;
+  read_block(node, start, extents, dst, bytes);
+}
+
+void H5Reader::read_block(const H5Node& node, std::span<const int64_t> start,
+                          std::span<const int64_t> extents, void* dst, size_t bytes) const {
   H5Lock lock;
   if (node.group) fail(node, "a group where a dataset is needed");
   if (node.element.kind != Element::Kind::number)
     fail(node, "holds " + node.element.name + ", not numbers");
-  if (node.shape.empty() || first < 0 || count < 0 || first > node.shape[0] - count) {
-    fail(node,
-         fmt::format("rows {} to {} asked of [{}]", first, first + count, shape_text(node.shape)));
+  int64_t numel = 1;
+  bool fits = start.size() == node.shape.size() && extents.size() == node.shape.size();
+  for (size_t d = 0; fits && d < extents.size(); ++d) {
+    fits = start[d] >= 0 && extents[d] >= 0 && extents[d] <= node.shape[d] &&
+           start[d] <= node.shape[d] - extents[d];
+    numel *= extents[d];
   }
-  const int64_t per_row = node.shape[0] == 0 ? 0 : node.numel / node.shape[0];
-  if (bytes != count * per_row * item_size(node.element.dtype))
-    fail(node, "the buffer has another size");
+  if (!fits) {
+    fail(node, fmt::format("[{}] from [{}] on asked of [{}]", shape_text(extents),
+                           shape_text(start), shape_text(node.shape)));
+  }
+  if (bytes != numel * item_size(node.element.dtype)) fail(node, "the buffer has another size");
   if (bytes == 0) return;
-  std::vector<hsize_t> start(node.shape.size(), 0), block(node.shape.begin(), node.shape.end());
-  start[0] = first;
-  block[0] = count;
-  Handle dataset = impl_->open(node), file_space(H5Dget_space(dataset));
+  Handle dataset = impl_->open(node);
+  if (extents.empty()) return impl_->transfer(node, H5S_ALL, H5S_ALL, dataset, dst, 1);
+  const std::vector<hsize_t> from(start.begin(), start.end()),
+      block(extents.begin(), extents.end());
+  Handle file_space(H5Dget_space(dataset));
   Handle memory_space(H5Screate_simple(static_cast<int>(block.size()), block.data(), nullptr));
-  H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, block.data(), nullptr);
-  impl_->transfer(node, memory_space, file_space, dataset, dst, count * per_row);
+  H5Sselect_hyperslab(file_space, H5S_SELECT_SET, from.data(), nullptr, block.data(), nullptr);
+  impl_->transfer(node, memory_space, file_space, dataset, dst, numel);
 }
 
 void H5Reader::read_raw(const H5Node& node, void* dst, size_t bytes) const {

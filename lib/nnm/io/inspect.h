@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/statistics.h"
 #include "nnm/io/h5.h"
 
 namespace nnm::io {
@@ -16,6 +17,8 @@ struct Statistics {
   double mean = 0, std = 0, min = 0, max = 0, norm = 0;
 };
 
+/// Of what the kernels have summed up.
+Statistics statistics(const TensorStatistics& sums);
 /// Of a CPU tensor of any dtype and layout.
 Statistics statistics(const Tensor& tensor);
 

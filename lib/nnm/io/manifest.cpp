@@ -60,6 +60,10 @@ Manifest::Manifest(const H5Reader& file) {
 }
 
 std::string Manifest::problem(const H5Node& node, const void* data, size_t bytes) const {
+  return crc_problem(node, crc32c(data, bytes), bytes);
+}
+
+std::string Manifest::crc_problem(const H5Node& node, uint32_t crc, size_t bytes) const {
   const auto it = by_address_.find(node.address);
   if (it == by_address_.end()) return "not in the manifest";
   const ManifestRow& row = rows_[it->second];
@@ -71,7 +75,7 @@ std::string Manifest::problem(const H5Node& node, const void* data, size_t bytes
     return fmt::format("{} [{}], and {} [{}] in the manifest", type, shape_text(node.shape),
                        row.dtype, row.shape);
   }
-  if (crc32c(data, bytes) != row.crc32c) return "the data do not have their checksum";
+  if (crc != row.crc32c) return "the data do not have their checksum";
   return "";
 }
 

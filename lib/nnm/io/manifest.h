@@ -18,6 +18,8 @@ class Manifest {
   const std::vector<ManifestRow>& rows() const { return rows_; }
   /// What is wrong with a dataset whose bytes are given: "" if nothing is.
   std::string problem(const H5Node& node, const void* data, size_t bytes) const;
+  /// The same of bytes that were read in pieces, whose CRC32C is given.
+  std::string crc_problem(const H5Node& node, uint32_t crc, size_t bytes) const;
   bool lists(const H5Node& node) const { return by_address_.contains(node.address); }
 
  private:

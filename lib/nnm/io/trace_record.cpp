@@ -84,7 +84,8 @@ RecordColumn::RecordColumn(const H5Reader& file, const H5Node& what, const std::
   }
 }
 
-Tensor RecordColumn::read(const H5Reader& file, int64_t i) const {
+// The true shape of an entry; none where the shape alone tells that it is absent.
+std::optional<std::vector<int64_t>> RecordColumn::shape_of(const H5Reader& file, int64_t i) const {
   if (i < 0 || i >= count()) file.fail(*node_, fmt::format("entry {} of {}", i, count()));
   std::vector<int64_t> shape = padded_;
   if (!shapes_.empty()) {
@@ -95,11 +96,24 @@ Tensor RecordColumn::read(const H5Reader& file, int64_t i) const {
   const auto end = std::find(shape.begin(), shape.end(), -1);
   const bool ends_well = std::all_of(end, shape.end(), [](int64_t e) { return e == -1; });
   shape.erase(end, shape.end());
-  if (shape.empty() && sums_[i] == 0 && !padded_.empty()) return {};
+  if (shape.empty() && sums_[i] == 0 && !padded_.empty()) return std::nullopt;
   for (size_t d = 0; d < shape.size(); ++d) {
     if (!ends_well || shape[d] < 0 || shape[d] > padded_[d])
       file.fail(*node_, fmt::format("entry {}: @shape does not fit", i));
   }
+  return shape;
+}
+
+std::optional<StoredTensor> RecordColumn::stored(const H5Reader& file, int64_t i) const {
+  std::optional<std::vector<int64_t>> shape = shape_of(file, i);
+  if (!shape || (padded_.empty() && !read(file, i).defined())) return std::nullopt;
+  return StoredTensor(file, *node_, i, std::move(*shape), static_cast<uint32_t>(sums_[i]));
+}
+
+Tensor RecordColumn::read(const H5Reader& file, int64_t i) const {
+  const std::optional<std::vector<int64_t>> known = shape_of(file, i);
+  if (!known) return {};
+  const std::vector<int64_t>& shape = *known;
   const size_t item = item_size(node_->element.dtype);
   std::vector<char> entry(node_->numel / node_->shape[0] * item);
   file.read_rows(*node_, i, 1, entry.data(), entry.size());

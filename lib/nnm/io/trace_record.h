@@ -1,7 +1,9 @@
 // One argument of a recorded group, entry by entry, checked. Private to lib/nnm/io.
 #pragma once
 
-#include "nnm/io/h5.h"
+#include <optional>
+
+#include "nnm/io/stored.h"
 
 namespace nnm::io {
 
@@ -17,8 +19,12 @@ class RecordColumn {
   int64_t count() const { return count_; }
   /// Entry i with its true shape; undefined where it is absent.
   Tensor read(const H5Reader& file, int64_t i) const;
+  /// The same without reading it (a scalar apart), and without a look at its padding.
+  std::optional<StoredTensor> stored(const H5Reader& file, int64_t i) const;
 
  private:
+  std::optional<std::vector<int64_t>> shape_of(const H5Reader& file, int64_t i) const;
+
   const H5Node* node_ = nullptr;
   int64_t count_ = 0;
   std::vector<int64_t> padded_;  // extents of an entry in the dataset

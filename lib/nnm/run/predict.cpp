@@ -1,10 +1,6 @@
 // Outputs of all samples, side by side.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "nnm/autograd/node.h"
 #include "nnm/base/file.h"
@@ -87,16 +83,6 @@ class Collector {
 
 bool ends(const std::string& path, const char* ending) { return path.ends_with(ending); }
 
-void check_output(const std::string& path) {
-  NNM_CHECK(!path.empty(), config, "there is no file to write: -o FILE");
-  const std::string folder = folder_of(path);
-  NNM_CHECK(::access(folder.c_str(), W_OK) == 0, output, "cannot write {}: {}", path,
-            std::strerror(errno));
-  std::error_code ignored;
-  NNM_CHECK(!std::filesystem::is_directory(path, ignored), output, "cannot write {}: a folder",
-            path);
-}
-
 void write(const std::string& path, const Named& outputs) {
   if (ends(path, ".npy") || ends(path, ".csv")) {
     if (outputs.size() != 1)
@@ -117,7 +103,8 @@ void write(const std::string& path, const Named& outputs) {
 }  // namespace
 
 Prediction predict(Session& session, const PredictOptions& options) {
-  check_output(options.output);
+  NNM_CHECK(!options.output.empty(), config, "there is no file to write: -o FILE");
+  check_writable(options.output);
   std::unique_ptr<data::Loader> loader;
   train::InputBinding binding;
   if (!options.input.empty()) {

@@ -124,13 +124,9 @@ std::optional<int64_t> training_peak(const lang::Config& config, const lang::Inp
   return static_cast<int64_t>(peak - before) + state;
 }
 
-std::string shape_cell(const ModuleSummary& m) {
+std::string output_cell(const ModuleSummary& m) {
   std::string out;
-  for (const auto& shape : m.outputs) {
-    out += out.empty() ? "[" : ", [";
-    for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-    out += "]";
-  }
+  for (const auto& shape : m.outputs) out += (out.empty() ? "" : ", ") + shape_cell(shape);
   return out;
 }
 
@@ -225,7 +221,7 @@ std::string to_table(const Summary& s) {
   for (const ModuleSummary& m : s.modules) {
     table.row(
         {(m.name.empty() ? "(root)" : m.name) + (m.alias_of.empty() ? "" : " = " + m.alias_of),
-         m.type, shape_cell(m), m.parameters ? with_thousands(m.parameters) : "-",
+         m.type, output_cell(m), m.parameters ? with_thousands(m.parameters) : "-",
          m.flops ? count_cell(m.flops) : "-"});
   }
   std::string out = table.text();
@@ -238,7 +234,7 @@ std::string to_table(const Summary& s) {
     out += fmt::format("training step    {} at its peak\n",
                        human_bytes(static_cast<uint64_t>(*s.training_bytes)));
   for (const auto& [name, shape] : s.inputs)
-    out += fmt::format("input            {} {}\n", name, shape_cell({.outputs = {shape}}));
+    out += fmt::format("input            {} {}\n", name, shape_cell(shape));
   for (const std::string& n : s.notes) out += "note: " + n + "\n";
   return out;
 }

@@ -1,11 +1,6 @@
 // The steps of a trace, real or on meta.
 #include "nnm/run/trace.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "nnm/autograd/node.h"
 #include "nnm/base/file.h"
 #include "nnm/base/log.h"
@@ -159,16 +154,11 @@ io::TraceHeader header_of(Session& session, const TraceOptions& o) {
   return h;
 }
 
-void check_output(const std::string& path) {
-  NNM_CHECK(::access(folder_of(path).c_str(), W_OK) == 0, output, "cannot write {}: {}", path,
-            std::strerror(errno));
-}
-
 }  // namespace
 
 TraceResult record_trace(Session& session, const TraceOptions& o) {
   o.capture.check();
-  check_output(o.output);
+  check_writable(o.output);
   Feed feed = open_feed(session, o, true);
   need_loss(*feed.objective, o);
   Module& model = *session.model();

@@ -1,0 +1,122 @@
+// Tensors that stay in their file: pieces, checksums, and what is worked out over them.
+#include "nnm/io/stored.h"
+
+#include <algorithm>
+
+#include "nnm/base/file.h"
+
+namespace nnm::io {
+namespace {
+
+// A dense run of numbers, as the kernels see it.
+View view_of(DType dtype, std::vector<char>& data, int64_t count) {
+  View v;
+  v.data = data.data();
+  v.dtype = dtype;
+  v.ndim = 1;
+  v.size[0] = count;
+  v.stride[0] = 1;
+  return v;
+}
+
+}  // namespace
+
+Pieces::Pieces(std::span<const int64_t> shape, int64_t most)
+    : shape_(shape.begin(), shape.end()), start_(shape.size(), 0), extents_(shape_) {
+  empty_ = std::find(shape_.begin(), shape_.end(), 0) != shape_.end();
+  if (empty_ || shape_.empty()) return;
+  for (axis_ = shape_.size() - 1; axis_ > 0 && inner_ * shape_[axis_] <= most; --axis_)
+    inner_ *= shape_[axis_];
+  rows_ = std::clamp<int64_t>(most / inner_, 1, shape_[axis_]);
+  std::fill_n(extents_.begin(), axis_, 1);
+}
+
+bool Pieces::next() {
+  if (empty_) return false;
+  if (shape_.empty()) {
+    numel_ = 1;
+    return !std::exchange(begun_, true);
+  }
+  if (std::exchange(begun_, true)) {
+    start_[axis_] += extents_[axis_];
+    for (size_t d = axis_; start_[d] == shape_[d]; --d) {
+      if (d == 0) return false;
+      start_[d] = 0;
+      ++start_[d - 1];
+    }
+  }
+  extents_[axis_] = std::min(rows_, shape_[axis_] - start_[axis_]);
+  numel_ = extents_[axis_] * inner_;
+  return true;
+}
+
+StoredTensor::StoredTensor(const H5Reader& file, const H5Node& node, const Manifest* manifest)
+    : file_(&file), node_(&node), manifest_(manifest), shape_(node.shape), numel_(node.numel) {
+  if (node.group || node.element.kind != Element::Kind::number)
+    file.fail(node, node.group ? "a group where a tensor is needed"
+                               : "holds " + node.element.name + ", not numbers");
+  if (manifest && !node.element.exact)
+    file.fail(node, "holds " + node.element.name + ", which nnm does not write");
+  if (numel_ == 0) check();
+}
+
+StoredTensor::StoredTensor(const H5Reader& file, const H5Node& node, int64_t entry,
+                           std::vector<int64_t> shape, uint32_t crc)
+    : file_(&file), node_(&node), shape_(std::move(shape)), entry_(entry), want_(crc) {
+  for (int64_t e : shape_) numel_ *= e;
+  if (numel_ == 0) check();
+}
+
+void StoredTensor::read(const Pieces& piece, std::vector<char>& buffer) {
+  const size_t bytes = static_cast<size_t>(piece.numel()) * item_size(dtype());
+  if (buffer.size() < bytes) buffer.resize(bytes);
+  if (entry_ < 0) {
+    file_->read_block(*node_, piece.start(), piece.extents(), buffer.data(), bytes);
+  } else {
+    std::vector<int64_t> start{entry_}, extents{1};
+    start.insert(start.end(), piece.start().begin(), piece.start().end());
+    extents.insert(extents.end(), piece.extents().begin(), piece.extents().end());
+    file_->read_block(*node_, start, extents, buffer.data(), bytes);
+  }
+  if (entry_ >= 0 || manifest_) crc_ = crc32c(buffer.data(), bytes, crc_);
+  done_ += piece.numel();
+  if (done_ == numel_) check();
+}
+
+void StoredTensor::check() const {
+  if (manifest_) {
+    const size_t bytes = static_cast<size_t>(numel_) * item_size(dtype());
+    const std::string problem = manifest_->crc_problem(*node_, crc_, bytes);
+    if (!problem.empty()) file_->fail(*node_, problem);
+  } else if (entry_ >= 0 && crc_ != want_) {
+    file_->fail(*node_, fmt::format("entry {} does not have its checksum", entry_));
+  }
+}
+
+Statistics statistics(StoredTensor t) {
+  TensorStatistics sum;
+  std::vector<char> data;
+  for (Pieces piece(t.shape()); piece.next();) {
+    t.read(piece, data);
+    TensorStatistics part;
+    kernels::statistics(view_of(t.dtype(), data, piece.numel()), &part, nullptr);
+    sum.merge(part);
+  }
+  return statistics(sum);
+}
+
+TensorDifference difference(StoredTensor a, StoredTensor b, const Tolerance& tolerance) {
+  TensorDifference sum;
+  std::vector<char> x, y;
+  for (Pieces piece(a.shape()); piece.next();) {
+    a.read(piece, x);
+    b.read(piece, y);
+    TensorDifference part;
+    kernels::difference(view_of(a.dtype(), x, piece.numel()), view_of(b.dtype(), y, piece.numel()),
+                        tolerance, &part);
+    sum.merge(part);
+  }
+  return sum;
+}
+
+}  // namespace nnm::io
