@@ -217,7 +217,10 @@ void H5Reader::read(const H5Node& node, void* dst, size_t bytes) const {
 
 void H5Reader::read_rows(const H5Node& node, int64_t first, int64_t count, void* dst,
                          size_t bytes) const {
-  if (node.shape.empty()) fail(node, "rows asked of a scalar");
+  if (node.shape.empty() || first < 0 || count < 0 || first > node.shape[0] - count) {
+    fail(node,
+         fmt::format("rows {} to {} asked of [{}]", first, first + count, shape_text(node.shape)));
+  }
   std::vector<int64_t> start(node.shape.size(), 0), extents = node.shape;
   start[0] = first;
   extents[0] = count;
