@@ -1,10 +1,33 @@
 // nnm inspect: what lies in a checkpoint, a trace or any HDF5 file.
+#include "cli/inspect.h"
+
+#include <cmath>
+#include <filesystem>
 #include <memory>
 
-#include "cli/inspect.h"
 #include "cli/verb.h"
+#include "nnm/base/text_table.h"
+#include "nnm/io/inspect.h"
+#include "nnm/run/source.h"
 
 namespace nnm::cli {
+
+namespace {
+
+std::string answer(const InspectOptions& o) {
+  const bool folder = std::filesystem::is_directory(o.file);
+  const std::string path = folder ? run::checkpoint_of(o.file, o.best) : o.file;
+  const std::string format = io::format_of(path);
+  if (format == "nnm-checkpoint") return inspect_checkpoint(path, o);
+  if (format == "nnm-trace") return inspect_trace(path, o);
+  return inspect_other(path, o);
+}
+
+}  // namespace
+
+std::string cell(double x, const std::string& format) {
+  return format == "csv" && !std::isnan(x) ? fmt::format("{}", x) : short_number(x);
+}
 
 Action inspect(CLI::App& app) {
   auto o = std::make_shared<InspectOptions>();
@@ -12,9 +35,10 @@ Action inspect(CLI::App& app) {
   app.add_option("--select", o->select,
                  "modules and tensors: a selector such as 'conv1.**, Linear'");
   app.add_flag("--config", o->config, "print the config that lies in the file");
+  app.add_flag("--best", o->best, "of a run, the best checkpoint instead of the last");
   add_format(app, o->format, {"text", "json", "csv"});
   return [o] {
-    print(inspect_file(*o));
+    print(answer(*o));
     return 0;
   };
 }

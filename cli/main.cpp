@@ -24,6 +24,7 @@ namespace nnm::cli {
   V(trace, "record what hooks see into HDF5")                              \
   V(verify, "check the checksums and structure of checkpoints and traces") \
   V(inspect, "look into a checkpoint, a trace or any HDF5 file")           \
+  V(diff, "where two checkpoints or traces differ")                        \
   V(list, "what can be named in a config: modules, functions, …")          \
   V(schema, "the JSON Schema of configs, for editors")                     \
   V(doctor, "this build and this machine")                                 \

@@ -24,7 +24,11 @@ class Describer {
       }
     }
     if (node.group) {
-      for (const H5Node& c : node.children) d.children.push_back(visit(c));
+      for (const H5Node& c : node.children) {
+        if (!c.group && options_.select && !options_.select(c.path.substr(1))) continue;
+        d.children.push_back(visit(c));
+        if (c.group && options_.select && d.children.back().children.empty()) d.children.pop_back();
+      }
       return d;
     }
     d.dtype = node.element.name;
@@ -70,6 +74,12 @@ Statistics statistics(const Tensor& tensor) {
   TensorStatistics sums;
   kernels::statistics(tensor.view(), &sums, nullptr);
   return statistics(sums);
+}
+
+std::string format_of(const std::string& path) {
+  const H5Reader file(path);
+  const Value v = file.attribute(file.root(), "format");
+  return v.is(Value::Kind::string) ? v.string() : "";
 }
 
 Description describe(const std::string& path, const DescribeOptions& options) {

@@ -1,6 +1,7 @@
 // Looking into files: the tree of any HDF5 file, and what its numbers look like.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,10 @@ Statistics statistics(const TensorStatistics& sums);
 /// Of a CPU tensor of any dtype and layout.
 Statistics statistics(const Tensor& tensor);
 
+/// The root attribute `format` of an HDF5 file: "nnm-checkpoint", "nnm-trace", or "". Throws
+/// Error(input_file).
+std::string format_of(const std::string& path);
+
 /// An object of a file with what is in it.
 struct Description {
   std::string name, path;
@@ -38,6 +43,8 @@ struct Description {
 struct DescribeOptions {
   bool statistics = true;  ///< false reads no data
   size_t text_bytes = 4096;
+  /// Which datasets, by path without the first slash; none: all. Groups go where nothing is left.
+  std::function<bool(const std::string&)> select;
 };
 
 /// The tree of an HDF5 file. Large datasets are read in pieces. Throws Error(input_file) for files

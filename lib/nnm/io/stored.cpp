@@ -76,6 +76,8 @@ void StoredTensor::read(const Pieces& piece, std::vector<char>& buffer) {
     std::vector<int64_t> start{entry_}, extents{1};
     start.insert(start.end(), piece.start().begin(), piece.start().end());
     extents.insert(extents.end(), piece.extents().begin(), piece.extents().end());
+    start.resize(node_->shape.size(), 0);
+    extents.resize(node_->shape.size(), 1);
     file_->read_block(*node_, start, extents, buffer.data(), bytes);
   }
   if (entry_ >= 0 || manifest_) crc_ = crc32c(buffer.data(), bytes, crc_);

@@ -36,7 +36,8 @@ class StoredTensor {
   /// A whole dataset, checked against the manifest if there is one. Throws Error(input_file) for
   /// what does not hold numbers.
   StoredTensor(const H5Reader& file, const H5Node& node, const Manifest* manifest = nullptr);
-  /// The block of this shape at the origin of entry `entry`.
+  /// The block of this shape at the origin of entry `entry`; axes of the dataset that it lacks at
+  /// the end have one element.
   StoredTensor(const H5Reader& file, const H5Node& node, int64_t entry, std::vector<int64_t> shape,
                uint32_t crc);
 

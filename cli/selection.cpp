@@ -1,0 +1,62 @@
+// Selectors over the names that a file holds.
+#include "cli/selection.h"
+
+#include <algorithm>
+
+#include "nnm/base/select.h"
+
+namespace nnm::cli {
+
+namespace {
+
+std::vector<NamedModule> named(const std::vector<io::ModuleRow>& modules) {
+  std::vector<NamedModule> out;
+  for (const io::ModuleRow& m : modules) out.push_back({m.name, m.type});
+  return out;
+}
+
+// Groups as modules: every beginning of a path that ends before a dot.
+std::vector<NamedModule> groups(const std::vector<std::string>& paths) {
+  std::set<std::string> seen;
+  for (const std::string& p : paths)
+    for (size_t dot = p.find('.'); dot != std::string::npos; dot = p.find('.', dot + 1))
+      seen.insert(p.substr(0, dot));
+  std::vector<NamedModule> out = {{"", "group"}};
+  for (const std::string& s : seen) out.push_back({s, "group"});
+  return out;
+}
+
+}  // namespace
+
+std::set<std::string> select_tensors(const std::vector<io::ModuleRow>& modules,
+                                     const std::vector<std::string>& names,
+                                     const std::string& select) {
+  std::vector<std::string> paths = names;
+  if (modules.empty())
+    for (std::string& p : paths) std::replace(p.begin(), p.end(), '/', '.');
+  std::vector<NamedTensor> tensors;
+  for (const std::string& p : paths) {
+    const size_t dot = p.rfind('.');
+    const bool nested = dot != std::string::npos;
+    tensors.push_back({nested ? p.substr(0, dot) : "", nested ? p.substr(dot + 1) : p});
+  }
+  const Scope scope(modules.empty() ? groups(paths) : named(modules), std::move(tensors));
+  const Selector s = Selector::parse(select);
+  std::set<std::string> out;
+  for (size_t i : scope.tensors(s, true)) out.insert(names[i]);
+  if (out.empty()) throw scope.no_match(s);
+  return out;
+}
+
+std::set<std::string> select_modules(const std::vector<io::ModuleRow>& modules,
+                                     const std::string& select) {
+  const Scope scope(named(modules), {});
+  const Selector s = Selector::parse(select);
+  std::set<std::string> out;
+  for (size_t i : scope.modules(s))
+    out.insert(modules[i].name.empty() ? modules[i].type : modules[i].name);
+  if (out.empty()) throw scope.no_match(s);
+  return out;
+}
+
+}  // namespace nnm::cli
