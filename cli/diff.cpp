@@ -1,4 +1,5 @@
 // nnm diff: where two checkpoints, traces or HDF5 files differ.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -28,6 +29,11 @@ struct Options {
 
 std::string plural(int64_t n, const char* what) {
   return fmt::format("{} {}{}", with_thousands(n), what, n == 1 ? "" : "s");
+}
+
+std::string some_differ(int64_t different, int64_t all, const char* what) {
+  return fmt::format("{} of {} {}", with_thousands(different), plural(all, what),
+                     all == 1 ? "differs" : "differ");
 }
 
 // "bit for bit", or the tolerances that were allowed.
@@ -116,8 +122,8 @@ std::string tensors_text(const Options& o, const std::vector<io::ComparedTensor>
                          int64_t different) {
   const auto total = static_cast<int64_t>(rows.size());
   if (different)
-    return tensors_table(rows, false).text() +
-           fmt::format("\n{} of {} differ\n", different, plural(total, "tensor"));
+    return tensors_table(rows, false).text() + "\n" + some_differ(different, total, "tensor") +
+           "\n";
   std::string out =
       fmt::format("equal {}: {}\n", how_equal(o.compare.tolerance), plural(total, "tensor"));
   return o.compare.tolerance.exact ? out : tensors_table(rows, false).text() + "\n" + out;
@@ -243,14 +249,29 @@ std::string trace_json(const Options& o, const io::TraceComparison& c,
   return j.end().end().text() + "\n";
 }
 
+/// A table without the columns that say nothing here: the step that the text names, call numbers
+/// that are all 0, hooks that are all alike.
 TextTable trace_table(const std::vector<TraceRow>& rows, bool csv) {
-  TextTable table({"step", "module", "what", "arg", "call", "hook", "max_abs", "rel_l2", "cosine",
-                   "ulp", "changed", "added", "worst", "note"},
-                  0);
+  bool hooks = csv, calls = csv;
+  for (const TraceRow& row : rows) {
+    hooks = hooks || row.record.hook != rows.front().record.hook;
+    calls = calls || row.record.call != 0;
+  }
+  std::vector<std::string> head;
+  if (csv) head.emplace_back("step");
+  for (const char* name : {"module", "what", "arg"}) head.emplace_back(name);
+  if (calls) head.emplace_back("call");
+  if (hooks) head.emplace_back("hook");
+  for (const char* name :
+       {"max_abs", "rel_l2", "cosine", "ulp", "changed", "added", "worst", "note"})
+    head.emplace_back(name);
+  TextTable table(std::move(head), 0);
   for (const TraceRow& row : rows) {
     const io::ComparedRecord& r = row.record;
-    std::vector<std::string> cells = {std::to_string(r.step), r.module, r.what, r.arg,
-                                      std::to_string(r.call), r.hook};
+    std::vector<std::string> cells = {r.module, r.what, r.arg};
+    if (csv) cells.insert(cells.begin(), std::to_string(r.step));
+    if (calls) cells.push_back(std::to_string(r.call));
+    if (hooks) cells.push_back(r.hook);
     add_numbers(cells, r, csv);
     cells.push_back(std::isnan(row.added) ? "" : number(row.added, csv));
     cells.push_back(r.statistics ? r.statistic : worst_of(r));
@@ -286,9 +307,31 @@ std::string first_text(const io::ComparedCall& c, const std::string& type) {
                            short_number(c.error_in), short_number(c.added()));
 }
 
+/// The call that adds most, of modules without others below them; "" where no two can be told
+/// apart.
+std::string most_added(const std::vector<TraceRow>& rows, const std::string& root) {
+  const TraceRow* most = nullptr;
+  int known = 0;
+  for (const TraceRow& row : rows) {
+    const std::string& module = row.record.module;
+    const bool inner =
+        module == root || std::any_of(rows.begin(), rows.end(), [&](const TraceRow& r) {
+          return r.record.module.starts_with(module + ".");
+        });
+    if (inner || !std::isfinite(row.added)) continue;
+    ++known;
+    if (!most || row.added > most->added) most = &row;
+  }
+  if (known < 2 || most->added <= 0) return "";
+  const io::ComparedRecord& r = most->record;
+  return fmt::format("most is added by {}{} ({}): {}\n", escape_terminal(r.module),
+                     r.call ? fmt::format(", call {}", r.call) : "", r.hook,
+                     short_number(most->added));
+}
+
 std::string trace_text(const Options& o, const io::TraceComparison& c,
                        const std::vector<TraceRow>& rows,
-                       const std::map<std::string, std::string>& types) {
+                       const std::map<std::string, std::string>& types, const std::string& root) {
   std::string what = plural(c.calls, "call") + ", " + plural(c.tensors, "tensor");
   if (c.statistics) what += fmt::format(", {} by statistics alone", with_thousands(c.statistics));
   if (c.equal) {
@@ -297,17 +340,18 @@ std::string trace_text(const Options& o, const io::TraceComparison& c,
   }
   const auto type = types.find(c.first->module);
   std::string out = first_text(*c.first, type == types.end() ? "" : type->second) + "\n";
-  out += trace_table(rows, false).text();
-  out +=
-      fmt::format("\n{} of {} differ", with_thousands(c.differing_calls), plural(c.calls, "call"));
+  out += trace_table(rows, false).text() + "\n" + most_added(rows, root);
+  out += some_differ(c.differing_calls, c.calls, "call");
   return out + (c.steps > 1 ? fmt::format(" in {} steps\n", with_thousands(c.steps)) : "\n");
 }
 
 int diff_traces(Options& o) {
   std::vector<io::ModuleRow> modules;
   std::map<std::string, std::string> types;
+  std::string root;
   for (const std::string& path : {o.a, o.b})
     for (io::ModuleRow& m : io::TraceReader(path).modules()) {
+      if (m.name.empty()) root = m.type;
       types.emplace(m.name.empty() ? m.type : m.name, m.type);
       modules.push_back(std::move(m));
     }
@@ -319,7 +363,7 @@ int diff_traces(Options& o) {
     log_warning("the traces have neither tensors nor statistics to compare");
   if (o.format == "json") print(trace_json(o, c, rows.take()));
   else if (o.format == "csv") print(trace_table(rows.take(), true).csv());
-  else print(trace_text(o, c, rows.take(), types));
+  else print(trace_text(o, c, rows.take(), types, root));
   return c.equal ? 0 : kDifferent;
 }
 
