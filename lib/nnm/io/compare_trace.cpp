@@ -81,7 +81,7 @@ class Trace {
     if (rows == group->second.rows.end() || column == group->second.columns.end())
       return std::nullopt;
     for (int64_t row : rows->second) {
-      std::optional<StoredTensor> t = column->second.stored(row);
+      std::optional<StoredTensor> t = column->second.stored(reader.file(), row);
       if (t && k-- == 0) return t;
     }
     return std::nullopt;
