@@ -13,6 +13,7 @@
 #include "nnm/autograd/node.h"
 #include "nnm/autograd/record.h"
 #include "nnm/base/log.h"
+#include "nnm/base/print.h"
 #include "nnm/io/checkpoint.h"
 #include "nnm/nn/construct.h"
 #include "nnm/nn/init.h"

@@ -39,6 +39,10 @@ void Tensor::set_grad(Tensor g) const {
 
 Ref<Node> Tensor::grad_fn() const { return impl_->meta ? impl_->meta->grad_fn : Ref<Node>(); }
 
+const char* Tensor::grad_fn_name() const {
+  return is_leaf() ? nullptr : impl_->meta->grad_fn->name;
+}
+
 uint32_t Tensor::output_nr() const { return impl_->meta ? impl_->meta->output_nr : 0; }
 
 Tensor Tensor::detach() const { return as_strided(impl_->sizes, impl_->strides, impl_->offset); }

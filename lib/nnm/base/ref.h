@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace nnm {
@@ -21,8 +23,10 @@ class Object {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
   uint32_t use_count() const { return refs_.load(std::memory_order_relaxed); }
-  /// What Value::repr prints for it: `Tensor(f32[2, 3])`, a module's type, a class's name.
+  /// What Value::repr prints for it: as Python prints a tensor, a module, a function.
   virtual std::string value_repr() const { return "<object>"; }
+  /// In a config's messages, in a few words: `Tensor(f32[2, 3])`, a module's type.
+  virtual std::string value_text() const { return value_repr(); }
 
  protected:
   /// Called when the last reference goes; tape nodes override it to avoid recursion.
@@ -50,6 +54,10 @@ class Ref {
   template <class U>
   requires std::is_convertible_v<U*, T*> Ref(Ref<U>&& o)
   noexcept : p_(o.detach()) {}
+  /// An object given by value moves to where it can be shared: `add_module("fc", Linear(10, 20))`.
+  template <class U>
+  requires(std::derived_from<U, T>&& std::is_move_constructible_v<U>) Ref(U&& o)
+      : Ref(new U(std::move(o))) {}
   Ref& operator=(Ref o) noexcept {
     std::swap(p_, o.p_);
     return *this;
@@ -61,6 +69,11 @@ class Ref {
   T* get() const { return p_; }
   T* operator->() const { return p_; }
   T& operator*() const { return *p_; }
+  /// Calls the T: `model(x)` reads alike for a module and for a reference to one.
+  template <class... A>
+  auto operator()(const A&... args) const -> decltype(std::declval<T&>()(args...)) {
+    return (*p_)(args...);
+  }
   explicit operator bool() const { return p_ != nullptr; }
   /// Gives the pointer up without dropping the count.
   T* detach() { return std::exchange(p_, nullptr); }

@@ -128,7 +128,7 @@ void Value::write(std::string& out, Style style) const {
     case Kind::tensor:
     case Kind::module:
     case Kind::callable:
-    case Kind::object: out += u_.o->value_repr(); break;
+    case Kind::object: out += python ? u_.o->value_repr() : u_.o->value_text(); break;
   }
 }
 

@@ -23,6 +23,7 @@ struct IntTuple {
   IntTuple(int64_t x) { v.fill(x); }
   IntTuple(int x) : IntTuple(int64_t{x}) {}
   IntTuple(std::initializer_list<int64_t> xs) : scalar(false) {
+    NNM_CHECK(xs.size() == N, value, "expected a tuple of {}, got {} numbers", N, xs.size());
     std::copy(xs.begin(), xs.end(), v.begin());
   }
   int64_t operator[](int i) const { return v[static_cast<size_t>(i)]; }
@@ -173,6 +174,18 @@ class Spec {
     for (size_t i = 0; i < readers_.size(); ++i) readers_[i].read(o, bound[i], readers_[i].member);
     return o;
   }
+  /// `rest` with the first n arguments as they are in `leading`: what `Conv2d(1, 8, 3, {.padding =
+  /// 1})` means. Throws Error(type) with Python's text where `rest` sets them too.
+  Options joined(const Options& leading, Options rest, size_t n) const {
+    const Options unset{};
+    for (size_t i = 0; i < n; ++i) {
+      const Reader& r = readers_[i];
+      NNM_CHECK(r.write(rest, r.member) == r.write(unset, r.member), type,
+                "{}.__init__() got multiple values for argument '{}'", name_, params_[i].name);
+      r.copy(rest, leading, r.member);
+    }
+    return rest;
+  }
   /// The options as values in the order of the signature: what `read` takes back.
   Values write(const Options& o) const {
     Values out;
@@ -185,6 +198,7 @@ class Spec {
   struct Reader {
     void (*read)(Options&, const Value&, const std::array<std::byte, 8>&);
     Value (*write)(const Options&, const std::array<std::byte, 8>&);
+    void (*copy)(Options& to, const Options& from, const std::array<std::byte, 8>&);
     std::array<std::byte, 8> member;
   };
   template <class T>
@@ -210,6 +224,11 @@ class Spec {
                T Options::*m;
                std::memcpy(&m, raw.data(), sizeof(m));
                return Codec<T>::write(o.*m);
+             },
+             [](Options& to, const Options& from, const std::array<std::byte, 8>& raw) {
+               T Options::*m;
+               std::memcpy(&m, raw.data(), sizeof(m));
+               to.*m = from.*m;
              },
              {}};
     std::memcpy(r.member.data(), &member, sizeof(member));

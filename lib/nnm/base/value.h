@@ -1,6 +1,7 @@
 // Value: whatever a module, a function or a config expression takes and returns.
 #pragma once
 
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,8 @@ class Value {
   Value(int i) : Value(static_cast<int64_t>(i)) {}
   Value(int64_t i) : kind_(Kind::integer) { u_.i = i; }
   Value(long long i) : Value(static_cast<int64_t>(i)) {}
+  template <std::unsigned_integral T>
+  Value(T i) : Value(static_cast<int64_t>(i)) {}
   Value(double d) : kind_(Kind::real) { u_.d = d; }
   Value(const char* s) : Value(std::string(s)) {}
   Value(std::string_view s) : Value(std::string(s)) {}
@@ -126,7 +129,8 @@ class Value {
 
   /// Python's type name: "int", "float", "str", "NoneType", "tuple", "Tensor", "Module" …
   const char* type_name() const;
-  /// Python's repr: `1e-05`, `'text'`, `(3,)`, `True`, `None`, `{'a': 1}`; tensors by their shape.
+  /// Python's repr: `1e-05`, `'text'`, `(3,)`, `True`, `None`, `{'a': 1}`; tensors and
+  /// modules as PyTorch prints them.
   std::string repr() const;
   /// As repr, strings without quotes (Python's str).
   std::string str() const;

@@ -38,6 +38,14 @@ void warn_once(const std::string& text) {
 
 namespace detail {
 
+Tensor only_tensor(const Args& args) {
+  NNM_CHECK(args.pos.size() + args.kw.size() == 1, type,
+            "a hook of (Module&, const Tensor&) meets a call of {} arguments; (Module&, const "
+            "Values&, Items&) takes them all",
+            args.pos.size() + args.kw.size());
+  return (args.pos.empty() ? args.kw[0].second : args.pos[0]).as<Tensor>();
+}
+
 bool global_hooks_used = false;
 
 RemovableHandle add_global(ForwardPreEntry e) {

@@ -63,9 +63,13 @@ extern bool global_hooks_used;
 template <class>
 inline constexpr bool kNever = false;
 
+/// The only argument of a call. Throws Error(type) where there are more, or it is no tensor.
+Tensor only_tensor(const Args& args);
+
 inline Args replaced(Values pos, const Args& old) { return {std::move(pos), old.kw}; }
 
-/// Accepts (m, args) and (m, args, kwargs) — both by const Values& and Items& — and (m, Args&);
+/// Accepts (m, args) and (m, args, kwargs) — both by const Values& and Items& — and (m, Args&); and
+/// (m, x) for modules of one tensor;
 /// results: nothing, a tensor or value (a tuple is the new arguments, anything else the only one),
 /// Values, Args or optional of it.
 template <class F>
@@ -94,6 +98,8 @@ ForwardPreHook forward_pre_hook(F f) {
       return run([&] { return f(m, a.pos, a.kw); }, finish, a);
     } else if constexpr (std::is_invocable_v<F&, Module&, const Values&>) {
       return run([&] { return f(m, std::as_const(a.pos)); }, finish, a);
+    } else if constexpr (std::is_invocable_v<F&, Module&, const Tensor&>) {
+      return run([&] { return f(m, only_tensor(a)); }, finish, a);
     } else {
       static_assert(
           std::is_invocable_v<F&, Module&, Args&>,
@@ -103,7 +109,8 @@ ForwardPreHook forward_pre_hook(F f) {
   };
 }
 
-/// Accepts (m, args, out), (m, args, kwargs, out); results: nothing, a tensor or a value.
+/// Accepts (m, args, out), (m, args, kwargs, out), and (m, x, y) for modules from tensor to tensor;
+/// results: nothing, a tensor or a value.
 template <class F>
 ForwardHook forward_hook(F f) {
   auto run = [](auto&& call) -> Value {
@@ -119,6 +126,8 @@ ForwardHook forward_hook(F f) {
       return run([&] { return f(m, a.pos, a.kw, out); });
     } else if constexpr (std::is_invocable_v<F&, Module&, const Values&, const Value&>) {
       return run([&] { return f(m, a.pos, out); });
+    } else if constexpr (std::is_invocable_v<F&, Module&, const Tensor&, const Tensor&>) {
+      return run([&] { return f(m, only_tensor(a), out.as<Tensor>()); });
     } else {
       static_assert(std::is_invocable_v<F&, Module&, const Args&, const Value&>,
                     "a forward hook takes (Module&, const Values&[, const Items&], const Value&)");

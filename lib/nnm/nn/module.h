@@ -7,6 +7,7 @@
 //   };
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -92,6 +93,11 @@ class Module : public Object {
   template <class T>
   Child<T> register_module(const std::string& name, Ref<T> m) {
     return Child<T>(register_slot(name, std::move(m)));
+  }
+  /// register_module("fc1", nn::Linear(784, 128))
+  template <std::derived_from<Module> T>
+  Child<T> register_module(const std::string& name, T&& m) {
+    return register_module(name, Ref<T>(std::move(m)));
   }
   void add_module(const std::string& name, Ref<Module> m) { register_slot(name, std::move(m)); }
 
@@ -185,7 +191,8 @@ class Module : public Object {
   virtual std::string extra_repr() const { return {}; }
   /// As PyTorch prints it.
   virtual std::string repr() const;
-  std::string value_repr() const override { return type_name(); }
+  std::string value_repr() const override { return repr(); }
+  std::string value_text() const override { return type_name(); }
 
   // Hooks; see hooks.h for the shapes a callable may have.
   template <class F>
@@ -225,6 +232,9 @@ class Module : public Object {
   }
 
  protected:
+  /// A new module moves into the tree that it becomes a part of. Throws Error(runtime) where others
+  /// hold it; what kept its address (a lambda in its constructor) would be left behind.
+  Module(Module&& m);
   /// The one argument, positional or `input=`, of a forward that takes one; Error(type) with
   /// Python's texts otherwise.
   Value only_input(const Args& args) const;
@@ -297,6 +307,14 @@ requires(std::is_base_of_v<Module, T> && !std::is_same_v<Module, T>) struct Valu
   static constexpr Value::Kind kind = Value::Kind::module;
   static Object* get(const Ref<T>& m) { return m.get(); }
 };
+
+inline std::string str(const Module& m) { return m.repr(); }
+template <class T>
+std::string str(const Child<T>& child) {
+  return Value(child.ref()).str();
+}
+/// `_modules` as Python prints it: {'fc1': Linear(in_features=784, …), 'act': None}
+std::string str(std::span<const Ref<ModuleSlot>> modules);
 
 inline Object* ValueHandle<Ref<Module>>::get(const Ref<Module>& m) { return m.get(); }
 inline Ref<Module> ValueHandle<Ref<Module>>::make(Object* o) {

@@ -63,6 +63,15 @@ void check_new(bool exists, const std::string& name) {
 
 }  // namespace
 
+Module::Module(Module&& m) {
+  NNM_CHECK(m.use_count() == 0, runtime, "a {} that others hold cannot be moved", m.type_name());
+  parameters_ = std::move(m.parameters_);
+  buffers_ = std::move(m.buffers_);
+  modules_ = std::move(m.modules_);
+  hooks_ = std::move(m.hooks_);
+  training_ = m.training_;
+}
+
 Parameter Module::register_parameter(const std::string& name, const Tensor& t) {
   check_tensor_name("parameter", name);
   TensorSlot* slot = find(parameters_, name);

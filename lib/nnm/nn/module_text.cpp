@@ -58,4 +58,10 @@ std::string Module::repr() const {
   return out + ")";
 }
 
+std::string str(std::span<const Ref<ModuleSlot>> modules) {
+  Items out;
+  for (const auto& slot : modules) out.emplace_back(slot->name, slot->value);
+  return Value::dict(std::move(out)).repr();
+}
+
 }  // namespace nnm

@@ -49,6 +49,7 @@ class Parameter {
   Ref<TensorSlot> slot_;
 };
 using Buffer = Parameter;
+inline std::string str(const Parameter& p) { return p.get().repr(); }
 
 /// A leaf that an optimizer may update (torch.nn.Parameter): shares data's memory, not its history.
 Tensor parameter(const Tensor& data, bool requires_grad = true);

@@ -45,6 +45,40 @@ Tensor scalar_tensor(Scalar value, std::optional<DType> dtype, Device device) {
   return full({}, value, {dtype.value_or(default_type(value)), device});
 }
 
+TensorData::TensorData(std::initializer_list<TensorData> items) : shape_{0} {
+  for (const TensorData& item : items) {
+    const Shape &first = items.begin()->shape_, &own = item.shape_;
+    for (int i = 0; i < std::max(first.size(), own.size()); ++i) {
+      if (i < std::min(first.size(), own.size()) && first[i] == own[i]) continue;
+      NNM_CHECK(i < first.size(), type, "must be real number, not list");
+      NNM_CHECK(i < own.size(), type, "not a sequence");
+      fail(ErrorKind::value, "expected sequence of length {} at dim {} (got {})", first[i], i + 1,
+           own[i]);
+    }
+    values_.insert(values_.end(), item.values_.begin(), item.values_.end());
+  }
+  if (items.size() == 0) return;
+  shape_ = items.begin()->shape_;
+  shape_.insert(0, static_cast<int64_t>(items.size()));
+}
+
+Tensor tensor(const TensorData& data, std::optional<DType> dtype, Device device) {
+  // Bools, ints and floats are told apart by the widest of them.
+  Scalar::Kind kind = data.values().empty() ? Scalar::Kind::real : Scalar::Kind::boolean;
+  for (const Scalar& s : data.values()) kind = std::max(kind, s.kind);
+  Scalar widest;
+  widest.kind = kind;
+  const TensorOptions options{dtype.value_or(default_type(widest)), device};
+  if (kind == Scalar::Kind::real) {
+    std::vector<double> numbers;
+    for (const Scalar& s : data.values()) numbers.push_back(s.d);
+    return tensor_of<double>(numbers, data.shape(), options);
+  }
+  std::vector<int64_t> numbers;
+  for (const Scalar& s : data.values()) numbers.push_back(s.i);
+  return tensor_of<int64_t>(numbers, data.shape(), options);
+}
+
 Tensor arange(Scalar start, Scalar end, Scalar step, std::optional<DType> dtype, Device device) {
   const bool real = start.kind == Scalar::Kind::real || end.kind == Scalar::Kind::real ||
                     step.kind == Scalar::Kind::real;

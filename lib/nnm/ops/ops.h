@@ -47,6 +47,29 @@ Tensor arange(Scalar start, Scalar end, Scalar step = 1, std::optional<DType> dt
 Tensor linspace(double start, double end, int64_t steps, TensorOptions options = {});
 Tensor eye(int64_t n, int64_t m = -1, TensorOptions options = {});
 Tensor one_hot(const Tensor& x, int64_t num_classes = -1);
+/// Numbers, or lists of them nested to any depth.
+class TensorData {
+ public:
+  TensorData() : shape_{0} {}
+  template <class T>
+  requires std::is_arithmetic_v<T> TensorData(T number)
+      : values_{
+            Scalar(static_cast<
+                   std::conditional_t<std::is_floating_point_v<T>, double,
+                                      std::conditional_t<std::is_same_v<T, bool>, bool, int64_t>>>(
+                number))} {}
+  /// Throws Error(value) for lists of different lengths.
+  TensorData(std::initializer_list<TensorData> items);
+  const std::vector<Scalar>& values() const { return values_; }
+  const Shape& shape() const { return shape_; }
+
+ private:
+  std::vector<Scalar> values_;
+  Shape shape_;
+};
+/// torch.tensor: tensor({{1, 2}, {3, 4}}); bool, i64 or f32 as the numbers are, unless dtype is
+/// given.
+Tensor tensor(const TensorData& data, std::optional<DType> dtype = {}, Device device = {});
 /// A 0-d tensor: bool -> bool, int -> i64, float -> f32.
 Tensor scalar_tensor(Scalar value, std::optional<DType> dtype = {}, Device device = {});
 
@@ -175,6 +198,10 @@ inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator*(const Tensor& a, Scalar b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 inline Tensor operator/(const Tensor& a, Scalar b) { return div(a, b); }
+inline Tensor operator+(Scalar a, const Tensor& b) { return add(b, a); }
+inline Tensor operator-(Scalar a, const Tensor& b) { return rsub(a, b); }
+inline Tensor operator*(Scalar a, const Tensor& b) { return mul(b, a); }
+inline Tensor operator/(Scalar a, const Tensor& b) { return div(a, b); }
 
 // Made of the above.
 Tensor isnan(const Tensor& x);

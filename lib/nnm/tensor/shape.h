@@ -55,6 +55,8 @@ class Shape {
   int n_ = 0;
 };
 
+/// "torch.Size([2, 3])", as Python prints it.
+inline std::string str(const Shape& s) { return "torch.Size(" + s.str() + ")"; }
 /// Row-major strides of a dense tensor.
 Shape contiguous_strides(const Shape& sizes);
 /// The shape two shapes broadcast to; throws Error(runtime) with PyTorch's text:

@@ -51,6 +51,8 @@ class TensorImpl final : public Object, public Pooled {
   TensorImpl(Ref<Storage> storage, const Shape& sizes, const Shape& strides, int64_t offset,
              DType dtype);
   ~TensorImpl() override;
+  std::string value_repr() const override;
+  std::string value_text() const override;  ///< `Tensor(f32[2, 3])`
 
   Ref<Storage> storage;
   char* data;  ///< of element 0
@@ -104,6 +106,9 @@ class Tensor {
   /// All elements in row-major order, converted (f64, i64, f32, u8 …).
   template <class T>
   std::vector<T> to_vector() const;
+  /// As PyTorch prints it: `tensor([[1., 2.]], grad_fn=<AddmmBackward0>)`. An undefined tensor is
+  /// `None`.
+  std::string repr() const;
 
   // Autograd (module-spec.md 2.7-2.9). Implemented on the autograd floor.
   bool requires_grad() const;
@@ -114,6 +119,7 @@ class Tensor {
   void set_grad(Tensor g) const;
   Ref<Node> grad_fn() const;  ///< null for leaves
   uint32_t output_nr() const;
+  const char* grad_fn_name() const;  ///< PyTorch's, "AddmmBackward0"; null for leaves
   /// A tensor that shares the storage and has no history.
   Tensor detach() const;
   void retain_grad() const;
@@ -134,6 +140,9 @@ class Tensor {
  private:
   Ref<TensorImpl> impl_;
 };
+
+/// A tuple of them, as hooks get gradients; undefined ones are None.
+std::string str(const Tensors& tensors);
 
 /// Uninitialised, row-major. Throws Error(runtime) for negative sizes, Error(device) out of memory.
 Tensor empty(const Shape& sizes, TensorOptions options = {});

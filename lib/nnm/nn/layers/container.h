@@ -35,12 +35,16 @@ class IndexedContainer : public Module {
 };
 
 /// Calls its children in turn, each with what the one before returned.
-///   nn::Sequential(make_ref<nn::Linear>(784, 128), make_ref<nn::ReLU>())
+///   nn::Sequential(nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10))
 class Sequential : public IndexedContainer {
  public:
   Sequential() = default;
+  /// Each a new module or a Ref to one.
   template <class... M>
-  requires(sizeof...(M) > 0) explicit Sequential(Ref<M>... m) { (append(std::move(m)), ...); }
+  requires(sizeof...(M) > 0 && (std::is_convertible_v<M, Ref<Module>> && ...))  //
+      explicit Sequential(M&&... m) {
+    (append(std::forward<M>(m)), ...);
+  }
   /// Children with names; a name given twice means its last one.
   explicit Sequential(NamedRefs named);
 

@@ -35,18 +35,35 @@ inline constexpr bool kPositional = sizeof...(A) >= kRequired &&
                                     requires(A && ... a) {
   Options(std::forward<A>(a)...);
 };
+template <class Options, size_t kRequired, class... A>
+inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) {
+  Options(std::forward<A>(a)...);
+};
 }  // namespace detail
 
 /// Stands first in a layer class, after its struct Options, whose members are PyTorch's arguments
 /// in PyTorch's order, the first `required` of them without defaults. Declares the options, their
-/// Spec, and two constructors:
-///   nn::Conv2d(3, 8, 3)    nn::Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = 3})
+/// Spec, and the constructors: in order, the required ones and then by name, or all by name.
+///   nn::Conv2d(3, 8, 3)    nn::Conv2d(3, 8, 3, {.padding = 1, .bias = false})
+///   nn::Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = {3, 5}})
 #define NNM_LAYER(Type, required)                                                                 \
   static const Spec<Options>& spec();                                                             \
   explicit Type(const Options& options);                                                          \
   template <class... A>                                                                           \
   requires(::nnm::nn::detail::kPositional<Type, Options, required, A...>) explicit Type(A&&... a) \
       : Type(Options(std::forward<A>(a)...)) {}                                                   \
+  template <class A>                                                                              \
+  requires(::nnm::nn::detail::kLeading<Options, required, A>) Type(A&& a, const Options& rest)    \
+      : Type(spec().joined(Options(std::forward<A>(a)), rest, required)) {}                       \
+  template <class A, class B>                                                                     \
+  requires(::nnm::nn::detail::kLeading<Options, required, A, B>)                                  \
+      Type(A&& a, B&& b, const Options& rest)                                                     \
+      : Type(spec().joined(Options(std::forward<A>(a), std::forward<B>(b)), rest, required)) {}   \
+  template <class A, class B, class C>                                                            \
+  requires(::nnm::nn::detail::kLeading<Options, required, A, B, C>)                               \
+      Type(A&& a, B&& b, C&& c, const Options& rest)                                              \
+      : Type(spec().joined(Options(std::forward<A>(a), std::forward<B>(b), std::forward<C>(c)),   \
+                           rest, required)) {}                                                    \
   const Options options
 
 /// A parameter of the type and on the device that Construction says, not filled yet.

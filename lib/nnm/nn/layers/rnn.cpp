@@ -105,7 +105,7 @@ RNNBase::States RNNBase::initial(const Value& hx, const Tensor& x, bool batched,
   };
   if (!cells) return {take(hx, h_size, "hidden"), Tensors(cells_.size())};
   NNM_CHECK(hx.is_sequence() && hx.items().size() == 2, type,
-            "{} takes its states as (h_0, c_0), got {}", type_name(), hx.repr());
+            "{} takes its states as (h_0, c_0), got {}", type_name(), hx.config_text());
   return {take(hx.items()[0], h_size, "hidden[0]"), take(hx.items()[1], c_size, "hidden[1]")};
 }
 
