@@ -1,4 +1,5 @@
-// The nnm program: the table of verbs, and how every fault becomes a message and an exit code.
+// The nnm program but for its main: the table of verbs, and how every fault becomes a message and
+// an exit code.
 #include <fcntl.h>
 
 #include <csignal>
@@ -10,6 +11,7 @@
 #include "nnm/base/log.h"
 #include "nnm/base/signature.h"
 #include "nnm/base/text.h"
+#include "nnm/cli.h"
 
 namespace nnm::cli {
 
@@ -158,8 +160,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace nnm::cli
 
-int main(int argc, char** argv) {
-  using namespace nnm;
+int nnm::cli_main(int argc, char** argv) {
   // Files that are opened must not take the places of streams that are closed: one would write into
   // the other. Writing to a stdout that is closed stays an error.
   for (int fd = 0; fd < 3; ++fd)

@@ -3,9 +3,8 @@
 //   #include <nnm/nnm.h>
 //   using namespace nnm;
 //   struct Net : Module {
-//     Child<nn::Linear> fc1 = register_module("fc1", make_ref<nn::Linear>(784, 128));
-//     Child<nn::Linear> fc2 = register_module("fc2", make_ref<nn::Linear>(128, 10));
-//     using Module::forward;
+//     Child<nn::Linear> fc1 = register_module("fc1", nn::Linear(784, 128));
+//     Child<nn::Linear> fc2 = register_module("fc2", nn::Linear(128, 10));
 //     Tensor forward(const Tensor& x) override { return fc2(relu(fc1(x))); }
 //   };
 #pragma once
@@ -15,6 +14,7 @@
 #include "nnm/base/log.h"
 #include "nnm/base/print.h"
 #include "nnm/io/checkpoint.h"
+#include "nnm/io/save.h"
 #include "nnm/nn/construct.h"
 #include "nnm/nn/init.h"
 #include "nnm/nn/layers.h"

@@ -1,6 +1,7 @@
 // print: Python's, for whoever writes a program against the library.
 #pragma once
 
+#include <concepts>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -9,14 +10,27 @@
 
 namespace nnm {
 
-/// Python's str of whatever goes into a Value. Types that do not have their own beside themselves:
-/// Shape prints `torch.Size([2, 3])`, a Module as repr, a vector of tensors as a tuple.
+/// Python's str of whatever goes into a Value, and of what has its own: `repr()` (modules,
+/// optimizers), `str()`, or a function of this name (a Shape prints as torch.Size([2, 3])).
 inline std::string str(const Value& v) { return v.str(); }
 inline std::string str(const Values& args) { return Value::tuple(args).repr(); }
 inline std::string str(const Items& kwargs) { return Value::dict(kwargs).repr(); }
 inline std::string str(const std::vector<std::string>& names) {
   return Value::list(Values(names.begin(), names.end())).repr();
 }
+template <class T>
+requires requires(const T& x) {
+  { x.repr() } -> std::same_as<std::string>;
+}
+std::string str(const T& x) { return x.repr(); }
+template <class T>
+requires(!std::convertible_to<const T&, Value>) && requires(const T& x) {
+  { x.str() } -> std::same_as<std::string>;
+}
+std::string str(const T& x) { return x.str(); }
+
+/// Python's repr: as str, a text in quotes.
+inline std::string repr(const Value& v) { return v.repr(); }
 
 /// Python's print: the arguments with spaces between them and a line break, to stdout.
 ///   print("output:", model(x));

@@ -1,8 +1,8 @@
 // Module: the base of all networks, with PyTorch's names, order and messages.
 //
 //   struct Net : nnm::Module {
-//     Child<nn::Linear> fc1 = register_module("fc1", make_ref<nn::Linear>(784, 128));
-//     Child<nn::Linear> fc2 = register_module("fc2", make_ref<nn::Linear>(128, 10));
+//     Child<nn::Linear> fc1 = register_module("fc1", nn::Linear(784, 128));
+//     Child<nn::Linear> fc2 = register_module("fc2", nn::Linear(128, 10));
 //     Tensor forward(const Tensor& x) override { return fc2(relu(fc1(x))); }
 //   };
 #pragma once
@@ -308,7 +308,6 @@ requires(std::is_base_of_v<Module, T> && !std::is_same_v<Module, T>) struct Valu
   static Object* get(const Ref<T>& m) { return m.get(); }
 };
 
-inline std::string str(const Module& m) { return m.repr(); }
 template <class T>
 std::string str(const Child<T>& child) {
   return Value(child.ref()).str();

@@ -44,6 +44,7 @@ Tensor full_like(const Tensor& x, Scalar value);
 /// start, start + step … below end; i64 for integers, f32 otherwise, unless dtype is given.
 Tensor arange(Scalar start, Scalar end, Scalar step = 1, std::optional<DType> dtype = {},
               Device device = {});
+inline Tensor arange(Scalar end) { return arange(0, end); }
 Tensor linspace(double start, double end, int64_t steps, TensorOptions options = {});
 Tensor eye(int64_t n, int64_t m = -1, TensorOptions options = {});
 Tensor one_hot(const Tensor& x, int64_t num_classes = -1);

@@ -8,6 +8,14 @@
 
 namespace nnm::optim {
 
+Params::Params(const std::vector<std::pair<std::string, Tensor>>& named) {
+  for (const auto& [name, tensor] : named) list.push_back({name, tensor});
+}
+
+Params::Params(const Tensors& tensors) {
+  for (const Tensor& t : tensors) list.push_back({std::to_string(list.size()), t});
+}
+
 namespace {
 
 template <class T>

@@ -16,6 +16,14 @@ struct NamedParameter {
   Tensor tensor;
 };
 
+/// The parameters of a new optimizer: named_parameters(), or parameters(), which are called by
+/// their number.
+struct Params {
+  Params(const std::vector<std::pair<std::string, Tensor>>& named);
+  Params(const Tensors& tensors);
+  std::vector<NamedParameter> list;
+};
+
 /// Parameters that share their options.
 struct ParamGroup {
   std::vector<NamedParameter> params;
@@ -40,8 +48,8 @@ struct OptimizerState {
 };
 
 /// Base of the update rules. Made by Registry<Optimizer> from a call such as
-/// `AdamW(lr=3e-4, weight_decay=0.1)`, or in C++ as `make_ref<AdamW>(AdamW::Options{.lr = 3e-4})`;
-/// parameters come after.
+/// `AdamW(lr=3e-4, weight_decay=0.1)`, whose parameters come after, or in C++ as
+/// `AdamW(model.parameters(), {.lr = 3e-4})`.
 class Optimizer : public Object {
  public:
   static constexpr const char* kRegistryKind = "optimizer";

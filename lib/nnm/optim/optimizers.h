@@ -3,12 +3,16 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "kernels/optim.h"
 #include "nnm/optim/optimizer.h"
 
 namespace nnm::optim {
 
+// Made with the parameters, as in PyTorch, or without, which add_param_group gives it then:
+//   optim::Adam optimizer(model.parameters(), {.lr = 1e-3});
+//
 // Numbers are Scalars, which keep how they were written: PyTorch prints `momentum: 0`.
 
 /// A pair of numbers such as Adam's `betas`.
@@ -26,6 +30,8 @@ class SGD final : public Optimizer {
   };
   static const Spec<Options>& spec();
   SGD() : SGD(Options{}) {}
+  explicit SGD(Params params) : SGD(std::move(params), Options{}) {}
+  SGD(Params params, const Options& o) : SGD(o) { add_param_group(std::move(params.list)); }
   explicit SGD(const Options& o);
   const Signature& signature() const override;
 
@@ -70,6 +76,8 @@ class Adam final : public AdamBase {
   };
   static const Spec<Options>& spec();
   Adam() : Adam(Options{}) {}
+  explicit Adam(Params params) : Adam(std::move(params), Options{}) {}
+  Adam(Params params, const Options& o) : Adam(o) { add_param_group(std::move(params.list)); }
   explicit Adam(const Options& o);
   const Signature& signature() const override;
 
@@ -92,6 +100,8 @@ class AdamW final : public AdamBase {
   };
   static const Spec<Options>& spec();
   AdamW() : AdamW(Options{}) {}
+  explicit AdamW(Params params) : AdamW(std::move(params), Options{}) {}
+  AdamW(Params params, const Options& o) : AdamW(o) { add_param_group(std::move(params.list)); }
   explicit AdamW(const Options& o);
   const Signature& signature() const override;
 
@@ -111,6 +121,8 @@ class RMSprop final : public Optimizer {
   };
   static const Spec<Options>& spec();
   RMSprop() : RMSprop(Options{}) {}
+  explicit RMSprop(Params params) : RMSprop(std::move(params), Options{}) {}
+  RMSprop(Params params, const Options& o) : RMSprop(o) { add_param_group(std::move(params.list)); }
   explicit RMSprop(const Options& o);
   const Signature& signature() const override;
 
@@ -139,6 +151,8 @@ class Adagrad final : public Optimizer {
   };
   static const Spec<Options>& spec();
   Adagrad() : Adagrad(Options{}) {}
+  explicit Adagrad(Params params) : Adagrad(std::move(params), Options{}) {}
+  Adagrad(Params params, const Options& o) : Adagrad(o) { add_param_group(std::move(params.list)); }
   explicit Adagrad(const Options& o);
   const Signature& signature() const override;
 
@@ -163,6 +177,10 @@ class Adadelta final : public Optimizer {
   };
   static const Spec<Options>& spec();
   Adadelta() : Adadelta(Options{}) {}
+  explicit Adadelta(Params params) : Adadelta(std::move(params), Options{}) {}
+  Adadelta(Params params, const Options& o) : Adadelta(o) {
+    add_param_group(std::move(params.list));
+  }
   explicit Adadelta(const Options& o);
   const Signature& signature() const override;
 
@@ -189,6 +207,8 @@ class Adamax final : public Optimizer {
   };
   static const Spec<Options>& spec();
   Adamax() : Adamax(Options{}) {}
+  explicit Adamax(Params params) : Adamax(std::move(params), Options{}) {}
+  Adamax(Params params, const Options& o) : Adamax(o) { add_param_group(std::move(params.list)); }
   explicit Adamax(const Options& o);
   const Signature& signature() const override;
 
@@ -216,6 +236,8 @@ class NAdam final : public Optimizer {
   };
   static const Spec<Options>& spec();
   NAdam() : NAdam(Options{}) {}
+  explicit NAdam(Params params) : NAdam(std::move(params), Options{}) {}
+  NAdam(Params params, const Options& o) : NAdam(o) { add_param_group(std::move(params.list)); }
   explicit NAdam(const Options& o);
   const Signature& signature() const override;
 
@@ -245,6 +267,8 @@ class RAdam final : public Optimizer {
   };
   static const Spec<Options>& spec();
   RAdam() : RAdam(Options{}) {}
+  explicit RAdam(Params params) : RAdam(std::move(params), Options{}) {}
+  RAdam(Params params, const Options& o) : RAdam(o) { add_param_group(std::move(params.list)); }
   explicit RAdam(const Options& o);
   const Signature& signature() const override;
 
@@ -271,6 +295,8 @@ class Rprop final : public Optimizer {
   };
   static const Spec<Options>& spec();
   Rprop() : Rprop(Options{}) {}
+  explicit Rprop(Params params) : Rprop(std::move(params), Options{}) {}
+  Rprop(Params params, const Options& o) : Rprop(o) { add_param_group(std::move(params.list)); }
   explicit Rprop(const Options& o);
   const Signature& signature() const override;
 
@@ -296,6 +322,8 @@ class ASGD final : public Optimizer {
   };
   static const Spec<Options>& spec();
   ASGD() : ASGD(Options{}) {}
+  explicit ASGD(Params params) : ASGD(std::move(params), Options{}) {}
+  ASGD(Params params, const Options& o) : ASGD(o) { add_param_group(std::move(params.list)); }
   explicit ASGD(const Options& o);
   const Signature& signature() const override;
 

@@ -1,0 +1,41 @@
+// save and load: state dicts as plain HDF5.
+#include <doctest/doctest.h>
+
+#include "io/temp.h"
+#include "nnm/nnm.h"
+
+using namespace nnm;
+
+TEST_SUITE("io save") {
+  TEST_CASE("what is saved loads again, shared tensors shared") {
+    const io::testing::TempDir folder;
+    const std::string path = folder / "model.h5";
+    nn::Sequential model(nn::Linear(3, 3), nn::BatchNorm1d(3), nn::Linear(3, 3));
+    model.get_submodule("2").set_attribute("weight", model.get_parameter("0.weight"));
+    model.add_module("half", nn::Linear(2, 2));
+    model.get_submodule("half").bfloat16();
+    save(model.state_dict(), path);
+
+    const StateDict loaded = load(path);
+    CHECK(loaded.keys() == model.state_dict().keys());
+    for (const auto& [key, value] : model.state_dict()) {
+      CAPTURE(key);
+      CHECK(loaded.tensor(key).dtype() == value.as<Tensor>().dtype());
+      CHECK(equal(loaded.tensor(key), value.as<Tensor>()));
+    }
+    CHECK(loaded.tensor("0.weight").data() == loaded.tensor("2.weight").data());
+    io::H5Reader file(path);
+    CHECK(file.at("/state_dict/0.weight").address == file.at("/state_dict/2.weight").address);
+  }
+
+  TEST_CASE("faults say what is wrong and leave no file") {
+    const io::testing::TempDir folder;
+    const std::string path = folder / "x.h5";
+    CHECK_THROWS_AS(save(StateDict({{"a/b", ones({1})}}), path), Error);
+    CHECK_THROWS_AS(save(StateDict({{"", ones({1})}}), path), Error);
+    CHECK_THROWS_AS(save(StateDict({{"a", 1}}), path), Error);
+    CHECK_THROWS_AS(load(path), Error);
+    CHECK_THROWS_AS(save(StateDict({{"a", ones({1})}}), folder / "no/such/x.h5"), Error);
+    CHECK(folder.names().empty());
+  }
+}
