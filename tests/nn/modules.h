@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ using Floats = std::vector<double>;
 
 inline Tensor tensor(const Floats& v, DType dtype = DType::f32) {
   return tensor_of<double>(v, {static_cast<int64_t>(v.size())}, {dtype});
+}
+/// f32 whatever the numbers are, unlike nnm::tensor.
+inline Tensor tensor(std::initializer_list<double> v, DType dtype = DType::f32) {
+  return tensor(Floats(v), dtype);
 }
 inline Floats floats(const Tensor& t) { return t.to_vector<double>(); }
 inline std::vector<std::string> names(const NamedTensors& named) {
