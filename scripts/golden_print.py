@@ -22,6 +22,7 @@ STEPS = {
     "mul": lambda x: x * 2, "add": lambda x: x + 1, "relu": torch.relu, "sum": lambda x: x.sum(),
     "mean": lambda x: x.mean(), "mm": lambda x: x @ x, "detach": lambda x: x.detach(),
     "softmax": lambda x: x.softmax(-1), "log_softmax": lambda x: x.log_softmax(-1),
+    "leaky_relu": lambda x: torch.nn.functional.leaky_relu(x, 0.5),
     "linear": lambda x: torch.nn.functional.linear(x, x, x[:, 0]),
     "reshape": lambda x: x.reshape(-1), "permute": lambda x: x.permute(1, 0),
     "cat": lambda x: torch.cat([x, x]), "list": lambda x: [x, 1.5], "dict": lambda x: {"a": x, "b": None},
@@ -95,7 +96,7 @@ def steps():
                  "grad permute", "grad cat", "t", "t parameter", "every2", "list", "dict", "tuple", "parameter list",
                  "grad mul dict", "meta dict", "frozen tuple"):
         yield f"f32 [3, 3] uniform g 2 -1; {step}"
-    for step in ("grad mul", "parameter", "grad log_softmax", "meta", "frozen"):
+    for step in ("grad mul", "parameter", "grad leaky_relu", "meta", "frozen"):
         for dtype in ("f64", "bf16"):
             yield f"{dtype} [2, 3] uniform g 2 -1; {step}"
     for dtype in ("i64", "i32", "bool"):
@@ -103,7 +104,7 @@ def steps():
         yield f"{dtype} [2, 3] uniform g 3 0; frozen"
     for n in range(1, 14):
         yield f"f32 [{n}] uniform w 2 -1; grad"
-        yield f"f32 [2, {n}] uniform w 2 -1; grad log_softmax"
+        yield f"f32 [2, {n}] uniform w 2 -1; grad leaky_relu"
         yield f"f64 [{n}] uniform w 2 -1; grad mul"
     yield "f32 [0] cycle 1; grad mul"
     yield "f64 [2, 0] cycle 1; grad"
@@ -118,7 +119,7 @@ def main():
     torch.set_num_threads(1)
     out = []
     for line in [*floats(), *shapes(), *steps()]:
-        out.append(f"> {line}\n{case(line)}\n")
+        out.append(f"> {line}\n{case(line)!r}\n")
     (FOLDER / "print.txt").write_text("".join(out))
     print(len(out), "cases")
 

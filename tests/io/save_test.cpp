@@ -12,8 +12,8 @@ TEST_SUITE("io save") {
     const std::string path = folder / "model.h5";
     nn::Sequential model(nn::Linear(3, 3), nn::BatchNorm1d(3), nn::Linear(3, 3));
     model.get_submodule("2").set_attribute("weight", model.get_parameter("0.weight"));
-    model.add_module("half", nn::Linear(2, 2));
-    model.get_submodule("half").bfloat16();
+    model.add_module("narrow", nn::Linear(2, 2));
+    model.get_submodule("narrow").bfloat16();
     save(model.state_dict(), path);
 
     const StateDict loaded = load(path);

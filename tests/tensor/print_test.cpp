@@ -75,6 +75,7 @@ const std::map<std::string, std::function<Value(const Tensor&)>>& steps() {
       {"detach", [](const Tensor& x) { return x.detach(); }},
       {"softmax", [](const Tensor& x) { return softmax(x, -1); }},
       {"log_softmax", [](const Tensor& x) { return log_softmax(x, -1); }},
+      {"leaky_relu", [](const Tensor& x) { return leaky_relu(x, 0.5); }},
       {"linear", [](const Tensor& x) { return linear(x, x, select(x, 1, 0)); }},
       {"reshape", [](const Tensor& x) { return reshape(x, {-1}); }},
       {"permute",
