@@ -28,133 +28,135 @@ struct Pair : Module {
 
 }  // namespace
 
-TEST_SUITE("nn typed layers") {
-  TEST_CASE("every registered layer has a class with its options") {
-    using namespace nnm::nn;
-    std::set<std::string> typed =
-        names<MSELoss, L1Loss, SmoothL1Loss, HuberLoss, CrossEntropyLoss, NLLLoss, BCELoss,
-              BCEWithLogitsLoss, KLDivLoss, RNN, LSTM, GRU, CosineSimilarity, PairwiseDistance,
-              Linear, Bilinear, Identity, Dropout, Dropout1d, Dropout2d, BatchNorm1d, BatchNorm2d,
-              InstanceNorm2d, Softmax, LogSoftmax, Softmin, Softmax2d, LeakyReLU, ELU, CELU, GELU,
-              Softplus, Softshrink, Hardshrink, Hardtanh, GLU, Threshold, PReLU, Embedding,
-              LayerNorm, GroupNorm, RMSNorm, Conv1d, Conv2d, MaxPool1d, MaxPool2d, AvgPool1d,
-              AvgPool2d, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool2d, Flatten,
-              Unflatten, PixelShuffle, PixelUnshuffle, MultiheadAttention, ReLU, ReLU6, SELU, SiLU,
-              Mish, Hardswish, Hardsigmoid, Sigmoid, LogSigmoid, Tanh, Softsign, Tanhshrink,
-              ZeroPad1d, ZeroPad2d, ConstantPad1d, ConstantPad2d, ReflectionPad1d, ReflectionPad2d,
-              ReplicationPad1d, ReplicationPad2d, CircularPad1d, CircularPad2d>();
-    typed.insert({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"});
-    for (const std::string& name : Registry<Module>::names()) {
-      CAPTURE(name);
-      CHECK(typed.count(name) == 1);
-    }
-  }
+TEST_SUITE_BEGIN("nn typed layers");
 
-  TEST_CASE("arguments in order, then by name, or all by name") {
-    CHECK(nn::Linear(10, 20).repr() == "Linear(in_features=10, out_features=20, bias=True)");
-    CHECK(nn::Linear(10, 20, false).repr() == nn::Linear(10, 20, {.bias = false}).repr());
-    CHECK(nn::Conv2d(1, 8, 3).repr() == "Conv2d(1, 8, kernel_size=(3, 3), stride=(1, 1))");
-    const std::string conv =
-        "Conv2d(1, 8, kernel_size=(3, 5), stride=(2, 2), padding=(1, 1), bias=False)";
-    CHECK(nn::Conv2d(1, 8, IntTuple<2>{3, 5}, {.stride = 2, .padding = 1, .bias = false}).repr() ==
-          conv);
-    CHECK(nn::Conv2d({.in_channels = 1,
-                      .out_channels = 8,
-                      .kernel_size = {3, 5},
-                      .stride = 2,
-                      .padding = 1,
-                      .bias = false})
-              .repr() == conv);
-    CHECK(nn::Conv1d(4, 4, 3, {.padding = "same"}).repr() ==
-          "Conv1d(4, 4, kernel_size=(3,), stride=(1,), padding=same)");
-    CHECK(nn::MaxPool2d(3, {.stride = 2}).repr() ==
-          "MaxPool2d(kernel_size=3, stride=2, padding=0, dilation=1, ceil_mode=False)");
-    CHECK(nn::BatchNorm2d(16, {.momentum = 0.2}).options.num_features == 16);
-    CHECK(nn::LSTM(3, 4, {.num_layers = 2, .batch_first = true}).repr() ==
-          "LSTM(3, 4, num_layers=2, batch_first=True)");
-    CHECK(nn::Dropout({.p = 0.1}).repr() == "Dropout(p=0.1, inplace=False)");
-    CHECK(nn::LayerNorm(nn::Sizes{2, 3}, {.bias = false}).repr() ==
-          "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True, bias=False)");
-  }
-
-  TEST_CASE("an argument cannot be given twice") {
-    CHECK_THROWS_WITH_AS(nn::Linear(10, 20, {.in_features = 3}),
-                         "Linear.__init__() got multiple values for argument 'in_features'", Error);
-    // Two numbers in braces are no stride: they would be the first two options.
-    CHECK_THROWS_AS(nn::Conv2d(1, 8, 3, {2, 2}), Error);
-    CHECK_THROWS_AS(nn::Conv2d(1, 8, IntTuple<2>{1, 2, 3}), Error);
-  }
-
-  TEST_CASE("modules by value become part of the tree") {
-    Pair model;
-    CHECK(model.named_parameters().size() == 5);
-    CHECK(model.fc->weight->shape() == Shape{2, 3});
-    CHECK(model(ones({4, 3})).shape() == Shape{4, 2});
-    model.add_module("more", nn::Sequential({{"a", nn::Linear(1, 2)}, {"b", nn::ReLU()}}));
-    CHECK(model.get_submodule("more.a").repr() == nn::Linear(1, 2).repr());
-    model.set_submodule("more.b", nn::Tanh());
-    CHECK(model.get_submodule("more.b").type_name() == "Tanh");
-
-    nn::ModuleList list({nn::Linear(1, 2), nn::ReLU()});
-    list.append(Pair());
-    CHECK(list.size() == 3);
-    CHECK(list.parameters().size() == 7);
-
-    // A module moves with its parameters, hooks and mode.
-    nn::Linear fc(2, 2);
-    fc.eval();
-    int calls = 0;
-    fc.register_forward_hook([&](Module&, const Tensor&, const Tensor&) { ++calls; });
-    const Tensor weight = fc.weight;
-    auto moved = make_ref<nn::Linear>(std::move(fc));
-    CHECK(moved->weight->is_same(weight));
-    CHECK(moved->parameters()[0].is_same(weight));
-    CHECK_FALSE(moved->training());
-    moved(ones({1, 2}));
-    CHECK(calls == 1);
-    CHECK_THROWS_WITH_AS(nn::Linear(std::move(*moved)), "a Linear that others hold cannot be moved",
-                         Error);
-  }
-
-  TEST_CASE("hooks of modules from tensor to tensor take tensors") {
-    nn::Identity m;
-    const Tensor x = ones({2});
-    auto pre = m.register_forward_pre_hook([](Module&, const Tensor& in) { return in * 2; });
-    auto post = m.register_forward_hook(
-        [](Module&, const Tensor& in, const Tensor& out) { return in + out; });
-    CHECK(equal(m(x), full({2}, 4.0)));
-    pre.remove();
-    CHECK(equal(m(x), full({2}, 2.0)));
-    CHECK_THROWS_AS(m(Args{{x, x}, {}}), Error);
-    post.remove();
-    CHECK(equal(m(x), x));
-    nn::Bilinear two(1, 1, 1);
-    two.register_forward_pre_hook([](Module&, const Tensor& in) { return in; });
-    CHECK_THROWS_AS(two(ones({1}), ones({1})), Error);
-  }
-
-  TEST_CASE("an optimizer takes its parameters with the options") {
-    nn::Linear fc(2, 1);
-    optim::SGD by_number(fc.parameters(), {.lr = 0.5});
-    CHECK(by_number.groups()[0].params[1].name == "1");
-    optim::SGD by_name(fc.named_parameters());
-    CHECK(by_name.groups()[0].params[1].name == "bias");
-    fc.weight->set_grad(ones({1, 2}));
-    const Tensor before = clone(fc.weight);
-    by_number.step();
-    CHECK(allclose(fc.weight, before - 0.5));
-  }
-
-  TEST_CASE("modules print in values as PyTorch prints them") {
-    CHECK(str(nn::Linear(1, 2)) == "Linear(in_features=1, out_features=2, bias=True)");
-    const Ref<Module> relu = nn::ReLU();
-    CHECK(Value::list({relu, 1}).repr() == "[ReLU(), 1]");
-    CHECK(Value(relu).config_text() == "ReLU");
-    nn::Sequential s({{"a", relu}});
-    CHECK(str(s.module_slots()) == "{'a': ReLU()}");
-    CHECK(str(Child<nn::ReLU>()) == "None");
-    CHECK(str(IncompatibleKeys{}) == "<All keys matched successfully>");
-    CHECK(str(nn::Linear(1, 1).bias).starts_with("Parameter containing:\ntensor(["));
-    CHECK(repr("a") == "'a'");
+TEST_CASE("every registered layer has a class with its options") {
+  using namespace nnm::nn;
+  std::set<std::string> typed =
+      names<MSELoss, L1Loss, SmoothL1Loss, HuberLoss, CrossEntropyLoss, NLLLoss, BCELoss,
+            BCEWithLogitsLoss, KLDivLoss, RNN, LSTM, GRU, CosineSimilarity, PairwiseDistance,
+            Linear, Bilinear, Identity, Dropout, Dropout1d, Dropout2d, BatchNorm1d, BatchNorm2d,
+            InstanceNorm2d, Softmax, LogSoftmax, Softmin, Softmax2d, LeakyReLU, ELU, CELU, GELU,
+            Softplus, Softshrink, Hardshrink, Hardtanh, GLU, Threshold, PReLU, Embedding, LayerNorm,
+            GroupNorm, RMSNorm, Conv1d, Conv2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d,
+            AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool2d, Flatten, Unflatten,
+            PixelShuffle, PixelUnshuffle, MultiheadAttention, ReLU, ReLU6, SELU, SiLU, Mish,
+            Hardswish, Hardsigmoid, Sigmoid, LogSigmoid, Tanh, Softsign, Tanhshrink, ZeroPad1d,
+            ZeroPad2d, ConstantPad1d, ConstantPad2d, ReflectionPad1d, ReflectionPad2d,
+            ReplicationPad1d, ReplicationPad2d, CircularPad1d, CircularPad2d>();
+  typed.insert({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"});
+  for (const std::string& name : Registry<Module>::names()) {
+    CAPTURE(name);
+    CHECK(typed.count(name) == 1);
   }
 }
+
+TEST_CASE("arguments in order, then by name, or all by name") {
+  CHECK(nn::Linear(10, 20).repr() == "Linear(in_features=10, out_features=20, bias=True)");
+  CHECK(nn::Linear(10, 20, false).repr() == nn::Linear(10, 20, {.bias = false}).repr());
+  CHECK(nn::Conv2d(1, 8, 3).repr() == "Conv2d(1, 8, kernel_size=(3, 3), stride=(1, 1))");
+  const std::string conv =
+      "Conv2d(1, 8, kernel_size=(3, 5), stride=(2, 2), padding=(1, 1), bias=False)";
+  CHECK(nn::Conv2d(1, 8, IntTuple<2>{3, 5}, {.stride = 2, .padding = 1, .bias = false}).repr() ==
+        conv);
+  CHECK(nn::Conv2d({.in_channels = 1,
+                    .out_channels = 8,
+                    .kernel_size = {3, 5},
+                    .stride = 2,
+                    .padding = 1,
+                    .bias = false})
+            .repr() == conv);
+  CHECK(nn::Conv1d(4, 4, 3, {.padding = "same"}).repr() ==
+        "Conv1d(4, 4, kernel_size=(3,), stride=(1,), padding=same)");
+  CHECK(nn::MaxPool2d(3, {.stride = 2}).repr() ==
+        "MaxPool2d(kernel_size=3, stride=2, padding=0, dilation=1, ceil_mode=False)");
+  CHECK(nn::BatchNorm2d(16, {.momentum = 0.2}).options.num_features == 16);
+  CHECK(nn::LSTM(3, 4, {.num_layers = 2, .batch_first = true}).repr() ==
+        "LSTM(3, 4, num_layers=2, batch_first=True)");
+  CHECK(nn::Dropout({.p = 0.1}).repr() == "Dropout(p=0.1, inplace=False)");
+  CHECK(nn::LayerNorm(nn::Sizes{2, 3}, {.bias = false}).repr() ==
+        "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True, bias=False)");
+}
+
+TEST_CASE("an argument cannot be given twice") {
+  CHECK_THROWS_WITH_AS(nn::Linear(10, 20, {.in_features = 3}),
+                       "Linear.__init__() got multiple values for argument 'in_features'", Error);
+  // Two numbers in braces are no stride: they would be the first two options.
+  CHECK_THROWS_AS(nn::Conv2d(1, 8, 3, {2, 2}), Error);
+  CHECK_THROWS_AS(nn::Conv2d(1, 8, IntTuple<2>{1, 2, 3}), Error);
+}
+
+TEST_CASE("modules by value become part of the tree") {
+  Pair model;
+  CHECK(model.named_parameters().size() == 5);
+  CHECK(model.fc->weight->shape() == Shape{2, 3});
+  CHECK(model(ones({4, 3})).shape() == Shape{4, 2});
+  model.add_module("more", nn::Sequential({{"a", nn::Linear(1, 2)}, {"b", nn::ReLU()}}));
+  CHECK(model.get_submodule("more.a").repr() == nn::Linear(1, 2).repr());
+  model.set_submodule("more.b", nn::Tanh());
+  CHECK(model.get_submodule("more.b").type_name() == "Tanh");
+
+  nn::ModuleList list({nn::Linear(1, 2), nn::ReLU()});
+  list.append(Pair());
+  CHECK(list.size() == 3);
+  CHECK(list.parameters().size() == 7);
+
+  // A module moves with its parameters, hooks and mode.
+  nn::Linear fc(2, 2);
+  fc.eval();
+  int calls = 0;
+  fc.register_forward_hook([&](Module&, const Tensor&, const Tensor&) { ++calls; });
+  const Tensor weight = fc.weight;
+  auto moved = make_ref<nn::Linear>(std::move(fc));
+  CHECK(moved->weight->is_same(weight));
+  CHECK(moved->parameters()[0].is_same(weight));
+  CHECK_FALSE(moved->training());
+  moved(ones({1, 2}));
+  CHECK(calls == 1);
+  CHECK_THROWS_WITH_AS(nn::Linear(std::move(*moved)), "a Linear that others hold cannot be moved",
+                       Error);
+}
+
+TEST_CASE("hooks of modules from tensor to tensor take tensors") {
+  nn::Identity m;
+  const Tensor x = ones({2});
+  auto pre = m.register_forward_pre_hook([](Module&, const Tensor& in) { return in * 2; });
+  auto post = m.register_forward_hook(
+      [](Module&, const Tensor& in, const Tensor& out) { return in + out; });
+  CHECK(equal(m(x), full({2}, 4.0)));
+  pre.remove();
+  CHECK(equal(m(x), full({2}, 2.0)));
+  CHECK_THROWS_AS(m(Args{{x, x}, {}}), Error);
+  post.remove();
+  CHECK(equal(m(x), x));
+  nn::Bilinear two(1, 1, 1);
+  two.register_forward_pre_hook([](Module&, const Tensor& in) { return in; });
+  CHECK_THROWS_AS(two(ones({1}), ones({1})), Error);
+}
+
+TEST_CASE("an optimizer takes its parameters with the options") {
+  nn::Linear fc(2, 1);
+  optim::SGD by_number(fc.parameters(), {.lr = 0.5});
+  CHECK(by_number.groups()[0].params[1].name == "1");
+  optim::SGD by_name(fc.named_parameters());
+  CHECK(by_name.groups()[0].params[1].name == "bias");
+  fc.weight->set_grad(ones({1, 2}));
+  const Tensor before = clone(fc.weight);
+  by_number.step();
+  CHECK(allclose(fc.weight, before - 0.5));
+}
+
+TEST_CASE("modules print in values as PyTorch prints them") {
+  CHECK(str(nn::Linear(1, 2)) == "Linear(in_features=1, out_features=2, bias=True)");
+  const Ref<Module> relu = nn::ReLU();
+  CHECK(Value::list({relu, 1}).repr() == "[ReLU(), 1]");
+  CHECK(Value(relu).config_text() == "ReLU");
+  nn::Sequential s({{"a", relu}});
+  CHECK(str(s.module_slots()) == "{'a': ReLU()}");
+  CHECK(str(Child<nn::ReLU>()) == "None");
+  CHECK(str(IncompatibleKeys{}) == "<All keys matched successfully>");
+  CHECK(str(nn::Linear(1, 1).bias).starts_with("Parameter containing:\ntensor(["));
+  CHECK(repr("a") == "'a'");
+}
+
+TEST_SUITE_END();
