@@ -8,6 +8,7 @@
 #include "nnm/base/text.h"
 #include "nnm/base/text_table.h"
 #include "nnm/run/evaluate.h"
+#include "nnm/run/hook_trace.h"
 
 namespace nnm::cli {
 
@@ -17,7 +18,7 @@ struct Options {
   std::string file, split, format;
   std::vector<std::string> set, asserts;
   run::WeightsOptions weights;
-  bool ema = false, partial = false, hooks = true;
+  bool ema = false, partial = false, hooks = true, strict = false;
   int64_t batch = 0;
   Compute compute;
 };
@@ -52,12 +53,14 @@ int run(const Options& o) {
   run::Session session(std::move(source), s);
   const run::Conditions conditions(o.asserts, session.objective().metrics());
   session.load_weights(weights, o.partial, o.ema);
+  run::HookTrace trace(session, run::trace_path(session, weights, "eval"), weights);
   const train::EvalEvent e = run::evaluate(session, o.batch);
-  session.warn_silent_hooks();
+  trace.close();
+  const bool silent = session.warn_silent_hooks(false) > 0;
   print_line(o.format == "json" ? json(weights, e) : text(e));
   const std::vector<std::string> failed = conditions.failed(e);
   if (!failed.empty()) fail(ErrorKind::negative, "not true: {}", fmt::join(failed, ", "));
-  return 0;
+  return silent && o.strict ? exit_code(ErrorKind::negative) : 0;
 }
 
 }  // namespace
@@ -73,6 +76,7 @@ Action eval(CLI::App& app) {
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   app.add_flag("!--no-hooks", o->hooks, "leave the hooks of the config out");
+  app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->batch, "samples at once")->check(CLI::PositiveNumber);
   add_set(app, o->set);

@@ -18,6 +18,7 @@ std::string answer(const InspectOptions& o) {
   const bool folder = std::filesystem::is_directory(o.file);
   const std::string path = folder ? run::checkpoint_of(o.file, o.best) : o.file;
   const std::string format = io::format_of(path);
+  if (!o.rules.empty()) return inspect_rules(path, o);
   if (format == "nnm-checkpoint") return inspect_checkpoint(path, o);
   if (format == "nnm-trace") return inspect_trace(path, o);
   return inspect_other(path, o);
@@ -34,6 +35,8 @@ Action inspect(CLI::App& app) {
   app.add_option("file", o->file, "a checkpoint, trace, run folder or any HDF5 file")->required();
   app.add_option("--select", o->select,
                  "modules and tensors: a selector such as 'conv1.**, Linear'");
+  app.add_option("--rules", o->rules,
+                 "replay rules over a trace: 'nonfinite, dead_relu(threshold_layer=40)', or all");
   app.add_flag("--config", o->config, "print the config that lies in the file");
   app.add_flag("--best", o->best, "of a run, the best checkpoint instead of the last");
   add_format(app, o->format, {"text", "json", "csv"});

@@ -6,7 +6,7 @@
 namespace nnm::cli {
 
 struct InspectOptions {
-  std::string file, select, format;
+  std::string file, select, rules, format;
   bool config = false, best = false;
 };
 
@@ -15,6 +15,8 @@ struct InspectOptions {
 std::string inspect_checkpoint(const std::string& path, const InspectOptions& o);
 std::string inspect_trace(const std::string& path, const InspectOptions& o);
 std::string inspect_other(const std::string& path, const InspectOptions& o);
+/// What rules find in a trace.
+std::string inspect_rules(const std::string& path, const InspectOptions& o);
 
 /// A number as a format shows it: four digits for people, all of them in csv.
 std::string cell(double x, const std::string& format);

@@ -10,7 +10,7 @@
 #include "nnm/nn/module.h"
 #include "nnm/ops/function.h"
 #include "nnm/optim/schedule.h"
-#include "nnm/trace/capture.h"
+#include "nnm/trace/rule.h"
 
 namespace nnm::cli {
 
@@ -65,7 +65,8 @@ constexpr Kind kKinds[] = {{"modules", registered<Module>},
                            {"initializers", registered<Initializer>},
                            {"transforms", registered<data::Transform>},
                            {"hooks", hooks},
-                           {"statistics", statistics}};
+                           {"statistics", statistics},
+                           {"rules", registered<tracing::Rule>}};
 
 const Kind& find_kind(const std::string& name) {
   std::vector<std::string> names;

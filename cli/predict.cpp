@@ -6,6 +6,7 @@
 #include "nnm/base/json.h"
 #include "nnm/base/text.h"
 #include "nnm/run/evaluate.h"
+#include "nnm/run/hook_trace.h"
 
 namespace nnm::cli {
 
@@ -16,7 +17,7 @@ struct Options {
   std::vector<std::string> set;
   run::WeightsOptions weights;
   run::PredictOptions predict;
-  bool ema = false, partial = false, dry_run = false, hooks = true;
+  bool ema = false, partial = false, dry_run = false, hooks = true, strict = false;
   Compute compute;
 };
 
@@ -52,15 +53,17 @@ int run(const Options& o) {
     print_line(fmt::format("would write {}", o.predict.output));
     return 0;
   }
+  run::HookTrace trace(session, run::trace_path(session, weights, "predict"), weights);
   const run::Prediction p = run::predict(session, o.predict);
-  session.warn_silent_hooks();
+  trace.close();
+  const bool silent = session.warn_silent_hooks(false) > 0;
   if (o.format == "json") {
     print_line(json(o.predict.output, p));
   } else {
     print_line(o.predict.output);
     print_line(text(p));
   }
-  return 0;
+  return silent && o.strict ? exit_code(ErrorKind::negative) : 0;
 }
 
 }  // namespace
@@ -77,6 +80,7 @@ Action predict(CLI::App& app) {
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   app.add_flag("!--no-hooks", o->hooks, "leave the hooks of the config out");
+  app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->predict.batch, "samples at once")->check(CLI::PositiveNumber);
   app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");

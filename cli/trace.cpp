@@ -22,7 +22,7 @@ struct Options {
   run::WeightsOptions weights;
   std::vector<std::string> hooks, shapes;
   std::string checkpoint, split, what, reduce, tensor = "full", mode = "eval", loss, format;
-  bool list = false, dry_run = false, partial = false;
+  bool list = false, strict = false, dry_run = false, partial = false;
 };
 
 void declare(CLI::App& app, Options& o) {
@@ -52,6 +52,7 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--weights", o.weights.weights, "load these weights");
   app.add_flag("--fresh", o.weights.fresh, "take fresh weights");
   app.add_flag("!--no-hooks", o.trace.config_hooks, "leave the hooks of the config out");
+  app.add_flag("--strict", o.strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o.partial, "load of the weights what fits");
   app.add_flag("--list", o.list, "print what would be recorded, and read no data");
   app.add_flag("--dry-run", o.dry_run, "the same");
@@ -159,7 +160,10 @@ int run(Options o) {
   session.load_weights(o.trace.checkpoint, o.partial);
   const run::TraceResult result = run::record_trace(session, o.trace);
   print_result(o, result);
-  session.warn_silent_hooks();
+  const bool silent = session.warn_silent_hooks(result.backward) > 0 || !result.fired;
+  if (const auto& f = result.stopped)
+    throw Error(f->nonfinite ? ErrorKind::diverged : ErrorKind::negative, f->message());
+  if (silent && o.strict) return exit_code(ErrorKind::negative);
   return result.signal ? 128 + result.signal : 0;
 }
 

@@ -13,14 +13,25 @@ namespace {
 
 struct Options {
   std::string file, resume, time_limit, progress = "auto", format;
-  std::vector<std::string> set;
+  std::vector<std::string> set, trace;
   Compute compute;
   run::TrainOptions train;
 };
 
+/// Hooks of --trace come first, so that --set may change them, and are there with --no-hooks, too.
+std::vector<std::string> overrides(Options& o) {
+  std::vector<std::string> out;
+  if (!o.train.hooks && !o.trace.empty()) out.emplace_back("hooks=[]");
+  for (const std::string& trace : o.trace)
+    for (std::string& hook : lang::hook_overrides(trace)) out.push_back(std::move(hook));
+  o.train.hooks |= !o.trace.empty();
+  out.insert(out.end(), o.set.begin(), o.set.end());
+  return out;
+}
+
 int run(Options o) {
   run::TrainOptions& t = o.train;
-  t.source = run::open_source(o.file, {o.set});
+  t.source = run::open_source(o.file, {overrides(o)});
   t.device = o.compute.apply();
   t.resume = !o.resume.empty();
   if (t.resume && o.resume != "true") t.resume_from = o.resume;
@@ -57,6 +68,9 @@ Action train(CLI::App& app) {
   app.add_flag("--verify-resume", t.verify_resume,
                "afterwards prove that a stopped and resumed run is the same, bit for bit");
   app.add_flag("!--no-hooks", t.hooks, "leave the hooks of the config out");
+  app.add_option("--trace", o->trace,
+                 "further hooks, such as captures: a YAML file, or a hook as YAML (repeatable)")
+      ->allow_extra_args(false);
   app.add_flag("--strict", t.strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--dry-run", t.dry_run, "build, open the data, say what would be done, and stop");
   app.add_option("--events", t.events, "write the run's events there, too: FILE or fd:N");

@@ -24,10 +24,14 @@ using io::testing::TempDir;
 class AfterStep : public train::Watcher {
  public:
   explicit AfterStep(std::function<bool(int64_t)> f) : f_(std::move(f)) {}
-  bool step_done(const At& at) override { return f_(at.step + 1); }
+  void step_done(const At& at, double) override { stopped_ = !f_(at.step + 1); }
+  std::optional<Stop> stop() const override {
+    return stopped_ ? std::optional(Stop{}) : std::nullopt;
+  }
 
  private:
   std::function<bool(int64_t)> f_;
+  bool stopped_ = false;
 };
 
 class Project {

@@ -1,5 +1,5 @@
 // Hooks of a config against the same hooks registered in PyTorch 2.13.
-#include "nnm/trace/changes.h"
+#include "nnm/trace/hooks.h"
 
 #include <doctest/doctest.h>
 
@@ -27,7 +27,7 @@ Tensor doubles(const std::vector<double>& x, const Shape& shape) {
 struct Trial {
   lang::Config config;
   Ref<Module> model;
-  std::unique_ptr<Changes> changes;
+  std::unique_ptr<Hooks> hooks;
 
   explicit Trial(const std::string& hooks)
       : config(
@@ -39,9 +39,9 @@ struct Trial {
     copy_(model->get_parameter("fc2.weight"), doubles({2, 3}, {1, 2}));
     fill_(model->get_parameter("fc2.bias"), 0.25);
     Diagnostics d;
-    std::vector<ChangeHook> read = read_hooks(config, d);
+    std::vector<Hook> read = read_hooks(config, d);
     d.throw_if_errors();
-    changes = std::make_unique<Changes>(*model, std::move(read));
+    this->hooks = std::make_unique<Hooks>(*model, std::move(read));
   }
 
   Tensor output() { return (*model)(doubles({1, 2, 3, 1}, {2, 2})); }
@@ -56,7 +56,7 @@ struct Trial {
   }
 };
 
-using Numbers = std::vector<double>;
+using Doubles = std::vector<double>;
 
 std::string refusal(const std::string& hooks) {
   try {
@@ -72,25 +72,93 @@ std::string refusal(const std::string& hooks) {
 }  // namespace
 
 TEST_CASE("changes: the ways of doubling a gradient differ as PyTorch's do") {
-  CHECK(Trial("").gradients() == Numbers{504, 273, 756, 409.5, 210, 315, 577.5, 672, 105});
+  CHECK(Trial("").gradients() == Doubles{504, 273, 756, 409.5, 210, 315, 577.5, 672, 105});
   CHECK(Trial("  - {on: full_backward, at: fc2, grad_input: grad_input * 2}\n").gradients() ==
-        Numbers{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
+        Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
   CHECK(Trial("  - {on: full_backward_pre, at: fc2, grad_output: grad_output * 2}\n").gradients() ==
-        Numbers{1008, 546, 1512, 819, 420, 630, 1155, 1344, 210});
+        Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 210});
   CHECK(Trial("  - {on: tensor, at: fc1.output, grad: grad * 2}\n").gradients() ==
-        Numbers{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
+        Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
   CHECK(Trial("  - {on: tensor, at: fc1.weight, grad: grad * 2}\n").gradients() ==
-        Numbers{1008, 546, 1512, 819, 210, 315, 577.5, 672, 105});
+        Doubles{1008, 546, 1512, 819, 210, 315, 577.5, 672, 105});
+}
+
+TEST_CASE("changes: tensor hooks on what a module takes and gives, and after accumulation") {
+  CHECK(Trial("  - {on: tensor, at: fc2.output, grad: grad * 2}\n").gradients() ==
+        Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 210});
+  CHECK(Trial("  - {on: tensor, at: fc2.input, grad: grad * 2}\n").gradients() ==
+        Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
+  CHECK(Trial("  - {on: post_accumulate_grad, at: fc1.weight, grad: grad * 2}\n").gradients() ==
+        Doubles{1008, 546, 1512, 819, 210, 315, 577.5, 672, 105});
+}
+
+TEST_CASE("changes: a call of a shared module, forward and backward") {
+  const auto gradients = [](const std::string& hook) {
+    const lang::Config config = lang::Config::from_text(R"yaml(nnm: 1
+define:
+  Twice:
+    modules: {fc: "Linear(2, 2)"}
+    inputs: {x: "f64[B, 2]"}
+    forward:
+      - return fc(relu(fc(x)))
+model: Twice()
+hooks:
+)yaml" + hook,
+                                                        "h.yaml");
+    const Ref<Module> model = lang::build_model(config, {.dtype = DType::f64}).module;
+    {
+      const NoGradGuard no_grad;
+      copy_(model->get_parameter("fc.weight"), doubles({1, 2, 3, -1}, {2, 2}));
+      fill_(model->get_parameter("fc.bias"), 0.5);
+    }
+    Diagnostics d;
+    const Hooks hooks(*model, read_hooks(config, d));
+    d.throw_if_errors();
+    Tensor x = doubles({1, 2, 3, 1}, {2, 2});
+    x.requires_grad_();
+    const Tensor y = (*model)(x);
+    sum(y * y).backward();
+    Doubles out = model->get_parameter("fc.weight").grad().to_vector<double>();
+    for (double g : x.grad().to_vector<double>()) out.push_back(g);
+    return out;
+  };
+  const std::string hook = "  - {on: full_backward, at: fc, grad_input: grad_input * 2, call: ";
+  CHECK(gradients(hook + "0}\n") == Doubles{754, 737, 494, 276, 252, 434, 644, 238});
+  CHECK(gradients(hook + "1}\n") == Doubles{1156, 1056, 724, 361, 252, 434, 644, 238});
+}
+
+TEST_CASE("changes: in the order of the list, unless prepended") {
+  CHECK(Trial("  - {on: forward, at: fc2, output: output + 1}\n"
+              "  - {on: forward, at: fc2, output: output * 2}\n")
+            .output()
+            .to_vector<double>()[0] == 33.5);
+  CHECK(Trial("  - {on: forward, at: fc2, output: output + 1}\n"
+              "  - {on: forward, at: fc2, output: output * 2, prepend: true}\n")
+            .output()
+            .to_vector<double>()[0] == 32.5);
+}
+
+TEST_CASE("changes: named expressions") {
+  const auto output = [](const std::string& code) {
+    return Trial("  - {on: forward, at: fc2, output: \"" + code + "\"}\n")
+        .output()
+        .to_vector<double>();
+  };
+  CHECK(output("zero(output)") == Doubles{0, 0});
+  CHECK(output("zero(output, dim=0, index=[1])") == Doubles{15.75, 0});
+  CHECK(output("clamp(output, max=20)") == Doubles{15.75, 20});
+  CHECK(output("output + 0 * randn_like(output)") == Doubles{15.75, 36.75});
+  CHECK(output("where(output > 20, -output, output)") == Doubles{15.75, -36.75});
 }
 
 TEST_CASE("changes: inputs and outputs") {
   Trial doubled("  - {on: forward_pre, at: fc1, input: input * 2}\n");
-  CHECK(doubled.output().to_vector<double>() == Numbers{28.75, 70.75});
-  CHECK(doubled.gradients() == Numbers{1928, 1026, 2892, 1539, 398, 597, 2089.5, 2478.5, 199});
+  CHECK(doubled.output().to_vector<double>() == Doubles{28.75, 70.75});
+  CHECK(doubled.gradients() == Doubles{1928, 1026, 2892, 1539, 398, 597, 2089.5, 2478.5, 199});
   Trial shifted("  - {on: forward, at: \"fc1, nothing.*\", output: output + 10}\n");
-  CHECK(shifted.output().to_vector<double>() == Numbers{65.75, 86.75});
+  CHECK(shifted.output().to_vector<double>() == Doubles{65.75, 86.75});
   CHECK(Trial("  - {on: forward, at: Linear, output: output * 0}\n").output().to_vector<double>() ==
-        Numbers{0, 0});
+        Doubles{0, 0});
 }
 
 TEST_CASE("changes: when, enabled, and what never fired") {
@@ -98,23 +166,24 @@ TEST_CASE("changes: when, enabled, and what never fired") {
       "  - {name: late, on: forward, at: fc2, output: output * 0, when: {start: 2, every: 2 "
       "steps}}\n"
       "  - {name: off, on: forward, at: fc2, output: output * 0, enabled: false}\n");
-  Numbers seen;
+  Doubles seen;
+  t.hooks->drive();
   for (int64_t step = 0; step < 5; ++step) {
-    t.changes->begin_step(step);
+    t.hooks->begin({.step = step});
     seen.push_back(t.output().to_vector<double>()[0]);
   }
-  CHECK(seen == Numbers{15.75, 15.75, 0, 15.75, 0});
-  CHECK(t.changes->size() == 1);
-  CHECK(t.changes->silent().empty());
+  CHECK(seen == Doubles{15.75, 15.75, 0, 15.75, 0});
+  CHECK(t.hooks->size() == 1);
+  CHECK(t.hooks->silent(true).empty());
   Trial never("  - {name: never, on: forward, at: fc2, output: output * 0, when: {start: 9}}\n");
   never.output();
-  CHECK(never.changes->silent() == std::vector<std::string>{"never"});
+  CHECK(never.hooks->silent(true) == std::vector<std::string>{"never"});
 }
 
 TEST_CASE("changes: gone with their owner") {
   Trial t("  - {on: forward, at: fc2, output: output * 0}\n");
   CHECK(t.output().to_vector<double>()[0] == 0);
-  t.changes.reset();
+  t.hooks.reset();
   CHECK(t.output().to_vector<double>()[0] == 15.75);
 }
 
@@ -133,7 +202,7 @@ TEST_CASE("changes: what cannot be says why") {
 
 TEST_CASE("changes: selectors that match nothing are all told, and leave no hook behind") {
   Trial t("");
-  const Numbers before = t.output().to_vector<double>();
+  const Doubles before = t.output().to_vector<double>();
   const lang::Config config = lang::Config::from_text(kModel + R"(hooks:
   - {on: forward, at: fc1, output: output * 2}
   - {on: forward, at: fc9, output: output * 2}
@@ -141,10 +210,10 @@ TEST_CASE("changes: selectors that match nothing are all told, and leave no hook
 )",
                                                       "h.yaml");
   Diagnostics d;
-  std::vector<ChangeHook> read = read_hooks(config, d);
+  std::vector<Hook> read = read_hooks(config, d);
   size_t told = 0;
   try {
-    const Changes changes(*t.model, std::move(read));
+    const Hooks hooks(*t.model, std::move(read));
   } catch (const DiagnosticError& e) {
     told = e.diagnostics.all().size();
     CHECK(e.diagnostics.all()[0].span.column == 23);

@@ -108,9 +108,14 @@ constexpr CodeInfo kCodes[] = {
      "forward_pre changes input, forward output, full_backward_pre grad_output, full_backward "
      "grad_input, tensor and post_accumulate_grad grad."},
     {"E0332", "a hook that cannot be read", "A kind, selector, file or number of a hook is off."},
-    {"E0333", "captures and rules in a config",
-     "This version changes values by `hooks:`; `nnm trace` records them."},
+    {"E0333", "a capture of what its hook does not see",
+     "forward sees input and output, forward_pre input, full_backward grad_input and grad_output, "
+     "full_backward_pre grad_output; weight and weight_grad come with all. `nnm list statistics` "
+     "shows what `reduce` knows."},
     {"E0334", "a hook whose selector matches nothing", "`optional: true` allows that."},
+    {"E0335", "a rule that is unknown or does not fit",
+     "`nnm list rules` shows the rules with their thresholds: `rule: dead_relu` takes them as they "
+     "are, `rule: dead_relu(threshold_layer=40)` sets one."},
     {"E0401", "an expression that has no value",
      "Dividing by zero, an index out of range, operands that do not go together, overflow."},
     {"E0402", "a requirement that does not hold", "`require:` says what its text tells."},

@@ -13,6 +13,8 @@ namespace nnm::lang {
 
 namespace {
 
+constexpr const char* kAppendHook = "hooks+=";
+
 TypeNames class_names(const Tree& root) {
   TypeNames out;
   const Tree* define = root.find("define");
@@ -40,6 +42,15 @@ std::vector<ClassDef> read_classes(const Tree& root, const TypeNames& types, Dia
   return out;
 }
 
+/// Hooks of a run are among the overrides that its checkpoints keep: naming them again when it goes
+/// on adds none.
+bool appended_before(const std::vector<std::string>& set, size_t i) {
+  if (!set[i].starts_with(kAppendHook)) return false;
+  for (size_t k = i; k-- > 0 && !set[k].starts_with("hooks=");)
+    if (set[k] == set[i]) return true;
+  return false;
+}
+
 }  // namespace
 
 Config Config::load(const std::string& path, const LoadOptions& options) {
@@ -63,7 +74,8 @@ Config Config::from_text(std::string text, const std::string& path, const LoadOp
   Diagnostics d;
   // A config that is none is reported as such, not as paths that it lacks.
   if (c.tree_.is_map()) {
-    for (const std::string& set : options.set) apply_override(c.tree_, set, d);
+    for (size_t i = 0; i < options.set.size(); ++i)
+      if (!appended_before(options.set, i)) apply_override(c.tree_, options.set[i], d);
   }
   d.throw_if_errors();
   check_structure(c.tree_, c.source_, d);
@@ -78,6 +90,39 @@ Config Config::from_text(std::string text, const std::string& path, const LoadOp
   c.vars_ = evaluate_vars(vars ? *vars : Tree(), d);
   d.throw_if_errors();
   return c;
+}
+
+std::vector<std::string> hook_overrides(const std::string& file_or_text) {
+  const bool inline_text =
+      file_or_text.find(": ") != std::string::npos || file_or_text.find('\n') != std::string::npos;
+  SourceRef source;
+  if (inline_text) {
+    source = std::make_shared<SourceFile>("--trace", file_or_text);
+  } else {
+    try {
+      source =
+          std::make_shared<SourceFile>(file_or_text, read_file(file_or_text, TreeLimits().bytes));
+    } catch (const Error& e) {
+      Diagnostics d;
+      d.add({"E0101", e.what(), {}, "--trace takes a YAML file of hooks, or a hook itself", {}});
+      throw DiagnosticError(std::move(d));
+    }
+  }
+  Tree hooks = read_yaml(source);
+  if (const Tree* below = hooks.find("hooks")) hooks = Tree(*below);
+  if (!hooks.is_list()) {
+    Tree list;
+    list.kind = Tree::Kind::list;
+    list.span = hooks.span;
+    if (!hooks.is_null()) list.items.push_back(std::move(hooks));
+    hooks = std::move(list);
+  }
+  Diagnostics d;
+  check_hooks(hooks, d);
+  d.throw_if_errors();
+  std::vector<std::string> out;
+  for (const Tree& hook : hooks.items) out.push_back(kAppendHook + write_flow(hook));
+  return out;
 }
 
 std::string Config::resolved() const { return write_yaml(tree_); }

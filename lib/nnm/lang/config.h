@@ -60,6 +60,11 @@ class Config {
   Diagnostics warnings_;
 };
 
+/// A hook, a list of them or a mapping with `hooks:` — in a file, or as YAML itself (`--trace`) —
+/// as overrides that append them to a config. Throws DiagnosticError (E01xx, E02xx) that points
+/// into the text.
+std::vector<std::string> hook_overrides(const std::string& file_or_text);
+
 /// The JSON Schema of config files (draft 7), as text, from the registries and the table of
 /// sections. Names of transforms come from the data room: Registry<data::Transform>::names().
 std::string json_schema(const std::vector<std::string>& transforms);

@@ -170,8 +170,8 @@ const Form kCapture{.example = "`{what: [output], reduce: [mean, std], tensor: n
                     .keys = {{"what", &kTexts,
                               "input, output, grad_input, grad_output, weight, "
                               "weight_grad"},
-                             {"reduce", &kTexts, "statistics: mean, std, min, max, l2, …"},
-                             {"tensor", &kText, "none, full, or slice:0:4"}}};
+                             {"reduce", &kTexts, "statistics: mean, std, min, max, l2, … or none"},
+                             {"tensor", &kText, "none, full, or slice:0:4 (none)"}}};
 const Form kMode{.example = "train or eval", .scalar = Scalar::text, .choices = {"train", "eval"}};
 const Form kWhen{.example = "`{every: 50 steps, start: 0, mode: train}`",
                  .map = true,
@@ -184,28 +184,32 @@ const Form kRule{.example = "a rule such as `nonfinite`", .scalar = Scalar::code
 const Form kAction{.example = "note, warn, stop or checkpoint",
                    .scalar = Scalar::text,
                    .choices = {"note", "warn", "stop", "checkpoint"}};
-const Form kHook{.example = "`{on: forward, at: fc1, output: output * 2}`",
-                 .map = true,
-                 .keys = {{"on", &kKindList, "when it fires: PyTorch's hook kinds", true},
-                          {"at", &kText, "where: a selector", true},
-                          {"name", &kText, "its name, for messages and --set hooks.<name>.enabled"},
-                          {"input", &kCode, "changes what goes in (forward_pre)"},
-                          {"output", &kCode, "changes what comes out (forward)"},
-                          {"grad", &kCode, "changes a gradient (tensor)"},
-                          {"grad_input", &kCode, "replaces grad_input (full_backward)"},
-                          {"grad_output", &kCode, "replaces grad_output (full_backward_pre)"},
-                          {"capture", &kCapture, "records tensors or statistics of them"},
-                          {"rule", &kRule, "watches: nonfinite, dead_relu, exploding_tensor, …"},
-                          {"action", &kAction, "of a rule"},
-                          {"patience", &kInteger, "of a rule: how often in a row"},
-                          {"threshold", &kNumber, "of a rule"},
-                          {"arg", &kArgument, "which tensor (0)"},
-                          {"call", &kInteger, "which call of a shared module in a step"},
-                          {"when", &kWhen, "in which steps"},
-                          {"enabled", &kBoolean, "true"},
-                          {"prepend", &kBoolean, "before the hooks that are there (false)"},
-                          {"always_call", &kBoolean, "also after an error in forward (false)"},
-                          {"optional", &kBoolean, "a selector may match nothing (false)"}}};
+const Form kHook{
+    .example = "`{on: forward, at: fc1, output: output * 2}`",
+    .map = true,
+    .keys = {{"on", &kKindList, "when it fires: PyTorch's hook kinds (rules have their own)"},
+             {"at", &kText, "where: a selector (rules have their own)"},
+             {"name", &kText, "its name, for messages and --set hooks.<name>.enabled"},
+             {"input", &kCode, "changes what goes in (forward_pre)"},
+             {"output", &kCode, "changes what comes out (forward)"},
+             {"grad", &kCode, "changes a gradient (tensor)"},
+             {"grad_input", &kCode, "replaces grad_input (full_backward)"},
+             {"grad_output", &kCode, "replaces grad_output (full_backward_pre)"},
+             {"capture", &kCapture, "records tensors or statistics of them"},
+             {"rule", &kRule,
+              "watches: nonfinite, exploding_tensor, vanishing_gradient, dead_relu, "
+              "all_zero, unchanged_tensor, weight_update_ratio, "
+              "saturated_activation, loss_not_decreasing"},
+             {"action", &kAction, "of a rule: what it does when it is broken (warn)"},
+             {"patience", &kInteger, "of a rule: broken how often in a row"},
+             {"threshold", &kNumber, "of a rule: its first threshold"},
+             {"arg", &kArgument, "which tensor (0; rules: all)"},
+             {"call", &kInteger, "which call of a shared module in a step"},
+             {"when", &kWhen, "in which steps"},
+             {"enabled", &kBoolean, "true"},
+             {"prepend", &kBoolean, "before the hooks that are there (false)"},
+             {"always_call", &kBoolean, "also after an error in forward (false)"},
+             {"optional", &kBoolean, "a selector may match nothing (false)"}}};
 const Form kHooks{.example = "a list of hooks", .item = &kHook};
 const Form kTests{.example = "a list of expressions", .item = &kCode};
 

@@ -144,6 +144,12 @@ class Checker {
     for (const char* effect : kEffects) {
       if (t.find(effect)) found.emplace_back(effect);
     }
+    // Rules know where and when to look; others are told.
+    for (const char* key : {"on", "at"}) {
+      if (t.find("rule") || t.find(key)) continue;
+      error("E0212", t.span, fmt::format("{} has no `{}`", path, key),
+            fmt::format("`{}:` is {}", key, hook_form()->find(key)->doc));
+    }
     if (found.size() == 1) return;
     const std::string help =
         "one of input, output, grad, grad_input, grad_output (an expression), "
@@ -195,6 +201,10 @@ void check_structure(const Tree& root, const SourceRef& file, Diagnostics& d) {
            {}});
   }
   checker.value(root, config_form(), "");
+}
+
+void check_hooks(const Tree& hooks, Diagnostics& d) {
+  Checker(d).value(hooks, *config_form().find("hooks")->form, "hooks");
 }
 
 }  // namespace nnm::lang

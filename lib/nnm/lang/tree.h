@@ -88,5 +88,8 @@ Tree read_yaml(SourceRef source, const TreeLimits& limits = {});
 
 /// The tree as YAML text that reads back to the same tree: what resolved.yaml is written with.
 std::string write_yaml(const Tree& tree);
+/// The same in one line of flow style; texts that are neither numbers nor words of a config stand
+/// in quotes.
+std::string write_flow(const Tree& tree);
 
 }  // namespace nnm::lang

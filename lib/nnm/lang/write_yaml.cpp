@@ -1,6 +1,7 @@
 // Writes trees as YAML that reads back to the same tree.
 #include <algorithm>
 
+#include "nnm/lang/structure.h"
 #include "nnm/lang/tree.h"
 
 namespace nnm::lang {
@@ -118,5 +119,23 @@ class Writer {
 }  // namespace
 
 std::string write_yaml(const Tree& tree) { return Writer().text(tree); }
+
+std::string write_flow(const Tree& t) {
+  std::string out;
+  switch (t.kind) {
+    case Tree::Kind::null: return "null";
+    case Tree::Kind::scalar:
+      return t.style == Tree::Style::plain && core_type(t.text()) != CoreType::text
+                 ? t.text()
+                 : quoted(t.text());
+    case Tree::Kind::list:
+      for (const Tree& item : t.items) out += (out.empty() ? "" : ", ") + write_flow(item);
+      return "[" + out + "]";
+    case Tree::Kind::map: break;
+  }
+  for (const Tree::Entry& e : t.entries)
+    out += (out.empty() ? "" : ", ") + quoted(e.key.text()) + ": " + write_flow(e.value);
+  return "{" + out + "}";
+}
 
 }  // namespace nnm::lang

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/ops/ops.h"
 #include "nnm/run/data_config.h"
 #include "nnm/train/attempt.h"
 
@@ -32,8 +33,8 @@ class Check {
     read_data();
     read_plan();
     build();
-    hook();
     peek();
+    hook();
     bind();
     optimize();
   }
@@ -64,8 +65,8 @@ class Check {
   // Changes are checked as the rest of forward is: by taking part in it.
   void hook() {
     if (!options_.hooks || !out_.model.module) return;
-    out_.hooks = tracing::read_hooks(config_, d_);
-    attempt(d_, kModel, {}, [&] { changes_.emplace(*out_.model.module, out_.hooks); });
+    out_.hooks = tracing::read_hooks(config_, d_, train::field_names(fields_));
+    attempt(d_, kModel, {}, [&] { hooks_.emplace(*out_.model.module, out_.hooks); });
   }
 
   bool has_split(const std::string& name) const {
@@ -144,6 +145,7 @@ class Check {
       if (d_.all().size() > before) return;
       take_shapes(binding, known);
     }
+    show_fields();
     const bool good = attempt(d_, kShapes, {}, [&] {
       out_.shapes = lang::check_shapes(config_, out_.model, known, options_.training);
     });
@@ -151,10 +153,25 @@ class Check {
     if (!good && names_known && only_misfit()) out_.kind = ErrorKind::input_file;
     if (!good || !names_known) return;
     out_.objective = train::Objective(out_.plan, config_.vars(), std::move(binding), fields_,
-                                      out_.shapes.output, d_);
+                                      out_.shapes.output, d_, tracing::fields_of(out_.hooks));
     if (options_.training && out_.plan.loss.empty() && !out_.objective.has_loss())
       report(d_, kNoLoss, {}, "there is no loss: neither train.loss nor an output named `loss`",
              "write `loss: cross_entropy(out, y)` under `train:`");
+  }
+
+  // Hooks see fields of a batch; where nobody knows these, the forward is checked without hooks.
+  void show_fields() {
+    if (!hooks_ || hooks_->fields().empty()) return;
+    const std::vector<std::string> names = train::field_names(fields_);
+    Values values;
+    for (const std::string& wanted : hooks_->fields()) {
+      const auto at = std::find(names.begin(), names.end(), wanted) - names.begin();
+      size_t i = static_cast<size_t>(at);
+      if (i >= fields_.size()) i = wanted == "y" ? 1 : 0;
+      if (i >= fields_.size() || !fields_[i].known) return hooks_.reset();
+      values.push_back(empty(fields_[i].shape, {fields_[i].dtype, Device{DeviceType::meta}}));
+    }
+    hooks_->see_fields(values);
   }
 
   bool only_misfit() const {
@@ -232,7 +249,7 @@ class Check {
   Diagnostics& d_;
   data::DataConfig data_config_;
   std::vector<std::string> splits_;
-  std::optional<tracing::Changes> changes_;
+  std::optional<tracing::Hooks> hooks_;
   std::vector<train::Field> fields_;
   int64_t samples_ = 0, batch_ = 0;
 };

@@ -8,7 +8,7 @@
 
 #include "nnm/data/data.h"
 #include "nnm/lang/model.h"
-#include "nnm/trace/changes.h"
+#include "nnm/trace/hooks.h"
 #include "nnm/train/objective.h"
 #include "nnm/train/optimize.h"
 
@@ -45,7 +45,7 @@ struct Checked {
   /// What a run that meets the errors ends with: config, or input_file where the data's shapes are
   /// what does not fit the model.
   ErrorKind kind = ErrorKind::config;
-  std::vector<tracing::ChangeHook> hooks;  ///< the enabled ones
+  std::vector<tracing::Hook> hooks;  ///< the enabled ones
 };
 
 /// Checks model, shapes, loss, metrics, data, optimizer, groups, schedule and the rest of a config

@@ -125,6 +125,7 @@ Prediction predict(Session& session, const PredictOptions& options) {
   Collector collector(loader->dataset().size());
   while (const auto batch = loader->next()) {
     const auto n = static_cast<int64_t>(batch->samples.size());
+    if (options.input.empty()) session.objective().show(batch->fields);
     collector.add(binding.call(*session.model(), batch->fields), n);
     result.samples += n;
   }

@@ -16,15 +16,6 @@ SessionOptions session_options(const RigOptions& o) {
   return s;
 }
 
-class HookSteps final : public train::Watcher {
- public:
-  explicit HookSteps(tracing::Changes& hooks) : hooks_(hooks) {}
-  void forward_begins(const At& at) override { hooks_.begin_step(at.step); }
-
- private:
-  tracing::Changes& hooks_;
-};
-
 }  // namespace
 
 Rig::Rig(Source source, const RigOptions& options)
@@ -57,8 +48,8 @@ void Rig::open() {
   parts.schedule = train::make_schedule(plan, parts.optimizer, train::run_length(plan, batches), d);
   d.throw_if_errors();
   if (session_.hooks().size() > 0) {
-    steps_ = std::make_unique<HookSteps>(session_.hooks());
-    parts.watchers.push_back(steps_.get());
+    hooks_ = std::make_unique<HookWatcher>(session_);
+    parts.watchers.push_back(hooks_.get());
   }
   trainer_.emplace(plan, std::move(parts));
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "nnm/run/hook_watcher.h"
 #include "nnm/run/session.h"
 #include "nnm/train/trainer.h"
 
@@ -30,13 +31,15 @@ class Rig {
   const Ref<Module>& model() const { return session_.model(); }
   data::Loader& loader() { return *loader_; }
   train::Trainer& trainer() { return *trainer_; }
+  /// What ties the config's hooks to the trainer; null where there are none.
+  HookWatcher* hooks() { return hooks_.get(); }
   train::Trainer::Parts& parts() { return trainer_->parts(); }
 
  private:
   Session session_;
   std::unique_ptr<data::Loader> loader_, eval_loader_;
   std::optional<train::Evaluator> evaluator_;
-  std::unique_ptr<train::Watcher> steps_;  // tells the config's hooks which step it is
+  std::unique_ptr<HookWatcher> hooks_;
   std::optional<train::Trainer> trainer_;
 };
 

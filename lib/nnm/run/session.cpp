@@ -19,12 +19,19 @@ Session::Session(Source source, const SessionOptions& options)
   if (options.data && checked_.data_error) std::rethrow_exception(checked_.data_error);
   manual_seed(plan().seed);
   model_ = lang::build_model(config(), {options.device, plan().dtype, plan().seed});
-  changes_ = std::make_unique<tracing::Changes>(*model_.module, checked_.hooks);
-  if (changes_->size() > 0) log_note("hooks: {} of the config are active", changes_->size());
+  hooks_ = std::make_unique<tracing::Hooks>(*model_.module, checked_.hooks);
+  show_fields(checked_.objective);
+  if (hooks_->size() > 0) log_note("hooks: {} of the config are active", hooks_->size());
 }
 
-size_t Session::warn_silent_hooks() const {
-  const std::vector<std::string> silent = changes_->silent();
+void Session::show_fields(train::Objective& objective) {
+  if (hooks_->fields().empty()) return;
+  objective.show_fields(hooks_->fields(),
+                        [this](const Values& values) { hooks_->see_fields(values); });
+}
+
+size_t Session::warn_silent_hooks(bool backward) const {
+  const std::vector<std::string> silent = hooks_->silent(backward);
   for (const std::string& name : silent) log_warning("hook `{}` never fired", name);
   return silent.size();
 }

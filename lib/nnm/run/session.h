@@ -33,9 +33,13 @@ class Session {
   data::Data& data();
 
   /// The config's hooks, at work on the model.
-  tracing::Changes& hooks() { return *changes_; }
-  /// A warning for each hook that never fired; how many there are.
-  size_t warn_silent_hooks() const;
+  tracing::Hooks& hooks() { return *hooks_; }
+  /// Lets hooks see the batches that an objective puts through the model (the session's own does
+  /// so).
+  void show_fields(train::Objective& objective);
+  /// A warning for each hook that never fired and could have, in a run with or without backward
+  /// passes; how many there are.
+  size_t warn_silent_hooks(bool backward) const;
 
   /// Loads parameters and buffers by name out of a checkpoint, any HDF5 file or .safetensors:
   /// strictly, or what fits (`partial`, which says what does not). `ema`: the averages of a
@@ -46,7 +50,7 @@ class Session {
   Source source_;
   Checked checked_;
   lang::Model model_;
-  std::unique_ptr<tracing::Changes> changes_;
+  std::unique_ptr<tracing::Hooks> hooks_;
 };
 
 }  // namespace nnm::run

@@ -98,10 +98,15 @@ void need_loss(const train::Objective& objective, const TraceOptions& o) {
               "give one with --loss, such as --loss 'out.sum()'");
 }
 
+/// Captures of a config run backward where there is a loss, the command line's need one.
+bool needs_backward(Session& session, const train::Objective& objective, const TraceOptions& o) {
+  return o.capture.needs_backward() ||
+         (objective.has_loss() && session.hooks().captures().needs_backward());
+}
+
 /// One recorded step: forward, and backward where a hook waits for it.
-void step(Module& model, train::Objective& objective, const Tensors& fields,
-          const TraceOptions& o) {
-  const bool backward = o.capture.needs_backward();
+void step(Module& model, train::Objective& objective, const Tensors& fields, const TraceOptions& o,
+          bool backward) {
   const GradModeGuard mode(backward || o.input_grad);
   if (o.input_grad) {
     for (int f : objective.inputs().fields()) {
@@ -119,9 +124,7 @@ void step(Module& model, train::Objective& objective, const Tensors& fields,
 
 /// The hooks that act, and those that record, as `hooks:` has them.
 std::string hooks_of(Session& session, const TraceOptions& o) {
-  std::string out;
-  const lang::Tree* own = session.config().find("hooks");
-  if (own && o.config_hooks) out += lang::write_yaml(*own);
+  std::string out = tracing::hooks_text(session.hooks().list());
   const tracing::CaptureOptions& c = o.capture;
   const std::string what =
       c.what.empty() ? "" : fmt::format("what: [{}], ", fmt::join(c.what, ", "));
@@ -150,8 +153,16 @@ io::TraceHeader header_of(Session& session, const TraceOptions& o) {
   h.config_sha256 = sha256(h.config);
   if (!o.checkpoint.empty()) h.checkpoint_sha256 = sha256_file(o.checkpoint);
   h.hooks = hooks_of(session, o);
-  tracing::describe(o.capture, *session.model(), h);
+  session.hooks().captures().describe(h);
   return h;
+}
+
+void count(const io::TraceWriter& writer, tracing::Hooks& hooks, TraceResult& result) {
+  result.sites = static_cast<int64_t>(writer.sites().size());
+  result.bytes = writer.bytes();
+  result.dropped = writer.dropped();
+  result.fired = hooks.captures().any_fired();
+  result.stopped = hooks.stopped();
 }
 
 }  // namespace
@@ -163,15 +174,21 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   need_loss(*feed.objective, o);
   Module& model = *session.model();
   model.train(o.train);
-  io::TraceWriter writer(o.output, header_of(session, o), {.max_bytes = o.max_bytes});
+  // What the command line asks for is recorded beside what the config's hooks do.
+  tracing::Hooks& hooks = session.hooks();
+  hooks.captures().add(o.capture);
+  hooks.drive();
+  session.show_fields(*feed.objective);
+  const io::TraceHeader header = header_of(session, o);
+  io::TraceWriter writer(o.output, header, {.max_bytes = o.max_bytes});
+  hooks.captures().record_into(writer, header, true);
   const WarningSink warnings([&](const std::string& text) { writer.event("warning", text); });
-  tracing::FileSink sink(writer);
-  tracing::Recorder recorder(model, o.capture, sink);
   train::Control control;
   const SignalScope signals(control);
+  const bool backward = needs_backward(session, *feed.objective, o);
   const auto begin = std::chrono::steady_clock::now();
   TraceResult result;
-  for (int64_t i = 0; result.steps < o.steps && !control.signal; ++i) {
+  for (int64_t i = 0; result.steps < o.steps && !control.signal && !hooks.stopped(); ++i) {
     const std::optional<data::Batch> batch = feed.loader->next();
     if (!batch) {
       const std::string text = fmt::format(
@@ -188,14 +205,13 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
          .mode = o.train ? "train" : "eval"});
     model.zero_grad();
     reset_peak_memory();
-    session.hooks().begin_step(i);
-    recorder.begin_step();
+    hooks.begin({.step = i});
     try {
-      step(model, *feed.objective, feed.fields(batch->fields), o);
+      step(model, *feed.objective, feed.fields(batch->fields), o, backward);
     } catch (const Error& e) {
       throw with_advice(e);
     }
-    recorder.end_step();
+    hooks.end();
     const MemoryStats m = memory_stats();
     writer.memory(static_cast<int64_t>(m.allocated), static_cast<int64_t>(m.peak),
                   static_cast<int64_t>(m.reserved));
@@ -203,12 +219,11 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   }
   if (control.signal)
     writer.event("signal", fmt::format("ended by signal {}", control.signal.load()));
+  hooks.captures().stop();
   writer.close();
   result.signal = control.signal;
-  result.sites = sink.sites();
-  result.bytes = writer.bytes();
-  result.dropped = writer.dropped();
-  result.fired = recorder.fired();
+  result.backward = backward;
+  count(writer, hooks, result);
   return result;
 }
 
@@ -230,7 +245,7 @@ TraceList list_trace(Session& session, const TraceOptions& o) {
     }
     sink.weigh(times);
     recorder.begin_step();
-    step(*meta.module, *feed.objective, fields, o);
+    step(*meta.module, *feed.objective, fields, o, o.capture.needs_backward());
     recorder.end_step();
   };
   const int64_t batch = batch_of(feed, o);

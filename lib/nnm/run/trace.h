@@ -24,9 +24,11 @@ struct TraceOptions {
 
 struct TraceResult {
   int64_t steps = 0, sites = 0, bytes = 0;
-  int64_t dropped = 0;  ///< records that did not fit into max_bytes
-  bool fired = false;   ///< whether any hook saw anything
-  int signal = 0;       ///< that ended it early; the file is whole all the same
+  int64_t dropped = 0;                      ///< records that did not fit into max_bytes
+  bool fired = false;                       ///< whether any hook saw anything
+  bool backward = false;                    ///< whether steps ran backward
+  std::optional<tracing::Finding> stopped;  ///< by a rule of the config; the file is whole
+  int signal = 0;                           ///< that ended it early; the file is whole all the same
 };
 
 /// Records into options.output. With a backward kind, runs the loss backward: --loss, else

@@ -65,7 +65,7 @@ class Run {
     result_.last = folder_->last();
     result_.best = folder_->best();
     result_.exit_code = result_.outcome.exit_code;
-    const bool silent = rig_.session().warn_silent_hooks() > 0;
+    const bool silent = rig_.session().warn_silent_hooks(true) > 0;
     if (silent && o_.strict && result_.exit_code == 0)
       result_.exit_code = exit_code(ErrorKind::negative);
     if (o_.verify_resume && result_.exit_code == 0) prove();
@@ -155,8 +155,25 @@ class Run {
     if (o_.attach) attached_ = o_.attach(rig_.session(), result_.run);
     for (const auto& w : attached_.watchers) rig_.parts().watchers.push_back(w.get());
     // Checkpoints keep the hooks that acted.
-    const lang::Tree* hooks = config().find("hooks");
-    folder_->set_hooks(hooks && o_.hooks ? lang::write_yaml(*hooks) : attached_.hooks);
+    const std::string hooks = tracing::hooks_text(rig_.session().hooks().list());
+    folder_->set_hooks(hooks.empty() ? attached_.hooks : hooks);
+    if (rig_.hooks())
+      rig_.hooks()->record_into(folder_->file("traces/train.h5"), rig_.trainer().step());
+  }
+
+  /// What rules find goes into the run's events, under the step being taken.
+  void watch_rules() {
+    if (!rig_.hooks()) return;
+    rig_.hooks()->act([this](const tracing::Finding& f) {
+      train::Moment m = rig_.trainer().now();
+      m.step = f.step + 1;
+      const Items fields = {
+          {"hook", f.hook},     {"rule", f.rule},   {"action", tracing::name_of(f.action)},
+          {"module", f.module}, {"what", f.what},   {"arg", f.arg},
+          {"call", f.call},     {"value", f.value}, {"threshold", f.threshold},
+          {"message", f.text}};
+      for (train::Events* e : rig_.parts().events) e->other("rule", m, fields);
+    });
   }
 
   void work() {
@@ -181,7 +198,14 @@ class Run {
       const train::Moment begin = trainer.now();
       status.start(begin);
       for (train::Events* e : events) e->other("start", begin, start_fields());
+      for (const tracing::Hook& h : rig_.session().hooks().list()) {
+        const tracing::HookSpec& hook = tracing::spec_of(h);
+        for (train::Events* e : events)
+          e->other("hook", begin, {{"name", hook.name}, {"hook", hook.text}});
+      }
+      watch_rules();
       result_.outcome = trainer.run();
+      if (rig_.hooks()) rig_.hooks()->close();
     } catch (const std::exception& e) {
       end_with_error(e);
       throw;

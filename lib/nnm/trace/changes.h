@@ -1,4 +1,4 @@
-// Changes: the hooks of a config at work on a model.
+// Changes: the hooks of a config that give new values, at work on a model.
 #pragma once
 
 #include <memory>
@@ -9,32 +9,41 @@
 
 namespace nnm::tracing {
 
+struct Targets;
+struct Calls;
+
 /// Registers each hook with PyTorch's semantics for its kind, and removes them when it goes.
 class Changes {
  public:
-  /// Throws DiagnosticError where selectors match nothing, with the nearest names, unless
-  /// `optional`; no hook is left on the model then.
-  Changes(Module& root, std::vector<ChangeHook> hooks);
+  explicit Changes(Module& root);
   ~Changes();
   Changes(const Changes&) = delete;
 
-  /// The step that follows, 0 for the first: what `when` counts. `call` counts within each call of
-  /// the root.
-  void begin_step(int64_t step) { step_ = step; }
-  /// Names of the hooks that never fired.
-  std::vector<std::string> silent() const;
-  size_t size() const { return hooks_.size(); }
+  /// After those that are there. Adds an error to `d` where its selector matches nothing, with the
+  /// nearest names, unless `optional`.
+  void add(const ChangeHook& hook, Diagnostics& d);
+  /// The root is about to be called in this step, 0 for the first: what `when` counts. `call`
+  /// counts within each call of the root.
+  void begin(int64_t step);
+  /// What expressions see of the batch, by the names of fields.
+  void see_fields(const std::vector<std::string>& names, const Values& values);
+  /// How often each hook changed something, in the order in which they were added.
+  std::vector<int64_t> fired() const;
 
  private:
   struct Live;
 
-  void attach(Module& root, Live& h, Diagnostics& unmatched);
-  void attach_module(Live& h, HookKind kind, Module& m);
+  void attach(Live& h, HookKind kind, const Targets& targets);
+  void attach_forward_pre(Live& h, Module& m);
+  void attach_forward(Live& h, Module& m);
+  void attach_backward(Live& h, HookKind kind, Module& m);
   void attach_tensor(Live& h, Module& m);
-  void attach_parameter(Live& h, const Tensor& p);
+  void attach_parameter(Live& h, HookKind kind, const Tensor& p);
+  Calls& new_calls();
 
   Module& root_;
   std::vector<std::unique_ptr<Live>> hooks_;
+  std::vector<std::unique_ptr<Calls>> calls_;
   std::vector<RemovableHandle> handles_;
   int64_t step_ = 0;
 };

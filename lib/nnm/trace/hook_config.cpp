@@ -2,13 +2,17 @@
 #include "nnm/trace/hook_config.h"
 
 #include <algorithm>
+#include <set>
+
+#include "nnm/trace/hook_text.h"
 
 namespace nnm::tracing {
 namespace {
 
-constexpr const char* kNoEffect = "E0331";  // an effect that the hook's kind does not have
-constexpr const char* kBadHook = "E0332";   // a part of a hook that cannot be read
-constexpr const char* kNotBuilt = "E0333";  // captures and rules inside a config
+constexpr const char* kNoEffect = "E0331";    // an effect that the hook's kind does not have
+constexpr const char* kBadHook = "E0332";     // a part of a hook that cannot be read
+constexpr const char* kBadCapture = "E0333";  // a capture of what its kind does not see
+constexpr const char* kBadRule = "E0335";     // a rule that is unknown or does not fit
 
 constexpr const char* kEffects[] = {"input", "output", "grad", "grad_input", "grad_output"};
 
@@ -25,86 +29,184 @@ const char* effect_of(HookKind kind) {
   return "";
 }
 
+[[noreturn]] void refuse(const char* code, const Span& at, std::string message, std::string help) {
+  Diagnostics d;
+  d.add({code, std::move(message), at, std::move(help), {}});
+  throw DiagnosticError(std::move(d));
+}
+
+/// Runs f; a plain error becomes one that points at a place.
+template <class F>
+void at_place(const char* code, const Span& at, F&& f) {
+  try {
+    f();
+  } catch (const DiagnosticError&) {
+    throw;
+  } catch (const SelectorError& e) {
+    refuse(code, at, e.what(), e.hint());
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::internal) throw;
+    refuse(code, at, e.what(), e.hint());
+  }
+}
+
+std::string joined(const lang::Tree& t) {
+  if (t.is_scalar()) return t.text();
+  std::string out;
+  for (const lang::Tree& item : t.items) out += (out.empty() ? "" : ", ") + item.text();
+  return out.empty() ? "none" : out;
+}
+
 class Reader {
  public:
-  Reader(const lang::Config& config, Diagnostics& d) : config_(config), d_(d) {}
+  Reader(const lang::Config& config, Diagnostics& d, const std::vector<std::string>& fields)
+      : config_(config), d_(d), fields_(fields) {}
 
-  std::optional<ChangeHook> read(const lang::Tree& t) {
-    if (const lang::Tree* e = t.find("enabled"); e && !constant(*e).truthy()) return std::nullopt;
-    ChangeHook h;
+  void read(const lang::Tree& t, std::vector<Hook>& out) {
     try {
-      kinds(t, h);
-      target(t, h);
-      if (!effect(t, h)) return std::nullopt;
-      options(t, h);
-      if (const lang::Tree* when = t.find("when")) read_when(*when, h.when);
-      return h;
+      if (const lang::Tree* e = t.find("enabled"); e && !constant(*e).truthy()) return;
+      Hook hook = t.find("rule")      ? Hook(rule(t))
+                  : t.find("capture") ? Hook(capture(t))
+                                      : Hook(change(t));
+      std::visit([](auto& h) { h.text = hook_text(h); }, hook);
+      out.push_back(std::move(hook));
     } catch (const DiagnosticError& e) {
       for (const Diagnostic& one : e.diagnostics.all()) d_.add(one);
     } catch (const Error& e) {
+      if (e.kind() == ErrorKind::internal) throw;
       d_.add({kBadHook, e.what(), t.span, e.hint(), {}});
     }
-    return std::nullopt;
   }
 
  private:
   Value constant(const lang::Tree& t) const {
     return lang::evaluate_constant(t.scalar, config_.vars());
   }
-  int64_t integer(const lang::Tree& t) const { return constant(t).integer(); }
-
-  void kinds(const lang::Tree& t, ChangeHook& h) const {
-    const lang::Tree& on = *t.find("on");
-    if (on.is_scalar()) h.kinds.push_back(parse_kind(on.text()));
-    for (const lang::Tree& one : on.items) h.kinds.push_back(parse_kind(one.text()));
+  int64_t integer(const lang::Tree& t, int64_t least = 0) const {
+    int64_t n = 0;
+    at_place(kBadHook, t.span, [&] {
+      n = constant(t).integer();
+      NNM_CHECK(n >= least, config, "{} is too small: at least {}", n, least);
+    });
+    return n;
   }
 
-  // `fc1.output` means the tensor that fc1 gives; the rest is a selector.
-  void target(const lang::Tree& t, ChangeHook& h) const {
-    const lang::Tree& at = *t.find("at");
-    h.at = at.span;
-    std::string text = at.text();
-    if (h.kinds.front() == HookKind::tensor) {
-      for (const char* part : {"output", "input"}) {
-        const std::string ending = std::string(".") + part;
-        if (!text.ends_with(ending)) continue;
-        h.part = part;
-        text.resize(text.size() - ending.size());
-      }
-    }
-    h.select = Selector::parse(text);
-    const lang::Tree* name = t.find("name");
-    h.name = name ? name->text() : fmt::format("{} at {}", name_of(h.kinds.front()), at.text());
-  }
-
-  bool effect(const lang::Tree& t, ChangeHook& h) {
-    if (t.find("capture") || t.find("rule")) {
-      d_.add({kNotBuilt,
-              "captures and rules in a config are not part of this version",
-              t.span,
-              "`nnm trace --hook` records; `train.nan` watches for NaN and Inf",
-              {}});
-      return false;
-    }
+  ChangeHook change(const lang::Tree& t) {
+    ChangeHook h;
+    common(t, h, {}, "");
     for (const char* what : kEffects) {
       const lang::Tree* code = t.find(what);
       if (!code) continue;
-      for (HookKind k : h.kinds) {
-        if (std::string(what) == effect_of(k)) continue;
-        d_.add({kNoEffect,
-                fmt::format("a {} hook cannot change `{}`", name_of(k), what),
-                code->span,
-                fmt::format("it changes `{}`", effect_of(k)),
-                {}});
-        return false;
-      }
+      for (HookKind k : h.kinds)
+        if (std::string_view(what) != effect_of(k))
+          refuse(kNoEffect, code->span,
+                 fmt::format("a {} hook cannot change `{}`", name_of(k), what),
+                 fmt::format("it changes `{}`", effect_of(k)));
       h.what = what;
-      h.change = lang::Expression::compile(code->scalar, {what});
+      std::vector<std::string> names = {what, "vars"};
+      for (const std::string& f : fields_)
+        if (f != what && f != "vars") names.push_back(f);
+      // Compiled over what it reads, so that each run is given no more.
+      const lang::Expression all = lang::Expression::compile(code->scalar, names);
+      for (const std::string& name : all.uses())
+        if (name != what && name != "vars") h.fields.push_back(name);
+      names.resize(2);
+      names.insert(names.end(), h.fields.begin(), h.fields.end());
+      h.change = lang::Expression::compile(code->scalar, names);
+      h.vars = config_.vars();
+      h.code = code->text();
     }
-    return true;
+    return h;
   }
 
-  void options(const lang::Tree& t, ChangeHook& h) const {
+  CaptureHook capture(const lang::Tree& t) {
+    CaptureHook h;
+    common(t, h, {}, "");
+    const lang::Tree& c = *t.find("capture");
+    CaptureOptions& o = h.capture;
+    o.tensor.keep = TensorMode::Keep::none;
+    if (const lang::Tree* what = c.find("what"))
+      at_place(kBadCapture, what->span, [&] { o.set_what(joined(*what)); });
+    if (const lang::Tree* reduce = c.find("reduce"))
+      at_place(kBadCapture, reduce->span, [&] { o.set_reduce(joined(*reduce)); });
+    if (const lang::Tree* tensor = c.find("tensor"))
+      at_place(kBadCapture, tensor->span, [&] { o.tensor = TensorMode::parse(tensor->text()); });
+    if (o.reduce.empty() && o.tensor.keep == TensorMode::Keep::none)
+      refuse(kBadCapture, c.span, "the capture keeps nothing",
+             "name statistics in `reduce`, or write `tensor: full`");
+    for (const std::string& w : o.what) seen(h, w, *c.find("what"));
+    o.arg = h.arg;
+    o.call = h.call;
+    o.place = {.prepend = h.prepend, .always_call = h.always_call};
+    return h;
+  }
+
+  /// Whether any kind of the hook comes with such a value.
+  static void seen(const CaptureHook& h, const std::string& what, const lang::Tree& at) {
+    if (what == "weight" || what == "weight_grad") return;
+    What w{};
+    for (int i = 0; i < kWhats; ++i)
+      if (name_of(static_cast<What>(i)) == what) w = static_cast<What>(i);
+    std::string kinds, mine;
+    for (int k = 0; k < kHookKinds; ++k)
+      if (sees(static_cast<HookKind>(k), w))
+        kinds += (kinds.empty() ? "" : ", ") + std::string(name_of(static_cast<HookKind>(k)));
+    for (HookKind k : h.kinds) {
+      if (sees(k, w)) return;
+      mine += (mine.empty() ? "" : ", ") + std::string(name_of(k));
+    }
+    refuse(kBadCapture, at.span, fmt::format("`{}` does not come with {}", what, mine),
+           fmt::format("it comes with {}", kinds));
+  }
+
+  RuleHook rule(const lang::Tree& t) {
+    RuleHook h;
+    h.rule = rule_call(t);
+    const Ref<Rule> rule = h.make();
+    common(t, h, {rule->kind()}, rule->at());
+    h.patience = rule->patience();
+    if (const lang::Tree* p = t.find("patience")) h.patience = integer(*p, 1);
+    if (const lang::Tree* a = t.find("action")) h.action = parse_action(a->text());
+    if (!t.find("arg")) h.arg = "all";
+    return h;
+  }
+
+  lang::CallSpec rule_call(const lang::Tree& t) const {
+    const lang::Tree& code = *t.find("rule");
+    std::vector<lang::CallSpec> calls = lang::read_calls(code.scalar, config_.vars());
+    if (calls.size() != 1)
+      refuse(kBadRule, code.span, "a hook has one rule", "write a hook for each");
+    lang::CallSpec call = std::move(calls[0]);
+    if (const lang::Tree* threshold = t.find("threshold")) {
+      const auto* entry = Registry<Rule>::find(call.name);
+      if (entry && entry->signature().params().empty())
+        refuse(kBadRule, threshold->span, fmt::format("{} has no threshold", call.name), "");
+      if (entry)
+        call.args.kw.emplace_back(entry->signature().params().front().name, constant(*threshold));
+      call.arg_spans.push_back(threshold->span);
+    }
+    check_rule(call);
+    return call;
+  }
+
+  static RuleHook::Action parse_action(const std::string& text) {
+    using Action = RuleHook::Action;
+    for (Action a : {Action::note, Action::warn, Action::stop, Action::checkpoint})
+      if (text == name_of(a)) return a;
+    fail(ErrorKind::config, "`{}` is no action: note, warn, stop or checkpoint", text);
+  }
+
+  /// All but the effect. Kinds and selector have defaults for rules alone.
+  void common(const lang::Tree& t, HookSpec& h, std::vector<HookKind> kinds,
+              const std::string& where) {
+    h.kinds = std::move(kinds);
+    if (const lang::Tree* on = t.find("on")) {
+      h.kinds.clear();
+      if (on->is_scalar()) h.kinds.push_back(parse_kind(on->text()));
+      for (const lang::Tree& one : on->items) h.kinds.push_back(parse_kind(one.text()));
+      if (h.kinds.empty()) refuse(kBadHook, on->span, "`on` names no kind", "");
+    }
+    target(t, h, where);
     if (const lang::Tree* arg = t.find("arg")) h.arg = arg->text();
     if (const lang::Tree* call = t.find("call")) h.call = integer(*call);
     const auto flag = [&](const char* name, bool& to) {
@@ -113,19 +215,46 @@ class Reader {
     flag("prepend", h.prepend);
     flag("always_call", h.always_call);
     flag("optional", h.optional);
+    if (const lang::Tree* when = t.find("when")) read_when(*when, h.when);
+  }
+
+  // `fc1.output` means the tensor that fc1 gives; the rest is a selector.
+  void target(const lang::Tree& t, HookSpec& h, std::string text) {
+    const lang::Tree* at = t.find("at");
+    h.at = at ? at->span : t.span;
+    if (at) text = at->text();
+    const std::string whole = text;
+    if (h.kinds.front() == HookKind::tensor) {
+      for (const char* part : {"output", "input"}) {
+        const std::string ending = std::string(".") + part;
+        if (!text.ends_with(ending)) continue;
+        h.part = part;
+        text.resize(text.size() - ending.size());
+      }
+    }
+    at_place(kBadHook, h.at, [&] { h.select = Selector::parse(text); });
+    h.name = fmt::format("{} at {}", name_of(h.kinds.front()), whole.empty() ? "the root" : whole);
+    const lang::Tree* name = t.find("name");
+    if (!name) return;
+    h.name = name->text();
+    if (!names_.insert(h.name).second)
+      refuse(kBadHook, name->span, fmt::format("two hooks are called `{}`", h.name),
+             "names are what --set and messages tell hooks apart by");
   }
 
   void read_when(const lang::Tree& t, When& w) const {
     if (const lang::Tree* every = t.find("every")) {
       lang::Located code = every->scalar;
       // `every 50 steps` may stand here as it does in `eval`.
-      if (code.text().rfind("every ", 0) == 0) code = code.part(6, code.text().size());
-      const Value v = lang::evaluate_constant(code, config_.vars());
-      const bool duration = v.is(Value::Kind::duration);
-      NNM_CHECK(!duration || v.unit() == Unit::step, config,
-                "`when.every` counts steps, as in `every: 50 steps`");
-      w.every = static_cast<int64_t>(duration ? v.amount() : v.real());
-      NNM_CHECK(w.every >= 1, config, "`when.every` must be at least one step");
+      if (code.text().starts_with("every ")) code = code.part(6, code.text().size());
+      at_place(kBadHook, every->span, [&] {
+        const Value v = lang::evaluate_constant(code, config_.vars());
+        const bool duration = v.is(Value::Kind::duration);
+        NNM_CHECK(!duration || v.unit() == Unit::step, config,
+                  "`when.every` counts steps, as in `every: 50 steps`");
+        w.every = static_cast<int64_t>(duration ? v.amount() : v.real());
+        NNM_CHECK(w.every >= 1, config, "`when.every` must be at least one step");
+      });
     }
     if (const lang::Tree* start = t.find("start")) w.start = integer(*start);
     if (const lang::Tree* stop = t.find("stop")) w.stop = integer(*stop);
@@ -134,17 +263,63 @@ class Reader {
 
   const lang::Config& config_;
   Diagnostics& d_;
+  const std::vector<std::string>& fields_;
+  std::set<std::string> names_;
 };
 
 }  // namespace
 
-std::vector<ChangeHook> read_hooks(const lang::Config& config, Diagnostics& d) {
-  std::vector<ChangeHook> out;
+bool HookSpec::backward_only() const {
+  return std::all_of(kinds.begin(), kinds.end(), [](HookKind k) { return is_backward(k); });
+}
+
+void check_rule(const lang::CallSpec& call) {
+  const auto* entry = Registry<Rule>::find(call.name);
+  if (!entry) {
+    const std::string near = nearest(call.name, Registry<Rule>::names());
+    refuse(kBadRule, call.name_span, fmt::format("unknown rule `{}`", call.name),
+           near.empty() ? fmt::format("there is {}", fmt::join(Registry<Rule>::names(), ", "))
+                        : fmt::format("did you mean `{}`?", near));
+  }
+  try {
+    (void)entry->make(entry->signature().bind(call.args));
+  } catch (const BindError& e) {
+    lang::throw_at(call, e, kBadRule);
+  }
+}
+
+Ref<Rule> RuleHook::make() const { return Registry<Rule>::make(rule.name, rule.args); }
+
+const HookSpec& spec_of(const Hook& hook) {
+  return std::visit([](const auto& h) -> const HookSpec& { return h; }, hook);
+}
+
+const char* name_of(RuleHook::Action action) {
+  switch (action) {
+    case RuleHook::Action::note: return "note";
+    case RuleHook::Action::warn: return "warn";
+    case RuleHook::Action::stop: return "stop";
+    case RuleHook::Action::checkpoint: return "checkpoint";
+  }
+  return "";
+}
+
+std::vector<std::string> fields_of(const std::vector<Hook>& hooks) {
+  std::vector<std::string> out;
+  for (const Hook& h : hooks)
+    if (const auto* change = std::get_if<ChangeHook>(&h))
+      for (const std::string& f : change->fields)
+        if (std::find(out.begin(), out.end(), f) == out.end()) out.push_back(f);
+  return out;
+}
+
+std::vector<Hook> read_hooks(const lang::Config& config, Diagnostics& d,
+                             const std::vector<std::string>& fields) {
+  std::vector<Hook> out;
   const lang::Tree* hooks = config.find("hooks");
   if (!hooks) return out;
-  Reader reader(config, d);
-  for (const lang::Tree& t : hooks->items)
-    if (std::optional<ChangeHook> h = reader.read(t)) out.push_back(std::move(*h));
+  Reader reader(config, d, fields);
+  for (const lang::Tree& t : hooks->items) reader.read(t, out);
   return out;
 }
 

@@ -3,11 +3,13 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "nnm/lang/config.h"
 #include "nnm/lang/expression.h"
 #include "nnm/trace/capture.h"
+#include "nnm/trace/rule.h"
 
 namespace nnm::tracing {
 
@@ -22,23 +24,69 @@ struct When {
   }
 };
 
-/// A hook that changes a value: a new input, output or gradient.
-struct ChangeHook {
+/// What hooks of all sorts have.
+struct HookSpec {
   std::string name;             ///< as given, else "forward_pre at fc1"
   std::vector<HookKind> kinds;  ///< `on`
   Selector select;              ///< modules, or of kind `tensor` what `part` is of
   std::string part;             ///< of kind `tensor`: input or output of a module, "" a parameter
-  std::string what;             ///< input, output, grad, grad_input, grad_output
-  lang::Expression change;      ///< of `what`, by that name
   std::string arg = "0";        ///< a position, a name, or "all"
   std::optional<int64_t> call;  ///< of a shared module
   When when;
   bool prepend = false, always_call = false, optional = false;
-  Span at;  ///< of the selector
+  Span at;           ///< of the selector
+  std::string text;  ///< the hook as one line of YAML, defaults left out
+
+  /// Whether the tensor at this position, of this name, is meant.
+  bool means(size_t position, const std::string& tensor) const {
+    return arg == "all" || arg == tensor || arg == std::to_string(position);
+  }
+  /// Whether it can only fire in a backward pass.
+  bool backward_only() const;
 };
 
-/// The enabled hooks of a config. Adds an error (E0331…) to `d` for each that cannot be: an effect
-/// that its kind does not have, expressions, selectors and files that cannot be read.
-std::vector<ChangeHook> read_hooks(const lang::Config& config, Diagnostics& d);
+/// A hook that changes a value: a new input, output or gradient.
+struct ChangeHook : HookSpec {
+  std::string what;         ///< input, output, grad, grad_input, grad_output
+  lang::Expression change;  ///< of `what`, by that name, `vars`, and fields of the batch
+  Value vars;
+  std::vector<std::string> fields;  ///< that it reads
+  std::string code;                 ///< of the change, as it is written
+};
+
+/// A hook that records.
+struct CaptureHook : HookSpec {
+  CaptureOptions capture;  ///< all but `hooks`
+};
+
+/// A hook that watches.
+struct RuleHook : HookSpec {
+  enum class Action : uint8_t { note, warn, stop, checkpoint };
+  lang::CallSpec rule;  ///< checked: RuleHook::make gives one
+  Action action = Action::warn;
+  int64_t patience = 1;  ///< how often in a row before it acts
+  Ref<Rule> make() const;
+};
+
+/// Throws DiagnosticError (E0335) for an unknown rule or argument, with the nearest.
+void check_rule(const lang::CallSpec& call);
+
+using Hook = std::variant<ChangeHook, CaptureHook, RuleHook>;
+const HookSpec& spec_of(const Hook& hook);
+
+/// "stop".
+const char* name_of(RuleHook::Action action);
+
+/// The enabled hooks of a config, in their order, which is that of registration. Adds an error
+/// (E0331…) to `d` for each that cannot be: an effect that its kind does not have, expressions,
+/// selectors, rules and files that cannot be read, names that stand twice. `fields`: names of a
+/// batch's fields, which expressions may use.
+std::vector<Hook> read_hooks(const lang::Config& config, Diagnostics& d,
+                             const std::vector<std::string>& fields = {});
+/// The fields that hooks read.
+std::vector<std::string> fields_of(const std::vector<Hook>& hooks);
+
+/// The hooks as YAML: a list, one line each.
+std::string hooks_text(const std::vector<Hook>& hooks);
 
 }  // namespace nnm::tracing

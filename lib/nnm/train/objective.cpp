@@ -43,6 +43,16 @@ bool is_one_number(const Value& v) {
 
 }  // namespace
 
+std::vector<std::string> field_names(const std::vector<Field>& fields) {
+  std::vector<std::string> out;
+  for (const Field& f : fields) out.push_back(f.name);
+  for (size_t i = 0; i < 2 && i < fields.size(); ++i) {
+    const char* name = i ? "y" : "x";
+    if (index_of(fields, name) < 0) out.emplace_back(name);
+  }
+  return out;
+}
+
 InputBinding::InputBinding(const std::vector<lang::ModelInput>& inputs, std::vector<Field>& fields,
                            DType floats, Diagnostics& d) {
   for (const lang::ModelInput& input : inputs) {
@@ -85,7 +95,8 @@ Value InputBinding::call(Module& model, std::span<const Tensor> fields, bool unb
 }
 
 Objective::Objective(const Plan& plan, const Value& vars, InputBinding binding,
-                     std::vector<Field> fields, const Value& output, Diagnostics& d)
+                     std::vector<Field> fields, const Value& output, Diagnostics& d,
+                     const std::vector<std::string>& also)
     : inputs_(std::move(binding)), fields_(std::move(fields)), vars_(vars) {
   unboxed_ = output.is(Value::Kind::tensor);
   autocast_ = plan.autocast;
@@ -100,7 +111,7 @@ Objective::Objective(const Plan& plan, const Value& vars, InputBinding binding,
   const auto known = [](const Field& f) { return f.known; };
   if (compiled && std::all_of(fields_.begin(), fields_.end(), known)) run_on_meta(plan, output, d);
   clear();
-  keep_used(d);
+  keep_used(d, also);
 }
 
 void Objective::add_name(std::string name, Source source) {
@@ -178,20 +189,21 @@ void Objective::run_on_meta(const Plan& plan, const Value& output, Diagnostics& 
 }
 
 // Only what is read is loaded.
-void Objective::keep_used(Diagnostics& d) {
+void Objective::keep_used(Diagnostics& d, const std::vector<std::string>& also) {
   std::vector<char> used(fields_.size());
   for (const int f : inputs_.fields())
     if (f >= 0) used[static_cast<size_t>(f)] = 1;
-  const auto mark = [&](const lang::Expression& e) {
-    for (const std::string& name : e.uses()) {
+  const auto mark = [&](const std::vector<std::string>& read) {
+    for (const std::string& name : read) {
       const auto at = std::find(names_.begin(), names_.end(), name);
       if (at == names_.end()) continue;
       const Source& s = sources_[static_cast<size_t>(at - names_.begin())];
       if (s.kind == Source::Kind::field) used[s.index] = 1;
     }
   };
-  if (loss_) mark(loss_);
-  for (const lang::Expression& e : metrics_) mark(e);
+  if (loss_) mark(loss_.uses());
+  for (const lang::Expression& e : metrics_) mark(e.uses());
+  mark(also);
 
   std::vector<int> place(fields_.size(), -1);
   std::vector<Field> kept;
@@ -240,7 +252,28 @@ std::span<const Value> Objective::scope(std::span<const Tensor> fields, const Va
   return scope_;
 }
 
+void Objective::show_fields(const std::vector<std::string>& names, Onlooker onlooker) {
+  shown_.clear();
+  for (const std::string& name : names) {
+    const auto at = std::find(names_.begin(), names_.end(), name);
+    const Source* s =
+        at == names_.end() ? nullptr : &sources_[static_cast<size_t>(at - names_.begin())];
+    const bool there = s && s->kind == Source::Kind::field && s->index < fields_.size();
+    shown_.push_back(there ? static_cast<int>(s->index) : -1);
+  }
+  onlooker_ = std::move(onlooker);
+}
+
+void Objective::show(std::span<const Tensor> fields) const {
+  if (!onlooker_) return;
+  Values values;
+  for (const int f : shown_)
+    values.push_back(f < 0 ? Value() : Value(fields[static_cast<size_t>(f)]));
+  onlooker_(values);
+}
+
 Value Objective::forward(Module& model, std::span<const Tensor> fields) const {
+  show(fields);
   const AutocastGuard autocast(autocast_);
   return inputs_.call(model, fields, unboxed_);
 }

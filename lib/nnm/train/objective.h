@@ -1,6 +1,7 @@
 // Objective: what a batch is put through — the model's inputs, its outputs, the loss and metrics.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,10 @@ struct Field {
   bool known = true;       ///< its type and shape
   bool converted = false;  ///< the loader is asked for `dtype`
 };
+
+/// The names by which expressions know fields: their own, and `x` and `y` for the first and the
+/// second unless a field has that name.
+std::vector<std::string> field_names(const std::vector<Field>& fields);
 
 /// Which fields the model's inputs take, in the order of its arguments.
 class InputBinding {
@@ -54,9 +59,10 @@ class Objective {
   /// `output` is what the model gave on meta, for inputs as `binding` has them. Everything is run
   /// once on meta, so that shapes are checked as forward's are; that is left out where a field is
   /// not known. Adds errors to `d` (unknown names, one name for a field and an output, a loss or
-  /// metric that is not one number), and a warning for fields that nobody reads.
+  /// metric that is not one number), and a warning for fields that nobody reads. `also`: names that
+  /// others read, as hooks do.
   Objective(const Plan& plan, const Value& vars, InputBinding binding, std::vector<Field> fields,
-            const Value& output, Diagnostics& d);
+            const Value& output, Diagnostics& d, const std::vector<std::string>& also = {});
 
   bool has_loss() const { return loss_ || loss_output_; }
   const std::vector<std::string>& metrics() const { return metric_names_; }
@@ -67,6 +73,11 @@ class Objective {
   std::vector<data::FieldWish> wishes() const;
   const InputBinding& inputs() const { return inputs_; }
 
+  /// Who sees each batch before the model does: with the values of these fields.
+  using Onlooker = std::function<void(const Values& values)>;
+  void show_fields(const std::vector<std::string>& names, Onlooker onlooker);
+  /// Shows it a batch that is not put through forward().
+  void show(std::span<const Tensor> fields) const;
   /// The model's output for one batch; under autocast, as loss and metrics, where the plan says so.
   Value forward(Module& model, std::span<const Tensor> fields) const;
   /// Sets what expressions see: one batch and its output. Valid until the next call or clear().
@@ -88,9 +99,11 @@ class Objective {
   void add_names(const Value& output, Diagnostics& d);
   bool compile(const Plan& plan, const Value& output, Diagnostics& d);
   void run_on_meta(const Plan& plan, const Value& output, Diagnostics& d);
-  void keep_used(Diagnostics& d);
+  void keep_used(Diagnostics& d, const std::vector<std::string>& also);
 
   InputBinding inputs_;
+  Onlooker onlooker_;
+  std::vector<int> shown_;  // fields that it sees, -1: one that is not read here
   bool unboxed_ = false;
   std::optional<DType> autocast_;
   std::vector<Field> fields_;

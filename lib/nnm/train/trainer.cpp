@@ -14,7 +14,7 @@ namespace nnm::train {
 
 namespace {
 
-constexpr int kDiverged = 5, kRule = 1, kTimeLimit = 75, kSignal = 128;
+constexpr int kDiverged = 5, kTimeLimit = 75, kSignal = 128;
 constexpr double kTick = 0.05;      // seconds between ticks
 constexpr double kRounding = 1e-9;  // of positions measured in fractions of an epoch
 
@@ -52,9 +52,13 @@ bool Trainer::take_step() {
   const Generator random = default_generator();
   double sum = 0;
   skip_ = false;
-  for (int64_t i = 0; i < plan_.accumulate && !diverged_; ++i) sum += micro_batch(i);
-  if (!diverged_) clip();
-  if (diverged_) {
+  bool stopped = false;
+  for (int64_t i = 0; i < plan_.accumulate && !diverged_ && !stopped; ++i) {
+    sum += micro_batch(i);
+    stopped = consult(true);
+  }
+  if (!diverged_ && !stopped) clip();
+  if (diverged_ || stopped) {
     // The step did not happen: a checkpoint says so.
     parts_.optimizer->zero_grad();
     default_generator() = random;
@@ -72,6 +76,18 @@ bool Trainer::take_step() {
   return true;
 }
 
+// Whether a watcher asks the run to end; `at_once`: before this step happens.
+bool Trainer::consult(bool at_once) {
+  for (const Watcher* w : parts_.watchers) {
+    std::optional<Watcher::Stop> stop = w->stop();
+    if (!stop || (at_once && !stop->at_once)) continue;
+    outcome_.message = stop->message;
+    rule_stop_ = std::move(stop);
+    return true;
+  }
+  return false;
+}
+
 double Trainer::micro_batch(int64_t index) {
   batch_ = next_batch();
   random_ = default_generator();
@@ -84,8 +100,9 @@ double Trainer::micro_batch(int64_t index) {
   const double value = loss.item().d;
   if (!std::isfinite(value) && plan_.nan != NanPolicy::ignore) {
     objective.clear();
+    for (Watcher* w : parts_.watchers) w->backward_done(where);
     if (plan_.nan == NanPolicy::skip) skip_ = true;
-    else diverge_in_forward(value);
+    else if (!consult(true)) diverge_in_forward(value);
     return value;
   }
   loss.backward(plan_.accumulate == 1 ? Tensor() : share(loss));
@@ -164,10 +181,8 @@ void Trainer::after_step() {
     loss_sum_ += loss_;
     ++loss_count_;
   }
-  bool watched = true;
   const Watcher::At where{step_ - 1, micro_before_ / batches_, plan_.accumulate - 1};
-  for (Watcher* w : parts_.watchers) watched &= w->step_done(where);
-  rule_stop_ = !watched;
+  for (Watcher* w : parts_.watchers) w->step_done(where, loss_);
   const bool planned = due(plan_.log, log_timer_) || step_ == 1;
   if (planned || step_ == total_steps_) log_step(planned);
   if (position() / batches_ > micro_before_ / batches_) {
@@ -175,7 +190,9 @@ void Trainer::after_step() {
     tell([&](Events& e) { e.epoch(m); });
   }
   if (parts_.evaluator && plan_.eval && due(*plan_.eval, eval_timer_)) evaluate();
-  const bool asked = parts_.control && parts_.control->checkpoint.exchange(false);
+  consult(false);
+  bool asked = parts_.control && parts_.control->checkpoint.exchange(false);
+  for (Watcher* w : parts_.watchers) asked |= w->take_checkpoint();
   if (due(plan_.checkpoint, checkpoint_timer_) || asked) save();
 }
 
@@ -243,6 +260,7 @@ void Trainer::count_patience(double value) {
 
 void Trainer::save() {
   if (!parts_.store || saved_step_ == step_) return;
+  for (Watcher* w : parts_.watchers) w->saving();
   if (plan_.nan == NanPolicy::stop && !model_finite()) {
     if (!diverged_)
       diverge("the weights are not finite after step " + std::to_string(step_) + ": " +
@@ -269,8 +287,8 @@ bool Trainer::ended() {
     outcome_.exit_code = code;
     return true;
   };
+  if (rule_stop_) return end(Reason::rule, rule_stop_->exit_code);
   if (diverged_) return end(Reason::diverged, kDiverged);
-  if (rule_stop_) return end(Reason::rule, kRule);
   if (early_stop_) return end(Reason::early_stop, 0);
   if ((plan_.max.steps || most_micro_) && step_ >= total_steps_)
     return end(plan_.max.steps && step_ >= plan_.max.steps ? Reason::max_steps : Reason::max_epochs,

@@ -26,15 +26,25 @@ class Watcher {
   };
   virtual ~Watcher() = default;
   virtual void forward_begins(const At& at) { (void)at; }
-  /// After the backward of a micro-batch.
+  /// After the backward of a micro-batch, or in its place where the loss is not finite.
   virtual void backward_done(const At& at) { (void)at; }
-  /// After the optimizer's update and the schedule. False asks the run to stop (reason `rule`).
-  virtual bool step_done(const At& at) {
-    (void)at;
-    return true;
-  }
+  /// After the optimizer's update and the schedule; `loss` is the step's.
+  virtual void step_done(const At& at, double loss) { (void)at, (void)loss; }
   /// Around evaluations, whose forwards are not those of steps.
   virtual void evaluation(bool begins) { (void)begins; }
+  /// Before a checkpoint is written: what the watcher writes is as new as that.
+  virtual void saving() {}
+
+  /// Asks the run to end (reason `rule`).
+  struct Stop {
+    int exit_code = 1;
+    std::string message;
+    bool at_once = false;  ///< before the update of the parameters: the step does not happen
+  };
+  /// Asked after each of the above.
+  virtual std::optional<Stop> stop() const { return std::nullopt; }
+  /// Whether a checkpoint is wished for after this step.
+  virtual bool take_checkpoint() { return false; }
 };
 
 /// What asks a run to do something from outside: set by signal handlers and other threads.
@@ -60,7 +70,7 @@ struct Outcome {
   Moment at;
   double loss = 0;                ///< mean since the last step event, or of it
   std::optional<EvalEvent> eval;  ///< the last one
-  std::string message;            ///< of a divergence: where it began
+  std::string message;            ///< of a divergence: where it began; of a rule: what it found
 };
 
 class Trainer {
@@ -112,6 +122,7 @@ class Trainer {
   };
 
   bool take_step();
+  bool consult(bool at_once);
   double micro_batch(int64_t index);
   Tensor forward();
   data::Batch next_batch();
@@ -169,7 +180,8 @@ class Trainer {
   double log_timer_ = 0, eval_timer_ = 0, checkpoint_timer_ = 0;
   int64_t logged_step_ = -1, saved_step_ = -1;
   std::optional<double> score_;  // of an evaluation since the last checkpoint
-  bool early_stop_ = false, rule_stop_ = false, diverged_ = false;
+  bool early_stop_ = false, diverged_ = false;
+  std::optional<Watcher::Stop> rule_stop_;
   Outcome outcome_;
 };
 

@@ -1,0 +1,200 @@
+// Captures of a config, side by side in one file.
+#include "nnm/trace/captures.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nnm/trace/sinks.h"
+
+namespace nnm::tracing {
+namespace {
+
+constexpr const char* kUnmatched = "E0334";
+
+std::string key_of(const std::string& a, const std::string& b, const std::string& c, int64_t call) {
+  return fmt::format("{}\n{}\n{}\n{}", a, b, c, call);
+}
+
+}  // namespace
+
+struct Captures::Group {
+  CaptureHook hook;
+  bool always = false;  // of a command line: in every step
+  std::vector<Part*> parts;
+
+  bool due(int64_t step, bool training, bool outside) const {
+    if (always) return true;
+    if (outside && hook.when.training != false) return false;
+    return hook.when.holds(step, training);
+  }
+};
+
+template <class... A>
+bool Captures::first(const A&... key) {
+  // One recorder tells nothing twice.
+  if (parts_.size() < 2) return true;
+  return told_.insert((fmt::format("{}\n", key) + ...)).second;
+}
+
+/// A recorder, and the sink that it tells.
+class Captures::Part final : public Sink {
+ public:
+  Part(Captures& all, Module& root, const CaptureOptions& options)
+      : options(options), all(all), recorder(root, options, *this) {}
+
+  int64_t site(const io::TraceSite& s) override { return all.site(s); }
+  void stats(int64_t site, std::span<const double> values,
+             std::span<const uint32_t> histogram) override {
+    all.stats(site, columns, values, histogram);
+  }
+  void tensors(const std::string& module, const std::string& what, int64_t call,
+               std::span<const io::TraceArg> args) override {
+    std::string names;
+    for (const io::TraceArg& a : args) names += a.name + "\n";
+    if (all.first("tensors", module, what, call, names))
+      all.writer_->record(module, what, call, args);
+  }
+  void call(HookKind kind, const std::string& module, int64_t call) override {
+    ++fired;
+    if (all.first("call", module, name_of(kind), call))
+      all.writer_->call(name_of(kind), module, call);
+  }
+  void timing(HookKind kind, const std::string& module, int64_t call, int64_t start_ns,
+              int64_t ns) override {
+    if (all.first("timing", module, name_of(kind), call))
+      all.writer_->timing(name_of(kind), module, call, start_ns, ns);
+  }
+  void flops(const std::string& module, int64_t flops) override {
+    if (all.flops_.insert(module).second) all.writer_->flops(module, flops);
+  }
+
+  CaptureOptions options;
+  std::vector<size_t> columns;  // of the file, for each of its statistics
+  int64_t fired = 0;
+  bool recording = false;
+  Captures& all;
+  Recorder recorder;
+};
+
+Captures::Captures(Module& root) : root_(root) {}
+Captures::~Captures() = default;
+
+void Captures::add_part(Group& group, CaptureOptions options) {
+  parts_.push_back(std::make_unique<Part>(*this, root_, std::move(options)));
+  group.parts.push_back(parts_.back().get());
+}
+
+void Captures::add(const CaptureHook& hook, Diagnostics& d) {
+  groups_.push_back(std::make_unique<Group>(Group{.hook = hook, .always = false, .parts = {}}));
+  CaptureOptions options = hook.capture;
+  for (HookKind k : hook.kinds) options.hooks.push_back({k, hook.select, hook.part});
+  try {
+    add_part(*groups_.back(), std::move(options));
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::internal) throw;
+    if (hook.optional) return;
+    d.add({kUnmatched, fmt::format("hook `{}`: {}", hook.name, e.what()), hook.at, e.hint(), {}});
+  }
+}
+
+void Captures::add(const CaptureOptions& options) {
+  groups_.push_back(std::make_unique<Group>(Group{.hook = {}, .always = true, .parts = {}}));
+  add_part(*groups_.back(), options);
+}
+
+bool Captures::needs_backward() const {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const auto& p) { return p->options.needs_backward(); });
+}
+
+void Captures::describe(io::TraceHeader& header) const {
+  CaptureOptions all;
+  all.reduce.clear();
+  for (const auto& p : parts_)
+    for (const std::string& s : p->options.reduce)
+      if (std::find(all.reduce.begin(), all.reduce.end(), s) == all.reduce.end())
+        all.reduce.push_back(s);
+  tracing::describe(all, root_, header);
+}
+
+void Captures::record_into(io::TraceWriter& writer, const io::TraceHeader& header, bool steps) {
+  writer_ = &writer;
+  steps_ = steps;
+  columns_ = header.stats.size();
+  for (const io::TraceSite& s : writer.sites())
+    sites_.emplace(key_of(s.module, s.what, s.arg, s.call), static_cast<int64_t>(sites_.size()));
+  rows_.resize(sites_.size());
+  for (const auto& p : parts_) {
+    p->columns.clear();
+    for (const std::string& s : p->options.statistics()) {
+      const auto at = std::find_if(header.stats.begin(), header.stats.end(),
+                                   [&](const io::TraceStat& stat) { return stat.name == s; });
+      p->columns.push_back(static_cast<size_t>(at - header.stats.begin()));
+    }
+  }
+}
+
+bool Captures::due(int64_t step, bool training, bool outside) const {
+  return writer_ && std::any_of(groups_.begin(), groups_.end(),
+                                [&](const auto& g) { return g->due(step, training, outside); });
+}
+
+void Captures::begin(const io::TraceStep& step, bool outside) {
+  const bool training = step.mode == "train";
+  if (!due(step.step, training, outside)) return;
+  if (!steps_) writer_->begin_step(step);
+  abandon();
+  told_.clear();
+  for (auto& row : rows_) row.clear();
+  for (const auto& g : groups_) {
+    if (!g->due(step.step, training, outside)) continue;
+    for (Part* p : g->parts) {
+      p->recorder.begin_step();
+      p->recording = true;
+    }
+  }
+}
+
+// In reverse: each counts the operations of those within.
+void Captures::end() {
+  for (auto p = parts_.rbegin(); p != parts_.rend(); ++p)
+    if (std::exchange((*p)->recording, false)) (*p)->recorder.end_step();
+}
+
+void Captures::abandon() {
+  for (auto p = parts_.rbegin(); p != parts_.rend(); ++p)
+    if (std::exchange((*p)->recording, false)) (*p)->recorder.abandon_step();
+}
+
+bool Captures::any_fired() const {
+  return std::any_of(parts_.begin(), parts_.end(), [](const auto& p) { return p->fired > 0; });
+}
+
+std::vector<int64_t> Captures::fired() const {
+  std::vector<int64_t> out;
+  for (const auto& g : groups_) {
+    int64_t n = 0;
+    for (const Part* p : g->parts) n += p->fired;
+    out.push_back(n);
+  }
+  return out;
+}
+
+int64_t Captures::site(const io::TraceSite& s) {
+  const auto [at, fresh] =
+      sites_.emplace(key_of(s.module, s.what, s.arg, s.call), static_cast<int64_t>(sites_.size()));
+  if (!fresh) return at->second;
+  writer_->add_site(s);
+  rows_.emplace_back();
+  return at->second;
+}
+
+void Captures::stats(int64_t site, const std::vector<size_t>& columns,
+                     std::span<const double> values, std::span<const uint32_t> histogram) {
+  std::vector<double>& row = rows_[static_cast<size_t>(site)];
+  if (row.empty()) row.assign(columns_, NAN);
+  for (size_t i = 0; i < columns.size(); ++i) row[columns[i]] = values[i];
+  writer_->stats(site, row, histogram);
+}
+
+}  // namespace nnm::tracing

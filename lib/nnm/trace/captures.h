@@ -1,0 +1,76 @@
+// Captures: the hooks of a config that record, all into one trace.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "nnm/trace/hook_config.h"
+#include "nnm/trace/recorder.h"
+
+namespace nnm::tracing {
+
+/// A Recorder for each capture, and sinks that put what they give into the file's columns: the
+/// statistics of all captures side by side, NaN where one does not ask for them.
+class Captures {
+ public:
+  explicit Captures(Module& root);
+  ~Captures();
+  Captures(const Captures&) = delete;
+
+  /// After the hooks that are there. Adds an error to `d` where its selector matches nothing,
+  /// unless `optional`.
+  void add(const CaptureHook& hook, Diagnostics& d);
+  /// One that records whenever a step is recorded: of a command line.
+  void add(const CaptureOptions& options);
+  bool empty() const { return parts_.empty(); }
+  bool needs_backward() const;
+
+  /// Adds the statistics, bins and modules of what will be recorded to a header.
+  void describe(io::TraceHeader& header) const;
+  /// Records go there from now on, beside what it has already. `header` is the file's. `steps`: who
+  /// calls begin() begins the file's steps itself.
+  void record_into(io::TraceWriter& writer, const io::TraceHeader& header, bool steps = false);
+  /// Nothing is recorded from now on.
+  void stop() { writer_ = nullptr; }
+  /// Whether a capture records in this step. `outside`: in an evaluation within a training run,
+  /// where only those with `mode: eval` do.
+  bool due(int64_t step, bool training, bool outside = false) const;
+  /// Before the forward pass: those that are due record until end().
+  void begin(const io::TraceStep& step, bool outside = false);
+  /// After the backward pass, if there is one.
+  void end();
+  /// The step will have no end.
+  void abandon();
+  /// How often each capture recorded something, in the order in which they were added.
+  std::vector<int64_t> fired() const;
+  bool any_fired() const;
+
+ private:
+  class Part;
+  struct Group;  // the parts of one hook
+
+  void add_part(Group& group, CaptureOptions options);
+  int64_t site(const io::TraceSite& s);
+  void stats(int64_t site, const std::vector<size_t>& columns, std::span<const double> values,
+             std::span<const uint32_t> histogram);
+  /// Whether this is the first time in the step that it is told: several captures of one call are
+  /// one call.
+  template <class... A>
+  bool first(const A&... key);
+
+  Module& root_;
+  std::vector<std::unique_ptr<Group>> groups_;
+  std::vector<std::unique_ptr<Part>> parts_;
+  io::TraceWriter* writer_ = nullptr;
+  bool steps_ = false;
+  std::map<std::string, int64_t> sites_;  // by module, what, arg, call
+  size_t columns_ = 0;
+  std::vector<std::vector<double>> rows_;  // of the step, per site
+  std::set<std::string> told_;             // of the step
+  std::set<std::string> flops_;            // modules whose operations are in the file
+};
+
+}  // namespace nnm::tracing

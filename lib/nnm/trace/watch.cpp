@@ -1,0 +1,301 @@
+// Rules at work on a model.
+#include "nnm/trace/watch.h"
+
+#include <algorithm>
+
+#include "nnm/autograd/node.h"
+#include "nnm/ops/ops.h"
+#include "nnm/trace/targets.h"
+
+namespace nnm::tracing {
+
+namespace {
+
+constexpr const char* kUnfit = "E0335";
+
+}  // namespace
+
+std::string place_text(const std::string& module, const std::string& what, const std::string& arg,
+                       int64_t call) {
+  std::string out = module;
+  if (!what.empty()) out += "/" + what;
+  if (!arg.empty() && arg != "0") out += "/" + arg;
+  return call ? fmt::format("{}#{}", out, call) : out;
+}
+
+std::string Finding::message() const {
+  const std::string place = place_text(module, what, arg, call);
+  return fmt::format("hook `{}`: {}: {}{}{} (threshold {:.4g}) in step {}", hook, rule, place,
+                     place.empty() ? "" : ": ", text, threshold, step + 1);
+}
+
+std::optional<Reading> Streak::look(const Sight& sight, int64_t patience) {
+  std::optional<Reading> reading = rule_->look(sight);
+  judged_ = reading.has_value();
+  if (!reading) return std::nullopt;
+  if (!reading->bad) {
+    bad_ = 0;
+    told_ = false;
+    return std::nullopt;
+  }
+  if (++bad_ < patience || std::exchange(told_, true)) return std::nullopt;
+  return reading;
+}
+
+struct Watch::Live {
+  RuleHook spec;
+  Ref<Rule> rule;  // to ask what it is like
+  bool due = false;
+  int64_t fired = 0;
+
+  bool about_parameters() const {
+    if (rule->subject() == Rule::Subject::parameters) return true;
+    return rule->compares() && std::all_of(spec.kinds.begin(), spec.kinds.end(), [](HookKind k) {
+             return k == HookKind::post_accumulate_grad;
+           });
+  }
+};
+
+/// A module or parameter that a rule looks at.
+struct Watch::Spot {
+  struct Place {
+    const char* what;
+    std::string arg;
+    int64_t call;
+    Streak streak;
+    Tensor before;
+  };
+  Live& live;
+  std::string name, type;  // of the module
+  Tensor parameter;        // of rules about parameters
+  std::string parameter_name;
+  Calls calls;
+  std::vector<Place> places;
+
+  Place& place(const char* what, const std::string& arg, int64_t call) {
+    for (Place& p : places)
+      if (p.call == call && p.arg == arg && std::string_view(p.what) == what) return p;
+    places.push_back({what, arg, call, Streak(live.spec.make()), {}});
+    return places.back();
+  }
+};
+
+Watch::Watch(Module& root) : root_(root) {}
+
+Watch::~Watch() {
+  for (RemovableHandle& h : handles_) h.remove();
+}
+
+Watch::Spot& Watch::spot(Live& rule, const std::string& name, const std::string& type) {
+  spots_.push_back(std::make_unique<Spot>(Spot{.live = rule,
+                                               .name = name,
+                                               .type = type,
+                                               .parameter = {},
+                                               .parameter_name = {},
+                                               .calls = {},
+                                               .places = {}}));
+  return *spots_.back();
+}
+
+void Watch::add(const RuleHook& hook, Diagnostics& d) {
+  rules_.push_back(std::make_unique<Live>(Live{.spec = hook, .rule = hook.make()}));
+  Live& live = *rules_.back();
+  if (live.rule->subject() == Rule::Subject::loss) {
+    spot(live, "", "");
+    return;
+  }
+  if (live.about_parameters()) {
+    for (const Targets::OfParameter& p : find_targets(root_, hook, true, d).parameters) {
+      Spot& s = spot(live, p.owner.name, p.owner.module->type_name());
+      s.parameter = p.parameter;
+      s.parameter_name = p.name;
+    }
+    return;
+  }
+  for (HookKind kind : hook.kinds) {
+    const Targets targets = find_targets(root_, hook, at_leaves(hook, kind), d);
+    const bool leaves = at_leaves(hook, kind) &&
+                        (kind == HookKind::post_accumulate_grad || targets.modules.empty());
+    if (leaves) {
+      for (const Targets::OfParameter& p : targets.parameters)
+        attach_parameter(spot(live, p.owner.name, p.owner.module->type_name()), kind, p.parameter,
+                         p.name);
+      continue;
+    }
+    for (const Targets::OfModule& m : targets.modules) {
+      const std::string type = m.module->type_name();
+      try {
+        live.rule->check(type);
+      } catch (const Error& e) {
+        d.add({kUnfit, fmt::format("hook `{}`: {}", hook.name, e.what()), hook.at, e.hint(), {}});
+        return;
+      }
+      attach(spot(live, m.name, type), kind, *m.module);
+    }
+  }
+}
+
+void Watch::attach(Spot& s, HookKind kind, Module& m) {
+  const HookOptions options{.prepend = s.live.spec.prepend, .always_call = false};
+  switch (kind) {
+    case HookKind::forward_pre:
+      handles_.push_back(m.register_forward_pre_hook(
+          [this, &s](Module&, Args& args) { see(s, "input", s.calls.next(), flatten(args)); },
+          options));
+      return;
+    case HookKind::forward:
+      handles_.push_back(m.register_forward_hook(
+          [this, &s](Module&, const Args&, const Value& output) {
+            see(s, "output", s.calls.next(), flatten(output));
+          },
+          {.prepend = options.prepend, .always_call = s.live.spec.always_call}));
+      return;
+    case HookKind::tensor: return attach_tensor(s, m);
+    default: return attach_backward(s, kind, m);
+  }
+}
+
+void Watch::attach_backward(Spot& s, HookKind kind, Module& m) {
+  const HookOptions options{.prepend = s.live.spec.prepend, .always_call = false};
+  handles_.push_back(m.register_forward_pre_hook([&s](Module&, Args&) { s.calls.next(); }));
+  if (kind == HookKind::full_backward_pre) {
+    handles_.push_back(m.register_full_backward_pre_hook(
+        [this, &s](Module&, const Tensors& grad_output) {
+          see(s, "grad_output", s.calls.next_backward(), flatten(grad_output));
+        },
+        options));
+    return;
+  }
+  handles_.push_back(m.register_full_backward_hook(
+      [this, &s](Module&, const Tensors& grad_input, const Tensors& grad_output) {
+        const int64_t call = s.calls.next_backward();
+        see(s, "grad_input", call, flatten(grad_input));
+        see(s, "grad_output", call, flatten(grad_output));
+      },
+      options));
+}
+
+void Watch::attach_tensor(Spot& s, Module& m) {
+  const bool input = s.live.spec.part == "input";
+  const char* what = input ? "grad_input" : "grad_output";
+  const auto watch = [this, &s, what](const std::vector<io::TraceArg>& args) {
+    const int64_t call = s.calls.next();
+    if (!s.live.due) return;
+    for (size_t i = 0; i < args.size(); ++i) {
+      const io::TraceArg& a = args[i];
+      if (!s.live.spec.means(i, a.name) || !a.tensor.requires_grad()) continue;
+      a.tensor.register_hook([this, &s, what, call, i](const Tensor& g) -> std::optional<Tensor> {
+        see(s, what, call, {{std::to_string(i), g}});
+        return std::nullopt;
+      });
+    }
+  };
+  const HookOptions options{.prepend = s.live.spec.prepend, .always_call = false};
+  if (input)
+    handles_.push_back(m.register_forward_pre_hook(
+        [watch](Module&, Args& args) { watch(flatten(args)); }, options));
+  else
+    handles_.push_back(m.register_forward_hook(
+        [watch](Module&, const Args&, const Value& out) { watch(flatten(out)); }, options));
+}
+
+void Watch::attach_parameter(Spot& s, HookKind kind, const Tensor& p, const std::string& name) {
+  if (!p.requires_grad()) return;
+  s.parameter_name = name;
+  if (kind == HookKind::tensor)
+    handles_.push_back(p.register_hook([this, &s](const Tensor& g) -> std::optional<Tensor> {
+      see(s, "weight_grad", 0, {{s.parameter_name, g}});
+      return std::nullopt;
+    }));
+  else
+    handles_.push_back(p.register_post_accumulate_grad_hook([this, &s](const Tensor& leaf) {
+      see(s, "weight_grad", 0, {{s.parameter_name, leaf.grad()}});
+    }));
+}
+
+void Watch::begin(int64_t step, bool outside, bool first) {
+  step_ = step;
+  looking_ = true;
+  for (const auto& r : rules_)
+    r->due =
+        (!outside || r->spec.when.training == false) && r->spec.when.holds(step, root_.training());
+  for (const auto& s : spots_) {
+    s->calls = {};
+    if (!first || !s->parameter.defined() || !s->live.due || outside) continue;
+    const NoGradGuard no_grad;
+    s->place("weight", s->parameter_name, 0).before = clone(s->parameter);
+  }
+}
+
+void Watch::end() {
+  looking_ = false;
+  newest_ = {};
+}
+
+void Watch::step_done(double loss) {
+  end();
+  for (const auto& s : spots_) {
+    if (!s->live.due) continue;
+    if (s->live.rule->subject() == Rule::Subject::loss) {
+      ++s->live.fired;
+      Sight sight("", Tensor());
+      sight.loss = loss;
+      if (const auto r = s->place("", "", 0).streak.look(sight, s->live.spec.patience))
+        report(*s, "", "", 0, *r);
+    } else if (s->parameter.defined()) {
+      judge(*s, "weight", s->parameter_name, 0, s->parameter);
+    }
+  }
+}
+
+std::vector<int64_t> Watch::fired() const {
+  std::vector<int64_t> out;
+  for (const auto& r : rules_) out.push_back(r->fired);
+  return out;
+}
+
+void Watch::see(Spot& s, const char* what, int64_t call, const std::vector<io::TraceArg>& args) {
+  const RuleHook& spec = s.live.spec;
+  if (!looking_ || !s.live.due || (spec.call && *spec.call != call)) return;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const Tensor& t = args[i].tensor;
+    if (!t.defined() || t.is_meta() || !is_floating(t.dtype())) continue;
+    if (spec.means(i, args[i].name)) judge(s, what, args[i].name, call, t);
+  }
+}
+
+void Watch::judge(Spot& s, const char* what, const std::string& arg, int64_t call,
+                  const Tensor& tensor) {
+  const NoGradGuard no_grad;
+  ++s.live.fired;
+  Spot::Place& place = s.place(what, arg, call);
+  Sight sight(s.type, tensor);
+  sight.before = place.before;
+  const bool same = newest_.tensor.defined() && newest_.tensor.impl() == tensor.impl() &&
+                    newest_.version == tensor.version();
+  if (same) sight.know(newest_.numbers);
+  const std::optional<Reading> reading = place.streak.look(sight, s.live.spec.patience);
+  if (!same && sight.known()) newest_ = {tensor, tensor.version(), *sight.known()};
+  if (s.live.rule->compares()) place.before = s.parameter.defined() ? Tensor() : clone(tensor);
+  if (reading) report(s, what, arg, call, *reading);
+}
+
+void Watch::report(const Spot& s, const char* what, const std::string& arg, int64_t call,
+                   const Reading& reading) const {
+  if (!tell) return;
+  const RuleHook& spec = s.live.spec;
+  tell({.hook = spec.name,
+        .rule = spec.rule.name,
+        .action = spec.action,
+        .nonfinite = s.live.rule->about_nonfinite(),
+        .step = step_,
+        .module = s.name,
+        .what = what,
+        .arg = arg,
+        .call = call,
+        .value = reading.value,
+        .threshold = reading.threshold,
+        .text = reading.text});
+}
+
+}  // namespace nnm::tracing

@@ -1,0 +1,100 @@
+// Watch: the rules of a config, looking at what a model does.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nnm/trace/hook_config.h"
+
+namespace nnm::tracing {
+
+/// A rule that has been broken as often in a row as its patience says.
+struct Finding {
+  std::string hook, rule;  ///< names
+  RuleHook::Action action = RuleHook::Action::warn;
+  bool nonfinite = false;  ///< because of values that are not finite
+  int64_t step = 0;        ///< the step being taken, 0 for the first
+  std::string module, what, arg;
+  int64_t call = 0;
+  double value = 0, threshold = 0;
+  std::string text;
+  /// "dead_relu: act/output: 12 of 16 neurons are dead (75 %)", with the hook's name.
+  std::string message() const;
+};
+
+/// "act/output/0", with "#1" for the second call; the module alone where there is no tensor.
+std::string place_text(const std::string& module, const std::string& what, const std::string& arg,
+                       int64_t call);
+
+/// One rule at one place: how long it has been broken.
+class Streak {
+ public:
+  explicit Streak(Ref<Rule> rule) : rule_(std::move(rule)) {}
+  Rule& rule() { return *rule_; }
+  /// The reading where the rule has just been broken `patience` times in a row: once, until it has
+  /// been kept again.
+  std::optional<Reading> look(const Sight& sight, int64_t patience);
+  /// Whether the rule could say something the last time.
+  bool judged() const { return judged_; }
+
+ private:
+  Ref<Rule> rule_;
+  int64_t bad_ = 0;
+  bool told_ = false, judged_ = false;
+};
+
+/// Registers the hooks that rules look through, and removes them when it goes. Values are never
+/// changed.
+class Watch {
+ public:
+  explicit Watch(Module& root);
+  ~Watch();
+  Watch(const Watch&) = delete;
+
+  /// After the hooks that are there. Adds errors to `d` where its selector matches nothing, unless
+  /// `optional`, and where the rule cannot judge what is matched.
+  void add(const RuleHook& hook, Diagnostics& d);
+  bool empty() const { return rules_.empty(); }
+
+  /// The root is about to be called in this step. `outside`: in an evaluation within a training
+  /// run, at which only rules with `mode: eval` look. `first`: of the step's micro-batches.
+  void begin(int64_t step, bool outside, bool first);
+  /// After the backward pass, if there is one.
+  void end();
+  /// After the update of the parameters, for rules about these and about the loss.
+  void step_done(double loss);
+  /// How often each rule looked, in the order in which they were added.
+  std::vector<int64_t> fired() const;
+  /// Whom to tell, at once.
+  std::function<void(const Finding&)> tell;
+
+ private:
+  struct Live;
+  struct Spot;
+
+  Spot& spot(Live& rule, const std::string& name, const std::string& type);
+  void attach(Spot& s, HookKind kind, Module& m);
+  void attach_backward(Spot& s, HookKind kind, Module& m);
+  void attach_tensor(Spot& s, Module& m);
+  void attach_parameter(Spot& s, HookKind kind, const Tensor& p, const std::string& name);
+  void see(Spot& s, const char* what, int64_t call, const std::vector<io::TraceArg>& args);
+  void judge(Spot& s, const char* what, const std::string& arg, int64_t call, const Tensor& tensor);
+  void report(const Spot& s, const char* what, const std::string& arg, int64_t call,
+              const Reading& reading) const;
+
+  Module& root_;
+  std::vector<std::unique_ptr<Live>> rules_;
+  std::vector<std::unique_ptr<Spot>> spots_;
+  std::vector<RemovableHandle> handles_;
+  int64_t step_ = 0;
+  bool looking_ = false;  // between begin and end
+  struct Newest {         // what several rules look at one after the other
+    Tensor tensor;
+    uint32_t version = 0;
+    Numbers numbers{};
+  } newest_;
+};
+
+}  // namespace nnm::tracing

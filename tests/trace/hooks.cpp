@@ -1,0 +1,346 @@
+// Captures and rules of a config at work on a model.
+#include "nnm/trace/hooks.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "io/temp.h"
+#include "nnm/autograd/node.h"
+#include "nnm/lang/model.h"
+#include "nnm/ops/ops.h"
+#include "nnm/trace/earlier.h"
+
+using namespace nnm;
+using namespace nnm::tracing;
+
+namespace {
+
+const std::string kModel = R"(nnm: 1
+model:
+  Sequential:
+    fc1: Linear(2, 4)
+    act: ReLU()
+    fc2: Linear(4, 1)
+)";
+
+Tensor doubles(const std::vector<double>& x, const Shape& shape) {
+  return tensor_of<double>(std::span<const double>(x), shape, {DType::f64});
+}
+
+struct Trial {
+  lang::Config config;
+  Ref<Module> model;
+  std::unique_ptr<Hooks> hooks;
+  std::vector<Finding> found;
+
+  explicit Trial(const std::string& text, const std::string& model_text = kModel)
+      : config(lang::Config::from_text(model_text + "hooks:\n" + text, "h.yaml")),
+        model(lang::build_model(config, {.dtype = DType::f64, .seed = 1}).module) {
+    Diagnostics d;
+    std::vector<Hook> read = read_hooks(config, d);
+    d.throw_if_errors();
+    hooks = std::make_unique<Hooks>(*model, std::move(read));
+    hooks->drive();
+    hooks->speak([this](const Finding& f) { found.push_back(f); });
+  }
+  void step(int64_t n, const Tensor& x, double loss = 1) {
+    model->zero_grad();
+    hooks->begin({.step = n});
+    const Tensor y = (*model)(x);
+    sum(y * y).backward();
+    hooks->end();
+    hooks->step_done(loss);
+  }
+  io::TraceHeader header() const {
+    io::TraceHeader h;
+    h.hooks = hooks_text(hooks->list());
+    hooks->captures().describe(h);
+    return h;
+  }
+};
+
+const Tensor kInput = doubles({1, 2, 3, 1}, {2, 2});
+
+std::string refusal(const std::string& hooks) {
+  try {
+    const Trial t(hooks);
+  } catch (const DiagnosticError& e) {
+    const Diagnostic& d = e.diagnostics.all().front();
+    return d.code + ": " + d.message + " | " + d.help;
+  }
+  return "accepted";
+}
+
+/// Rules that are broken in steps of the same input.
+std::vector<Finding> findings(const std::string& hooks, int steps = 1,
+                              const std::string& model = kModel) {
+  Trial t(hooks, model);
+  for (int i = 0; i < steps; ++i) t.step(i, kInput);
+  return t.found;
+}
+
+}  // namespace
+
+TEST_CASE("captures: several side by side in one file") {
+  const io::testing::TempDir dir;
+  Trial t(
+      "  - {on: forward, at: Linear, capture: {reduce: [mean, histogram]}, when: {every: 2}}\n"
+      "  - {name: g, on: full_backward, at: fc2, capture: {reduce: l2, tensor: full}}\n"
+      "  - {on: forward, at: fc1, capture: {reduce: [absmax], what: [input, weight]}}\n"
+      "  - {on: tensor, at: fc1.bias, capture: {reduce: max}}\n");
+  const io::TraceHeader header = t.header();
+  CHECK(header.stats.size() == 4);
+  io::TraceWriter writer(dir / "t.h5", header);
+  t.hooks->captures().record_into(writer, header);
+  for (int i = 0; i < 3; ++i) t.step(i, kInput);
+  t.hooks->captures().stop();
+  t.step(3, kInput);
+  writer.close();
+  CHECK(t.hooks->silent(true).empty());
+
+  const io::TraceReader trace(dir / "t.h5");
+  CHECK(trace.steps().size() == 3);
+  const std::vector<io::TraceSite> sites = trace.sites();
+  const std::vector<double> values = trace.values().to_vector<double>();
+  const auto at = [&](size_t step, const std::string& module, const std::string& what,
+                      const std::string& arg, size_t stat) {
+    for (size_t s = 0; s < sites.size(); ++s)
+      if (sites[s].module == module && sites[s].what == what && sites[s].arg == arg)
+        return values[(step * sites.size() + s) * 4 + stat];
+    FAIL("no such site");
+    return 0.0;
+  };
+  const Tensor out = (*t.model->child("fc1"))(kInput);
+  CHECK(at(0, "fc1", "output", "0", 0) == doctest::Approx(mean(out).item().d));
+  CHECK(std::isnan(at(1, "fc1", "output", "0", 0)));
+  CHECK(at(2, "fc1", "output", "0", 0) == at(0, "fc1", "output", "0", 0));
+  CHECK(at(1, "fc1", "input", "0", 2) == 3);
+  CHECK(at(1, "fc1", "weight", "weight", 2) ==
+        amax(abs(t.model->get_parameter("fc1.weight"))).item().d);
+  CHECK(at(1, "fc1", "weight_grad", "bias", 3) ==
+        amax(t.model->get_parameter("fc1.bias").grad()).item().d);
+  CHECK(at(1, "fc2", "grad_output", "0", 1) > 0);
+  // Two captures of fc1's forward are one call.
+  int64_t calls = 0;
+  for (const auto& c : trace.calls())
+    calls += c.step == 0 && c.module == "fc1" && c.hook == "forward";
+  CHECK(calls == 1);
+  CHECK(trace.records().size() == 2);
+  CHECK(trace.hooks().find("reduce: [mean, histogram]") != std::string::npos);
+}
+
+TEST_CASE("captures: results are the same with and without") {
+  const auto trained = [](const std::string& hooks) {
+    const io::testing::TempDir dir;
+    Trial t(hooks);
+    const io::TraceHeader header = t.header();
+    io::TraceWriter writer(dir / "t.h5", header);
+    t.hooks->captures().record_into(writer, header);
+    for (int i = 0; i < 5; ++i) {
+      t.step(i, kInput);
+      const NoGradGuard no_grad;
+      for (Tensor p : t.model->parameters()) copy_(p, p - p.grad() * Scalar(0.01));
+    }
+    std::vector<double> out;
+    for (const Tensor& p : t.model->parameters())
+      for (double x : p.to_vector<double>()) out.push_back(x);
+    return out;
+  };
+  const auto plain = trained("  - {on: forward, at: fc2, output: output * 1}\n");
+  CHECK(plain ==
+        trained("  - {on: [forward_pre, forward, full_backward_pre, full_backward, tensor, "
+                "post_accumulate_grad], at: \"**\", arg: all, capture: {tensor: full}}\n"
+                "  - {rule: nonfinite}\n  - {rule: vanishing_gradient}\n"
+                "  - {rule: weight_update_ratio}\n"));
+}
+
+TEST_CASE("captures: one argument, one call, in the order of the list") {
+  const io::testing::TempDir dir;
+  Trial t(
+      "  - {on: forward, at: fc2, capture: {reduce: [mean]}}\n"
+      "  - {on: forward, at: fc2, output: output * 0}\n"
+      "  - {on: forward, at: fc2, capture: {reduce: [max]}}\n"
+      "  - {on: forward, at: fc2, call: 1, capture: {reduce: [min]}}\n");
+  const io::TraceHeader header = t.header();
+  io::TraceWriter writer(dir / "t.h5", header);
+  t.hooks->captures().record_into(writer, header);
+  t.step(0, kInput);
+  t.hooks->captures().stop();
+  writer.close();
+  const std::vector<double> v = io::TraceReader(dir / "t.h5").values().to_vector<double>();
+  REQUIRE(v.size() == 3);
+  CHECK(v[0] != 0);
+  CHECK(v[1] == 0);
+  CHECK(std::isnan(v[2]));
+  CHECK(t.hooks->silent(true).size() == 1);
+}
+
+TEST_CASE("captures: a run that goes on keeps what it has") {
+  const io::testing::TempDir dir;
+  const std::string path = dir / "t.h5";
+  const auto part = [&](const std::string& hooks, int from, int to, bool finish) {
+    Trial t(hooks);
+    io::TraceHeader header = t.header();
+    EarlierTrace earlier(from > 0 ? path : "");
+    if (earlier) earlier.extend(header);
+    auto writer = std::make_unique<io::TraceWriter>(path, header);
+    if (earlier) earlier.copy(*writer, header, from);
+    t.hooks->captures().record_into(*writer, header);
+    for (int i = from; i < to; ++i) t.step(i, kInput * Scalar(i + 1));
+    t.hooks->captures().stop();
+    if (finish) writer->close();
+    else writer->flush();
+  };
+  const std::string forward =
+      "  - {on: forward, at: fc1, capture: {reduce: [mean, histogram], tensor: full}}\n";
+  part(forward, 0, 4, false);  // dies in step 4, its checkpoint is of step 3
+  part(forward, 3, 5, true);
+  // More is captured from here on.
+  part(forward + "  - {on: forward, at: fc2, capture: {reduce: [max]}}\n", 5, 6, true);
+  const io::TraceReader trace(path);
+  const std::vector<io::TraceStep> steps = trace.steps();
+  REQUIRE(steps.size() == 6);
+  for (size_t i = 0; i < 6; ++i) CHECK(steps[i].step == static_cast<int64_t>(i));
+  CHECK(trace.stats().size() == 2);
+  CHECK(trace.sites().size() == 2);
+  REQUIRE(trace.records().size() == 1);
+  CHECK(trace.records()[0].step == std::vector<int64_t>{0, 1, 2, 3, 4, 5});
+  CHECK(trace.calls().size() == 7);
+  const std::vector<double> v = trace.values().to_vector<double>();
+  Trial again(forward);
+  for (size_t i = 0; i < 6; ++i) {
+    const Tensor out = (*again.model->child("fc1"))(kInput * Scalar(static_cast<int64_t>(i) + 1));
+    CHECK(v[(i * 2) * 2] == doctest::Approx(mean(out).item().d));
+    CHECK(std::isnan(v[(i * 2 + 1) * 2 + 1]) == (i < 5));
+    CHECK(allclose(trace.tensor(trace.records()[0], "0", static_cast<int64_t>(i)), out));
+  }
+  const std::vector<int64_t> bins = trace.histograms().to_vector<int64_t>();
+  int64_t counted = 0;
+  for (int64_t n : bins) counted += n;
+  CHECK(counted == 6 * 8);
+}
+
+TEST_CASE("rules: what breaks them") {
+  CHECK(findings("  - {rule: nonfinite}\n").empty());
+  const auto bad = findings(
+      "  - {on: forward, at: fc1, output: output / 0}\n  - {name: guard, rule: nonfinite}\n");
+  REQUIRE(bad.size() == 4);
+  CHECK(bad[0].module == "fc1");
+  CHECK(bad[0].hook == "guard");
+  CHECK(bad[0].value == 8);
+  CHECK(bad[0].nonfinite);
+
+  CHECK(findings("  - {rule: exploding_tensor, at: fc1}\n").empty());
+  CHECK(findings("  - {rule: exploding_tensor, at: fc1, threshold: 0.01}\n").size() == 1);
+  CHECK(findings("  - {rule: vanishing_gradient, at: fc2}\n").empty());
+  // grad_output of fc2 alone: grad_input of zero weights is zero, too.
+  CHECK(findings("  - {on: full_backward_pre, at: fc2, rule: vanishing_gradient(threshold=1e9)}\n")
+            .size() == 1);
+  CHECK(findings("  - {on: tensor, at: fc2.output, grad: grad * 1e-12}\n"
+                 "  - {on: post_accumulate_grad, at: Linear, rule: vanishing_gradient}\n")
+            .size() == 4);
+
+  CHECK(findings("  - {rule: dead_relu}\n").size() <= 1);
+  CHECK(findings("  - {on: forward, at: fc1, output: -abs(output)}\n  - {rule: dead_relu}\n")
+            .size() == 1);
+  const auto dead = findings(
+      "  - {on: forward, at: fc1, output: \"cat([-abs(output[:, :3]), abs(output[:, 3:])], 1)\"}\n"
+      "  - {rule: dead_relu(threshold_layer=70)}\n");
+  REQUIRE(dead.size() == 1);
+  CHECK(dead[0].value == 75);
+  CHECK(dead[0].text == "3 of 4 neurons are dead (75 %)");
+
+  CHECK(findings("  - {on: forward, at: fc1, output: output * 0}\n"
+                 "  - {rule: all_zero, at: fc1}\n")
+            .size() == 1);
+  CHECK(findings("  - {rule: all_zero, at: fc1}\n").empty());
+}
+
+TEST_CASE("rules: over several steps") {
+  CHECK(findings("  - {rule: unchanged_tensor, at: fc1}\n", 3).empty());
+  CHECK(findings("  - {rule: unchanged_tensor, at: fc1}\n", 9).size() == 1);
+  CHECK(findings("  - {on: post_accumulate_grad, at: fc1.weight, rule: unchanged_tensor}\n", 3)
+            .size() == 1);
+  // Nothing updates the weights here.
+  const auto ratio = findings("  - {rule: weight_update_ratio, at: fc2}\n");
+  REQUIRE(ratio.size() == 2);
+  CHECK(ratio[0].what == "weight");
+  CHECK(ratio[0].arg == "weight");
+  CHECK(ratio[0].threshold == 1e-8);
+  CHECK(findings("  - {rule: loss_not_decreasing}\n", 19).empty());
+  CHECK(findings("  - {rule: loss_not_decreasing}\n", 20).size() == 1);
+  CHECK(findings("  - {rule: exploding_tensor(0.01), at: fc1, patience: 3}\n", 2).empty());
+  CHECK(findings("  - {rule: exploding_tensor(0.01), at: fc1, patience: 3}\n", 9).size() == 1);
+  CHECK(findings("  - {rule: exploding_tensor(0.01), at: fc1, when: {start: 4, every: 2}}\n", 4)
+            .empty());
+  CHECK(findings("  - {rule: exploding_tensor(0.01), at: fc1, when: {start: 4, every: 2}}\n", 5)
+            .size() == 1);
+}
+
+TEST_CASE("rules: saturated activations") {
+  const std::string tanh = R"(nnm: 1
+model:
+  Sequential:
+    fc1: Linear(2, 4)
+    act: Tanh()
+)";
+  CHECK(findings("  - {rule: saturated_activation}\n", 1, tanh).empty());
+  CHECK(findings("  - {on: forward, at: fc1, output: output * 1000}\n"
+                 "  - {rule: saturated_activation}\n",
+                 1, tanh)
+            .size() == 1);
+  CHECK(refusal("  - {rule: saturated_activation, at: fc1}\n") ==
+        "E0335: hook `forward at fc1`: saturated_activation does not know the range of Linear | "
+        "give it: saturated_activation(low=0, high=6)");
+}
+
+TEST_CASE("rules: stops and checkpoints are asked for") {
+  Trial t(
+      "  - {rule: exploding_tensor(0.01), at: fc1, action: checkpoint}\n"
+      "  - {name: s, rule: exploding_tensor(0.01), at: fc2, action: stop, patience: 2}\n");
+  t.step(0, kInput);
+  CHECK(t.hooks->take_checkpoint());
+  CHECK_FALSE(t.hooks->take_checkpoint());
+  CHECK_FALSE(t.hooks->stopped());
+  t.step(1, kInput);
+  REQUIRE(t.hooks->stopped());
+  CHECK(t.hooks->stopped()->hook == "s");
+  CHECK(t.hooks->stopped()->message().find("exploding_tensor: fc2/output: ") != std::string::npos);
+}
+
+TEST_CASE("hooks: what cannot be says why") {
+  CHECK(refusal("  - {on: forward, at: fc1, capture: {what: [grad_output]}}\n") ==
+        "E0333: `grad_output` does not come with forward | it comes with full_backward_pre, "
+        "full_backward, tensor");
+  CHECK(refusal("  - {on: forward, at: fc1, capture: {reduce: [maen]}}\n") ==
+        "E0333: unknown statistic `maen` | did you mean `mean`?");
+  CHECK(refusal("  - {on: forward, at: fc1, capture: {reduce: none}}\n").starts_with("E0333"));
+  CHECK(refusal("  - {on: forward, at: fc9, capture: {}}\n").starts_with("E0334"));
+  CHECK(refusal("  - {on: forward, at: fc9, capture: {}, optional: true}\n") == "accepted");
+  CHECK(refusal("  - {rule: dead_rleu}\n") ==
+        "E0335: unknown rule `dead_rleu` | did you mean `dead_relu`?");
+  CHECK(refusal("  - {rule: dead_relu(treshold_layer=3)}\n").starts_with("E0335"));
+  CHECK(refusal("  - {rule: nonfinite, threshold: 3}\n").starts_with("E0335"));
+  CHECK(refusal("  - {rule: dead_relu, patience: 0}\n").starts_with("E0332"));
+  CHECK(refusal("  - {name: a, rule: nonfinite}\n  - {name: a, rule: nonfinite}\n") ==
+        "E0332: two hooks are called `a` | names are what --set and messages tell hooks apart by");
+}
+
+TEST_CASE("hooks: the normalised list reads back as itself") {
+  const std::string text =
+      "  - {on: backward, at: \"fc1, fc2\", grad_input: 'grad_input * 2', when: {every: 5 steps, "
+      "mode: train}, call: 1}\n"
+      "  - {on: [forward, backward], at: Linear, capture: {what: [output], tensor: "
+      "\"slice:0:4\"}}\n"
+      "  - {name: r, rule: dead_relu(40), action: stop, patience: 2, when: {start: 3}}\n"
+      "  - {name: off, rule: nonfinite, enabled: false}\n";
+  const Trial t(text);
+  const std::string once = hooks_text(t.hooks->list());
+  CHECK(std::count(once.begin(), once.end(), '\n') == 3);
+  CHECK(once.find("on: [full_backward]") != std::string::npos);
+  const lang::Config again = lang::Config::from_text(kModel + "hooks:\n" + once, "h.yaml");
+  Diagnostics d;
+  CHECK(hooks_text(read_hooks(again, d)) == once);
+  CHECK_FALSE(d.has_errors());
+}
