@@ -35,7 +35,8 @@ double centre(const T* p, int64_t n) {
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
   double few[kFew];
   int count = 0;
-  for (uint64_t i = 1; i <= kFew; ++i) {
+  const uint64_t looks = n <= kPiece ? 5 : kFew;
+  for (uint64_t i = 1; i <= looks; ++i) {
     // The golden ratio's multiples, modulo 1, times n.
     const auto at = static_cast<uint64_t>(static_cast<unsigned __int128>(i * kGolden) * n >> 64);
     const double x = wide(p[at]);

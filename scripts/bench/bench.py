@@ -50,7 +50,7 @@ def nnm_step(config, overrides, steps, threads):
 
 
 class Torch:
-    """A PyTorch process that trains on request."""
+    """A PyTorch process that trains on request; `used` is its processor time, milliseconds a step."""
 
     def __init__(self, model, batch, threads, mode):
         self.process = subprocess.Popen(
@@ -60,8 +60,8 @@ class Torch:
     def step(self, steps):
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        return float(answer) if answer.strip() else None
+        wall, self.used = (self.process.stdout.readline().split() + [None, None])[:2]
+        return float(wall) if wall else None
 
     def close(self):
         self.process.stdin.close()

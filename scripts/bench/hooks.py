@@ -40,7 +40,7 @@ def nnm_step(folder, hooked, steps, threads):
 def measure(threads, rounds, steps):
     workers = {mode: bench.Torch("cnn", 64, threads, mode) for mode in ("eager", "hooked")}
     wall = {key: [] for key in ("nnm", "nnm hooked", "eager", "hooked")}
-    used = {"nnm": [], "nnm hooked": []}
+    used = {key: [] for key in wall}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for key, hooked in (("nnm", False), ("nnm hooked", True)):
@@ -49,18 +49,14 @@ def measure(threads, rounds, steps):
                 used[key].append(u)
             for mode, worker in workers.items():
                 wall[mode].append(worker.step(max(2, steps // 2)))
+                used[mode].append(float(worker.used))
     for worker in workers.values():
         worker.close()
-    best = {key: min(times) for key, times in wall.items()}
-    cpu = {key: min(times) for key, times in used.items()}
-    print(f"{threads} threads: nnm {best['nnm']:.2f} -> {best['nnm hooked']:.2f} ms "
-          f"(+{best['nnm hooked'] - best['nnm']:.2f} ms, "
-          f"{100 * (best['nnm hooked'] / best['nnm'] - 1):.1f} %); "
-          f"processor {cpu['nnm']:.2f} -> {cpu['nnm hooked']:.2f} ms "
-          f"({100 * (cpu['nnm hooked'] / cpu['nnm'] - 1):.1f} %); "
-          f"PyTorch {best['eager']:.2f} -> {best['hooked']:.2f} ms "
-          f"(+{best['hooked'] - best['eager']:.2f} ms, "
-          f"{100 * (best['hooked'] / best['eager'] - 1):.1f} %)", flush=True)
+    for name, plain, hooked in (("nnm", "nnm", "nnm hooked"), ("PyTorch", "eager", "hooked")):
+        for kind, times in (("wall", wall), ("processor", used)):
+            before, after = min(times[plain]), min(times[hooked])
+            print(f"{threads} threads  {name:<8} {kind:<10} {before:7.2f} -> {after:7.2f} ms a step, "
+                  f"+{after - before:.2f} ms, {100 * (after / before - 1):5.1f} %", flush=True)
 
 
 def main():

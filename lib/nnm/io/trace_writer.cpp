@@ -11,7 +11,7 @@ namespace nnm::io {
 namespace {
 
 constexpr size_t kLeastCubeChunk = 8192, kMostCubeChunk = size_t{256} << 10;
-constexpr size_t kHookWidth = 24, kEventWidth = 32, kMessageWidth = 480;
+constexpr size_t kArgWidth = 64, kHookWidth = 20, kEventWidth = 32, kMessageWidth = 480;
 
 void text_columns(H5Writer& file, const std::string& path, const std::vector<ModuleRow>& modules,
                   std::string ModuleRow::*field) {
@@ -91,7 +91,7 @@ void TraceWriter::tables(const TraceHeader& h) {
   add(Tables::site, "/index",
       {{"site", DType::i64, width},
        {"what", DType::i64, 16},
-       {"arg", DType::i64, width},
+       {"arg", DType::i64, kArgWidth},
        {"call"},
        {"hook", DType::i64, kHookWidth},
        {"shape", DType::i64, 168},
