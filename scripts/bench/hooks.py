@@ -11,6 +11,7 @@ times are those of the whole process per step, which a busy machine disturbs les
 import argparse
 import os
 import pathlib
+import resource
 import tempfile
 
 import bench
@@ -29,11 +30,10 @@ def nnm_step(folder, hooked, steps, threads):
     config = pathlib.Path(folder) / ("hooked" if hooked else "plain")
     config.with_suffix(".yaml").write_text(
         (bench.HERE / "cnn.yaml").read_text() + (CAPTURE if hooked else ""))
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall = bench.nnm_step(str(config), [], steps, threads)
-    after = os.times()
-    used = (after.children_user - before.children_user
-            + after.children_system - before.children_system)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return wall, 1000 * used / steps
 
 
