@@ -20,7 +20,7 @@ struct Options {
   Compute compute;
   run::TraceOptions trace;
   run::WeightsOptions weights;
-  std::vector<std::string> hooks, shapes;
+  std::vector<std::string> hooks, rules, shapes;
   std::string checkpoint, split, what, reduce, tensor = "full", mode = "eval", loss, format;
   bool list = false, strict = false, dry_run = false, partial = false;
 };
@@ -48,6 +48,11 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--input", o.trace.input, "run the model on this HDF5, CSV, npy or idx file");
   app.add_option("--split", o.split, "run it on this split (default: test, else val, else train)");
   app.add_option("--loss", o.loss, "the loss to run backward (default: train.loss)");
+  app.add_option(
+         "--fail-on", o.rules,
+         "a list of rules, such as nonfinite, dead_relu(threshold_layer=40): the first that "
+         "is broken ends the trace with exit code 1, nonfinite with 5 (repeatable)")
+      ->allow_extra_args(false);
   app.add_flag("--input-grad", o.trace.input_grad, "floating inputs require grad");
   app.add_option("--weights", o.weights.weights, "load these weights");
   app.add_flag("--fresh", o.weights.fresh, "take fresh weights");
@@ -144,6 +149,7 @@ int run(Options o) {
   session_options.check.loss = o.loss;
   session_options.check.split = o.split;
   session_options.check.evaluation = true;
+  session_options.check.rules = fmt::format("{}", fmt::join(o.rules, ", "));
   session_options.check.hooks = o.trace.config_hooks;
   session_options.data = o.trace.input.empty() && !o.list && !o.dry_run;
   if (o.list || o.dry_run) {

@@ -5,6 +5,7 @@
 
 #include "nnm/ops/ops.h"
 #include "nnm/run/data_config.h"
+#include "nnm/trace/replay.h"
 #include "nnm/train/attempt.h"
 
 namespace nnm::run {
@@ -64,9 +65,21 @@ class Check {
 
   // Changes are checked as the rest of forward is: by taking part in it.
   void hook() {
-    if (!options_.hooks || !out_.model.module) return;
-    out_.hooks = tracing::read_hooks(config_, d_, train::field_names(fields_));
+    if (!out_.model.module) return;
+    if (options_.hooks) out_.hooks = tracing::read_hooks(config_, d_, train::field_names(fields_));
+    attempt(d_, kModel, {}, [&] { add_rules(); });
+    if (out_.hooks.empty()) return;
     attempt(d_, kModel, {}, [&] { hooks_.emplace(*out_.model.module, out_.hooks); });
+  }
+
+  void add_rules() {
+    if (options_.rules.empty()) return;
+    for (lang::CallSpec& call : tracing::parse_rules(options_.rules, "--fail-on")) {
+      tracing::RuleHook hook = tracing::stopping(std::move(call));
+      NNM_CHECK(hook.make()->subject() == tracing::Rule::Subject::tensors, config,
+                "{} looks at updates, and there are none here", hook.name);
+      out_.hooks.push_back(std::move(hook));
+    }
   }
 
   bool has_split(const std::string& name) const {

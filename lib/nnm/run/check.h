@@ -25,6 +25,7 @@ struct CheckOptions {
   /// checked is that of training.
   bool training = false;
   bool hooks = true;  ///< the config's hooks act, unless --no-hooks
+  std::string rules;  ///< --fail-on: rules about tensors that stop, beside the config's hooks
 };
 
 /// The code of the warning that data files cannot be read.

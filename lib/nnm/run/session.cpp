@@ -1,6 +1,7 @@
 // From a source to a model with weights.
 #include "nnm/run/session.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "nnm/base/log.h"
@@ -21,7 +22,11 @@ Session::Session(Source source, const SessionOptions& options)
   model_ = lang::build_model(config(), {options.device, plan().dtype, plan().seed});
   hooks_ = std::make_unique<tracing::Hooks>(*model_.module, checked_.hooks);
   show_fields(checked_.objective);
-  if (hooks_->size() > 0) log_note("hooks: {} of the config are active", hooks_->size());
+  const auto& list = hooks_->list();
+  const auto own = std::count_if(list.begin(), list.end(), [](const tracing::Hook& h) {
+    return tracing::spec_of(h).at.file != nullptr;
+  });
+  if (own > 0) log_note("hooks: {} of the config are active", own);
 }
 
 void Session::show_fields(train::Objective& objective) {

@@ -29,11 +29,21 @@ struct Feed {
   }
 };
 
+// Whether something that the command line asks for only exists after a backward pass.
+bool asks_for_backward(Session& session, const TraceOptions& o) {
+  const auto& hooks = session.hooks().list();
+  return o.capture.needs_backward() ||
+         std::any_of(hooks.begin(), hooks.end(), [](const tracing::Hook& h) {
+           const tracing::HookSpec& spec = tracing::spec_of(h);
+           return !spec.at.file && spec.backward_only();
+         });
+}
+
 // Loss and metrics over the fields of an input file, whose loader tells their shapes.
 train::Objective objective_of(Session& session, const Input& input, const TraceOptions& o) {
   train::Plan plan = session.plan();
   plan.metrics.clear();
-  if (!o.capture.needs_backward()) plan.loss = {};
+  if (!asks_for_backward(session, o)) plan.loss = {};
   Diagnostics d;
   train::Objective out(plan, session.config().vars(), input.binding, input.fields, input.output, d);
   d.throw_if_errors();
@@ -92,16 +102,21 @@ int64_t batch_of(const Feed& feed, const TraceOptions& o) {
   return 0;
 }
 
-void need_loss(const train::Objective& objective, const TraceOptions& o) {
-  if (!o.capture.needs_backward() || objective.has_loss()) return;
+void need_loss(Session& session, const train::Objective& objective, const TraceOptions& o) {
+  if (!asks_for_backward(session, o) || objective.has_loss()) return;
   throw Error(ErrorKind::config, "a backward pass needs a loss, and the config has none",
               "give one with --loss, such as --loss 'out.sum()'");
 }
 
-/// Captures of a config run backward where there is a loss, the command line's need one.
+/// Captures and rules of a config run backward where there is a loss, the command line's need one.
 bool needs_backward(Session& session, const train::Objective& objective, const TraceOptions& o) {
-  return o.capture.needs_backward() ||
-         (objective.has_loss() && session.hooks().captures().needs_backward());
+  const auto& hooks = session.hooks().list();
+  const bool watched = std::any_of(hooks.begin(), hooks.end(), [](const tracing::Hook& h) {
+    const auto* rule = std::get_if<tracing::RuleHook>(&h);
+    return rule && rule->backward_only();
+  });
+  return asks_for_backward(session, o) ||
+         (objective.has_loss() && (watched || session.hooks().captures().needs_backward()));
 }
 
 /// One recorded step: forward, and backward where a hook waits for it.
@@ -171,7 +186,7 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   o.capture.check();
   check_writable(o.output);
   Feed feed = open_feed(session, o, true);
-  need_loss(*feed.objective, o);
+  need_loss(session, *feed.objective, o);
   Module& model = *session.model();
   model.train(o.train);
   // What the command line asks for is recorded beside what the config's hooks do.
@@ -182,6 +197,7 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   const io::TraceHeader header = header_of(session, o);
   io::TraceWriter writer(o.output, header, {.max_bytes = o.max_bytes});
   hooks.captures().record_into(writer, header, true);
+  hooks.speak([&](const tracing::Finding& f) { writer.event("rule", f.message()); });
   const WarningSink warnings([&](const std::string& text) { writer.event("warning", text); });
   train::Control control;
   const SignalScope signals(control);
@@ -230,7 +246,7 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
 TraceList list_trace(Session& session, const TraceOptions& o) {
   o.capture.check();
   Feed feed = open_feed(session, o, false);
-  need_loss(*feed.objective, o);
+  need_loss(session, *feed.objective, o);
   const lang::Model meta = lang::build_model(
       session.config(), {.device = {DeviceType::meta}, .dtype = session.plan().dtype});
   meta.module->train(o.train);

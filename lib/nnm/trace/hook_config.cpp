@@ -290,6 +290,20 @@ void check_rule(const lang::CallSpec& call) {
 
 Ref<Rule> RuleHook::make() const { return Registry<Rule>::make(rule.name, rule.args); }
 
+RuleHook stopping(lang::CallSpec call) {
+  RuleHook h;
+  h.rule = std::move(call);
+  const Ref<Rule> rule = h.make();
+  h.name = h.rule.name;
+  h.kinds = {rule->kind()};
+  h.select = Selector::parse(rule->at());
+  h.arg = "all";
+  h.patience = rule->patience();
+  h.action = RuleHook::Action::stop;
+  h.text = hook_text(h);
+  return h;
+}
+
 const HookSpec& spec_of(const Hook& hook) {
   return std::visit([](const auto& h) -> const HookSpec& { return h; }, hook);
 }

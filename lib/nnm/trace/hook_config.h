@@ -68,6 +68,9 @@ struct RuleHook : HookSpec {
   Ref<Rule> make() const;
 };
 
+/// A hook of the rule's own kind, place and patience that stops.
+RuleHook stopping(lang::CallSpec rule);
+
 /// Throws DiagnosticError (E0335) for an unknown rule or argument, with the nearest.
 void check_rule(const lang::CallSpec& call);
 

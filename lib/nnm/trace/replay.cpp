@@ -209,17 +209,19 @@ class Player {
 
 }  // namespace
 
-std::vector<lang::CallSpec> parse_rules(const std::string& list) {
+std::vector<lang::CallSpec> parse_rules(const std::string& list, const char* option) {
   std::vector<lang::CallSpec> out;
   const std::vector<std::string> texts = list == "all" ? Registry<Rule>::names() : split(list);
   for (const std::string& text : texts) {
-    const lang::Located code(text, std::make_shared<SourceFile>("--rules", text), 0);
+    const lang::Located code(text, std::make_shared<SourceFile>(option, text), 0);
     for (lang::CallSpec& call : lang::read_calls(code, {})) {
       check_rule(call);
       out.push_back(std::move(call));
     }
   }
-  if (out.empty()) throw Error(ErrorKind::config, "`--rules` names no rule", "write --rules all");
+  if (out.empty())
+    throw Error(ErrorKind::config, fmt::format("`{}` names no rule", option),
+                fmt::format("there is {}", fmt::join(Registry<Rule>::names(), ", ")));
   return out;
 }
 

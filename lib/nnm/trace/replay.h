@@ -14,8 +14,8 @@
 namespace nnm::tracing {
 
 /// `nonfinite, dead_relu(threshold_layer=40)`; "all" is every rule. Throws DiagnosticError (E0335)
-/// for what is unknown, with the nearest.
-std::vector<lang::CallSpec> parse_rules(const std::string& list);
+/// for what is unknown, with the nearest. `option`: where the list was given.
+std::vector<lang::CallSpec> parse_rules(const std::string& list, const char* option = "--rules");
 
 struct Replay {
   std::vector<Finding> findings;  ///< rule by rule, site by site, in the order of steps
