@@ -301,7 +301,9 @@ std::string first_text(const io::ComparedCall& c, const std::string& type) {
   if (std::isnan(c.error_out)) return out;
   out += fmt::format("  error at its output {}", short_number(c.error_out));
   if (std::isnan(c.error_in))
-    return out + "; its input was not recorded (--what input,output tells what it adds)\n";
+    return out +
+           fmt::format("; its input was not recorded (--what {} tells what it adds)\n",
+                       c.hook.starts_with("forward") ? "input,output" : "grad_input,grad_output");
   return out + fmt::format(", {} {}: it adds {}\n",
                            c.input_recorded ? "at its input" : "after the call before it",
                            short_number(c.error_in), short_number(c.added()));
@@ -349,13 +351,17 @@ int diff_traces(Options& o) {
   std::vector<io::ModuleRow> modules;
   std::map<std::string, std::string> types;
   std::string root;
-  for (const std::string& path : {o.a, o.b})
-    for (io::ModuleRow& m : io::TraceReader(path).modules()) {
+  std::vector<io::TraceSite> sites;
+  for (const std::string& path : {o.a, o.b}) {
+    const io::TraceReader trace(path);
+    for (io::TraceSite& s : trace.sites()) sites.push_back(std::move(s));
+    for (io::ModuleRow& m : trace.modules()) {
       if (m.name.empty()) root = m.type;
       types.emplace(m.name.empty() ? m.type : m.name, m.type);
       modules.push_back(std::move(m));
     }
-  if (!o.select.empty()) select_in(o, select_modules(modules, o.select));
+  }
+  if (!o.select.empty()) select_in(o, select_sites(modules, sites, o.select));
   Rows rows(o.format != "text", o.compare.tolerance.exact);
   const io::TraceComparison c = io::compare_traces(
       o.a, o.b, o.compare, [&](const io::ComparedCall& call) { rows.add(call); });

@@ -53,16 +53,21 @@ std::string picture(const std::vector<double>& bins, const std::vector<double>& 
 class Inspected {
  public:
   Inspected(const std::string& path, const std::string& select)
-      : trace(path),
+      : trace(path, true),
         sites(trace.sites()),
         stats(trace.stats()),
         steps(trace.steps()),
         values_(trace.file(), "/stats/values"),
         bins_(trace.file(), "/stats/histogram") {
+    if (trace.file().attribute(trace.file().root(), "complete") != Value(1))
+      log_warning("{}: the file was not finished: this is what reached it", path);
     std::set<std::string> chosen;
-    if (!select.empty()) chosen = select_modules(trace.modules(), select);
-    for (size_t i = 0; i < sites.size(); ++i)
-      if (select.empty() || chosen.contains(sites[i].module)) rows.push_back(i);
+    if (!select.empty()) chosen = select_sites(trace.modules(), sites, select);
+    for (size_t i = 0; i < sites.size(); ++i) {
+      const io::TraceSite& s = sites[i];
+      if (select.empty() || chosen.contains(s.module + "/" + s.what + "/" + s.arg))
+        rows.push_back(i);
+    }
   }
 
   std::string json();
@@ -275,7 +280,7 @@ std::string Inspected::course(size_t site, size_t stat) {
 }  // namespace
 
 std::string inspect_trace(const std::string& path, const InspectOptions& o) {
-  if (o.config) return io::TraceReader(path).config();
+  if (o.config) return io::TraceReader(path, true).config();
   Inspected trace(path, o.select);
   if (o.format == "json") return trace.json();
   return o.format == "csv" ? trace.csv() : trace.text();

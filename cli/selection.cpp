@@ -48,14 +48,40 @@ std::set<std::string> select_tensors(const std::vector<io::ModuleRow>& modules,
   return out;
 }
 
-std::set<std::string> select_modules(const std::vector<io::ModuleRow>& modules,
-                                     const std::string& select) {
-  const Scope scope(named(modules), {});
+std::set<std::string> select_sites(const std::vector<io::ModuleRow>& modules,
+                                   const std::vector<io::TraceSite>& sites,
+                                   const std::string& select) {
+  // The root's sites go by its class, unless a module has that name.
+  std::set<std::string> paths, roots;
+  for (const io::ModuleRow& m : modules) {
+    paths.insert(m.name);
+    if (m.name.empty()) roots.insert(m.type);
+  }
+  std::vector<NamedTensor> tensors;
+  std::vector<size_t> site_of;
+  const auto path_of = [&](const io::TraceSite& s) {
+    return !paths.contains(s.module) && roots.contains(s.module) ? "" : s.module;
+  };
+  for (size_t i = 0; i < sites.size(); ++i) {
+    const io::TraceSite& s = sites[i];
+    std::vector<std::string> names = {s.what};
+    if (s.what.starts_with("weight")) names.push_back(s.arg);
+    for (const std::string& name : names) {
+      tensors.push_back({path_of(s), name});
+      site_of.push_back(i);
+    }
+  }
+  const Scope scope(named(modules), std::move(tensors));
   const Selector s = Selector::parse(select);
-  std::set<std::string> out;
-  for (size_t i : scope.modules(s))
-    out.insert(modules[i].name.empty() ? modules[i].type : modules[i].name);
-  if (out.empty()) throw scope.no_match(s);
+  std::set<std::string> chosen, out;
+  for (size_t i : scope.modules(s)) chosen.insert(modules[i].name);
+  const auto add = [&](const io::TraceSite& site) {
+    out.insert(site.module + "/" + site.what + "/" + site.arg);
+  };
+  for (const io::TraceSite& site : sites)
+    if (chosen.contains(path_of(site))) add(site);
+  for (size_t i : scope.tensors(s)) add(sites[site_of[i]]);
+  if (chosen.empty() && out.empty()) throw scope.no_match(s);
   return out;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "nnm/io/checkpoint.h"
+#include "nnm/io/trace_file.h"
 
 namespace nnm::cli {
 
@@ -15,8 +15,11 @@ namespace nnm::cli {
 std::set<std::string> select_tensors(const std::vector<io::ModuleRow>& modules,
                                      const std::vector<std::string>& names,
                                      const std::string& select);
-/// Modules of a trace by the names of its sites, where the root goes by its class.
-std::set<std::string> select_modules(const std::vector<io::ModuleRow>& modules,
-                                     const std::string& select);
+/// Sites of a trace, as "module/what/arg": those of the modules selected, and those selected as
+/// tensors of their module, such as `fc1.output`, `Conv2d.grad_input` or the parameter
+/// `fc1.weight`. Throws Error(config) where nothing matches.
+std::set<std::string> select_sites(const std::vector<io::ModuleRow>& modules,
+                                   const std::vector<io::TraceSite>& sites,
+                                   const std::string& select);
 
 }  // namespace nnm::cli

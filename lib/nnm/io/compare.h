@@ -42,7 +42,8 @@ ComparedTensor compare(const std::string& name, const StoredTensor& a, const Sto
 struct CompareOptions {
   Tolerance tolerance;
   bool all = false;  ///< of checkpoints also the optimizer's state and averaged weights
-  /// Which tensors of checkpoints and files, which modules of traces, by name; none: all of them.
+  /// Which tensors of checkpoints and files by name, which of traces by "module/what/arg"; none:
+  /// all of them.
   std::function<bool(const std::string&)> select;
 };
 

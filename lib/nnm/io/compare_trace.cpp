@@ -171,6 +171,11 @@ class Comparer {
         all_.push_back({key_of(s), s.hook});
         if (!of_parameters(s.what)) of_call_[{s.hook, s.module, s.call}].push_back(key_of(s));
       }
+    // What goes in comes before what comes out.
+    for (auto& [call, sites] : of_call_)
+      std::stable_partition(sites.begin(), sites.end(), [&](const SiteKey& s) {
+        return role_of(std::get<0>(call), std::get<1>(s)) == Role::in;
+      });
   }
 
   TraceComparison run() {
@@ -233,10 +238,10 @@ class Comparer {
 
   void one_call(int64_t step, const CallKey& key, const char* side) {
     const auto& [hook, module, call] = key;
-    if (options_.select && !options_.select(module)) return;
     ComparedCall c{.step = step, .hook = hook, .module = module, .call = call};
     if (const auto sites = of_call_.find(key); sites != of_call_.end())
       for (const SiteKey& site : sites->second) record(c, site);
+    if (options_.select && c.rows.empty()) return;
     if (side && c.rows.empty()) {
       ComparedRecord row{{.name = module, .equal = false, .note = std::string("only in ") + side}};
       place(row, c, "", "");
@@ -258,7 +263,7 @@ class Comparer {
   /// Adds the next row of a site in this step; false where neither trace has more of it.
   bool record(ComparedCall& c, const SiteKey& site) {
     const auto& [module, what, arg, call] = site;
-    if (options_.select && !options_.select(module)) return false;
+    if (options_.select && !options_.select(module + "/" + what + "/" + arg)) return false;
     const size_t k = done_[site];
     const auto x = a_.tensor(site, c.step, k), y = b_.tensor(site, c.step, k);
     ComparedRecord row;
