@@ -203,7 +203,7 @@ class Comparer {
         if (m != c.module || n != c.call || all_[i].second != c.hook) break;
         while (record(c, all_[i].first)) continue;
       }
-      if (!c.rows.empty()) finish(std::move(c));
+      if (!c.rows.empty()) finish(std::move(c), false);
     }
   }
 
@@ -248,7 +248,7 @@ class Comparer {
       row.both = false;
       c.rows.push_back(std::move(row));
     }
-    finish(std::move(c));
+    finish(std::move(c), true);
   }
 
   static void place(ComparedRecord& row, const ComparedCall& c, std::string what, std::string arg) {
@@ -328,7 +328,8 @@ class Comparer {
     return n;
   }
 
-  void finish(ComparedCall c) {
+  /// `fired`: a call, not what is told of parameters after the calls.
+  void finish(ComparedCall c, bool fired) {
     const std::pair<std::string, int64_t> place{c.module, c.call};
     c.error_in = error_of(c.rows, Role::in);
     c.error_out = error_of(c.rows, Role::out);
@@ -347,9 +348,9 @@ class Comparer {
       c.equal = c.equal && r.equal;
       real = real || (!r.equal && r.both);
     }
-    ++out_.calls;
+    out_.calls += fired;
     if (!c.equal) {
-      ++out_.differing_calls;
+      out_.differing_calls += fired;
       out_.equal = false;
       if (!out_.first || (real && !first_is_real_)) {
         first_is_real_ = real;
