@@ -343,7 +343,8 @@ std::string trace_text(const Options& o, const io::TraceComparison& c,
   const auto type = types.find(c.first->module);
   std::string out = first_text(*c.first, type == types.end() ? "" : type->second) + "\n";
   out += trace_table(rows, false).text() + "\n" + most_added(rows, root);
-  out += some_differ(c.differing_calls, c.calls, "call");
+  out += c.differing_calls ? some_differ(c.differing_calls, c.calls, "call")
+                           : "all calls are equal, parameters are not";
   return out + (c.steps > 1 ? fmt::format(" in {} steps\n", with_thousands(c.steps)) : "\n");
 }
 
