@@ -64,8 +64,9 @@ std::set<std::string> select_sites(const std::vector<io::ModuleRow>& modules,
   };
   for (size_t i = 0; i < sites.size(); ++i) {
     const io::TraceSite& s = sites[i];
-    std::vector<std::string> names = {s.what};
-    if (s.what.starts_with("weight")) names.push_back(s.arg);
+    // Parameters go by their own names: `weight` is one of them, not all that was recorded as such.
+    std::vector<std::string> names = {s.what == "weight" ? s.arg : s.what};
+    if (s.what == "weight_grad") names.push_back(s.arg);
     for (const std::string& name : names) {
       tensors.push_back({path_of(s), name});
       site_of.push_back(i);
