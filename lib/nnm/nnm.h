@@ -19,6 +19,7 @@
 #include "nnm/nn/init.h"
 #include "nnm/nn/layers.h"
 #include "nnm/nn/module.h"
+#include "nnm/nn/typed_forward.h"
 #include "nnm/ops/ops.h"
 #include "nnm/optim/clip.h"
 #include "nnm/optim/optimizers.h"

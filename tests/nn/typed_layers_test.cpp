@@ -26,6 +26,16 @@ struct Pair : Module {
   Tensor forward(const Tensor& x) override { return scale * tail(fc(x)); }
 };
 
+struct Siamese : Module {
+  Child<nn::Linear> fc = register_module("fc", nn::Linear(2, 2));
+
+  NNM_FORWARD(Siamese, "x1: Tensor, x2: Tensor, margin: float = 1.0, mask: Tensor? = none");
+  Tensor forward(const Tensor& x1, const Tensor& x2, double margin, const Tensor& mask) {
+    const Tensor distance = sum(abs(fc(x1) - fc(x2)));
+    return mask.defined() ? distance * sum(mask) : distance + margin;
+  }
+};
+
 }  // namespace
 
 TEST_SUITE_BEGIN("nn typed layers");
@@ -132,6 +142,23 @@ TEST_CASE("hooks of modules from tensor to tensor take tensors") {
   nn::Bilinear two(1, 1, 1);
   two.register_forward_pre_hook([](Module&, const Tensor& in) { return in; });
   CHECK_THROWS_AS(two(ones({1}), ones({1})), Error);
+}
+
+TEST_CASE("a forward of several typed arguments binds by position and by name") {
+  Siamese m;
+  const Tensor x = ones({1, 2});
+  const auto number = [](const Value& v) { return v.as<Tensor>().item().d; };
+  CHECK(number(m(x, x)) == 1);
+  CHECK(number(m(x, x, 2)) == 2);
+  CHECK(number(m(Args{{x}, {{"margin", 3.5}, {"x2", x}}})) == 3.5);
+  CHECK(number(m(Args{{x, x}, {{"mask", ones({2})}}})) == 0);
+  CHECK_THROWS_WITH_AS(m(x), "forward: missing argument `x2`", Error);
+  CHECK_THROWS_WITH_AS(m(x, x, "far"), "forward: `margin`: expected float, got \"far\"", Error);
+  CHECK_THROWS_AS(m(Args{{x, x}, {{"y", x}}}), Error);
+  Items seen;
+  m.register_forward_pre_hook([&](Module&, const Values&, Items& kwargs) { seen = kwargs; });
+  m(Args{{x, x}, {{"margin", 3}}});
+  CHECK(str(seen) == "{'margin': 3}");
 }
 
 TEST_CASE("an optimizer takes its parameters with the options") {

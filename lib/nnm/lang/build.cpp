@@ -169,6 +169,23 @@ void Builder::count(Module& m, const Span& at) {
   }
 }
 
+namespace {
+
+/// Layers of nnm ask Construction where and of which type their parameters are; those of somebody
+/// else's program need not know of it.
+void follow_construction(Module& layer) {
+  const TensorOptions wanted = Construction::current().options();
+  const auto fits = [&](const Tensor& t) {
+    return t.device() == wanted.device && (!is_floating(t.dtype()) || t.dtype() == wanted.dtype);
+  };
+  const Tensors parameters = layer.parameters(), buffers = layer.buffers();
+  if (!std::all_of(parameters.begin(), parameters.end(), fits) ||
+      !std::all_of(buffers.begin(), buffers.end(), fits))
+    layer.to(wanted);
+}
+
+}  // namespace
+
 Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, const Span& callee) {
   const Signature& signature = type.layer->signature();
   Values bound;
@@ -178,7 +195,9 @@ Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, con
     fault(args.place(e, callee), bind_code(e), e.what(), e.hint(), {{signature.text(), {}}});
   }
   try {
-    return type.layer->make(bound);
+    Ref<Module> layer = type.layer->make(bound);
+    follow_construction(*layer);
+    return layer;
   } catch (const Fault&) {
     throw;
   } catch (const Error& e) {

@@ -24,9 +24,9 @@ class SGD final : public Optimizer {
   struct Options {
     Scalar lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
     bool nesterov = false, maximize = false;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool differentiable = false;
-    std::optional<bool> fused;
+    std::optional<bool> fused = {};
   };
   static const Spec<Options>& spec();
   SGD() : SGD(Options{}) {}
@@ -69,9 +69,9 @@ class Adam final : public AdamBase {
     Pair betas = {0.9, 0.999};
     Scalar eps = 1e-8, weight_decay = 0;
     bool amsgrad = false;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, capturable = false, differentiable = false;
-    std::optional<bool> fused;
+    std::optional<bool> fused = {};
     bool decoupled_weight_decay = false;
   };
   static const Spec<Options>& spec();
@@ -94,9 +94,9 @@ class AdamW final : public AdamBase {
     Pair betas = {0.9, 0.999};
     Scalar eps = 1e-8, weight_decay = 1e-2;
     bool amsgrad = false, maximize = false;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool capturable = false, differentiable = false;
-    std::optional<bool> fused;
+    std::optional<bool> fused = {};
   };
   static const Spec<Options>& spec();
   AdamW() : AdamW(Options{}) {}
@@ -116,7 +116,7 @@ class RMSprop final : public Optimizer {
   struct Options {
     Scalar lr = 1e-2, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
     bool centered = false, capturable = false;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false;
   };
   static const Spec<Options>& spec();
@@ -145,9 +145,9 @@ class Adagrad final : public Optimizer {
  public:
   struct Options {
     Scalar lr = 1e-2, lr_decay = 0, weight_decay = 0, initial_accumulator_value = 0, eps = 1e-10;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false;
-    std::optional<bool> fused;
+    std::optional<bool> fused = {};
   };
   static const Spec<Options>& spec();
   Adagrad() : Adagrad(Options{}) {}
@@ -172,7 +172,7 @@ class Adadelta final : public Optimizer {
  public:
   struct Options {
     Scalar lr = 1.0, rho = 0.9, eps = 1e-6, weight_decay = 0;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool capturable = false, maximize = false, differentiable = false;
   };
   static const Spec<Options>& spec();
@@ -202,7 +202,7 @@ class Adamax final : public Optimizer {
     Scalar lr = 2e-3;
     Pair betas = {0.9, 0.999};
     Scalar eps = 1e-8, weight_decay = 0;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false, capturable = false;
   };
   static const Spec<Options>& spec();
@@ -231,7 +231,7 @@ class NAdam final : public Optimizer {
     Pair betas = {0.9, 0.999};
     Scalar eps = 1e-8, weight_decay = 0, momentum_decay = 4e-3;
     bool decoupled_weight_decay = false;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, capturable = false, differentiable = false;
   };
   static const Spec<Options>& spec();
@@ -262,7 +262,7 @@ class RAdam final : public Optimizer {
     Pair betas = {0.9, 0.999};
     Scalar eps = 1e-8, weight_decay = 0;
     bool decoupled_weight_decay = false;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, capturable = false, differentiable = false;
   };
   static const Spec<Options>& spec();
@@ -290,7 +290,7 @@ class Rprop final : public Optimizer {
     Scalar lr = 1e-2;
     Pair etas = {0.5, 1.2}, step_sizes = {1e-6, 50};
     bool capturable = false;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false;
   };
   static const Spec<Options>& spec();
@@ -317,7 +317,7 @@ class ASGD final : public Optimizer {
  public:
   struct Options {
     Scalar lr = 1e-2, lambd = 1e-4, alpha = 0.75, t0 = 1e6, weight_decay = 0;
-    std::optional<bool> foreach;
+    std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false, capturable = false;
   };
   static const Spec<Options>& spec();

@@ -24,9 +24,9 @@ struct PerGroup {
 class StepLR final : public Scheduler {
  public:
   struct Options {
-    Duration step_size;
+    Duration step_size = {};
     double gamma = 0.1;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit StepLR(const Options& o) : Scheduler(o.per), o_(o) {}
@@ -45,9 +45,9 @@ class StepLR final : public Scheduler {
 class MultiStepLR final : public Scheduler {
  public:
   struct Options {
-    std::vector<Duration> milestones;
+    std::vector<Duration> milestones = {};
     double gamma = 0.1;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit MultiStepLR(const Options& o) : Scheduler(o.per), o_(o) {}
@@ -68,7 +68,7 @@ class ConstantLR final : public Scheduler {
   struct Options {
     double factor = 1.0 / 3;
     Duration total_iters = {5};
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   /// Throws BindError for a factor outside [0, 1].
@@ -91,7 +91,7 @@ class LinearLR final : public Scheduler {
   struct Options {
     double start_factor = 1.0 / 3, end_factor = 1.0;
     Duration total_iters = {5};
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   /// Throws BindError for factors outside (0, 1] and [0, 1].
@@ -113,7 +113,7 @@ class ExponentialLR final : public Scheduler {
  public:
   struct Options {
     double gamma = 0;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit ExponentialLR(const Options& o) : Scheduler(o.per), o_(o) {}
@@ -132,7 +132,7 @@ class PolynomialLR final : public Scheduler {
   struct Options {
     Duration total_iters = {5};
     double power = 1.0;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit PolynomialLR(const Options& o) : Scheduler(o.per), o_(o) {}
@@ -152,9 +152,9 @@ class PolynomialLR final : public Scheduler {
 class CosineAnnealingLR final : public Scheduler {
  public:
   struct Options {
-    Duration T_max;
+    Duration T_max = {};
     double eta_min = 0;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit CosineAnnealingLR(const Options& o) : Scheduler(o.per), o_(o) {}
@@ -175,10 +175,10 @@ class CosineAnnealingLR final : public Scheduler {
 class CosineAnnealingWarmRestarts final : public Scheduler {
  public:
   struct Options {
-    Duration T_0;
+    Duration T_0 = {};
     int64_t T_mult = 1;
     double eta_min = 0;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   /// Throws BindError for a T_mult below 1.
@@ -199,15 +199,15 @@ class OneCycleLR final : public Scheduler {
  public:
   struct Options {
     PerGroup max_lr;
-    std::optional<Duration> total_steps;
-    std::optional<int64_t> epochs, steps_per_epoch;
+    std::optional<Duration> total_steps = {};
+    std::optional<int64_t> epochs = {}, steps_per_epoch = {};
     double pct_start = 0.3;
     std::string anneal_strategy = "cos";
     bool cycle_momentum = true;
     PerGroup base_momentum = 0.85, max_momentum = 0.95;
     double div_factor = 25.0, final_div_factor = 1e4;
     bool three_phase = false;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   /// Throws BindError for arguments out of range.
@@ -237,12 +237,12 @@ class CyclicLR final : public Scheduler {
   struct Options {
     PerGroup base_lr, max_lr;
     Duration step_size_up = {2000};
-    std::optional<Duration> step_size_down;
+    std::optional<Duration> step_size_down = {};
     std::string mode = "triangular";
     double gamma = 1.0;
     bool cycle_momentum = true;
     PerGroup base_momentum = 0.8, max_momentum = 0.9;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit CyclicLR(const Options& o) : Scheduler(o.per), o_(o) {}
@@ -301,8 +301,8 @@ class ReduceLROnPlateau final : public Scheduler {
 class warmup final : public Scheduler {
  public:
   struct Options {
-    Duration length;
-    std::optional<Duration> per;
+    Duration length = {};
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit warmup(const Options& o) : Scheduler(o.per), o_(o) {}
@@ -323,7 +323,7 @@ class cosine final : public Scheduler {
  public:
   struct Options {
     double final = 0;
-    std::optional<Duration> per;
+    std::optional<Duration> per = {};
   };
   static const Spec<Options>& spec();
   explicit cosine(const Options& o) : Scheduler(o.per), o_(o) {}

@@ -14,14 +14,14 @@ struct Swish : Module {
         Spec<Options>("Swish", "x sigmoid(beta x), beta is learnt").opt(NNM_ARG(beta), "at first");
     return s;
   }
-  explicit Swish(const Options& options) : options(options) { nn::draw_parameters(*this); }
+  explicit Swish(const Options& options)
+      : options(options), beta(register_parameter("beta", parameter(tensor({options.beta})))) {}
 
-  void reset_parameters(const Streams&) override { nn::init::constant_(beta, options.beta); }
   Tensor forward(const Tensor& x) override { return x * sigmoid(beta * x); }
   std::string extra_repr() const override { return arguments_text(spec(), options, {"beta"}); }
 
   const Options options;
-  Parameter beta = register_parameter("beta", nn::new_parameter({1}));
+  Parameter beta;
 };
 NNM_REGISTER(Module, Swish);
 

@@ -26,7 +26,7 @@ class MultiheadAttention : public Module {
     bool bias = true;
     bool add_bias_kv = false;    ///< a learnt key and value more
     bool add_zero_attn = false;  ///< a key and value of zeros more
-    std::optional<int64_t> kdim, vdim;
+    std::optional<int64_t> kdim = {}, vdim = {};
     bool batch_first = false;
   };
   NNM_LAYER(MultiheadAttention, 2);

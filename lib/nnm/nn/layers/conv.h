@@ -20,7 +20,7 @@ struct Padding {
 template <int N>
 struct ConvOptions {
   int64_t in_channels = 0, out_channels = 0;
-  IntTuple<N> kernel_size, stride = 1;
+  IntTuple<N> kernel_size = {}, stride = 1;
   Padding<N> padding = 0;
   IntTuple<N> dilation = 1;
   int64_t groups = 1;

@@ -11,8 +11,8 @@ class Embedding : public Module {
  public:
   struct Options {
     int64_t num_embeddings = 0, embedding_dim = 0;
-    std::optional<int64_t> padding_idx;  ///< the row that gets no gradient; may be negative
-    std::optional<Scalar> max_norm;      ///< rows that are used are shortened to it, in place
+    std::optional<int64_t> padding_idx = {};  ///< the row that gets no gradient; may be negative
+    std::optional<Scalar> max_norm = {};      ///< rows that are used are shortened to it, in place
     Scalar norm_type = 2.0;
     bool scale_grad_by_freq = false;  ///< divide gradients by how often their index occurs
     bool sparse = false;              ///< accepted; gradients are dense all the same

@@ -42,7 +42,8 @@ inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) 
 }  // namespace detail
 
 /// Stands first in a layer class, after its struct Options, whose members are PyTorch's arguments
-/// in PyTorch's order, the first `required` of them without defaults. Declares the options, their
+/// in PyTorch's order, the first `required` of them without defaults; all have
+/// initialisers, so that no compiler misses those left out. Declares the options, their
 /// Spec, and the constructors: in order, the required ones and then by name, or all by name.
 ///   nn::Conv2d(3, 8, 3)    nn::Conv2d(3, 8, 3, {.padding = 1, .bias = false})
 ///   nn::Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = {3, 5}})

@@ -19,7 +19,7 @@ class Loss : public Module {
 
 /// The options of losses without others.
 struct ReductionOptions {
-  std::optional<bool> size_average, reduce;
+  std::optional<bool> size_average = {}, reduce = {};
   std::string reduction = "mean";
 };
 
@@ -45,7 +45,7 @@ class L1Loss : public Loss {
 class SmoothL1Loss : public Loss {
  public:
   struct Options {
-    std::optional<bool> size_average, reduce;
+    std::optional<bool> size_average = {}, reduce = {};
     std::string reduction = "mean";
     double beta = 1.0;
   };
@@ -71,10 +71,10 @@ class HuberLoss : public Loss {
 class CrossEntropyLoss : public Loss {
  public:
   struct Options {
-    std::optional<Tensor> weight;
-    std::optional<bool> size_average;
+    std::optional<Tensor> weight = {};
+    std::optional<bool> size_average = {};
     int64_t ignore_index = -100;
-    std::optional<bool> reduce;
+    std::optional<bool> reduce = {};
     std::string reduction = "mean";
     double label_smoothing = 0.0;
   };
@@ -88,10 +88,10 @@ class CrossEntropyLoss : public Loss {
 class NLLLoss : public Loss {
  public:
   struct Options {
-    std::optional<Tensor> weight;
-    std::optional<bool> size_average;
+    std::optional<Tensor> weight = {};
+    std::optional<bool> size_average = {};
     int64_t ignore_index = -100;
-    std::optional<bool> reduce;
+    std::optional<bool> reduce = {};
     std::string reduction = "mean";
   };
   NNM_LAYER(NLLLoss, 0);
@@ -104,8 +104,8 @@ class NLLLoss : public Loss {
 class BCELoss : public Loss {
  public:
   struct Options {
-    std::optional<Tensor> weight;
-    std::optional<bool> size_average, reduce;
+    std::optional<Tensor> weight = {};
+    std::optional<bool> size_average = {}, reduce = {};
     std::string reduction = "mean";
   };
   NNM_LAYER(BCELoss, 0);
@@ -118,10 +118,10 @@ class BCELoss : public Loss {
 class BCEWithLogitsLoss : public Loss {
  public:
   struct Options {
-    std::optional<Tensor> weight;
-    std::optional<bool> size_average, reduce;
+    std::optional<Tensor> weight = {};
+    std::optional<bool> size_average = {}, reduce = {};
     std::string reduction = "mean";
-    std::optional<Tensor> pos_weight;
+    std::optional<Tensor> pos_weight = {};
   };
   NNM_LAYER(BCEWithLogitsLoss, 0);
   using Loss::forward;
@@ -134,7 +134,7 @@ class BCEWithLogitsLoss : public Loss {
 class KLDivLoss : public Loss {
  public:
   struct Options {
-    std::optional<bool> size_average, reduce;
+    std::optional<bool> size_average = {}, reduce = {};
     std::string reduction = "mean";
     bool log_target = false;
   };

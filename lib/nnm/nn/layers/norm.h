@@ -75,7 +75,7 @@ class InstanceNorm2d : public NormBase {
 class LayerNorm : public Module {
  public:
   struct Options {
-    Sizes normalized_shape;
+    Sizes normalized_shape = {};
     Scalar eps = 1e-5;
     bool elementwise_affine = true, bias = true;
   };
@@ -110,8 +110,8 @@ class GroupNorm : public Module {
 class RMSNorm : public Module {
  public:
   struct Options {
-    Sizes normalized_shape;
-    std::optional<Scalar> eps;  ///< none: the smallest that matters for the element type
+    Sizes normalized_shape = {};
+    std::optional<Scalar> eps = {};  ///< none: the smallest that matters for the element type
     bool elementwise_affine = true;
   };
   NNM_LAYER(RMSNorm, 1);

@@ -8,11 +8,11 @@ namespace nnm::nn {
 /// (left, right) of the last dimension, then (top, bottom) of the one before; one number for all.
 template <int N>
 struct PadOptions {
-  IntTuple<2 * N> padding;
+  IntTuple<2 * N> padding = {};
 };
 template <int N>
 struct ConstantPadOptions {
-  IntTuple<2 * N> padding;
+  IntTuple<2 * N> padding = {};
   Scalar value;
 };
 

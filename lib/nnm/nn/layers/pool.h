@@ -7,8 +7,8 @@ namespace nnm::nn {
 
 template <int N>
 struct MaxPoolOptions {
-  IntTuple<N> kernel_size;
-  std::optional<IntTuple<N>> stride;  ///< none: the kernel's size
+  IntTuple<N> kernel_size = {};
+  std::optional<IntTuple<N>> stride = {};  ///< none: the kernel's size
   IntTuple<N> padding = 0, dilation = 1;
   bool return_indices = false;  ///< the output is (values, indices), indices flat in (H, W)
   bool ceil_mode = false;
@@ -40,8 +40,8 @@ class MaxPool2d : public Module {
 class AvgPool1d : public Module {
  public:
   struct Options {
-    IntTuple<1> kernel_size;
-    std::optional<IntTuple<1>> stride;  ///< none: the kernel's size
+    IntTuple<1> kernel_size = {};
+    std::optional<IntTuple<1>> stride = {};  ///< none: the kernel's size
     IntTuple<1> padding = 0;
     bool ceil_mode = false, count_include_pad = true;
   };
@@ -55,11 +55,11 @@ class AvgPool1d : public Module {
 class AvgPool2d : public Module {
  public:
   struct Options {
-    IntTuple<2> kernel_size;
-    std::optional<IntTuple<2>> stride;  ///< none: the kernel's size
+    IntTuple<2> kernel_size = {};
+    std::optional<IntTuple<2>> stride = {};  ///< none: the kernel's size
     IntTuple<2> padding = 0;
     bool ceil_mode = false, count_include_pad = true;
-    std::optional<int64_t> divisor_override;
+    std::optional<int64_t> divisor_override = {};
   };
   NNM_LAYER(AvgPool2d, 1);
   using Module::forward;
@@ -81,7 +81,7 @@ struct OutputSize {
 class AdaptiveAvgPool1d : public Module {
  public:
   struct Options {
-    IntTuple<1> output_size;
+    IntTuple<1> output_size = {};
   };
   NNM_LAYER(AdaptiveAvgPool1d, 1);
   using Module::forward;

@@ -22,7 +22,7 @@ class Unflatten : public Module {
  public:
   struct Options {
     int64_t dim = 0;
-    Sizes unflattened_size;
+    Sizes unflattened_size = {};
   };
   NNM_LAYER(Unflatten, 2);
   using Module::forward;
