@@ -202,14 +202,11 @@ TEST_CASE("at one node: tensor hooks, retain_grad, pre-hooks, the node, post-hoo
   const Tensor x = leaf({1});
   const Tensor y = logged(x, log, "node");
   const Ref<Node> node = y.grad_fn();
-  NodeHooks& hooks = node->hooks();
-  hooks.post = make_ref<HookList<NodePostHook>>();
-  hooks.post->add([&](const Tensors&, const Tensors& grad_outputs) -> std::optional<Tensors> {
+  node->register_hook([&](const Tensors&, const Tensors& grad_outputs) -> std::optional<Tensors> {
     log.push_back(fmt::format("post {}", grad_outputs[0].item().d));
     return std::nullopt;
   });
-  hooks.pre = make_ref<HookList<NodePreHook>>();
-  hooks.pre->add([&](const Tensors& grad_outputs) -> std::optional<Tensors> {
+  node->register_prehook([&](const Tensors& grad_outputs) -> std::optional<Tensors> {
     log.push_back(fmt::format("pre {}", grad_outputs[0].item().d));
     return Tensors{mul(grad_outputs[0], 10.0)};
   });

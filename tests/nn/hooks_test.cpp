@@ -371,7 +371,7 @@ TEST_CASE("in-place operations on what hooks wrap are refused") {
   lin.register_full_backward_hook([](Module&, const Tensors&, const Tensors&) {});
   const Tensor y = lin(tensor({1, 2, 3}).requires_grad_());
   CHECK(error_of([&] { add_(y, 1); })
-            .starts_with("RuntimeError: Output 0 of BackwardHookFunctionBackward is a view and is "
+            .starts_with("RuntimeError: Output 0 of BackwardHookFunction is a view and is "
                          "being modified inplace."));
 }
 

@@ -262,6 +262,17 @@ TEST_CASE("modules without forward and calls that do not fit") {
   CHECK(floats(lin(Value(x)).as<Tensor>()) == Floats{3, 3, 3});
 }
 
+TEST_CASE("a module may be called again from inside its own call") {
+  Wrap net;
+  int depth = 0;
+  net.register_forward_hook([](Module&, const Values&, const Value&) {});
+  net.before = [&](Wrap& m) {
+    if (depth++ < 3) m(Args{{tensor({1, 1, 1})}, {}});
+  };
+  CHECK(floats(net(tensor({1, 2, 3}))) == Floats{3, 5, 7});
+  CHECK(depth == 4);
+}
+
 TEST_CASE("streams depend on seed and path alone") {
   const Streams a(1, "fc1"), same(1, "fc1"), other_path(1, "fc2"), other_seed(2, "fc1");
   auto draw = [](const Streams& s, const char* name) {

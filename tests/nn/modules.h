@@ -75,6 +75,14 @@ struct Net : Module {
   Tensor forward(const Tensor& x) override { return b(a(x)); }
 };
 
+/// Computes what a lambda says, of whatever arguments.
+struct Fn : Module {
+  std::function<Value(const Args&)> f;
+  explicit Fn(std::function<Value(const Args&)> f) : f(std::move(f)) {}
+  Value forward(const Args& a) override { return f(a); }
+};
+inline Tensor arg(const Args& a, size_t i = 0) { return a.pos.at(i).as<Tensor>(); }
+
 /// Numbers between -1 and 1.5 in f64, the same as PyTorch's
 /// (torch.arange(n, dtype=torch.float64) * 7 % 11 - 4) / 4.
 inline Tensor wave(const Shape& size) {

@@ -6,10 +6,14 @@
 #include "nnm/autograd/node.h"
 
 namespace nnm {
+
+class GraphTask;
+
 namespace {
 
 thread_local int running_tasks = 0;
 thread_local uint64_t next_task = 1;
+thread_local GraphTask* running = nullptr;
 
 void check_replacement(const Tensor& was, const Tensor& got, const std::string& hook) {
   if (!was.defined() && got.defined()) {
@@ -32,9 +36,11 @@ class GraphTask {
   GraphTask(bool retain_graph, bool accumulate)
       : retain_graph_(retain_graph), accumulate_(accumulate) {
     ++running_tasks;
+    running = this;
   }
   ~GraphTask() {
     --running_tasks;
+    running = outer_;
     for (const Stash& s : stash_) {
       s.node->task_ = s.task;
       s.node->slot_ = s.slot;
@@ -49,6 +55,11 @@ class GraphTask {
 
   /// Restricts the run to what leads to these; their gradients are captured where asked.
   void add_target(const Edge& edge) { targets_.push_back(edge); }
+
+  uint64_t id() const { return id_; }
+  bool will_run(const Node& n) const {
+    return n.task_ == id_ && (slots_[n.slot_].needed || is_target(&n));
+  }
 
   std::vector<Tensor> run() {
     captured_.resize(targets_.size());
@@ -83,7 +94,8 @@ class GraphTask {
   };
   using Ready = std::pair<uint64_t, uint32_t>;
 
-  static bool older(const Ready& a, const Ready& b) { return a < b; }
+  // By number alone: leaves, which share one, then leave the heap as they leave PyTorch's.
+  static bool older(const Ready& a, const Ready& b) { return a.first < b.first; }
 
   Slot& visit(Node* n) {
     if (n->task_ == id_) return slots_[n->slot_];
@@ -149,16 +161,14 @@ class GraphTask {
     Node* n = s.node;
     SmallVector<Tensor, 1> grads = std::move(s.grads);
     const std::span<Tensor> in(grads.data(), grads.size());
-    if (n->has_hooks()) run_tensor_hooks(*n, in);
+    // What leads to none of the targets only passes the word on that it is done.
+    if (n->has_hooks() && (s.needed || is_target(n))) run_tensor_hooks(*n, in);
     for (size_t t = 0; t < targets_.size(); ++t) {
       if (targets_[t].node.get() == n) captured_[t] = in[targets_[t].input_nr];
     }
     SmallVector<Tensor, 3> out(n->next.size());
     const std::span<Tensor> outs(out.data(), out.size());
-    if (s.needed &&
-        std::any_of(in.begin(), in.end(), [](const Tensor& g) { return g.defined(); })) {
-      call(*n, in, outs);
-    }
+    if (s.needed) call(*n, in, outs);
     for (size_t i = 0; i < n->next.size(); ++i) {
       const Edge& e = n->next[i];
       if (!e.node) continue;
@@ -180,7 +190,6 @@ class GraphTask {
         }
       }
     }
-    if (!accumulate_) return;
     for (const auto& [nr, tensor] : hooks.retain_grad) {
       if (!grads[nr].defined()) continue;
       Tensor& kept = tensor->meta->grad;
@@ -189,37 +198,46 @@ class GraphTask {
   }
 
   void call(Node& n, std::span<Tensor> in, std::span<Tensor> out) {
-    Tensors before;
+    Tensors grad_outputs;
     if (n.has_hooks()) {
-      if (auto list = n.hooks().pre) {
-        if (auto snapshot = list->snapshot()) {
-          for (const auto& item : *snapshot) {
-            if (auto r = item.hook(Tensors(in.begin(), in.end())))
-              std::move(r->begin(), r->end(), in.begin());
-          }
-        }
-      }
-      if (n.hooks().post) before.assign(in.begin(), in.end());
+      run_pre_hooks(n, in);
+      if (n.hooks().post) grad_outputs.assign(in.begin(), in.end());
     }
-    n.apply(in, out);
-    if (!n.has_hooks()) {
-      if (!retain_graph_) n.release_saved();
-      return;
+    if (n.runs_without_gradient() ||
+        std::any_of(in.begin(), in.end(), [](const Tensor& g) { return g.defined(); })) {
+      n.apply(in, out);
     }
-    if (auto list = n.hooks().post) {
-      if (auto snapshot = list->snapshot()) {
-        for (const auto& item : *snapshot) {
-          if (auto r = item.hook(Tensors(out.begin(), out.end()), before)) {
-            NNM_CHECK(r->size() == out.size(), runtime,
-                      "hook '<unknown>' has returned an incorrect number of values (got {}, but "
-                      "expected {})",
-                      r->size(), out.size());
-            std::move(r->begin(), r->end(), out.begin());
-          }
-        }
-      }
-    }
+    if (n.has_hooks()) run_post_hooks(n, out, grad_outputs);
     if (!retain_graph_) n.release_saved();
+  }
+
+  void run_pre_hooks(Node& n, std::span<Tensor> in) {
+    if (!n.hooks().pre) return;
+    const auto snapshot = n.hooks().pre->snapshot();
+    if (!snapshot) return;
+    for (const auto& item : *snapshot) {
+      if (auto r = item.hook.fn(Tensors(in.begin(), in.end()))) replace(in, *r, item.hook.name);
+    }
+  }
+
+  void run_post_hooks(Node& n, std::span<Tensor> out, const Tensors& grad_outputs) {
+    if (!n.hooks().post) return;
+    const auto snapshot = n.hooks().post->snapshot();
+    if (!snapshot) return;
+    for (const auto& item : *snapshot) {
+      if (auto r = item.hook.fn(Tensors(out.begin(), out.end()), grad_outputs))
+        replace(out, *r, item.hook.name);
+    }
+  }
+
+  static void replace(std::span<Tensor> grads, Tensors& by, const std::string& hook) {
+    NNM_CHECK(by.size() == grads.size(), runtime,
+              "hook '{}' has returned an incorrect number of values (got {}, but expected {})",
+              hook, by.size(), grads.size());
+    for (size_t i = 0; i < by.size(); ++i) {
+      check_replacement(grads[i], by[i], hook);
+      grads[i] = std::move(by[i]);
+    }
   }
 
   // The gradient must look like what it is the gradient of; a mere difference of type is cast.
@@ -234,6 +252,7 @@ class GraphTask {
   }
 
   const uint64_t id_ = next_task++;
+  GraphTask* const outer_ = running;
   const bool retain_graph_, accumulate_;
   std::deque<Slot> slots_;
   std::vector<Root> roots_;
@@ -262,6 +281,13 @@ Tensor root_gradient(const Tensor& out, const Tensors& grads, size_t i) {
 
 }  // namespace
 
+namespace detail {
+
+uint64_t running_backward() { return running ? running->id() : 0; }
+bool will_run(const Node& node) { return running && running->will_run(node); }
+
+}  // namespace detail
+
 void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph,
               const Tensors& inputs) {
   GraphTask task(retain_graph, true);
@@ -272,6 +298,7 @@ void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph,
   for (const Tensor& t : inputs) {
     NNM_CHECK(t.requires_grad(), runtime,
               "One of the differentiated Tensors does not require grad");
+    t.retain_grad();
     task.add_target(gradient_edge(t));
   }
   task.run();

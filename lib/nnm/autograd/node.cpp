@@ -6,6 +6,7 @@
 
 #include "kernels/pointwise.h"
 #include "nnm/autograd/record.h"
+#include "nnm/autograd/saved_hooks.h"
 
 namespace nnm {
 
@@ -15,6 +16,16 @@ namespace {
 
 thread_local uint64_t next_sequence_nr = 0;
 thread_local bool grad_mode = true;
+
+[[noreturn]] void throw_custom_view(const AutogradMeta& meta, const char* what) {
+  fail(ErrorKind::runtime,
+       "Output {} of {} is a view and {}. This view was created inside a custom Function (or "
+       "because an input was returned as-is) and the autograd logic to handle view+inplace would "
+       "override the custom backward associated with the custom Function, leading to incorrect "
+       "gradients. This behavior is forbidden. You can fix this by cloning the output of the "
+       "custom Function.",
+       meta.output_nr, meta.no_inplace, what);
+}
 
 }  // namespace
 
@@ -26,9 +37,28 @@ Node::Node(const char* name, size_t forward_outputs, size_t forward_inputs)
 
 Node::~Node() = default;
 
+NodeHooks::~NodeHooks() {
+  if (tensor_pre) tensor_pre->clear();
+  if (pre) pre->clear();
+  if (post) post->clear();
+  if (post_accumulate) post_accumulate->clear();
+}
+
 NodeHooks& Node::hooks() {
   if (!hooks_) hooks_ = std::make_unique<NodeHooks>();
   return *hooks_;
+}
+
+RemovableHandle Node::register_prehook(NodePreHook fn, std::string hook_name) {
+  auto& list = hooks().pre;
+  if (!list) list = make_ref<HookList<NodeHooks::Pre>>();
+  return list->add({std::move(fn), std::move(hook_name)});
+}
+
+RemovableHandle Node::register_hook(NodePostHook fn, std::string hook_name) {
+  auto& list = hooks().post;
+  if (!list) list = make_ref<HookList<NodeHooks::Post>>();
+  return list->add({std::move(fn), std::move(hook_name)});
 }
 
 void Node::destroy() const {
@@ -68,9 +98,17 @@ Tensor laid_out_as(const Tensor& leaf, const Tensor& g) {
 }  // namespace
 
 void AccumulateGrad::apply(std::span<Tensor> grads, std::span<Tensor>) {
-  if (!leaf || !grads[0].defined()) return;
+  if (!leaf || !leaf->meta->requires_grad) return;
+  if (grads[0].defined()) accumulate(grads[0]);
+  if (!has_hooks() || !hooks().post_accumulate) return;
+  const Tensor self{Ref<TensorImpl>(leaf)};
+  if (const auto snapshot = hooks().post_accumulate->snapshot()) {
+    for (const auto& item : *snapshot) item.hook(self);
+  }
+}
+
+void AccumulateGrad::accumulate(Tensor& g) {
   AutogradMeta& meta = *leaf->meta;
-  Tensor& g = grads[0];
   if (meta.grad.defined()) {
     engine_ops.add_(meta.grad, g);
   } else if (g.impl()->use_count() == 1 && g.ref()->storage->use_count() == 1 &&
@@ -78,13 +116,6 @@ void AccumulateGrad::apply(std::span<Tensor> grads, std::span<Tensor>) {
     meta.grad = std::move(g);
   } else {
     meta.grad = laid_out_as(Tensor(Ref<TensorImpl>(leaf)), g);
-  }
-  if (!has_hooks()) return;
-  const Tensor self{Ref<TensorImpl>(leaf)};
-  if (auto list = hooks().post_accumulate) {
-    if (auto snapshot = list->snapshot()) {
-      for (const auto& item : *snapshot) item.hook(self);
-    }
   }
 }
 
@@ -112,11 +143,14 @@ Edge gradient_edge(const Tensor& t) {
 
 Saved::Saved(const Tensor& t) {
   if (!t.defined()) return;
-  alias_ = t.detach();
   version_ = t.version();
+  packed_ = detail::pack(t);
+  if (!packed_) alias_ = t.detach();
 }
 
 const Tensor& Saved::get() const {
+  if (packed_) [[unlikely]]
+    return alias_ = detail::unpack(*packed_);
   if (alias_.defined() && alias_.version() != version_) [[unlikely]] {
     fail(ErrorKind::runtime,
          "one of the variables needed for gradient computation has been modified by an inplace "
@@ -166,6 +200,10 @@ Edge input_edge(const Tensor& t) {
   Edge e = gradient_edge(t);
   if (e.node && t.impl()->meta->is_view && t.impl()->meta->view_version != t.version())
       [[unlikely]] {
+    const AutogradMeta& meta = *t.impl()->meta;
+    if (meta.no_inplace) {
+      throw_custom_view(meta, "its base or another view of its base has been modified inplace");
+    }
     fail(ErrorKind::runtime,
          "a view of size {} that needs a gradient is used after its base was modified in place; "
          "take the view "
@@ -236,17 +274,7 @@ void check_inplace(const Tensor& self) {
   const AutogradMeta& meta = *self.impl()->meta;
   NNM_CHECK(meta.grad_fn, runtime,
             "a leaf Variable that requires grad is being used in an in-place operation.");
-  if (meta.no_inplace) {
-    fail(ErrorKind::runtime,
-         "Output {} of {} is a view and is being modified inplace. This view was created inside a "
-         "custom Function "
-         "(or because an input was returned as-is) and the autograd logic to handle view+inplace "
-         "would override "
-         "the custom backward associated with the custom Function, leading to incorrect gradients. "
-         "This behavior "
-         "is forbidden. You can fix this by cloning the output of the custom Function.",
-         meta.output_nr, meta.no_inplace);
-  }
+  if (meta.no_inplace) throw_custom_view(meta, "is being modified inplace");
   NNM_CHECK(
       !meta.is_view, runtime,
       "a view that needs a gradient cannot be modified in place (it is output {} of {}); use the "

@@ -61,9 +61,22 @@ struct NodeHooks {
     TensorHook fn;
     std::string name;
   };
+  struct Pre {
+    NodePreHook fn;
+    std::string name;
+  };
+  struct Post {
+    NodePostHook fn;
+    std::string name;
+  };
+  NodeHooks() = default;
+  NodeHooks(const NodeHooks&) = delete;
+  /// Hooks die with their node, however long handles live.
+  ~NodeHooks();
+
   Ref<HookList<TensorPre>> tensor_pre;
-  Ref<HookList<NodePreHook>> pre;
-  Ref<HookList<NodePostHook>> post;
+  Ref<HookList<Pre>> pre;
+  Ref<HookList<Post>> post;
   Ref<HookList<std::function<void(const Tensor&)>>> post_accumulate;
   /// Tensors whose .grad is to receive the gradient of an output: weak, cleared by their death.
   std::vector<std::pair<uint32_t, TensorImpl*>> retain_grad;
@@ -79,9 +92,17 @@ class Node : public Object, public Pooled {
   virtual void apply(std::span<Tensor> grad_outputs, std::span<Tensor> grad_inputs) = 0;
   /// Drops saved tensors after a backward without retain_graph.
   virtual void release_saved() {}
+  /// Whether apply is called where no gradient has arrived at all, as PyTorch calls custom
+  /// functions; others then have none to give. Hooks run either way.
+  virtual bool runs_without_gradient() const { return false; }
 
   /// True iff the gradient w.r.t. forward input i is wanted.
   bool needs(size_t i) const { return next[i].node != nullptr; }
+  /// torch.autograd.graph.Node.register_prehook: fn(grad_outputs) before the node runs; as many
+  /// tensors as came replace them. `hook_name` is what errors call it.
+  RemovableHandle register_prehook(NodePreHook fn, std::string hook_name = "<unknown>");
+  /// Node.register_hook: fn(grad_inputs, grad_outputs) after it; the result replaces grad_inputs.
+  RemovableHandle register_hook(NodePostHook fn, std::string hook_name = "<unknown>");
   NodeHooks& hooks();  ///< made on first use
   bool has_hooks() const { return hooks_ != nullptr; }
 
@@ -105,7 +126,12 @@ class AccumulateGrad final : public Node {
  public:
   explicit AccumulateGrad(TensorImpl* leaf);
   void apply(std::span<Tensor> grad_outputs, std::span<Tensor> grad_inputs) override;
+  /// PyTorch runs it, and with it the post-accumulate hooks, where no gradient came, too.
+  bool runs_without_gradient() const override { return true; }
   TensorImpl* leaf;  ///< null once the leaf is gone
+
+ private:
+  void accumulate(Tensor& grad);
 };
 
 /// The autograd record of a tensor.
@@ -153,6 +179,13 @@ void backward(const Tensors& outputs, const Tensors& grads = {}, bool retain_gra
 /// an input that was not used, unless allow_unused (then its entry is undefined).
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads = {},
              bool retain_graph = false, bool allow_unused = false);
+
+namespace detail {
+/// A number for the backward that runs on this thread, different for each; 0 outside.
+uint64_t running_backward();
+/// Whether the running backward passes through the node on its way.
+bool will_run(const Node& node);
+}  // namespace detail
 
 /// Set by the ops floor: a + b, and zeros, which the engine needs to sum gradients.
 struct EngineOps {

@@ -11,16 +11,18 @@ namespace nnm {
 
 /// A tensor kept for backward: an alias without history (so that saving an output makes no cycle)
 /// and the version it had. `get` throws PyTorch's in-place error where it was modified since.
+/// Under SavedTensorsHooks (saved_hooks.h) it keeps what they make of the tensor instead.
 class Saved {
  public:
   Saved() = default;
   explicit Saved(const Tensor& t);
   const Tensor& get() const;
-  bool defined() const { return alias_.defined(); }
+  bool defined() const { return alias_.defined() || packed_; }
 
  private:
-  Tensor alias_;
+  mutable Tensor alias_;  // of a packed tensor: what it was unpacked to last
   uint32_t version_ = 0;
+  Ref<Object> packed_;
 };
 
 /// What a recorded closure works with.

@@ -55,6 +55,8 @@ void Tensor::retain_grad() const {
   meta.grad_fn->hooks().retain_grad.emplace_back(meta.output_nr, impl_.get());
 }
 
+bool Tensor::retains_grad() const { return impl_->meta && impl_->meta->retains_grad; }
+
 RemovableHandle Tensor::register_hook(TensorHook hook, std::string name) const {
   NNM_CHECK(requires_grad(), runtime,
             "cannot register a hook on a tensor that doesn't require gradient");

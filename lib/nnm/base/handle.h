@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "nnm/base/ref.h"
@@ -24,8 +25,8 @@ class RemovableHandle {
   RemovableHandle() = default;
   RemovableHandle(Ref<HookListBase> list, uint64_t id) : list_(std::move(list)), id_(id) {}
   void remove() {
-    if (list_) list_->erase(id_);
-    list_ = nullptr;
+    // The hook may own this very handle: nothing of it is touched after the erasure.
+    if (const auto list = std::exchange(list_, nullptr)) list->erase(id_);
   }
   uint64_t id() const { return id_; }
 

@@ -77,6 +77,9 @@ class ClassModule final : public Module {
   ClassModule(std::string type, std::string path)
       : type_(std::move(type)), path_(std::move(path)) {}
 
+  /// The compiled forward refers to this instance's slots.
+  ClassModule(const ClassModule&) = delete;
+
   Value forward(const Args& args) override;
   Tensor forward(const Tensor& x) override;
   Value forward(const Value& x) override;

@@ -10,6 +10,7 @@ namespace nnm {
 namespace {
 
 constexpr const char* kNodeName = "BackwardHookFunctionBackward";
+constexpr const char* kFunctionName = "BackwardHookFunction";
 
 // The engine's rules for a gradient that a hook replaces.
 void check_replaced(const InputMeta& was, const Tensor& got) {
@@ -37,6 +38,7 @@ class BoundBackward::Identity final : public Node {
     if (output_) hook_->output_backward(metas_, grads, out);
     else hook_->input_backward(metas_, grads, out);
   }
+  bool runs_without_gradient() const override { return true; }
 
  private:
   Ref<BoundBackward> hook_;
@@ -44,11 +46,21 @@ class BoundBackward::Identity final : public Node {
   bool output_;
 };
 
-BoundBackward::BoundBackward(Module& module, std::vector<Pre> pre, std::vector<Full> full)
-    : module_(module),
-      keep_(module.use_count() > 0 ? &module : nullptr),
-      pre_(std::move(pre)),
-      full_(std::move(full)) {}
+HookedModule::HookedModule(Ref<ModuleHooks> hooks)
+    : hooks_(std::move(hooks)), keep_(hooks_->owner->use_count() > 0 ? hooks_->owner : nullptr) {}
+HookedModule::HookedModule(const HookedModule&) = default;
+HookedModule::~HookedModule() = default;
+
+Module& HookedModule::get() const {
+  NNM_CHECK(hooks_->owner, runtime,
+            "a backward hook's module is no more; a module on the stack must outlive the backward "
+            "of what it computed, or be made by make_ref");
+  return *hooks_->owner;
+}
+
+BoundBackward::BoundBackward(const Ref<ModuleHooks>& hooks, std::vector<Pre> pre,
+                             std::vector<Full> full)
+    : module_(hooks), pre_(std::move(pre)), full_(std::move(full)) {}
 
 BoundBackward::~BoundBackward() = default;
 
@@ -92,7 +104,7 @@ bool BoundBackward::wrap(Values& values, Side& side, bool output) {
   for (size_t k = 0; k < views.size(); ++k) {
     if (recorded[k].defined()) {
       detail::mark_view(recorded[k]);
-      autograd_meta(recorded[k]).no_inplace = kNodeName;
+      autograd_meta(recorded[k]).no_inplace = kFunctionName;
     }
     values[index[k]] = views[k];
   }
@@ -107,7 +119,7 @@ void BoundBackward::output_backward(std::span<const InputMeta> metas, std::span<
   for (const Pre& list : pre_) {
     if (!list) continue;
     for (const auto& item : *list) {
-      std::optional<Tensors> replaced = item.hook(module_, grad_output);
+      std::optional<Tensors> replaced = item.hook(module_.get(), grad_output);
       if (!replaced) continue;
       NNM_CHECK(replaced->size() == grad_output.size(), runtime,
                 "Backward pre hook returned an invalid number of grad_output, got {}, but expected "
@@ -135,7 +147,7 @@ void BoundBackward::run_without_inputs() {
   for (const Full& list : full_) {
     if (!list) continue;
     for (const auto& item : *list) {
-      const std::optional<Tensors> replaced = item.hook(module_, none, grad_output);
+      const std::optional<Tensors> replaced = item.hook(module_.get(), none, grad_output);
       if (!replaced) continue;
       for (const Tensor& g : *replaced) {
         NNM_CHECK(!g.defined(), runtime,
@@ -158,7 +170,7 @@ void BoundBackward::input_backward(std::span<const InputMeta> metas, std::span<T
   for (const Full& list : full_) {
     if (!list) continue;
     for (const auto& item : *list) {
-      std::optional<Tensors> replaced = item.hook(module_, grad_input, grad_output);
+      std::optional<Tensors> replaced = item.hook(module_.get(), grad_input, grad_output);
       if (!replaced) continue;
       NNM_CHECK(replaced->size() == grad_input.size(), runtime,
                 "Backward hook returned an invalid number of grad_input, got {}, but expected {}",

@@ -9,6 +9,21 @@
 
 namespace nnm {
 
+/// The module that hooks of a backward are called with: kept alive where references count it; one
+/// on the stack may have gone by then, which `get` notices.
+class HookedModule {
+ public:
+  explicit HookedModule(Ref<ModuleHooks> hooks);
+  ~HookedModule();
+  HookedModule(const HookedModule&);
+  /// Throws Error(runtime) where the module is no more.
+  Module& get() const;
+
+ private:
+  Ref<ModuleHooks> hooks_;
+  Ref<Module> keep_;
+};
+
 /// The hooks bound to one call. Two identity nodes share it: one over all positional tensors, one
 /// over the top-level tensors of the output. The second node's backward sees grad_output and runs
 /// the pre-hooks; the first one's sees grad_input and runs the hooks.
@@ -18,7 +33,7 @@ class BoundBackward final : public Object {
   using Full = HookList<BackwardHook>::Snapshot;
 
   /// Snapshots may be null; the global ones come first.
-  BoundBackward(Module& module, std::vector<Pre> pre, std::vector<Full> full);
+  BoundBackward(const Ref<ModuleHooks>& hooks, std::vector<Pre> pre, std::vector<Full> full);
   ~BoundBackward() override;
 
   /// Puts the tensors among the arguments behind the node of the inputs, where one of them requires
@@ -41,8 +56,7 @@ class BoundBackward final : public Object {
                       std::span<Tensor> out);
   void run_without_inputs();
 
-  Module& module_;
-  Ref<Module> keep_;  // null for a module that nobody counts references of
+  const HookedModule module_;
   std::vector<Pre> pre_;
   std::vector<Full> full_;
   Side inputs_, outputs_;

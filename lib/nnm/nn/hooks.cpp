@@ -48,6 +48,19 @@ Tensor only_tensor(const Args& args) {
 
 bool global_hooks_used = false;
 
+std::optional<Args> new_arguments(const Value& result) {
+  if (result.is_none()) return std::nullopt;
+  const bool pair = result.is(Value::Kind::tuple) && result.items().size() == 2;
+  NNM_CHECK(pair, runtime,
+            "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {}.",
+            result.str());
+  const Value &pos = result.items()[0], &kw = result.items()[1];
+  NNM_CHECK(pos.is_sequence() && kw.is(Value::Kind::dict), type,
+            "the new arguments of a forward pre-hook must be a tuple and a dict, not {} and {}",
+            pos.type_name(), kw.type_name());
+  return Args{pos.items(), kw.entries()};
+}
+
 RemovableHandle add_global(ForwardPreEntry e) {
   global_hooks_used = true;
   return global_hooks().forward_pre->add(std::move(e));
@@ -87,8 +100,32 @@ RemovableHandle register_module_parameter_registration_hook(RegistrationHook hoo
   return global_hooks().parameter->add(std::move(hook));
 }
 
+void ModuleHooks::abandon() {
+  owner = nullptr;
+  forward_pre->clear();
+  forward->clear();
+  backward_pre->clear();
+  backward->clear();
+  state_dict_pre->clear();
+  state_dict_post->clear();
+  load_pre->clear();
+  load_post->clear();
+}
+
+void ModuleHooks::copy_from(const ModuleHooks& o) {
+  forward_pre->copy_from(*o.forward_pre);
+  forward->copy_from(*o.forward);
+  backward_pre->copy_from(*o.backward_pre);
+  backward->copy_from(*o.backward);
+  state_dict_pre->copy_from(*o.state_dict_pre);
+  state_dict_post->copy_from(*o.state_dict_post);
+  load_pre->copy_from(*o.load_pre);
+  load_post->copy_from(*o.load_post);
+  full_backward = o.full_backward;
+}
+
 ModuleHooks& Module::hooks() {
-  if (!hooks_) hooks_ = std::make_unique<ModuleHooks>();
+  if (!hooks_) hooks_ = make_ref<ModuleHooks>(this);
   return *hooks_;
 }
 

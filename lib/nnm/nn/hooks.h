@@ -41,8 +41,15 @@ struct ForwardEntry {
   bool always_call = false;
 };
 
-/// All hooks of one module; made when the first is registered.
-struct ModuleHooks {
+/// All hooks of one module; made when the first is registered. Calls under way hold it, and learn
+/// from it whether the module still is.
+struct ModuleHooks : Object {
+  explicit ModuleHooks(Module* owner) : owner(owner) {}
+  /// The module has died: so do its hooks, however long handles live.
+  void abandon();
+  void copy_from(const ModuleHooks& o);
+
+  Module* owner;
   Ref<HookList<ForwardPreEntry>> forward_pre = make_ref<HookList<ForwardPreEntry>>();
   Ref<HookList<ForwardEntry>> forward = make_ref<HookList<ForwardEntry>>();
   Ref<HookList<BackwardPreHook>> backward_pre = make_ref<HookList<BackwardPreHook>>();
@@ -68,17 +75,24 @@ Tensor only_tensor(const Args& args);
 
 inline Args replaced(Values pos, const Args& old) { return {std::move(pos), old.kw}; }
 
+/// The result of a pre-hook that takes keywords: none, or a tuple of new arguments and keywords;
+/// Error(runtime) otherwise.
+std::optional<Args> new_arguments(const Value& result);
+
 /// Accepts (m, args) and (m, args, kwargs) — both by const Values& and Items& — and (m, Args&); and
 /// (m, x) for modules of one tensor;
-/// results: nothing, a tensor or value (a tuple is the new arguments, anything else the only one),
-/// Values, Args or optional of it.
+/// results: nothing, Values, Args or optional of it, or a tensor or value. That is, without
+/// keywords, the only new argument, or as a tuple all of them; with keywords a tuple of (args,
+/// kwargs), as PyTorch has it.
 template <class F>
 ForwardPreHook forward_pre_hook(F f) {
+  constexpr bool kKeywords = std::is_invocable_v<F&, Module&, const Values&, Items&>;
   auto finish = [](auto r, Args& a) -> std::optional<Args> {
     using R = std::decay_t<decltype(r)>;
     if constexpr (std::is_same_v<R, std::optional<Args>>) return r;
     else if constexpr (std::is_same_v<R, Args>) return std::move(r);
     else if constexpr (std::is_same_v<R, Values>) return replaced(std::move(r), a);
+    else if constexpr (kKeywords) return new_arguments(Value(r));
     else {
       const Value v(r);
       if (v.is_none()) return std::nullopt;
@@ -94,7 +108,7 @@ ForwardPreHook forward_pre_hook(F f) {
     }
   };
   return [f = std::move(f), finish, run](Module& m, Args& a) mutable -> std::optional<Args> {
-    if constexpr (std::is_invocable_v<F&, Module&, const Values&, Items&>) {
+    if constexpr (kKeywords) {
       return run([&] { return f(m, a.pos, a.kw); }, finish, a);
     } else if constexpr (std::is_invocable_v<F&, Module&, const Values&>) {
       return run([&] { return f(m, std::as_const(a.pos)); }, finish, a);

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -56,7 +57,6 @@ class Module : public Object {
   static constexpr const char* kRegistryKind = "layer";
 
   Module() = default;
-  Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
   ~Module() override;
 
@@ -108,8 +108,11 @@ class Module : public Object {
   /// buffer, none empties a slot. Throws Error(type) otherwise.
   void set_attribute(const std::string& name, const Value& value);
   void delete_attribute(std::string_view name);
-  /// True iff the name is a slot or one of PyTorch's names of Module members ("train", "type").
-  virtual bool has_attribute(std::string_view name) const;
+  /// True iff the name is a slot or one of PyTorch's names of members ("train", "type").
+  bool has_attribute(std::string_view name) const;
+  /// What Python's dir() lists for completion, sorted: members' names and slots that do not begin
+  /// with a digit. Private names of Python's are left out.
+  std::vector<std::string> dir() const;
 
   // Lookup by dotted path; "" is this module. Throw Error(attribute) with PyTorch's texts.
   Module& get_submodule(std::string_view path);
@@ -160,6 +163,8 @@ class Module : public Object {
   Module& cuda(int index = 0) { return to(Device{DeviceType::cuda, static_cast<int8_t>(index)}); }
   /// Uninitialised memory of the same shapes on a device: how a meta module becomes real.
   Module& to_empty(Device device, bool recurse = true);
+  /// Moves the CPU tensors into memory that processes forked later share with this one.
+  Module& share_memory();
   /// f on every parameter, its grad and every buffer, children first.
   Module& convert(const std::function<Tensor(const Tensor&)>& f, bool recurse = true);
 
@@ -193,6 +198,12 @@ class Module : public Object {
   virtual std::string repr() const;
   std::string value_repr() const override { return repr(); }
   std::string value_text() const override { return type_name(); }
+
+  /// A copy of the object itself, which deepcopy asks for: layers have it, classes of your own say
+  ///   Ref<Module> copied() const override { return make_ref<Net>(*this); }
+  /// The copy constructor gives the copy its own slots, children and hooks, to which its Parameter
+  /// and Child members then refer; other members are copied as C++ copies them.
+  virtual Ref<Module> copied() const;
 
   // Hooks; see hooks.h for the shapes a callable may have.
   template <class F>
@@ -235,6 +246,10 @@ class Module : public Object {
   /// A new module moves into the tree that it becomes a part of. Throws Error(runtime) where others
   /// hold it; what kept its address (a lambda in its constructor) would be left behind.
   Module(Module&& m);
+  /// Serves deepcopy alone; elsewhere Error(type): a Net is no value.
+  Module(const Module& other);
+  /// PyTorch's names of the members a class adds to Module's, sorted.
+  virtual std::span<const std::string_view> member_names() const { return {}; }
   /// The one argument, positional or `input=`, of a forward that takes one; Error(type) with
   /// Python's texts otherwise.
   Value only_input(const Args& args) const;
@@ -246,6 +261,7 @@ class Module : public Object {
 
  private:
   ModuleHooks& hooks();
+  Ref<Module> alive();
   /// Whether hooks may be there: false costs one branch, true is looked into by has_call_hooks.
   bool hooked() const { return hooks_ || detail::global_hooks_used; }
   bool has_call_hooks() const;
@@ -259,7 +275,7 @@ class Module : public Object {
 
   std::vector<Ref<TensorSlot>> parameters_, buffers_;
   std::vector<Ref<ModuleSlot>> modules_;
-  std::unique_ptr<ModuleHooks> hooks_;
+  Ref<ModuleHooks> hooks_;
   bool training_ = true;
   bool tensor_to_tensor_ = false;  ///< learnt in the first call: forward(const Tensor&) is its own
 };
@@ -271,6 +287,12 @@ class Child {
  public:
   Child() = default;
   explicit Child(Ref<ModuleSlot> slot) : slot_(std::move(slot)) {}
+  Child(const Child& o) : slot_(detail::copied_slot(o.slot_)) {}
+  Child(Child&&) noexcept = default;
+  Child& operator=(Child o) noexcept {
+    slot_ = std::move(o.slot_);
+    return *this;
+  }
   template <class... A>
   decltype(auto) operator()(const A&... args) const {
     return module()(args...);
@@ -300,6 +322,24 @@ class Child {
   }
   Ref<ModuleSlot> slot_;
 };
+
+namespace detail {
+Ref<Module> deepcopy(const Module& m, const std::function<Ref<Module>()>& copied);
+}  // namespace detail
+
+/// copy.deepcopy(m): the same structure with tensors of its own. What is shared inside (a module
+/// under two names, a tied parameter, memory that buffers view) stays shared in the copy; hooks are
+/// copied, and removing one by its handle leaves the copy's alone. Gradients of parameters are not
+/// copied. The type given needs a copy constructor, modules inside a `copied` of their own: Error
+/// (not_implemented) names the class that has none, Error(runtime) buffers that are no leaves.
+template <class T>
+Ref<T> deepcopy(const T& m) {
+  std::function<Ref<Module>()> copied;
+  if constexpr (std::is_copy_constructible_v<T>) {
+    if (typeid(m) == typeid(T)) copied = [&m] { return Ref<Module>(make_ref<T>(m)); };
+  }
+  return Ref<T>(static_cast<T*>(detail::deepcopy(m, copied).get()));
+}
 
 /// A reference to any class of modules goes into a Value as a module.
 template <class T>

@@ -10,21 +10,27 @@ namespace nnm {
 
 namespace {
 
-// The module whose default forward calls its other forward: coming back means it has neither.
-thread_local const Module* bridging = nullptr;
+// The module whose default forward calls its other forward, and which is which. To come to the
+// default of the other means that it has neither; to come to the same one again, that a hook or
+// child calls the module once more.
+struct Bridging {
+  const Module* module = nullptr;
+  bool from_args = false;
+};
+thread_local Bridging bridging;
 
 class Bridge {
  public:
-  explicit Bridge(const Module& m) : before_(bridging) {
-    NNM_CHECK(bridging != &m, not_implemented,
+  Bridge(const Module& m, bool from_args) : before_(bridging) {
+    NNM_CHECK(bridging.module != &m || bridging.from_args == from_args, not_implemented,
               "Module [{}] is missing the required \"forward\" function", m.type_name());
-    bridging = &m;
+    bridging = {&m, from_args};
   }
   ~Bridge() { bridging = before_; }
   Bridge(const Bridge&) = delete;
 
  private:
-  const Module* before_;
+  const Bridging before_;
 };
 
 bool find_path(const Module& m, const void* target, std::string& path,
@@ -46,8 +52,8 @@ bool find_path(const Module& m, const void* target, std::string& path,
 /// error, see the latest.
 class HookedCall {
  public:
-  HookedCall(Module& module, const ModuleHooks* own, const Args& args)
-      : module_(module), own_(own), args_(args) {}
+  HookedCall(Module& module, ModuleHooks& own, const Args& args)
+      : module_(module), own_(&own), args_(args) {}
   Value run();
 
  private:
@@ -60,7 +66,7 @@ class HookedCall {
   void warn_non_full(const Ref<Node>& node) const;
 
   Module& module_;
-  const ModuleHooks* own_;  // null where only global hooks exist
+  const Ref<ModuleHooks> own_;
   Args args_;
   Value result_;
   std::unordered_set<uint64_t> started_;  // hooks with always_call
@@ -88,14 +94,14 @@ Value HookedCall::inner() {
     if (!list.empty()) (*full ? full_ : non_full_).push_back(list.snapshot());
   };
   if (!global.backward_pre->empty()) pre_.push_back(global.backward_pre->snapshot());
-  if (own_ && !own_->backward_pre->empty()) pre_.push_back(own_->backward_pre->snapshot());
+  if (!own_->backward_pre->empty()) pre_.push_back(own_->backward_pre->snapshot());
   bind(*global.backward, global.full_backward);
-  if (own_) bind(*own_->backward, own_->full_backward);
+  bind(*own_->backward, own_->full_backward);
 
   run_forward_pre_hooks();
   Ref<BoundBackward> backward;
   if (!full_.empty() || !pre_.empty()) {
-    backward = make_ref<BoundBackward>(module_, std::move(pre_), std::move(full_));
+    backward = make_ref<BoundBackward>(own_, std::move(pre_), std::move(full_));
     backward->wrap_inputs(args_.pos);
   }
   result_ = module_.forward(args_);
@@ -108,7 +114,7 @@ Value HookedCall::inner() {
 void HookedCall::run_forward_pre_hooks() {
   using List = HookList<ForwardPreEntry>;
   const List::Snapshot lists[] = {global_hooks().forward_pre->snapshot(),
-                                  own_ ? own_->forward_pre->snapshot() : nullptr};
+                                  own_->forward_pre->snapshot()};
   for (const List::Snapshot& list : lists) {
     if (!list) continue;
     for (const auto& item : *list) {
@@ -119,8 +125,7 @@ void HookedCall::run_forward_pre_hooks() {
 
 void HookedCall::run_forward_hooks() {
   using List = HookList<ForwardEntry>;
-  const List::Snapshot lists[] = {global_hooks().forward->snapshot(),
-                                  own_ ? own_->forward->snapshot() : nullptr};
+  const List::Snapshot lists[] = {global_hooks().forward->snapshot(), own_->forward->snapshot()};
   for (const List::Snapshot& list : lists) {
     if (!list) continue;
     for (const auto& item : *list) {
@@ -132,7 +137,7 @@ void HookedCall::run_forward_hooks() {
 
 void HookedCall::run_late_hooks() {
   run_late(*global_hooks().forward, "global module");
-  if (own_) run_late(*own_->forward, "module");
+  run_late(*own_->forward, "module");
 }
 
 void HookedCall::run_late(const HookList<ForwardEntry>& list, const char* scope) {
@@ -159,7 +164,9 @@ void HookedCall::add_non_full_hooks() {
       for (const auto& [key, value] : first.entries()) {
         if (next.is_none() && value.holds<Tensor>()) next = value;
       }
-    } else if (first.is_sequence() && !first.items().empty()) {
+    } else {
+      NNM_CHECK(first.is_sequence(), type, "'{}' object is not subscriptable", first.type_name());
+      NNM_CHECK(!first.items().empty(), index, "{} index out of range", first.type_name());
       next = first.items()[0];
     }
     NNM_CHECK(!next.is_none(), type, "backward hooks need a Tensor in the output of {}, got {}",
@@ -168,15 +175,12 @@ void HookedCall::add_non_full_hooks() {
   }
   const Ref<Node> node = first.as<Tensor>().grad_fn();
   if (!node) return;
-  auto& post = node->hooks().post;
-  if (!post) post = make_ref<HookList<NodePostHook>>();
-  Module* const module = &module_;
-  const Ref<Module> keep(module_.use_count() > 0 ? module : nullptr);
+  const HookedModule module(own_);
   for (const auto& list : non_full_) {
     for (const auto& item : *list) {
-      post->add(
-          [hook = item.hook, module, keep](const Tensors& grad_input, const Tensors& grad_output) {
-            return hook(*module, grad_input, grad_output);
+      node->register_hook(
+          [hook = item.hook, module](const Tensors& grad_input, const Tensors& grad_output) {
+            return hook(module.get(), grad_input, grad_output);
           });
     }
   }
@@ -242,13 +246,25 @@ void HookedCall::warn_non_full(const Ref<Node>& node) const {
 
 }  // namespace
 
-Module::~Module() = default;
+Module::~Module() {
+  if (hooks_) hooks_->abandon();
+}
+
+// While hooks run, the caller's reference may go: a hook may replace the module that is called.
+Ref<Module> Module::alive() { return Ref<Module>(use_count() > 0 ? this : nullptr); }
 
 Tensor Module::operator()(const Tensor& x) {
+  if (hooked() && has_call_hooks()) [[unlikely]] {
+    const Ref<Module> keep = alive();
+    try {
+      return output_tensor(call_hooked(Args{{x}, {}}));
+    } catch (Error& e) {
+      locate(e);
+      throw;
+    }
+  }
   try {
-    if (!hooked() || !has_call_hooks()) [[likely]]
-      return forward(x);
-    return output_tensor(call_hooked(Args{{x}, {}}));
+    return forward(x);
   } catch (Error& e) {
     locate(e);
     throw;
@@ -256,10 +272,10 @@ Tensor Module::operator()(const Tensor& x) {
 }
 
 Value Module::operator()(const Value& x) {
-  try {
-    if (!hooked() || !has_call_hooks()) [[likely]]
-      return forward(x);
+  if (hooked() && has_call_hooks()) [[unlikely]]
     return call_hooked(Args{{x}, {}});
+  try {
+    return forward(x);
   } catch (Error& e) {
     locate(e);
     throw;
@@ -267,8 +283,10 @@ Value Module::operator()(const Value& x) {
 }
 
 Value Module::operator()(const Args& args) {
+  if (hooked() && has_call_hooks()) [[unlikely]]
+    return call_hooked(args);
   try {
-    return hooked() && has_call_hooks() ? call_hooked(args) : forward(args);
+    return forward(args);
   } catch (Error& e) {
     locate(e);
     throw;
@@ -276,7 +294,7 @@ Value Module::operator()(const Args& args) {
 }
 
 Value Module::forward(const Args& args) {
-  const Bridge bridge(*this);
+  const Bridge bridge(*this, true);
   const Value input = only_input(args);
   NNM_CHECK(input.holds<Tensor>(), type, "{}.forward(): argument 'input' must be Tensor, not {}",
             type_name(), input.type_name());
@@ -286,7 +304,7 @@ Value Module::forward(const Args& args) {
 }
 
 Tensor Module::forward(const Tensor& x) {
-  const Bridge bridge(*this);
+  const Bridge bridge(*this, false);
   return output_tensor(forward(Args{{x}, {}}));
 }
 
@@ -324,7 +342,15 @@ bool Module::has_call_hooks() const {
                      hooks_->backward_pre->empty() && hooks_->backward->empty());
 }
 
-Value Module::call_hooked(const Args& args) { return HookedCall(*this, hooks_.get(), args).run(); }
+Value Module::call_hooked(const Args& args) {
+  const Ref<Module> keep = alive();
+  try {
+    return HookedCall(*this, hooks(), args).run();
+  } catch (Error& e) {
+    locate(e);
+    throw;
+  }
+}
 
 void Module::locate(Error& e) const {
   if (!e.module()) return e.set_module(this, "");

@@ -69,7 +69,9 @@ Module::Module(Module&& m) {
   buffers_ = std::move(m.buffers_);
   modules_ = std::move(m.modules_);
   hooks_ = std::move(m.hooks_);
+  if (hooks_) hooks_->owner = this;
   training_ = m.training_;
+  tensor_to_tensor_ = m.tensor_to_tensor_;
 }
 
 Parameter Module::register_parameter(const std::string& name, const Tensor& t) {
@@ -130,8 +132,26 @@ Ref<ModuleSlot> Module::put_module(const std::string& name, Ref<Module> m) {
 }
 
 bool Module::has_attribute(std::string_view name) const {
+  const auto own = member_names();
   return find(parameters_, name) || find(buffers_, name) || find(modules_, name) ||
-         std::binary_search(std::begin(kMemberNames), std::end(kMemberNames), name);
+         std::binary_search(std::begin(kMemberNames), std::end(kMemberNames), name) ||
+         std::binary_search(own.begin(), own.end(), name);
+}
+
+std::vector<std::string> Module::dir() const {
+  std::vector<std::string> names(std::begin(kMemberNames), std::end(kMemberNames));
+  for (const std::string_view name : member_names()) names.emplace_back(name);
+  auto add = [&names](const auto& slots) {
+    for (const auto& slot : slots) {
+      if (slot->name.empty() || slot->name[0] < '0' || slot->name[0] > '9')
+        names.push_back(slot->name);
+    }
+  };
+  add(parameters_);
+  add(modules_);
+  add(buffers_);
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 Value Module::get_attribute(std::string_view name) const {

@@ -8,6 +8,14 @@
 namespace nnm {
 
 class Module;
+struct TensorSlot;
+struct ModuleSlot;
+
+namespace detail {
+/// The slot itself; while deepcopy copies the slot's module, the copy's slot instead.
+Ref<TensorSlot> copied_slot(const Ref<TensorSlot>& slot);
+Ref<ModuleSlot> copied_slot(const Ref<ModuleSlot>& slot);
+}  // namespace detail
 
 /// A named parameter or buffer; an undefined tensor is PyTorch's None.
 struct TensorSlot final : Object {
@@ -34,6 +42,12 @@ class Parameter {
  public:
   Parameter() = default;
   explicit Parameter(Ref<TensorSlot> slot) : slot_(std::move(slot)) {}
+  Parameter(const Parameter& o) : slot_(detail::copied_slot(o.slot_)) {}
+  Parameter(Parameter&&) noexcept = default;
+  Parameter& operator=(Parameter o) noexcept {
+    slot_ = std::move(o.slot_);
+    return *this;
+  }
   operator const Tensor&() const { return get(); }
   const Tensor& operator*() const { return get(); }
   const Tensor* operator->() const { return &get(); }

@@ -89,7 +89,7 @@ void Optimizer::set_option(ParamGroup& group, std::string_view name, const Value
   group.options[i] = signature().params()[i].type.convert(value);
 }
 
-void Optimizer::step() {
+void Optimizer::run_step() {
   for (size_t g = 0; g < groups_.size(); ++g) {
     begin_group(groups_[g].options);
     for (size_t i = 0; i < groups_[g].params.size(); ++i) {
@@ -165,7 +165,7 @@ Items Optimizer::state_items(const State& state) const {
   return items;
 }
 
-OptimizerState Optimizer::state_dict() const {
+OptimizerState Optimizer::current_state() const {
   const std::vector<Param>& params = signature().params();
   OptimizerState out;
   out.type = type();
@@ -236,7 +236,7 @@ Optimizer::State Optimizer::loaded_state(const NamedParameter& param, const Item
   return state;
 }
 
-void Optimizer::load_state_dict(const OptimizerState& from) {
+void Optimizer::load(const OptimizerState& from) {
   std::vector<ParamGroup> groups = loaded_groups(from);
   States states;
   for (const ParamGroup& group : groups) {

@@ -1,6 +1,8 @@
 // Optimizer: parameter groups, their options, and the state of each parameter (torch.optim).
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +49,12 @@ struct OptimizerState {
   std::vector<std::pair<std::string, Items>> state;
 };
 
+class Optimizer;
+using OptimizerHook = std::function<void(Optimizer&)>;
+/// A result replaces the state.
+using OptimizerStateHook =
+    std::function<std::optional<OptimizerState>(Optimizer&, OptimizerState&)>;
+
 /// Base of the update rules. Made by Registry<Optimizer> from a call such as
 /// `AdamW(lr=3e-4, weight_decay=0.1)`, whose parameters come after, or in C++ as
 /// `AdamW(model.parameters(), {.lr = 3e-4})`.
@@ -82,10 +90,21 @@ class Optimizer : public Object {
   /// All parameters of all groups, in order.
   Tensors parameters() const;
 
+  // Hooks, with torch.optim.Optimizer's names; prepend is for those of states alone, as there.
+  /// Around step(): global hooks run before an optimizer's own ones before the step, and after them
+  /// after it.
+  RemovableHandle register_step_pre_hook(OptimizerHook hook);
+  RemovableHandle register_step_post_hook(OptimizerHook hook);
+  RemovableHandle register_state_dict_pre_hook(OptimizerHook hook, bool prepend = false);
+  RemovableHandle register_state_dict_post_hook(OptimizerStateHook hook, bool prepend = false);
+  /// Sees a copy of the state that is about to be loaded.
+  RemovableHandle register_load_state_dict_pre_hook(OptimizerStateHook hook, bool prepend = false);
+  RemovableHandle register_load_state_dict_post_hook(OptimizerHook hook, bool prepend = false);
+
   /// As PyTorch prints it: the options of each group, in alphabetical order.
   std::string repr() const;
 
-  OptimizerState state_dict() const;
+  OptimizerState state_dict();
   /// Takes over options and state; parameters are matched by name. Throws Error(value) where type,
   /// groups or names do not fit, Error(runtime) for wrong shapes; nothing has changed then.
   void load_state_dict(const OptimizerState& state);
@@ -116,6 +135,9 @@ class Optimizer : public Object {
   Values merged(const Items& overrides) const;
   size_t index_of(std::string_view option) const;
   void check_parameters(const std::vector<NamedParameter>& params) const;
+  void run_step();
+  OptimizerState current_state() const;
+  void load(const OptimizerState& from);
   void update_parameter(const Tensor& param, const Tensor& grad, State& state);
   Items state_items(const State& state) const;
   std::vector<ParamGroup> loaded_groups(const OptimizerState& from) const;
@@ -124,6 +146,14 @@ class Optimizer : public Object {
   Values defaults_;
   std::vector<ParamGroup> groups_;
   States states_;  // no tensors before a parameter's first step
+  struct Hooks;
+  Hooks& hooks();
+  Ref<Object> hooks_;  // Hooks; null before the first
 };
+
+/// On every optimizer of the process (torch.optim.optimizer.register_optimizer_step_pre_hook and
+/// _post_hook).
+RemovableHandle register_optimizer_step_pre_hook(OptimizerHook hook);
+RemovableHandle register_optimizer_step_post_hook(OptimizerHook hook);
 
 }  // namespace nnm::optim

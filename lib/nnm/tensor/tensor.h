@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/view.h"
@@ -123,8 +124,22 @@ class Tensor {
   /// A tensor that shares the storage and has no history.
   Tensor detach() const;
   void retain_grad() const;
-  /// A hook on the gradient w.r.t. this tensor; what it returns replaces the gradient.
+  /// True iff retain_grad was called on this non-leaf.
+  bool retains_grad() const;
+  /// A hook on the gradient w.r.t. this tensor, called with it once per backward (undefined where
+  /// none arrived); what it returns replaces the gradient. `name` is what errors call it.
   RemovableHandle register_hook(TensorHook hook, std::string name = "<unknown>") const;
+  /// A hook that only looks.
+  template <class F>
+  requires std::is_void_v<std::invoke_result_t<F&, const Tensor&>> RemovableHandle
+  register_hook(F hook, std::string name = "<unknown>")
+  const {
+    return register_hook(TensorHook([hook = std::move(hook)](const Tensor& g) mutable {
+                           hook(g);
+                           return std::optional<Tensor>();
+                         }),
+                         std::move(name));
+  }
   /// Called with the leaf after its .grad was accumulated.
   RemovableHandle register_post_accumulate_grad_hook(std::function<void(const Tensor&)> hook) const;
   /// Gradients of this (a scalar, unless `gradient` is given) into the leaves' .grad.

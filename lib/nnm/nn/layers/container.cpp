@@ -9,11 +9,11 @@ namespace nnm::nn {
 
 namespace {
 
-bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
+constexpr std::string_view kListNames[] = {"append", "extend", "insert", "pop"};
+constexpr std::string_view kDictNames[] = {"clear", "items", "keys", "pop", "update", "values"};
 
-// Python's slice(start, stop) of n items.
+}  // namespace
+
 std::pair<size_t, size_t> slice_bounds(std::optional<int64_t> start, std::optional<int64_t> stop,
                                        size_t n) {
   const auto length = static_cast<int64_t>(n);
@@ -24,7 +24,8 @@ std::pair<size_t, size_t> slice_bounds(std::optional<int64_t> start, std::option
   return {static_cast<size_t>(from), static_cast<size_t>(std::max(from, to))};
 }
 
-}  // namespace
+std::span<const std::string_view> IndexedContainer::member_names() const { return kListNames; }
+std::span<const std::string_view> ModuleDict::member_names() const { return kDictNames; }
 
 size_t IndexedContainer::wrap(int64_t index) const {
   const auto n = static_cast<int64_t>(size());
@@ -52,6 +53,12 @@ void IndexedContainer::set(int64_t index, Ref<Module> m) {
 
 void IndexedContainer::remove(int64_t index) {
   delete_attribute(std::string(module_slots()[wrap(index)]->name));
+  renumber();
+}
+
+void IndexedContainer::remove(std::optional<int64_t> start, std::optional<int64_t> stop) {
+  const auto [from, to] = slice_bounds(start, stop, size());
+  for (size_t i = to; i-- > from;) delete_attribute(std::string(module_slots()[i]->name));
   renumber();
 }
 
@@ -172,8 +179,10 @@ Ref<Sequential> Sequential::slice(std::optional<int64_t> start, std::optional<in
   return make_ref<Sequential>(std::move(named));
 }
 
-bool Sequential::has_attribute(std::string_view name) const {
-  return Module::has_attribute(name) || is_one_of(name, {"append", "extend", "insert", "pop"});
+Ref<Sequential> operator*(const Sequential& s, int64_t times) {
+  auto product = s.slice(0);
+  *product *= times;
+  return product;
 }
 
 Ref<Sequential> operator+(const Sequential& a, const Sequential& b) {
@@ -201,8 +210,10 @@ Ref<ModuleList> ModuleList::slice(std::optional<int64_t> start, std::optional<in
   return out;
 }
 
-bool ModuleList::has_attribute(std::string_view name) const {
-  return Module::has_attribute(name) || is_one_of(name, {"append", "extend", "insert", "pop"});
+Ref<ModuleList> operator+(const ModuleList& a, const std::vector<Ref<Module>>& b) {
+  auto sum = make_ref<ModuleList>(a.modules_list());
+  sum->extend(b);
+  return sum;
 }
 
 std::string ModuleList::repr() const {
@@ -255,7 +266,9 @@ void ModuleDict::update(const NamedRefs& modules) {
   for (const auto& [key, m] : modules) set(key, m);
 }
 
-void ModuleDict::clear() { mutable_module_slots().clear(); }
+void ModuleDict::clear() {
+  while (size() > 0) remove(std::string(module_slots().back()->name));
+}
 
 std::vector<std::string> ModuleDict::keys() const {
   std::vector<std::string> out;
@@ -273,11 +286,6 @@ NamedRefs ModuleDict::items() const {
   NamedRefs out;
   for (const auto& slot : module_slots()) out.emplace_back(slot->name, slot->value);
   return out;
-}
-
-bool ModuleDict::has_attribute(std::string_view name) const {
-  return Module::has_attribute(name) ||
-         is_one_of(name, {"clear", "items", "keys", "pop", "update", "values"});
 }
 
 namespace {

@@ -2,7 +2,8 @@
 // methods. Indices may be negative; out of range is Error(index) "index 7 is out of range".
 #pragma once
 
-#include <initializer_list>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,10 @@
 namespace nnm::nn {
 
 using NamedRefs = std::vector<std::pair<std::string, Ref<Module>>>;
+
+/// Python's slice(start, stop) of n items: the first and the one after the last.
+std::pair<size_t, size_t> slice_bounds(std::optional<int64_t> start, std::optional<int64_t> stop,
+                                       size_t n);
 
 /// What Sequential and ModuleList share: children by position.
 class IndexedContainer : public Module {
@@ -25,9 +30,15 @@ class IndexedContainer : public Module {
   void set(int64_t index, Ref<Module> m);
   /// Removes one and numbers the rest anew, which drops names given by hand.
   void remove(int64_t index);
+  /// The same with those of [start, stop).
+  void remove(std::optional<int64_t> start, std::optional<int64_t> stop);
   Ref<Module> pop(int64_t index = -1);
+  /// `for (const Ref<ModuleSlot>& slot : list)`: slot->value is the child.
+  auto begin() const { return module_slots().begin(); }
+  auto end() const { return module_slots().end(); }
 
  protected:
+  std::span<const std::string_view> member_names() const override;
   size_t wrap(int64_t index) const;
   void renumber();
   /// The shifting of PyTorch's insert, which goes by names: Error(key) where they are no numbers.
@@ -58,11 +69,11 @@ class Sequential : public IndexedContainer {
   Sequential& insert(int64_t index, Ref<Module> m);
   Sequential& extend(const std::vector<Ref<Module>>& modules);
   Sequential& operator+=(const Sequential& other);
+  Ref<Module> copied() const override { return make_ref<Sequential>(*this); }
   /// The children repeated: the same objects, shared.
   Sequential& operator*=(int64_t times);
   /// [start, stop) with their names kept, as PyTorch does.
   Ref<Sequential> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
-  bool has_attribute(std::string_view name) const override;
 
  private:
   Ref<Module> callable(size_t i) const;
@@ -71,6 +82,8 @@ class Sequential : public IndexedContainer {
   Value run(Value x, size_t first);
 };
 Ref<Sequential> operator+(const Sequential& a, const Sequential& b);
+Ref<Sequential> operator*(const Sequential& s, int64_t times);
+inline Ref<Sequential> operator*(int64_t times, const Sequential& s) { return s * times; }
 
 /// A list of children that are called by hand. It prints runs of equal children as one line.
 class ModuleList : public IndexedContainer {
@@ -84,9 +97,13 @@ class ModuleList : public IndexedContainer {
   ModuleList& operator+=(const std::vector<Ref<Module>>& modules) { return extend(modules); }
   /// [start, stop), numbered from 0.
   Ref<ModuleList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
-  bool has_attribute(std::string_view name) const override;
   std::string repr() const override;
+  Ref<Module> copied() const override { return make_ref<ModuleList>(*this); }
 };
+Ref<ModuleList> operator+(const ModuleList& a, const std::vector<Ref<Module>>& b);
+inline Ref<ModuleList> operator+(const ModuleList& a, const ModuleList& b) {
+  return a + b.modules_list();
+}
 
 /// Children by key, in order of insertion.
 class ModuleDict : public Module {
@@ -107,10 +124,14 @@ class ModuleDict : public Module {
   std::vector<std::string> keys() const;
   std::vector<Ref<Module>> values() const;
   NamedRefs items() const;
-  bool has_attribute(std::string_view name) const override;
+  Ref<Module> copied() const override { return make_ref<ModuleDict>(*this); }
+
+ protected:
+  std::span<const std::string_view> member_names() const override;
 };
 
-/// Parameters by position; tensors become parameters. It cannot be called.
+/// Parameters by position; tensors become parameters. It cannot be called, and entries are not
+/// removed, as in PyTorch.
 class ParameterList : public Module {
  public:
   ParameterList() = default;
@@ -123,8 +144,14 @@ class ParameterList : public Module {
   ParameterList& append(const Tensor& value);
   ParameterList& extend(const Tensors& values);
   ParameterList& operator+=(const Tensors& values) { return extend(values); }
-  bool has_attribute(std::string_view name) const override;
+  /// [start, stop), numbered from 0; the same parameters.
+  Ref<ParameterList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
+  Tensors values() const;
   std::string extra_repr() const override;
+  Ref<Module> copied() const override { return make_ref<ParameterList>(*this); }
+
+ protected:
+  std::span<const std::string_view> member_names() const override;
 
  private:
   size_t wrap(int64_t index) const;
@@ -150,12 +177,22 @@ class ParameterDict : public Module {
   /// In the order given.
   void update(const NamedTensors& parameters);
   void clear();
+  /// Another dict of the same parameters.
   Ref<ParameterDict> copy() const;
+  /// A new dict with one value under all keys.
+  static Ref<ParameterDict> fromkeys(const std::vector<std::string>& keys,
+                                     const Tensor& value = {});
+  ParameterDict& operator|=(const ParameterDict& other);
   std::vector<std::string> keys() const;
   Tensors values() const;
   NamedTensors items() const;
-  bool has_attribute(std::string_view name) const override;
   std::string extra_repr() const override;
+  Ref<Module> copied() const override { return make_ref<ParameterDict>(*this); }
+
+ protected:
+  std::span<const std::string_view> member_names() const override;
 };
+/// a's entries, then b's, which win.
+Ref<ParameterDict> operator|(const ParameterDict& a, const ParameterDict& b);
 
 }  // namespace nnm::nn

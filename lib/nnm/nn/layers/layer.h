@@ -65,6 +65,7 @@ inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) 
       Type(A&& a, B&& b, C&& c, const Options& rest)                                              \
       : Type(spec().joined(Options(std::forward<A>(a), std::forward<B>(b), std::forward<C>(c)),   \
                            rest, required)) {}                                                    \
+  ::nnm::Ref<::nnm::Module> copied() const override { return ::nnm::make_ref<Type>(*this); }      \
   const Options options
 
 /// A parameter of the type and on the device that Construction says, not filled yet.

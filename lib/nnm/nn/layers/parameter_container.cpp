@@ -7,8 +7,15 @@ namespace nnm::nn {
 
 namespace {
 
-bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+constexpr std::string_view kListNames[] = {"append", "extend"};
+constexpr std::string_view kDictNames[] = {"clear",      "copy",   "fromkeys", "get",
+                                           "items",      "keys",   "pop",      "popitem",
+                                           "setdefault", "update", "values"};
+
+Tensors values_of(std::span<const Ref<TensorSlot>> slots) {
+  Tensors out;
+  for (const auto& slot : slots) out.push_back(slot->value);
+  return out;
 }
 
 // The lines of extra_repr; `type` says how an element type is written.
@@ -62,9 +69,18 @@ ParameterList& ParameterList::extend(const Tensors& values) {
   return *this;
 }
 
-bool ParameterList::has_attribute(std::string_view name) const {
-  return Module::has_attribute(name) || is_one_of(name, {"append", "extend"});
+Ref<ParameterList> ParameterList::slice(std::optional<int64_t> start,
+                                        std::optional<int64_t> stop) const {
+  const auto [from, to] = slice_bounds(start, stop, size());
+  auto out = make_ref<ParameterList>();
+  for (size_t i = from; i < to; ++i) out->append(parameter_slots()[i]->value);
+  return out;
 }
+
+Tensors ParameterList::values() const { return values_of(parameter_slots()); }
+
+std::span<const std::string_view> ParameterList::member_names() const { return kListNames; }
+std::span<const std::string_view> ParameterDict::member_names() const { return kDictNames; }
 
 std::string ParameterList::extra_repr() const {
   return entries_text(parameter_slots(),
@@ -119,9 +135,29 @@ void ParameterDict::update(const NamedTensors& parameters) {
   for (const auto& [key, value] : parameters) set(key, value);
 }
 
-void ParameterDict::clear() { mutable_parameter_slots().clear(); }
+void ParameterDict::clear() {
+  while (size() > 0) remove(std::string(parameter_slots().back()->name));
+}
 
 Ref<ParameterDict> ParameterDict::copy() const { return make_ref<ParameterDict>(items()); }
+
+Ref<ParameterDict> ParameterDict::fromkeys(const std::vector<std::string>& keys,
+                                           const Tensor& value) {
+  auto out = make_ref<ParameterDict>();
+  for (const std::string& key : keys) out->set(key, value);
+  return out;
+}
+
+ParameterDict& ParameterDict::operator|=(const ParameterDict& other) {
+  update(other.items());
+  return *this;
+}
+
+Ref<ParameterDict> operator|(const ParameterDict& a, const ParameterDict& b) {
+  auto out = a.copy();
+  *out |= b;
+  return out;
+}
 
 std::vector<std::string> ParameterDict::keys() const {
   std::vector<std::string> out;
@@ -129,22 +165,12 @@ std::vector<std::string> ParameterDict::keys() const {
   return out;
 }
 
-Tensors ParameterDict::values() const {
-  Tensors out;
-  for (const auto& slot : parameter_slots()) out.push_back(slot->value);
-  return out;
-}
+Tensors ParameterDict::values() const { return values_of(parameter_slots()); }
 
 NamedTensors ParameterDict::items() const {
   NamedTensors out;
   for (const auto& slot : parameter_slots()) out.emplace_back(slot->name, slot->value);
   return out;
-}
-
-bool ParameterDict::has_attribute(std::string_view name) const {
-  return Module::has_attribute(name) ||
-         is_one_of(name, {"clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem",
-                          "setdefault", "update", "values"});
 }
 
 std::string ParameterDict::extra_repr() const {
@@ -183,7 +209,11 @@ namespace {
                       [](const Values& bound) -> Ref<Module> {
                         auto m = make_ref<ParameterDict>();
                         if (bound[0].is_none()) return m;
-                        for (const auto& [key, v] : bound[0].entries()) m->set(key, v.as<Tensor>());
+                        // PyTorch sorts a plain dict.
+                        Items entries = bound[0].entries();
+                        std::stable_sort(entries.begin(), entries.end(),
+                                         [](auto& a, auto& b) { return a.first < b.first; });
+                        for (const auto& [key, v] : entries) m->set(key, v.as<Tensor>());
                         return m;
                       }});
 
