@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "kernels/parallel.h"
+#include "nnm/base/file.h"
 #include "nnm/base/json.h"
 #include "nnm/base/log.h"
 #include "nnm/base/text.h"
@@ -36,6 +37,12 @@ Value command_line() {
 bool is_newest(const Source& source) {
   return source.checkpoint.empty() ||
          (!source.run.empty() && std::filesystem::path(source.checkpoint).filename() == "last.h5");
+}
+
+// Who trains there deletes checkpoints, the one that would be read here among them.
+void refuse_busy(const std::string& run) {
+  std::error_code ignored;
+  if (std::filesystem::exists(run + "/.lock", ignored)) const FolderLock busy(run);
 }
 
 int64_t parameter_count(Module& m) {
@@ -89,7 +96,10 @@ class Run {
     } else if (o.resume) {
       if (o.run.empty()) o.run = o.source.run;
       if (o.run.empty()) o.run = newest_run(o.source.config, false);
-      if (!o.run.empty()) o.resume_from = newest_checkpoint(o.run);
+      if (!o.run.empty()) {
+        refuse_busy(o.run);
+        o.resume_from = newest_checkpoint(o.run);
+      }
     }
     if (!o.resume_from.empty() && o.source.checkpoint.empty()) {
       const lang::Config& given = o.source.config;
