@@ -266,6 +266,16 @@ TEST_CASE("compare: steps that one trace lacks, and what both have comes first")
   const auto wider = trace(dir, "w.h5", {{{1, 2, 3}, {3, 4, 5}}});
   calls_of(b, wider, c);
   CHECK(c.first->first()->note == "shape [2] and [3]");
+  // Inputs that one alone recorded stand behind an output that differs.
+  const auto inputs = trace(dir, "i.h5", {{{1, 2}, {3, 4}}}, true);
+  const auto changed = trace(dir, "c.h5", {{{1, 2}, {3, 5}}});
+  calls_of(inputs, changed, c);
+  CHECK(c.differing_calls == 2);
+  CHECK(c.first->module == "b");
+  CHECK(c.first->first()->what == "output");
+  calls_of(inputs, b, c);
+  CHECK(c.first->module == "a");
+  CHECK(c.first->first()->note == "only in A");
 }
 
 TEST_CASE("compare: damage is found where it is read") {
