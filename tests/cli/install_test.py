@@ -13,6 +13,15 @@ import unittest
 
 from program import BUILD, ROOT, TIMEOUT
 
+# A product that is large enough for oneDNN.
+WIDE = """
+nnm: 1
+model: Sequential(Linear(1024, 1024))
+data:
+  train: {random: {x: "f32[512, 1024]", y: "f32[512, 1024]"}, seed: 0}
+  batch: 512
+train: {max: 1 step, loss: "mse_loss(out, y)", optimizer: SGD(lr=0.1)}
+"""
 OUTSIDE = ROOT / "tests/examples/outside"
 
 
@@ -65,9 +74,17 @@ class Install(unittest.TestCase):
     def test_the_program_runs(self):
         nnm = self.prefix / "bin/nnm"
         self.assertRegex(run(nnm, "version"), r"0\.\d+\.\d+")
-        if (BUILD / "libnnm_onednn.so").exists():
-            self.assertTrue((self.lib / "libnnm_onednn.so").exists())
-            self.assertEqual(run(nnm, "doctor"), run(BUILD / "nnm", "doctor"))
+        self.assertEqual(run(nnm, "doctor"), run(BUILD / "nnm", "doctor"))
+
+    def test_the_plug_in_is_found(self):
+        nnm = self.prefix / "bin/nnm"
+        if not (BUILD / "libnnm_onednn.so").exists() or "avx2" not in run(nnm, "doctor"):
+            self.skipTest("needs oneDNN and AVX2")
+        (WHERE / "wide.yaml").write_text(WIDE)
+        done = subprocess.run([nnm, "train", "wide.yaml", "--run", "wide", "--progress", "none"], cwd=WHERE,
+                              env={**os.environ, "LD_DEBUG": "files"}, text=True, capture_output=True,
+                              timeout=TIMEOUT, check=True)
+        self.assertIn(f"{self.lib}/libnnm_onednn.so", done.stderr.replace("/bin/../lib", "/lib"))
 
     def test_find_package(self):
         build = WHERE / "outside"

@@ -87,7 +87,17 @@ class Reader {
                       v.config_text()));
     if (v.amount() <= 0)
       fail(ErrorKind::config, "train.{}: must be more than 0, got {}", key, v.config_text());
+    refuse_batches(v);
     return {v.amount(), v.unit()};
+  }
+
+  /// Nothing of a run counts batches, which `accumulate` may make fewer steps of.
+  static void refuse_batches(const Value& v) {
+    if (v.unit() == Unit::batch)
+      throw Error(
+          ErrorKind::config,
+          fmt::format("training is measured in steps, epochs or time, got {}", v.config_text()),
+          fmt::format("did you mean `{}`?", duration_text(v.amount(), Unit::step)));
   }
 
   void add_max(const Value& v) {
@@ -96,6 +106,7 @@ class Reader {
                   "such as `10 epochs`, `5000 steps` or `2 h`");
     if (!(v.amount() > 0) || !std::isfinite(v.amount()))
       fail(ErrorKind::config, "max: must be more than 0, got {}", v.config_text());
+    refuse_batches(v);
     if (v.unit() == Unit::epoch) plan_.max.epochs = v.amount();
     if (v.unit() == Unit::second) plan_.max.seconds = v.amount();
     if (v.unit() == Unit::step) plan_.max.steps = static_cast<int64_t>(std::ceil(v.amount()));
