@@ -137,7 +137,8 @@ TEST_CASE("file: crc32c has the standard's values, at every length and alignment
     }
     return ~c;
   };
-  for (const size_t n : {1, 7, 8, 9, 255, 4096, 12287, 12288, 12289, 40000, 100000}) {
+  for (const size_t n :
+       {1, 7, 8, 9, 255, 256, 257, 319, 511, 512, 800, 4096, 12287, 12288, 12289, 40000, 100000}) {
     for (const size_t at : {0, 1, 3}) {
       CHECK(crc32c(data.data() + at, n) == bitwise(data.data() + at, n));
     }

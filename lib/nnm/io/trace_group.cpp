@@ -2,7 +2,6 @@
 #include "nnm/io/trace_group.h"
 
 #include <algorithm>
-#include <future>
 
 #include "nnm/base/file.h"
 #include "nnm/io/row_major.h"
@@ -11,8 +10,6 @@ namespace nnm::io {
 namespace {
 
 constexpr size_t kTensorChunk = 8192, kIndexChunk = 4096;
-// From here on a checksum is worth a thread of its own beside the writing.
-constexpr size_t kLarge = size_t{1} << 20;
 
 std::span<const int64_t> extents(const Tensor& t) { return {t.shape().begin(), t.shape().end()}; }
 
@@ -105,10 +102,7 @@ void TraceGroup::append_absent(Arg& a) {
 
 void TraceGroup::append_tensor(Arg& a, const Tensor& t) {
   const Tensor dense = row_major(t);
-  const size_t bytes = static_cast<size_t>(dense.numel()) * item_size(dense.dtype());
-  const auto sum = [&dense, bytes] { return crc32c(dense.data(), bytes); };
-  std::future<uint32_t> sum_beside;
-  if (bytes >= kLarge) sum_beside = std::async(std::launch::async, sum);
+  a.crcs.push_back(crc32c(dense.data(), dense.numel() * item_size(dense.dtype())));
   std::vector<int64_t> shape(dense.shape().begin(), dense.shape().end());
   a.shapes.insert(a.shapes.end(), shape.begin(), shape.end());
   a.shapes.insert(a.shapes.end(), static_cast<size_t>(a.rank) - shape.size(), -1);
@@ -119,7 +113,6 @@ void TraceGroup::append_tensor(Arg& a, const Tensor& t) {
     file_.grow(a.stream, shape);
   file_.append_block(a.stream, shape, dense.data());
   ragged_ = ragged_ || !same || lower;
-  a.crcs.push_back(sum_beside.valid() ? sum_beside.get() : sum());
 }
 
 void TraceGroup::append(int64_t step, int64_t call, std::span<const TraceArg> args) {
