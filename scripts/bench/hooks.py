@@ -56,7 +56,7 @@ def measure(threads, rounds, steps):
         for kind, times in (("wall", wall), ("processor", used)):
             before, after = min(times[plain]), min(times[hooked])
             print(f"{threads} threads  {name:<8} {kind:<10} {before:7.2f} -> {after:7.2f} ms a step, "
-                  f"+{after - before:.2f} ms, {100 * (after / before - 1):5.1f} %", flush=True)
+                  f"{after - before:+.2f} ms, {100 * (after / before - 1):5.1f} %", flush=True)
 
 
 def main():
