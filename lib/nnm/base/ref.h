@@ -57,7 +57,7 @@ class Ref {
   /// An object given by value moves to where it can be shared: `add_module("fc", Linear(10, 20))`.
   template <class U>
   requires(std::derived_from<U, T>&& std::is_move_constructible_v<U>) Ref(U&& o)
-      : Ref(new U(std::move(o))) {}
+      : Ref(new U(std::forward<U>(o))) {}
   Ref& operator=(Ref o) noexcept {
     std::swap(p_, o.p_);
     return *this;

@@ -97,7 +97,7 @@ class Module : public Object {
   /// register_module("fc1", nn::Linear(784, 128))
   template <std::derived_from<Module> T>
   Child<T> register_module(const std::string& name, T&& m) {
-    return register_module(name, Ref<T>(std::move(m)));
+    return register_module(name, Ref<T>(std::forward<T>(m)));
   }
   void add_module(const std::string& name, Ref<Module> m) { register_slot(name, std::move(m)); }
 
