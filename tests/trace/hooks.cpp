@@ -155,6 +155,59 @@ TEST_CASE("captures: results are the same with and without") {
                 "  - {rule: weight_update_ratio}\n"));
 }
 
+TEST_CASE("captures: sums of gradients are rounded in the order in which they are without") {
+  // h reaches the loss by itself and through three consumers within each block.
+  const std::string model = R"yaml(nnm: 1
+define:
+  Block:
+    modules: {q: "Linear(6, 6)", k: "Linear(6, 6)", v: "Linear(6, 6)"}
+    inputs: {x: "f32[B, 6]"}
+    forward:
+      - return q(x) * k(x) + v(x)
+  Net:
+    modules: {first: "Linear(2, 6)", a: Block(), b: Block(), last: "Linear(6, 1)"}
+    inputs: {x: "f32[B, 2]"}
+    forward:
+      - h = first(x)
+      - h = h + a(h) + b(h)
+      - return last(h + b(h))
+model: Net()
+)yaml";
+  const auto gradients = [&](const std::string& hooks) {
+    const lang::Config config = lang::Config::from_text(model + hooks, "h.yaml");
+    const Ref<Module> net = lang::build_model(config, {.seed = 3}).module;
+    Diagnostics d;
+    Hooks all(*net, read_hooks(config, d));
+    d.throw_if_errors();
+    const io::testing::TempDir dir;
+    io::TraceHeader header;
+    all.captures().describe(header);
+    io::TraceWriter writer(dir / "t.h5", header);
+    all.captures().record_into(writer, header);
+    all.drive();
+    std::vector<float> out;
+    for (int64_t step = 0; step < 4; ++step) {
+      net->zero_grad();
+      all.begin({.step = step});
+      const Tensor y =
+          (*net)(to(kInput, DType::f32) * Scalar(0.37 * static_cast<double>(step + 1)));
+      sum(y * y).backward();
+      all.end();
+      for (const Tensor& p : net->parameters())
+        for (float g : p.grad().to_vector<float>()) out.push_back(g);
+    }
+    return out;
+  };
+  const std::vector<float> plain = gradients("");
+  for (const char* kind : {"full_backward", "full_backward_pre", "tensor", "forward"}) {
+    CAPTURE(kind);
+    CHECK(plain == gradients(fmt::format("hooks:\n  - {{on: {}, at: \"**\", arg: all, capture: "
+                                         "{{reduce: [mean]}}}}\n  - {{on: {}, at: \"**\", rule: "
+                                         "nonfinite}}\n",
+                                         kind, kind)));
+  }
+}
+
 TEST_CASE("captures: one argument, one call, in the order of the list") {
   const io::testing::TempDir dir;
   Trial t(

@@ -4,8 +4,11 @@
 #include <vector>
 
 #include "nnm/autograd/node.h"
+#include "nnm/autograd/onlooker.h"
 
 namespace nnm {
+
+const char kOnlookerName[] = "BackwardHookFunctionBackward";
 
 class GraphTask;
 
@@ -80,7 +83,7 @@ class GraphTask {
   struct Slot {
     Node* node;
     uint32_t pending = 0;
-    bool needed = true;
+    bool needed = true, looks_on = false;
     SmallVector<Tensor, 1> grads;
   };
   struct Root {
@@ -102,7 +105,7 @@ class GraphTask {
     if (running_tasks > 1) stash_.push_back({n, n->task_, n->slot_});
     n->task_ = id_;
     n->slot_ = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({n, 0, true, SmallVector<Tensor, 1>(n->outputs.size())});
+    slots_.push_back({n, 0, true, looks_on(*n), SmallVector<Tensor, 1>(n->outputs.size())});
     return slots_.back();
   }
 
@@ -139,17 +142,19 @@ class GraphTask {
                        [n](const Edge& t) { return t.node.get() == n; });
   }
 
+  /// Adds to what has come to a node; past those that look on, to what is behind them as well.
+  void arrive(const Edge& e, Tensor g) {
+    Slot& s = slots_[e.node->slot_];
+    if (s.looks_on && e.node->next[e.input_nr].node) arrive(e.node->next[e.input_nr], g);
+    Tensor& have = s.grads[e.input_nr];
+    if (have.defined()) have = engine_ops.add(have, g);
+    else have = std::move(g);
+  }
+
   void deliver(const Edge& e, Tensor g) {
     const uint32_t index = e.node->slot_;
     Slot& s = slots_[index];
-    if (g.defined()) {
-      Tensor& have = s.grads[e.input_nr];
-      if (have.defined()) {
-        have = engine_ops.add(have, g);
-      } else {
-        have = std::move(g);
-      }
-    }
+    if (g.defined()) arrive(e, std::move(g));
     if (--s.pending == 0) {
       ready_.emplace_back(s.node->sequence_nr, index);
       std::push_heap(ready_.begin(), ready_.end(), older);
@@ -172,6 +177,8 @@ class GraphTask {
     for (size_t i = 0; i < n->next.size(); ++i) {
       const Edge& e = n->next[i];
       if (!e.node) continue;
+      // What came to one that looks on has been handed on when it came.
+      if (s.looks_on) out[i] = Tensor();
       if (out[i].defined()) conform(*n, i, out[i]);
       deliver(e, std::move(out[i]));
     }

@@ -1,9 +1,11 @@
 // Backward hooks of one call, run by two identity nodes around its forward.
 #include "nnm/nn/bound_backward.h"
 
+#include "nnm/autograd/onlooker.h"
 #include "nnm/autograd/record.h"
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/module.h"
+#include "nnm/nn/onlooker.h"
 
 namespace nnm {
 
@@ -30,7 +32,7 @@ Tensor or_zeros(const Tensor& grad, const InputMeta& meta) {
 class BoundBackward::Identity final : public Node {
  public:
   Identity(Ref<BoundBackward> hook, bool output, std::vector<InputMeta> metas)
-      : Node(kNodeName, metas.size(), metas.size()),
+      : Node(!output && hook->looks_on() ? kOnlookerName : kNodeName, metas.size(), metas.size()),
         hook_(std::move(hook)),
         metas_(std::move(metas)),
         output_(output) {}
@@ -63,6 +65,19 @@ BoundBackward::BoundBackward(const Ref<ModuleHooks>& hooks, std::vector<Pre> pre
     : module_(hooks), pre_(std::move(pre)), full_(std::move(full)) {}
 
 BoundBackward::~BoundBackward() = default;
+
+// Whether there are hooks, and none of them replaces a gradient of the inputs.
+bool BoundBackward::looks_on() const {
+  bool any = false;
+  for (const Full& list : full_) {
+    if (!list) continue;
+    for (const auto& item : *list) {
+      if (!item.hook.target<BackwardOnlooker>()) return false;
+      any = true;
+    }
+  }
+  return any;
+}
 
 void BoundBackward::wrap_inputs(Values& args) { wrap(args, inputs_, false); }
 

@@ -49,6 +49,7 @@ class BoundBackward final : public Object {
     std::optional<std::vector<size_t>> index;  // of the tensors; none: no node was made
   };
 
+  bool looks_on() const;
   bool wrap(Values& values, Side& side, bool output);
   void output_backward(std::span<const InputMeta> metas, std::span<Tensor> grads,
                        std::span<Tensor> out);

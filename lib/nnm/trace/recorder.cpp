@@ -6,6 +6,7 @@
 #include <set>
 
 #include "nnm/autograd/node.h"
+#include "nnm/nn/onlooker.h"
 
 namespace nnm::tracing {
 namespace {
@@ -263,15 +264,15 @@ void Recorder::bind_backward(Site& site, int64_t call) {
       options_.place);
   std::swap(pre, site.on_backward_pre);
   pre.remove();
-  if (site.has(HookKind::full_backward)) {
-    RemovableHandle full = m.register_full_backward_hook(
-        [hooked = hooked_, &site, call](Module&, const Tensors& in, const Tensors& out) {
-          if (hooked->records()) hooked->recorder->end_backward(site, call, in, out);
-        },
-        options_.place);
-    std::swap(full, site.on_backward);
-    full.remove();
-  }
+  // There in any case, so that gradients of the inputs flow past the hooks.
+  RemovableHandle full = m.register_full_backward_hook(
+      BackwardOnlooker{[hooked = hooked_, &site, call, wanted = site.has(HookKind::full_backward)](
+                           Module&, const Tensors& in, const Tensors& out) {
+        if (wanted && hooked->records()) hooked->recorder->end_backward(site, call, in, out);
+      }},
+      options_.place);
+  std::swap(full, site.on_backward);
+  full.remove();
   site.bound = call;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "nnm/autograd/node.h"
+#include "nnm/nn/onlooker.h"
 #include "nnm/ops/ops.h"
 #include "nnm/trace/targets.h"
 
@@ -158,20 +159,22 @@ void Watch::attach(Spot& s, HookKind kind, Module& m) {
 void Watch::attach_backward(Spot& s, HookKind kind, Module& m) {
   const HookOptions options{.prepend = s.live.spec.prepend, .always_call = false};
   handles_.push_back(m.register_forward_pre_hook([&s](Module&, Args&) { s.calls.next(); }));
-  if (kind == HookKind::full_backward_pre) {
+  const bool pre = kind == HookKind::full_backward_pre;
+  if (pre)
     handles_.push_back(m.register_full_backward_pre_hook(
         [this, &s](Module&, const Tensors& grad_output) {
           see(s, "grad_output", s.calls.next_backward(), flatten(grad_output));
         },
         options));
-    return;
-  }
+  // There in any case, so that gradients of the inputs flow past the hooks.
   handles_.push_back(m.register_full_backward_hook(
-      [this, &s](Module&, const Tensors& grad_input, const Tensors& grad_output) {
-        const int64_t call = s.calls.next_backward();
-        see(s, "grad_input", call, flatten(grad_input));
-        see(s, "grad_output", call, flatten(grad_output));
-      },
+      BackwardOnlooker{
+          [this, &s, pre](Module&, const Tensors& grad_input, const Tensors& grad_output) {
+            if (pre) return;
+            const int64_t call = s.calls.next_backward();
+            see(s, "grad_input", call, flatten(grad_input));
+            see(s, "grad_output", call, flatten(grad_output));
+          }},
       options));
 }
 
