@@ -52,6 +52,8 @@ struct ChangeHook : HookSpec {
   Value vars;
   std::vector<std::string> fields;  ///< that it reads
   std::string code;                 ///< of the change, as it is written
+  /// Whether it takes tensors from files.
+  bool loads() const { return code.find("load(") != std::string::npos; }
 };
 
 /// A hook that records.

@@ -141,10 +141,10 @@ class Player {
     }
     out.judged += judged;
     if (judged == 0)
-      out.silent.emplace_back(call.name,
-                              met ? "it needs whole tensors, or statistics that were not "
-                                    "recorded"
-                                  : "nothing that it watches was recorded");
+      out.silent.emplace_back(
+          call.name, met ? "it needs whole tensors, more steps, or statistics that were not "
+                           "recorded"
+                         : "nothing that it watches was recorded");
   }
 
  private:
