@@ -119,9 +119,18 @@ bool needs_backward(Session& session, const train::Objective& objective, const T
          (objective.has_loss() && (watched || session.hooks().captures().needs_backward()));
 }
 
+// What to do where a module writes over what another one's backward hooks stand behind, which
+// PyTorch's text does not know here.
+void advise(Error& e) {
+  if (std::string_view(e.what()).find("is a view and") != std::string_view::npos)
+    e.with_hint(
+        "backward hooks cannot stand beside inplace=True: `--hook tensor` records the same "
+        "gradients of outputs, or leave the modules around it out");
+}
+
 /// One recorded step: forward, and backward where a hook waits for it.
 void step(Module& model, train::Objective& objective, const Tensors& fields, const TraceOptions& o,
-          bool backward) {
+          bool backward) try {
   const GradModeGuard mode(backward || o.input_grad);
   if (o.input_grad) {
     for (int f : objective.inputs().fields()) {
@@ -135,6 +144,9 @@ void step(Module& model, train::Objective& objective, const Tensors& fields, con
   const Tensor loss = objective.loss(o.train);
   objective.clear();
   loss.backward();
+} catch (Error& e) {
+  advise(e);
+  throw;
 }
 
 /// The hooks that act, and those that record, as `hooks:` has them.
@@ -147,17 +159,6 @@ std::string hooks_of(Session& session, const TraceOptions& o) {
     out += fmt::format("- {{on: {}, at: \"{}\", capture: {{{}reduce: [{}], tensor: {}}}}}\n",
                        tracing::name_of(r.kind), r.at(), what, fmt::join(c.reduce, ", "),
                        c.tensor.text());
-  return out;
-}
-
-// What to do where a module writes over what another one's backward hooks stand behind, which
-// PyTorch's text does not know here.
-Error with_advice(const Error& e) {
-  Error out = e;
-  if (std::string_view(e.what()).find("is a view and") != std::string_view::npos)
-    out.with_hint(
-        "backward hooks cannot stand beside inplace=True: `--hook tensor` records the same "
-        "gradients of outputs, or leave the modules around it out");
   return out;
 }
 
@@ -222,11 +223,7 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
     model.zero_grad();
     reset_peak_memory();
     hooks.begin({.step = i});
-    try {
-      step(model, *feed.objective, feed.fields(batch->fields), o, backward);
-    } catch (const Error& e) {
-      throw with_advice(e);
-    }
+    step(model, *feed.objective, feed.fields(batch->fields), o, backward);
     hooks.end();
     const MemoryStats m = memory_stats();
     writer.memory(static_cast<int64_t>(m.allocated), static_cast<int64_t>(m.peak),
