@@ -337,7 +337,12 @@ TEST_CASE("a hook may replace the very module that is being called") {
   net.lin->register_forward_hook([&](Module&, const Values&, const Value&) {
     net.set_attribute("lin", make_ref<Fn>([](const Args& a) { return arg(a) * 0; }));
   });
+  std::string last;
+  net.lin->register_forward_hook([&](Module& m, const Values&, const Value&) {
+    last = m.repr();  // the one that was called, which nothing else holds by now
+  });
   CHECK(floats(net(tensor({1, 2, 3}))) == Floats{3, 5, 7});
+  CHECK(last == "Lin()");
   CHECK(floats(net(tensor({1, 2, 3}))) == Floats{0, 0, 0});
   Wrap failing;
   failing.lin->register_forward_pre_hook([&](Module&, const Values&) {
