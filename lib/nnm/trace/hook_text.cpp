@@ -6,7 +6,7 @@
 namespace nnm::tracing {
 namespace {
 
-std::string quoted(std::string_view text) { return Json().value(text).text(); }
+std::string as_json(std::string_view text) { return Json().value(text).text(); }
 
 std::string listed(const std::vector<std::string>& words) {
   return fmt::format("[{}]", fmt::join(words, ", "));
@@ -25,9 +25,9 @@ std::string text_of(const HookSpec& h, const std::string& effect, const std::str
   std::vector<std::string> kinds;
   for (HookKind k : h.kinds) kinds.emplace_back(name_of(k));
   const std::string at = h.select.text() + (h.part.empty() ? "" : "." + h.part);
-  std::string out = fmt::format("{{name: {}, on: {}, at: {}, {}", quoted(h.name), listed(kinds),
-                                quoted(at), effect);
-  if (h.arg != usual_arg) out += ", arg: " + quoted(h.arg);
+  std::string out = fmt::format("{{name: {}, on: {}, at: {}, {}", as_json(h.name), listed(kinds),
+                                as_json(at), effect);
+  if (h.arg != usual_arg) out += ", arg: " + as_json(h.arg);
   if (h.call) out += fmt::format(", call: {}", *h.call);
   out += when_text(h.when);
   if (h.prepend) out += ", prepend: true";
@@ -46,7 +46,7 @@ std::string rule_text(const lang::CallSpec& call) {
 }  // namespace
 
 std::string hook_text(const ChangeHook& h) {
-  return text_of(h, h.what + ": " + quoted(h.code), "0");
+  return text_of(h, h.what + ": " + as_json(h.code), "0");
 }
 
 std::string hook_text(const CaptureHook& h) {
@@ -54,13 +54,13 @@ std::string hook_text(const CaptureHook& h) {
   std::vector<std::string> parts;
   if (!o.what.empty()) parts.push_back("what: " + listed(o.what));
   parts.push_back("reduce: " + (o.reduce.empty() ? "none" : listed(o.reduce)));
-  parts.push_back("tensor: " + quoted(o.tensor.text()));
+  parts.push_back("tensor: " + as_json(o.tensor.text()));
   return text_of(h, fmt::format("capture: {{{}}}", fmt::join(parts, ", ")), "0");
 }
 
 std::string hook_text(const RuleHook& h) {
   const std::string effect = fmt::format("rule: {}, action: {}, patience: {}",
-                                         quoted(rule_text(h.rule)), name_of(h.action), h.patience);
+                                         as_json(rule_text(h.rule)), name_of(h.action), h.patience);
   return text_of(h, effect, "all");
 }
 
