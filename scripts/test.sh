@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every check: lint, unit tests, the program's transcripts,
-# faults (kills, damaged files, a full disk). scripts/test.sh [--full]: --full adds clang-tidy, the
-# sanitizers and long campaigns of faults. Goes on after a failure; the last line counts all.
+# faults (kills, damaged files, a full disk). scripts/test.sh [--full]: --full adds the sanitizers and
+# long campaigns of faults. Goes on after a failure; the last line counts all.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 full=
@@ -47,7 +47,7 @@ faults() {
   part 'flipped bits' python3 tests/faults/flip.py --flips "$2"
 }
 
-part lint scripts/lint.sh ${full:+--tidy}
+part lint scripts/lint.sh --tidy
 part 'unit tests' build/nnm_tests
 part transcripts python3 tests/cli/run.py
 if [ -n "$full" ]; then
