@@ -173,9 +173,10 @@ class Comparer {
       }
     // What goes in comes before what comes out.
     for (auto& [call, sites] : of_call_)
-      std::stable_partition(sites.begin(), sites.end(), [&](const SiteKey& s) {
-        return role_of(std::get<0>(call), std::get<1>(s)) == Role::in;
-      });
+      std::stable_partition(sites.begin(), sites.end(),
+                            [&hook = std::get<0>(call)](const SiteKey& s) {
+                              return role_of(hook, std::get<1>(s)) == Role::in;
+                            });
   }
 
   TraceComparison run() {

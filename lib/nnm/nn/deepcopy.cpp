@@ -72,7 +72,7 @@ Tensor Copying::buffer_of(const Tensor& t) {
     const Tensor from(make_ref<TensorImpl>(storage, Shape{bytes}, Shape{1}, 0, DType::u8));
     copy = clone(from).ref()->storage;
   }
-  const Tensor out(make_ref<TensorImpl>(copy, t.shape(), t.strides(), t.impl()->offset, t.dtype()));
+  Tensor out(make_ref<TensorImpl>(copy, t.shape(), t.strides(), t.impl()->offset, t.dtype()));
   if (t.requires_grad()) out.requires_grad_();
   if (const Tensor grad = t.grad(); grad.defined()) out.set_grad(tensor(grad));
   return out;
