@@ -1,5 +1,6 @@
 # Copies the public headers from NNM_SOURCE to NNM_STAGE/nnm: nnm/nnm.h and nnm/cli.h with all that
 # they include. Those of kernels/ go to nnm/kernels, so that a prefix gets one folder.
+cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${NNM_STAGE})
 set(waiting nnm/nnm.h nnm/cli.h)
 set(seen ${waiting})
