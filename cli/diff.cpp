@@ -27,12 +27,8 @@ struct Options {
   bool best = false;
 };
 
-std::string plural(int64_t n, const char* what) {
-  return fmt::format("{} {}{}", with_thousands(n), what, n == 1 ? "" : "s");
-}
-
 std::string some_differ(int64_t different, int64_t all, const char* what) {
-  return fmt::format("{} of {} {}", with_thousands(different), plural(all, what),
+  return fmt::format("{} of {} {}", with_thousands(different), counted(all, what),
                      all == 1 ? "differs" : "differ");
 }
 
@@ -52,11 +48,6 @@ std::string percent(double share) {
   return fmt::format("{:.4g}%", share * 100);
 }
 
-/// A number as its format shows it: four digits for people, all of them for programs.
-std::string number(double x, bool csv) {
-  return csv && !std::isnan(x) ? fmt::format("{}", x) : short_number(x);
-}
-
 /// max_abs, rel_l2, cosine, ulp, changed: what all tables say of a row.
 void add_numbers(std::vector<std::string>& cells, const io::ComparedTensor& row, bool csv) {
   if (!row.by) {
@@ -64,10 +55,10 @@ void add_numbers(std::vector<std::string>& cells, const io::ComparedTensor& row,
     return;
   }
   const io::Difference& d = *row.by;
-  for (double x : {d.max_abs, d.rel_l2}) cells.push_back(number(x, csv));
-  cells.push_back(csv ? number(d.cosine, true) : short_number(d.cosine, 7));
+  for (double x : {d.max_abs, d.rel_l2}) cells.push_back(number_cell(x, csv));
+  cells.push_back(csv ? number_cell(d.cosine, true) : short_number(d.cosine, 7));
   cells.push_back(d.ulp ? std::to_string(*d.ulp) : "");
-  cells.push_back(csv ? number(d.changed, true) : percent(d.changed));
+  cells.push_back(csv ? number_cell(d.changed, true) : percent(d.changed));
 }
 
 std::string worst_of(const io::ComparedTensor& row) {
@@ -125,7 +116,7 @@ std::string tensors_text(const Options& o, const std::vector<io::ComparedTensor>
     return tensors_table(rows, false).text() + "\n" + some_differ(different, total, "tensor") +
            "\n";
   std::string out =
-      fmt::format("equal {}: {}\n", how_equal(o.compare.tolerance), plural(total, "tensor"));
+      fmt::format("equal {}: {}\n", how_equal(o.compare.tolerance), counted(total, "tensor"));
   return o.compare.tolerance.exact ? out : tensors_table(rows, false).text() + "\n" + out;
 }
 
@@ -136,19 +127,11 @@ int report_tensors(const Options& o, const std::vector<io::ComparedTensor>& rows
     skipped += r.note.ends_with("not compared");
   }
   if (skipped)
-    log_warning("{} of types that nnm does not read are not compared", plural(skipped, "dataset"));
+    log_warning("{} of types that nnm does not read are not compared", counted(skipped, "dataset"));
   if (o.format == "json") print(tensors_json(o, rows, different == 0));
   else if (o.format == "csv") print(tensors_table(rows, true).csv());
   else print(tensors_text(o, rows, different));
   return different ? kDifferent : 0;
-}
-
-std::vector<std::string> dataset_names(const io::H5Node& node) {
-  std::vector<std::string> out;
-  if (!node.group) out.push_back(node.path.substr(1));
-  for (const io::H5Node& c : node.children)
-    for (std::string& name : dataset_names(c)) out.push_back(std::move(name));
-  return out;
 }
 
 /// The names that --select picks in either file.
@@ -273,7 +256,7 @@ TextTable trace_table(const std::vector<TraceRow>& rows, bool csv) {
     if (calls) cells.push_back(std::to_string(r.call));
     if (hooks) cells.push_back(r.hook);
     add_numbers(cells, r, csv);
-    cells.push_back(std::isnan(row.added) ? "" : number(row.added, csv));
+    cells.push_back(std::isnan(row.added) ? "" : number_cell(row.added, csv));
     cells.push_back(r.statistics ? r.statistic : worst_of(r));
     cells.push_back(r.statistics && !csv ? "statistics" + (r.note.empty() ? "" : ", " + r.note)
                                          : r.note);
@@ -295,7 +278,7 @@ std::string first_text(const io::ComparedCall& c, const std::string& type) {
     out += fmt::format("  {}: max |Δ| {} at {}, relative L2 {}, {} of {} changed\n",
                        r.statistics ? "its statistics" : "its tensor", short_number(d.max_abs),
                        r.statistics ? r.statistic : shape_cell(d.worst), short_number(d.rel_l2),
-                       percent(d.changed), plural(d.numel, r.statistics ? "number" : "element"));
+                       percent(d.changed), counted(d.numel, r.statistics ? "number" : "element"));
   }
   if (!r.note.empty()) out += "  " + named(r.note) + "\n";
   if (std::isnan(c.error_out)) return out;
@@ -334,7 +317,7 @@ std::string most_added(const std::vector<TraceRow>& rows, const std::string& roo
 std::string trace_text(const Options& o, const io::TraceComparison& c,
                        const std::vector<TraceRow>& rows,
                        const std::map<std::string, std::string>& types, const std::string& root) {
-  std::string what = plural(c.calls, "call") + ", " + plural(c.tensors, "tensor");
+  std::string what = counted(c.calls, "call") + ", " + counted(c.tensors, "tensor");
   if (c.statistics) what += fmt::format(", {} by statistics alone", with_thousands(c.statistics));
   if (c.equal) {
     const std::string equal = fmt::format("equal {}: {}\n", how_equal(o.compare.tolerance), what);

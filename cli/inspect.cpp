@@ -26,8 +26,16 @@ std::string answer(const InspectOptions& o) {
 
 }  // namespace
 
-std::string cell(double x, const std::string& format) {
-  return format == "csv" && !std::isnan(x) ? fmt::format("{}", x) : short_number(x);
+void write_statistics(Json& j, const io::Statistics& s) {
+  j.entry("mean", s.mean).entry("std", s.std).entry("min", s.min).entry("max", s.max);
+  j.entry("norm", s.norm).entry("nan", s.nan).entry("inf", s.inf).entry("zero", s.zero);
+}
+
+void add_statistics(std::vector<std::string>& cells, const io::Statistics& s,
+                    const std::string& format) {
+  for (double x : {s.mean, s.std, s.min, s.max, s.norm})
+    cells.push_back(number_cell(x, format == "csv"));
+  for (int64_t n : {s.nan, s.inf, s.zero}) cells.push_back(std::to_string(n));
 }
 
 Action inspect(CLI::App& app) {

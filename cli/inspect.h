@@ -3,6 +3,9 @@
 
 #include <string>
 
+#include "nnm/base/json.h"
+#include "nnm/io/inspect.h"
+
 namespace nnm::cli {
 
 struct InspectOptions {
@@ -18,7 +21,9 @@ std::string inspect_other(const std::string& path, const InspectOptions& o);
 /// What rules find in a trace.
 std::string inspect_rules(const std::string& path, const InspectOptions& o);
 
-/// A number as a format shows it: four digits for people, all of them in csv.
-std::string cell(double x, const std::string& format);
+/// mean, std, min, max, norm, nan, inf, zero: what all formats say of a tensor's numbers.
+void write_statistics(Json& j, const io::Statistics& s);
+void add_statistics(std::vector<std::string>& cells, const io::Statistics& s,
+                    const std::string& format);
 
 }  // namespace nnm::cli

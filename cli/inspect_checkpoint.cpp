@@ -80,12 +80,11 @@ std::string json(const Inspected& c, const std::string& path) {
   run::write_modules(j, modules_of(c.about, path));
   j.key("tensors").array();
   for (const Row& r : c.rows) {
-    const io::Statistics& s = r.stats;
     j.object().entry("name", r.name).entry("shape", r.node->shape);
     j.entry("dtype", info(r.node->element.dtype).name);
     j.entry("kind", r.parameter ? "parameter" : "buffer");
-    j.entry("mean", s.mean).entry("std", s.std).entry("min", s.min).entry("max", s.max);
-    j.entry("norm", s.norm).entry("nan", s.nan).entry("inf", s.inf).entry("zero", s.zero).end();
+    write_statistics(j, r.stats);
+    j.end();
   }
   j.end().key("metrics").object();
   for (const io::Column& column : c.about.metrics)
@@ -101,9 +100,7 @@ TextTable table(const Inspected& c, const std::string& format) {
     std::vector<std::string> cells = {r.name + (r.alias_of.empty() ? "" : " = " + r.alias_of),
                                       r.parameter ? "parameter" : "buffer",
                                       info(r.node->element.dtype).name, shape_cell(r.node->shape)};
-    const io::Statistics& s = r.stats;
-    for (double x : {s.mean, s.std, s.min, s.max, s.norm}) cells.push_back(cell(x, format));
-    for (int64_t n : {s.nan, s.inf, s.zero}) cells.push_back(std::to_string(n));
+    add_statistics(cells, r.stats, format);
     t.row(std::move(cells));
   }
   return t;

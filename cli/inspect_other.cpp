@@ -17,11 +17,7 @@ void write(Json& j, const io::Description& d) {
   for (const auto& [name, value] : d.attributes) j.entry(name, value);
   j.end();
   if (!d.group) j.entry("dtype", d.dtype).entry("shape", d.shape);
-  if (d.stats) {
-    const io::Statistics& s = *d.stats;
-    j.entry("mean", s.mean).entry("std", s.std).entry("min", s.min).entry("max", s.max);
-    j.entry("norm", s.norm).entry("nan", s.nan).entry("inf", s.inf).entry("zero", s.zero);
-  }
+  if (d.stats) write_statistics(j, *d.stats);
   if (d.text) j.entry("text", *d.text);
   if (!d.problem.empty()) j.entry("problem", d.problem);
   if (d.group) {
@@ -36,9 +32,7 @@ void add_rows(TextTable& table, const io::Description& d, const std::string& for
   if (!d.group) {
     std::vector<std::string> cells = {d.path, d.dtype, shape_cell(d.shape)};
     if (d.stats) {
-      const io::Statistics& s = *d.stats;
-      for (double x : {s.mean, s.std, s.min, s.max, s.norm}) cells.push_back(cell(x, format));
-      for (int64_t n : {s.nan, s.inf, s.zero}) cells.push_back(std::to_string(n));
+      add_statistics(cells, *d.stats, format);
     } else {
       cells.resize(11);
       if (!d.problem.empty()) cells[3] = d.problem;
@@ -58,11 +52,6 @@ void add_attributes(TextTable& table, const io::Description& d) {
   for (const io::Description& c : d.children) add_attributes(table, c);
 }
 
-void add_names(std::vector<std::string>& names, const io::H5Node& node) {
-  if (!node.group) names.push_back(node.path.substr(1));
-  for (const io::H5Node& c : node.children) add_names(names, c);
-}
-
 }  // namespace
 
 std::string inspect_other(const std::string& path, const InspectOptions& o) {
@@ -70,12 +59,9 @@ std::string inspect_other(const std::string& path, const InspectOptions& o) {
     throw Error(ErrorKind::input_file, fmt::format("{}: holds no config: it is not nnm's", path));
   io::DescribeOptions options;
   if (!o.select.empty()) {
-    std::vector<std::string> names;
     const io::H5Reader file(path);
-    add_names(names, file.root());
-    options.select = [chosen = select_tensors({}, names, o.select)](const std::string& name) {
-      return chosen.contains(name);
-    };
+    options.select = [chosen = select_tensors({}, dataset_names(file.root()), o.select)](
+                         const std::string& name) { return chosen.contains(name); };
   }
   const io::Description d = io::describe(path, options);
   if (o.format == "json") {

@@ -117,7 +117,7 @@ void Inspected::add_statistics(std::vector<std::string>& cells, size_t step, siz
     const bool count = stats[k].unit == "count";
     if (count && std::isnan(v[k])) cells.emplace_back();
     else if (count) cells.push_back(std::to_string(static_cast<int64_t>(v[k])));
-    else cells.push_back(cell(v[k], format));
+    else cells.push_back(number_cell(v[k], format == "csv"));
   }
 }
 

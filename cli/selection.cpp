@@ -26,7 +26,18 @@ std::vector<NamedModule> groups(const std::vector<std::string>& paths) {
   return out;
 }
 
+void add_names(const io::H5Node& node, std::vector<std::string>& names) {
+  if (!node.group) names.push_back(node.path.substr(1));
+  for (const io::H5Node& c : node.children) add_names(c, names);
+}
+
 }  // namespace
+
+std::vector<std::string> dataset_names(const io::H5Node& node) {
+  std::vector<std::string> out;
+  add_names(node, out);
+  return out;
+}
 
 std::set<std::string> select_tensors(const std::vector<io::ModuleRow>& modules,
                                      const std::vector<std::string>& names,

@@ -9,6 +9,8 @@
 
 namespace nnm::cli {
 
+/// The paths of all datasets in and below a node, without the first slash.
+std::vector<std::string> dataset_names(const io::H5Node& node);
 /// Tensors of a checkpoint by their keys; a module stands for all the tensors in it and below. Of
 /// files without modules (none given), slashes and dots of a path part its segments. Throws
 /// Error(config) where nothing matches, with the nearest name.

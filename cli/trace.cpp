@@ -112,9 +112,8 @@ void print_list(const run::TraceList& list, const Options& o) {
     table.row({s.module, s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
                shape_cell(s.shape), with_thousands(of_site)});
   print(table.text());
-  print_line(fmt::format("\n{} {}, {} sites, {} of tensors", with_thousands(steps),
-                         steps == 1 ? "step" : "steps", list.sites.rows().size(),
-                         human_bytes(static_cast<uint64_t>(bytes))));
+  print_line(fmt::format("\n{}, {} sites, {} of tensors", counted(steps, "step"),
+                         list.sites.rows().size(), human_bytes(static_cast<uint64_t>(bytes))));
 }
 
 void print_result(const Options& o, const run::TraceResult& r) {
@@ -129,8 +128,7 @@ void print_result(const Options& o, const run::TraceResult& r) {
     return;
   }
   print_line(o.trace.output);
-  print_line(fmt::format("{} {}, {} sites, {} of tensors", with_thousands(r.steps),
-                         r.steps == 1 ? "step" : "steps", r.sites,
+  print_line(fmt::format("{}, {} sites, {} of tensors", counted(r.steps, "step"), r.sites,
                          human_bytes(static_cast<uint64_t>(r.bytes))));
 }
 
@@ -167,8 +165,7 @@ int run(Options o) {
   const run::TraceResult result = run::record_trace(session, o.trace);
   print_result(o, result);
   const bool silent = session.warn_silent_hooks(result.backward) > 0 || !result.fired;
-  if (const auto& f = result.stopped)
-    throw Error(f->nonfinite ? ErrorKind::diverged : ErrorKind::negative, f->message());
+  if (const auto& f = result.stopped) throw Error(f->kind(), f->message());
   if (silent && o.strict) return exit_code(ErrorKind::negative);
   return result.signal ? 128 + result.signal : 0;
 }

@@ -43,16 +43,7 @@ def on_terminal(*words, **variables):
     process = subprocess.Popen(["nnm", *words], cwd=WHERE, env=env, stdin=subprocess.DEVNULL,
                                stdout=theirs, stderr=subprocess.DEVNULL)
     os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(ours)
+    seen = program.read_terminal(ours)
     assert process.wait(timeout=program.TIMEOUT) == 0
     return seen.decode()
 

@@ -30,6 +30,21 @@ def environment():
     return env
 
 
+def read_terminal(terminal):
+    """All that arrives at our end of a pseudo terminal, which is closed then."""
+    seen = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        seen += piece
+    os.close(terminal)
+    return seen
+
+
 def nnm(*words, cwd, **options):
     """Runs nnm to its end; gives the finished process, with text of both streams."""
     options = {"timeout": TIMEOUT, "stdin": subprocess.DEVNULL, **options}

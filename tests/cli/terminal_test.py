@@ -23,16 +23,7 @@ def on_terminal(*words, **variables):
     process = subprocess.Popen(["nnm", *words], cwd=WHERE, env=env, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=theirs, text=True)
     os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(ours)
+    seen = program.read_terminal(ours)
     out = process.communicate(timeout=program.TIMEOUT)[0]
     return process.returncode, seen.decode(errors="replace"), out
 

@@ -98,4 +98,8 @@ std::string with_thousands(int64_t n) {
   return digits;
 }
 
+std::string counted(int64_t n, std::string_view what) {
+  return fmt::format("{} {}{}", with_thousands(n), what, n == 1 ? "" : "s");
+}
+
 }  // namespace nnm

@@ -23,5 +23,7 @@ std::string escape_terminal(std::string_view s);
 std::string human_bytes(uint64_t bytes);
 /// "11,689,512".
 std::string with_thousands(int64_t n);
+/// "1 step", "1,200 steps".
+std::string counted(int64_t n, std::string_view what);
 
 }  // namespace nnm

@@ -63,4 +63,8 @@ std::string short_number(double x, int digits) {
   return std::isnan(x) ? "nan" : fmt::format("{:.{}g}", x, digits);
 }
 
+std::string number_cell(double x, bool csv) {
+  return csv && !std::isnan(x) ? fmt::format("{}", x) : short_number(x);
+}
+
 }  // namespace nnm

@@ -30,5 +30,7 @@ class TextTable {
 std::string shape_cell(std::span<const int64_t> shape);
 /// Four significant digits, as a table shows a statistic: "0.01234", "1.2e-05", "nan".
 std::string short_number(double x, int digits = 4);
+/// A number of a table: short_number for people, all digits in csv.
+std::string number_cell(double x, bool csv);
 
 }  // namespace nnm

@@ -122,13 +122,7 @@ struct Named {
 
 ComparedTensor compare_numbers(const Named& n, const Tolerance& tolerance, std::string& worst) {
   const auto view = [](const std::vector<double>& x) {
-    View v;
-    v.data = const_cast<double*>(x.data());
-    v.dtype = DType::f64;
-    v.ndim = 1;
-    v.size[0] = static_cast<int64_t>(x.size());
-    v.stride[0] = 1;
-    return v;
+    return dense_view(DType::f64, x.data(), static_cast<int64_t>(x.size()));
   };
   TensorDifference sums;
   kernels::difference(view(n.a), view(n.b), tolerance, &sums);

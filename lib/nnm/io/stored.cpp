@@ -6,20 +6,16 @@
 #include "nnm/base/file.h"
 
 namespace nnm::io {
-namespace {
 
-// A dense run of numbers, as the kernels see it.
-View view_of(DType dtype, std::vector<char>& data, int64_t count) {
+View dense_view(DType dtype, const void* data, int64_t count) {
   View v;
-  v.data = data.data();
+  v.data = const_cast<void*>(data);
   v.dtype = dtype;
   v.ndim = 1;
   v.size[0] = count;
   v.stride[0] = 1;
   return v;
 }
-
-}  // namespace
 
 Pieces::Pieces(std::span<const int64_t> shape, int64_t most)
     : shape_(shape.begin(), shape.end()), start_(shape.size(), 0), extents_(shape_) {
@@ -101,7 +97,7 @@ Statistics statistics(StoredTensor t) {
   for (Pieces piece(t.shape()); piece.next();) {
     t.read(piece, data);
     TensorStatistics part;
-    kernels::statistics(view_of(t.dtype(), data, piece.numel()), &part, nullptr);
+    kernels::statistics(dense_view(t.dtype(), data.data(), piece.numel()), &part, nullptr);
     sum.merge(part);
   }
   return statistics(sum);
@@ -114,8 +110,8 @@ TensorDifference difference(StoredTensor a, StoredTensor b, const Tolerance& tol
     a.read(piece, x);
     b.read(piece, y);
     TensorDifference part;
-    kernels::difference(view_of(a.dtype(), x, piece.numel()), view_of(b.dtype(), y, piece.numel()),
-                        tolerance, &part);
+    kernels::difference(dense_view(a.dtype(), x.data(), piece.numel()),
+                        dense_view(b.dtype(), y.data(), piece.numel()), tolerance, &part);
     sum.merge(part);
   }
   return sum;

@@ -10,6 +10,9 @@ namespace nnm::io {
 /// Elements that are in memory of one tensor at a time, a few MB of any dtype.
 constexpr int64_t kPieceElements = int64_t{1} << 18;
 
+/// A dense run of numbers, as the kernels see it; they do not write to it.
+View dense_view(DType dtype, const void* data, int64_t count);
+
 /// A row-major array cut into dense blocks of at most so many elements (one at least), in order.
 class Pieces {
  public:

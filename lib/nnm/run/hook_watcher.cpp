@@ -31,8 +31,7 @@ void HookWatcher::saving() {
 std::optional<train::Watcher::Stop> HookWatcher::stop() const {
   const std::optional<tracing::Finding>& f = hooks_.stopped();
   if (!acting_ || !f) return std::nullopt;
-  const ErrorKind kind = f->nonfinite ? ErrorKind::diverged : ErrorKind::negative;
-  return Stop{exit_code(kind), f->message(), f->nonfinite};
+  return Stop{exit_code(f->kind()), f->message(), f->nonfinite};
 }
 
 }  // namespace nnm::run

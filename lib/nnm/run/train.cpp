@@ -281,10 +281,8 @@ TrainResult train(TrainOptions options) { return Run(std::move(options)).run(); 
 std::string TrainResult::line() const {
   if (!plan.empty()) return fmt::format("{}", fmt::join(plan, "\n"));
   const train::Outcome& o = outcome;
-  std::string out =
-      fmt::format("{} {}, {} {} in {:.1f} s: loss {}", with_thousands(o.at.epoch),
-                  o.at.epoch == 1 ? "epoch" : "epochs", with_thousands(o.at.step),
-                  o.at.step == 1 ? "step" : "steps", o.at.seconds, short_number(o.loss));
+  std::string out = fmt::format("{}, {} in {:.1f} s: loss {}", counted(o.at.epoch, "epoch"),
+                                counted(o.at.step, "step"), o.at.seconds, short_number(o.loss));
   if (o.eval) {
     out += fmt::format(", {}.loss {}", o.eval->split, short_number(o.eval->loss));
     for (const auto& [name, value] : o.eval->metrics)

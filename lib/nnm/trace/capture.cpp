@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "nnm/base/signature.h"
@@ -143,6 +142,22 @@ void collect(const Value& v, const std::string& prefix, int& position,
 const char* name_of(HookKind kind) { return kKinds[static_cast<int>(kind)]; }
 const std::string& name_of(What what) { return whats()[static_cast<size_t>(what)]; }
 
+What parse_what(std::string_view name) {
+  const auto at = std::find(whats().begin(), whats().end(), name);
+  NNM_CHECK(at != whats().end(), internal, "`{}` is nothing that a hook sees", name);
+  return static_cast<What>(at - whats().begin());
+}
+
+std::string take_part(HookKind kind, std::string_view& selector) {
+  std::string out;
+  for (const std::string_view part : {".output", ".input"}) {
+    if (kind != HookKind::tensor || !selector.ends_with(part)) continue;
+    out = part.substr(1);
+    selector.remove_suffix(part.size());
+  }
+  return out;
+}
+
 HookKind parse_kind(std::string_view text) {
   if (text == "backward") return HookKind::full_backward;
   if (text == "backward_pre") return HookKind::full_backward_pre;
@@ -164,11 +179,7 @@ HookRequest parse_hook(std::string_view text) {
   HookRequest r{.kind = parse_kind(text.substr(0, colon))};
   if (colon == std::string_view::npos) return r;
   text.remove_prefix(colon + 1);
-  for (const char* part : {".output", ".input"}) {
-    if (r.kind != HookKind::tensor || !text.ends_with(part)) continue;
-    r.part = part + 1;
-    text.remove_suffix(std::strlen(part));
-  }
+  r.part = take_part(r.kind, text);
   r.select = Selector::parse(text);
   return r;
 }
@@ -244,8 +255,7 @@ bool CaptureOptions::needs_backward() const {
 
 void CaptureOptions::check() const {
   for (const std::string& w : what) {
-    const auto kind =
-        static_cast<What>(std::find(whats().begin(), whats().end(), w) - whats().begin());
+    const What kind = parse_what(w);
     const auto can = [&](const HookRequest& h) { return sees(h.kind, kind); };
     if (kind == What::weight || kind == What::weight_grad ||
         std::any_of(hooks.begin(), hooks.end(), can))

@@ -35,6 +35,17 @@ enum class What : uint8_t { input, output, grad_input, grad_output, weight, weig
 inline constexpr int kWhats = 6;
 /// "grad_input".
 const std::string& name_of(What what);
+/// By its name, which is one of them.
+What parse_what(std::string_view name);
+
+/// Takes ".output" or ".input" off the end of a `tensor` hook's selector, and gives it without its
+/// dot; "" where there is none.
+std::string take_part(HookKind kind, std::string_view& selector);
+
+/// Whether `arg` (a position, a name, or "all") means the tensor at this position, of this name.
+inline bool means_arg(const std::string& arg, size_t position, const std::string& name) {
+  return arg == "all" || arg == name || arg == std::to_string(position);
+}
 
 /// `--hook KIND[:SELECTOR]`. A selector names modules, for `tensor` and `post_accumulate_grad` also
 /// parameters (fc1.weight), and for `tensor` what a module takes or gives (fc1.input, fc1.output).
@@ -75,7 +86,7 @@ struct CaptureOptions {
 
   /// Whether the tensor at this position, of this name, is wanted.
   bool wants(size_t position, const std::string& name) const {
-    return arg == "all" || arg == name || arg == std::to_string(position);
+    return means_arg(arg, position, name);
   }
   /// Comma lists of `--what` and `--reduce` (`none`: no statistics). Throw Error(config) with the
   /// nearest name.

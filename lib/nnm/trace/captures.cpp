@@ -5,11 +5,10 @@
 #include <cmath>
 
 #include "nnm/trace/sinks.h"
+#include "nnm/trace/targets.h"
 
 namespace nnm::tracing {
 namespace {
-
-constexpr const char* kUnmatched = "E0334";
 
 std::string key_of(const std::string& a, const std::string& b, const std::string& c, int64_t call) {
   return fmt::format("{}\n{}\n{}\n{}", a, b, c, call);
@@ -93,7 +92,7 @@ void Captures::add(const CaptureHook& hook, Diagnostics& d) {
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::internal) throw;
     if (hook.optional) return;
-    d.add({kUnmatched, fmt::format("hook `{}`: {}", hook.name, e.what()), hook.at, e.hint(), {}});
+    report_hook(d, kUnmatchedHook, hook, e);
   }
 }
 

@@ -107,14 +107,11 @@ void Changes::add(const ChangeHook& hook, Diagnostics& d) {
   hooks_.push_back(std::make_unique<Live>(Live{.spec = hook, .fired = 0, .scope = {}}));
   hooks_.back()->scope.resize(2 + hook.fields.size());
   hooks_.back()->scope[1] = hook.vars;
-  for (HookKind kind : hook.kinds)
-    attach(*hooks_.back(), kind, find_targets(root_, hook, at_leaves(hook, kind), d));
+  for (HookKind kind : hook.kinds) attach(*hooks_.back(), kind, find_targets(root_, hook, kind, d));
 }
 
 void Changes::attach(Live& h, HookKind kind, const Targets& targets) {
-  const bool leaves = at_leaves(h.spec, kind) &&
-                      (kind == HookKind::post_accumulate_grad || targets.modules.empty());
-  if (leaves) {
+  if (targets.at_parameters) {
     for (const auto& p : targets.parameters) attach_parameter(h, kind, p.parameter);
     return;
   }

@@ -144,9 +144,7 @@ class Reader {
   /// Whether any kind of the hook comes with such a value.
   static void seen(const CaptureHook& h, const std::string& what, const lang::Tree& at) {
     if (what == "weight" || what == "weight_grad") return;
-    What w{};
-    for (int i = 0; i < kWhats; ++i)
-      if (name_of(static_cast<What>(i)) == what) w = static_cast<What>(i);
+    const What w = parse_what(what);
     std::string kinds, mine;
     for (int k = 0; k < kHookKinds; ++k)
       if (sees(static_cast<HookKind>(k), w))
@@ -223,17 +221,10 @@ class Reader {
     const lang::Tree* at = t.find("at");
     h.at = at ? at->span : t.span;
     if (at) text = at->text();
-    const std::string whole = text;
-    if (h.kinds.front() == HookKind::tensor) {
-      for (const char* part : {"output", "input"}) {
-        const std::string ending = std::string(".") + part;
-        if (!text.ends_with(ending)) continue;
-        h.part = part;
-        text.resize(text.size() - ending.size());
-      }
-    }
-    at_place(kBadHook, h.at, [&] { h.select = Selector::parse(text); });
-    h.name = fmt::format("{} at {}", name_of(h.kinds.front()), whole.empty() ? "the root" : whole);
+    std::string_view selector = text;
+    h.part = take_part(h.kinds.front(), selector);
+    at_place(kBadHook, h.at, [&] { h.select = Selector::parse(selector); });
+    h.name = fmt::format("{} at {}", name_of(h.kinds.front()), text.empty() ? "the root" : text);
     const lang::Tree* name = t.find("name");
     if (!name) return;
     h.name = name->text();

@@ -39,7 +39,7 @@ struct HookSpec {
 
   /// Whether the tensor at this position, of this name, is meant.
   bool means(size_t position, const std::string& tensor) const {
-    return arg == "all" || arg == tensor || arg == std::to_string(position);
+    return means_arg(arg, position, tensor);
   }
   /// Whether it can only fire in a backward pass.
   bool backward_only() const;

@@ -46,8 +46,7 @@ Hooks::Hooks(Module& root, std::vector<Hook> hooks)
     if (driven_ && !evaluating_) return;
     end();
     if (driven_ || !stopped_) return;
-    throw Error(stopped_->nonfinite ? ErrorKind::diverged : ErrorKind::negative,
-                stopped_->message());
+    throw Error(stopped_->kind(), stopped_->message());
   }));
 }
 

@@ -6,13 +6,14 @@
 
 namespace nnm::tracing {
 
-namespace {
+void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem) {
+  d.add(
+      {code, fmt::format("hook `{}`: {}", hook.name, problem.what()), hook.at, problem.hint(), {}});
+}
 
-constexpr const char* kUnmatched = "E0334";
-
-}  // namespace
-
-Targets find_targets(Module& root, const HookSpec& hook, bool leaves, Diagnostics& d) {
+Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnostics& d) {
+  const bool each = kind == HookKind::post_accumulate_grad;
+  const bool leaves = each || (kind == HookKind::tensor && hook.part.empty());
   std::vector<NamedModule> names;
   std::vector<NamedTensor> tensors;
   std::vector<Targets::OfModule> modules;
@@ -36,14 +37,13 @@ Targets find_targets(Module& root, const HookSpec& hook, bool leaves, Diagnostic
     for (size_t i : scope.tensors(hook.select))
       if (seen.insert(parameters[i].parameter.impl()).second)
         out.parameters.push_back(parameters[i]);
+  out.at_parameters = each || !out.parameters.empty();
   if (!out.parameters.empty()) return out;
   std::set<const Module*> met;
   for (size_t i : scope.modules(hook.select))
     if (met.insert(modules[i].module).second) out.modules.push_back(modules[i]);
-  if (out.modules.empty() && !hook.optional) {
-    const Error e = scope.no_match(hook.select);
-    d.add({kUnmatched, fmt::format("hook `{}`: {}", hook.name, e.what()), hook.at, e.hint(), {}});
-  }
+  if (out.modules.empty() && !hook.optional)
+    report_hook(d, kUnmatchedHook, hook, scope.no_match(hook.select));
   if (!leaves) return out;
   for (const Targets::OfParameter& p : parameters)
     if (met.count(p.owner.module) && seen.insert(p.parameter.impl()).second)

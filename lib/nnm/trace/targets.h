@@ -9,6 +9,8 @@
 
 namespace nnm::tracing {
 
+inline constexpr const char* kUnmatchedHook = "E0334";  // a selector that matches nothing
+
 struct Targets {
   struct OfModule {
     Module* module;
@@ -23,17 +25,18 @@ struct Targets {
   };
   std::vector<OfModule> modules;
   std::vector<OfParameter> parameters;
+  bool at_parameters = false;  ///< hooks stand at these, not at the modules
 };
 
-/// A module or parameter with several names is found by each, and meant once. `leaves`: parameters
-/// are meant, those that the selector names, else those of the modules it names. Adds an error to
-/// `d` where nothing is found, with the nearest names, unless the hook is `optional`.
-Targets find_targets(Module& root, const HookSpec& hook, bool leaves, Diagnostics& d);
+/// What a hook of this kind is registered on. A module or parameter with several names is found by
+/// each, and meant once. `post_accumulate_grad` means the parameters that the selector names, else
+/// those of the modules it names; `tensor` without a part means parameters where they are named.
+/// Adds an error to `d` where nothing is found, with the nearest names, unless the hook is
+/// `optional`.
+Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnostics& d);
 
-/// Whether hooks of this kind, of this spec, stand at parameters.
-inline bool at_leaves(const HookSpec& hook, HookKind kind) {
-  return kind == HookKind::post_accumulate_grad || (kind == HookKind::tensor && hook.part.empty());
-}
+/// Adds what is wrong with a hook, at the place of its selector.
+void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem);
 
 /// Counts the calls of a module since the root was called; backward passes visit them in reverse.
 struct Calls {

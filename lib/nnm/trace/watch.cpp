@@ -30,6 +30,8 @@ std::string Finding::message() const {
                      place.empty() ? "" : ": ", text, threshold, step + 1);
 }
 
+ErrorKind Finding::kind() const { return nonfinite ? ErrorKind::diverged : ErrorKind::negative; }
+
 std::optional<Reading> Streak::look(const Sight& sight, int64_t patience) {
   std::optional<Reading> reading = rule_->look(sight);
   judged_ = reading.has_value();
@@ -106,7 +108,8 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
     return;
   }
   if (live.about_parameters()) {
-    for (const Targets::OfParameter& p : find_targets(root_, hook, true, d).parameters) {
+    for (const Targets::OfParameter& p :
+         find_targets(root_, hook, HookKind::post_accumulate_grad, d).parameters) {
       Spot& s = spot(live, p.owner.name, p.owner.module->type_name());
       s.parameter = p.parameter;
       s.parameter_name = p.name;
@@ -114,10 +117,8 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
     return;
   }
   for (HookKind kind : hook.kinds) {
-    const Targets targets = find_targets(root_, hook, at_leaves(hook, kind), d);
-    const bool leaves = at_leaves(hook, kind) &&
-                        (kind == HookKind::post_accumulate_grad || targets.modules.empty());
-    if (leaves) {
+    const Targets targets = find_targets(root_, hook, kind, d);
+    if (targets.at_parameters) {
       for (const Targets::OfParameter& p : targets.parameters)
         attach_parameter(spot(live, p.owner.name, p.owner.module->type_name()), kind, p.parameter,
                          p.name);
@@ -128,7 +129,7 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
       try {
         live.rule->check(type);
       } catch (const Error& e) {
-        d.add({kUnfit, fmt::format("hook `{}`: {}", hook.name, e.what()), hook.at, e.hint(), {}});
+        report_hook(d, kUnfit, hook, e);
         return;
       }
       attach(spot(live, m.name, type), kind, *m.module);

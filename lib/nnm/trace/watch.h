@@ -22,6 +22,8 @@ struct Finding {
   std::string text;
   /// "dead_relu: act/output: 12 of 16 neurons are dead (75 %)", with the hook's name.
   std::string message() const;
+  /// The error that a run which it stops ends with.
+  ErrorKind kind() const;
 };
 
 /// "act/output/0", with "#1" for the second call; the module alone where there is no tensor.
