@@ -168,7 +168,7 @@ TEST_CASE("autograd.grad captures and accumulates nothing") {
   CHECK(message_of([&] {
           grad({y}, {unused}, {}, true);
         }).find("appears to not have been used in the graph") != std::string::npos);
-  CHECK(!grad({y}, {unused}, {}, false, true)[0].defined());
+  CHECK(!grad({y}, {unused}, {}, false, false, true)[0].defined());
 }
 
 TEST_CASE("backward inside a hook leaves the outer run intact") {
@@ -227,7 +227,7 @@ TEST_CASE("backward with inputs accumulates into these alone, and runs their nod
   const Tensor x = leaf({2}), w = leaf({3});
   const Tensor h = logged(mul(x, w), log, "h");
   const Tensor y = logged(h, log, "y");
-  backward({y}, {}, true, {w});
+  backward({y}, {}, true, false, {w});
   CHECK(log == std::vector<std::string>{"y", "h"});
   CHECK(w.grad().item().d == 8);
   CHECK_FALSE(x.grad().defined());
@@ -305,4 +305,34 @@ TEST_CASE("a gradient lies in memory as its leaf does") {
   const Tensor image = channels_last(zeros({1, 2, 2, 2}, {DType::f64})).requires_grad_();
   sum(mul(image, ones({1, 2, 2, 2}, {DType::f64}))).backward();
   CHECK(image.grad().is_channels_last());
+}
+
+TEST_CASE("gradients of gradients are refused, not left out") {
+  const Tensor x = tensor({2.0}).requires_grad_();
+  const Tensor y = sum(mul(x, x));
+  const char* said =
+      "create_graph=True: gradients of gradients are not built; backward is not recorded itself. "
+      "Leave create_graph out";
+  CHECK_THROWS_WITH_AS(y.backward({}, false, true), said, Error);
+  CHECK_THROWS_WITH_AS(autograd::backward({y}, {}, true, true), said, Error);
+  CHECK_THROWS_WITH_AS(autograd::grad({y}, {x}, {}, true, true), said, Error);
+  try {
+    y.backward({}, false, true);
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::not_implemented);
+  }
+  // Nothing was spent or accumulated, and what grad returns is a constant.
+  CHECK(!x.grad().defined());
+  const Tensor g = autograd::grad({y}, {x})[0];
+  CHECK(!g.requires_grad());
+  CHECK_THROWS_WITH_AS(sum(g).backward(),
+                       "element 0 of tensors does not require grad and does not have a grad_fn",
+                       Error);
+}
+
+TEST_CASE("a tensor's backward accumulates into the inputs given alone") {
+  const Tensor a = tensor({2.0}).requires_grad_(), b = tensor({3.0}).requires_grad_();
+  sum(mul(a, b)).backward({}, false, false, {b});
+  CHECK(!a.grad().defined());
+  CHECK(b.grad().item().d == 2);
 }

@@ -133,9 +133,11 @@ TEST_CASE("which hooks run when gradients of some tensors alone are asked for") 
   CHECK(count([](auto&, auto& b) { grad({b}, {b}); }) == Counts{1, 0, 0});
   CHECK(count([](auto& a, auto& b) { grad({b}, {a}); }) == Counts{2, 1, 1});
   CHECK(count([](auto& a, auto& b) { grad({b}, {a, b}); }) == Counts{2, 1, 1});
-  CHECK(count([](auto&, auto& b) { backward({b}, {}, false, {b}); }) == Counts{1, 1, 1});
-  CHECK(count([](auto& a, auto& b) { backward({b}, {}, false, {a}); }) == Counts{2, 2, 2});
-  CHECK(count([](auto& a, auto& b) { backward({b}, {}, false, {a, b}); }) == Counts{2, 2, 2});
+  CHECK(count([](auto&, auto& b) { backward({b}, {}, false, false, {b}); }) == Counts{1, 1, 1});
+  CHECK(count([](auto& a, auto& b) { backward({b}, {}, false, false, {a}); }) == Counts{2, 2, 2});
+  CHECK(count([](auto& a, auto& b) {
+          backward({b}, {}, false, false, {a, b});
+        }) == Counts{2, 2, 2});
   CHECK(count([](auto&, auto& b) { b.backward(); }) == Counts{2, 2, 2});
 }
 
@@ -156,7 +158,7 @@ TEST_CASE("retain_grad works under grad, and backward to a non-leaf retains its 
   CHECK(grad({z}, {x}, {}, true)[0].item().d == 6);
   CHECK(y.grad().item().d == 3);
   const Tensor u = mul(x, 2.0);
-  backward({mul(u, 3.0)}, {}, false, {u});
+  backward({mul(u, 3.0)}, {}, false, false, {u});
   CHECK(u.grad().item().d == 3);
   CHECK(u.retains_grad());
   CHECK_FALSE(x.grad().defined());
@@ -416,7 +418,7 @@ TEST_CASE("a hook over several tensors is called once per backward with what cam
     for (const Tensor& g : grads) calls.back().push_back(g.defined());
   });
   sum(c).backward({}, true);
-  backward({sum(c)}, {}, true, {a});
+  backward({sum(c)}, {}, true, false, {a});
   sum(add(c, d)).backward({}, true);
   CHECK(calls == std::vector<std::vector<bool>>{{true, true, true, false},
                                                 {true, false, true, false},

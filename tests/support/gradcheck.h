@@ -62,7 +62,7 @@ inline std::string gradcheck(const std::function<Tensors(const Tensors&)>& f, co
   for (const Tensor& x : inputs) {
     if (x.requires_grad()) wanted.push_back(x);
   }
-  const Tensors gradients = grad(roots, wanted, weights, false, true);
+  const Tensors gradients = grad(roots, wanted, weights, false, false, true);
   NoGradGuard no_grad;
   for (size_t k = 0; k < wanted.size(); ++k) {
     const Tensor& x = wanted[k];

@@ -271,6 +271,12 @@ class GraphTask {
 
 namespace {
 
+void refuse_double_backward(bool create_graph) {
+  NNM_CHECK(!create_graph, not_implemented,
+            "create_graph=True: gradients of gradients are not built; backward is not recorded "
+            "itself. Leave create_graph out");
+}
+
 Tensor root_gradient(const Tensor& out, const Tensors& grads, size_t i) {
   NNM_CHECK(out.defined() && out.requires_grad(), runtime,
             "element {} of tensors does not require grad and does not have a grad_fn", i);
@@ -295,8 +301,9 @@ bool will_run(const Node& node) { return running && running->will_run(node); }
 
 }  // namespace detail
 
-void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph,
+void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph, bool create_graph,
               const Tensors& inputs) {
+  refuse_double_backward(create_graph);
   GraphTask task(retain_graph, true);
   for (size_t i = 0; i < outputs.size(); ++i) {
     Tensor g = root_gradient(outputs[i], grads, i);
@@ -312,7 +319,8 @@ void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph,
 }
 
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads, bool retain_graph,
-             bool allow_unused) {
+             bool create_graph, bool allow_unused) {
+  refuse_double_backward(create_graph);
   GraphTask task(retain_graph, false);
   for (size_t i = 0; i < outputs.size(); ++i) {
     Tensor g = root_gradient(outputs[i], grads, i);

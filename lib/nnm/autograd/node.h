@@ -19,7 +19,7 @@ struct Edge {
 };
 
 /// A few elements in place, more on the heap.
-template <class T, int N>
+template <class T, size_t N>
 class SmallVector {
  public:
   SmallVector() = default;
@@ -172,13 +172,20 @@ struct EnableGradGuard : GradModeGuard {
 };
 
 /// Runs backward from `outputs` with gradients `grads` (undefined: ones, for scalars only). With
-/// `inputs`, only these leaves are accumulated into. Throws Error(runtime) with PyTorch's texts.
+/// `inputs`, only these leaves are accumulated into. Throws Error(runtime) with PyTorch's texts,
+/// and Error(not_implemented) for create_graph: what backward computes is not recorded.
 void backward(const Tensors& outputs, const Tensors& grads = {}, bool retain_graph = false,
-              const Tensors& inputs = {});
+              bool create_graph = false, const Tensors& inputs = {});
 /// torch.autograd.grad: gradients w.r.t. `inputs`, nothing accumulated. Throws Error(runtime) for
-/// an input that was not used, unless allow_unused (then its entry is undefined).
+/// an input that was not used, unless allow_unused (then its entry is undefined), and
+/// Error(not_implemented) for create_graph.
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads = {},
-             bool retain_graph = false, bool allow_unused = false);
+             bool retain_graph = false, bool create_graph = false, bool allow_unused = false);
+/// Both under the names that PyTorch has them by.
+namespace autograd {
+using nnm::backward;
+using nnm::grad;
+}  // namespace autograd
 
 namespace detail {
 /// A number for the backward that runs on this thread, different for each; 0 outside.

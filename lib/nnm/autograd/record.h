@@ -57,8 +57,8 @@ namespace detail {
 template <class F>
 class FnNode final : public Node {
  public:
-  FnNode(const char* name, size_t outputs, size_t inputs, F f)
-      : Node(name, outputs, inputs), f_(std::move(f)) {}
+  FnNode(const char* op, size_t forward_outputs, size_t forward_inputs, F f)
+      : Node(op, forward_outputs, forward_inputs), f_(std::move(f)) {}
   void apply(std::span<Tensor> grads, std::span<Tensor> out) override {
     if (released_) throw_released();
     Backward b(*this, grads, out);

@@ -77,8 +77,9 @@ RemovableHandle Tensor::register_post_accumulate_grad_hook(
   return list->add(std::move(hook));
 }
 
-void Tensor::backward(const Tensor& gradient, bool retain_graph) const {
-  nnm::backward({*this}, {gradient}, retain_graph);
+void Tensor::backward(const Tensor& gradient, bool retain_graph, bool create_graph,
+                      const Tensors& inputs) const {
+  nnm::backward({*this}, {gradient}, retain_graph, create_graph, inputs);
 }
 
 }  // namespace nnm

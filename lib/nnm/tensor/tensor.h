@@ -41,7 +41,7 @@ class Storage final : public Object, public Pooled {
 
 struct TensorOptions {
   DType dtype = DType::f32;
-  Device device;
+  Device device = {};
 };
 
 using Tensors = std::vector<Tensor>;
@@ -142,8 +142,10 @@ class Tensor {
   }
   /// Called with the leaf after its .grad was accumulated.
   RemovableHandle register_post_accumulate_grad_hook(std::function<void(const Tensor&)> hook) const;
-  /// Gradients of this (a scalar, unless `gradient` is given) into the leaves' .grad.
-  void backward(const Tensor& gradient = {}, bool retain_graph = false) const;
+  /// Gradients of this (a scalar, unless `gradient` is given) into the leaves' .grad; of `inputs`
+  /// alone, where there are some. Throws Error(not_implemented) for create_graph.
+  void backward(const Tensor& gradient = {}, bool retain_graph = false, bool create_graph = false,
+                const Tensors& inputs = {}) const;
 
   uint32_t version() const { return impl_->storage->version; }
   /// Every in-place kernel call is followed by it.
