@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes tests/golden/print.txt: how PyTorch prints tensors, for a test that runs without it.
 
-Each case is a line `> DTYPE SHAPE VALUES; STEPS`, followed by the text. VALUES is `cycle a b …`, the
+Each case is a line `> DTYPE SHAPE VALUES; STEPS`, followed by the text; `> NAME=VALUE … | DTYPE …` prints it
+under these options of torch.set_printoptions. VALUES is `cycle a b …`, the
 numbers in turn, or `uniform KEY SCALE SHIFT`, golden.py's numbers. STEPS change the tensor before it
 is printed; STEPS below says what they are.
 """
@@ -38,7 +39,19 @@ def values(spec, n):
     return [u * float(scale) + float(shift) for u in uniform(key, n)]
 
 
+OPTIONS = {"precision": int, "threshold": float, "edgeitems": int, "linewidth": int, "profile": str,
+           "sci_mode": lambda word: word == "true"}
+
+
 def case(line):
+    options, _, line = line.rpartition("| ")
+    pairs = (word.split("=") for word in options.split())
+    torch.set_printoptions(profile="default")
+    torch.set_printoptions(**{name: OPTIONS[name](value) for name, value in pairs})
+    return f"{tensor(line)!r}"
+
+
+def tensor(line):
     head, *steps = line.split(";")
     dtype, rest = head.split(" ", 1)
     shape, spec = rest[1:].split("]", 1)
@@ -115,11 +128,36 @@ def steps():
     yield "f32 [2, 3, 4] uniform t 2 -1; t"
 
 
+def options():
+    for precision in (0, 1, 2, 6, 12):
+        for style in ("uniform a 2 -1", "cycle 1 2 3", "cycle 1e-9 1", "cycle 0.25 nan inf -inf"):
+            yield f"precision={precision} | f32 [2, 3] {style}"
+            yield f"precision={precision} | f64 [3] {style}; grad mul"
+    for style in ("uniform a 2 -1", "cycle 1 2 3", "cycle 1e-9 1", "cycle 0", "cycle nan 1", "cycle 1e9 0"):
+        for mode in ("true", "false"):
+            yield f"sci_mode={mode} | f32 [2, 3] {style}"
+            yield f"sci_mode={mode} precision=2 | bf16 [4] {style}"
+    for edge in (0, 1, 2, 5):
+        for shape in ("[]", "[5]", "[12]", "[3, 4]", "[12, 12]", "[2, 7, 3]", "[12, 1, 12]"):
+            yield f"threshold=0 edgeitems={edge} | f32 {shape} uniform s 2 -1"
+        yield f"threshold=10 edgeitems={edge} | i64 [20] cycle 1 20 300"
+        yield f"threshold=10 edgeitems={edge} | bool [4, 9] cycle 1 0 0"
+    for width in (0, 10, 40, 79, 81, 200):
+        for shape in ("[]", "[13]", "[2, 30]", "[2, 2, 9]"):
+            yield f"linewidth={width} | f32 {shape} uniform w 2 -1; grad"
+            yield f"linewidth={width} | f64 {shape} cycle 1 2; grad mul"
+        yield f"linewidth={width} | i32 [2, 0] cycle 1"
+    for profile in ("default", "short", "full"):
+        for shape in ("[4]", "[1001]", "[30, 40]"):
+            yield f"profile={profile} | f32 {shape} uniform s 2 -1"
+        yield f"profile={profile} precision=3 edgeitems=1 | f32 [40, 40] uniform s 2 -1"
+
+
 def main():
     torch.set_num_threads(1)
     out = []
-    for line in [*floats(), *shapes(), *steps()]:
-        out.append(f"> {line}\n{case(line)!r}\n")
+    for line in [*floats(), *shapes(), *steps(), *options()]:
+        out.append(f"> {line}\n{case(line)}\n")
     (FOLDER / "print.txt").write_text("".join(out))
     print(len(out), "cases")
 

@@ -24,3 +24,4 @@
 #include "nnm/optim/clip.h"
 #include "nnm/optim/optimizers.h"
 #include "nnm/optim/schedulers.h"
+#include "nnm/tensor/print.h"

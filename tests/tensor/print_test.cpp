@@ -7,8 +7,10 @@
 #include <sstream>
 
 #include "golden/golden.h"
+#include "nnm/base/print.h"
 #include "nnm/nn/slot.h"
 #include "nnm/ops/ops.h"
+#include "nnm/tensor/print.h"
 #include "support/paths.h"
 
 namespace {
@@ -99,7 +101,28 @@ const std::map<std::string, std::function<Value(const Tensor&)>>& steps() {
   return table;
 }
 
-std::string printed(const std::string& line) {
+PrintChanges print_changes(const std::string& words) {
+  PrintChanges out{.profile = "default"};
+  std::istringstream in(words);
+  for (std::string word; in >> word;) {
+    const size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals), value = word.substr(equals + 1);
+    if (name == "profile") out.profile = value;
+    else if (name == "sci_mode") out.sci_mode = value == "true";
+    else if (name == "precision") out.precision = std::stoi(value);
+    else if (name == "threshold") out.threshold = std::stod(value);
+    else if (name == "edgeitems") out.edgeitems = std::stoll(value);
+    else if (name == "linewidth") out.linewidth = std::stoll(value);
+    else FAIL("unknown option ", name);
+  }
+  return out;
+}
+
+/// The text of a case, whose line may begin with options.
+std::string printed(std::string line) {
+  const size_t bar = line.find("| ");
+  const PrintOptionsGuard guard(print_changes(bar == line.npos ? "" : line.substr(0, bar)));
+  if (bar != line.npos) line.erase(0, bar + 2);
   const size_t open = line.find('['), close = line.find(']'), semicolon = line.find(';');
   std::vector<int64_t> sizes;
   std::istringstream extents(line.substr(open + 1, close - open - 1));
@@ -118,7 +141,7 @@ std::string printed(const std::string& line) {
 TEST_SUITE("tensor print") {
   TEST_CASE("tensors print as PyTorch prints them") {
     const std::vector<Case> cases = read_cases();
-    REQUIRE(cases.size() > 300);
+    REQUIRE(cases.size() > 500);
     for (const Case& c : cases) {
       CAPTURE(c.line);
       CHECK(printed(c.line) == c.text);
@@ -158,5 +181,35 @@ TEST_SUITE("tensor print") {
     CHECK(equal(1 + x, x + 1));
     CHECK(equal(1 - x, tensor({0.0, -3.0})));
     CHECK(equal(2 / x, tensor({2.0, 0.5})));
+  }
+}
+
+TEST_SUITE("print options") {
+  TEST_CASE("print options stay until they are changed, but for sci_mode") {
+    const PrintOptionsGuard guard({});
+    const Tensor x = tensor({1.25, 0.5});
+    set_printoptions({.precision = 2, .sci_mode = true});
+    CHECK(x.repr() == "tensor([1.25e+00, 5.00e-01])");
+    set_printoptions({.linewidth = 40});
+    CHECK(get_printoptions().precision == 2);
+    CHECK(!get_printoptions().sci_mode);
+    CHECK(x.repr() == "tensor([1.25, 0.50])");
+    set_printoptions({.edgeitems = 1, .profile = "short"});
+    CHECK(get_printoptions().edgeitems == 1);
+    CHECK(get_printoptions().linewidth == 80);
+    CHECK_THROWS_WITH_AS(set_printoptions({.profile = "long"}),
+                         "profile must be 'default', 'short' or 'full', got 'long'", Error);
+    CHECK_THROWS_WITH_AS(set_printoptions({.precision = -1}),
+                         "precision, edgeitems and linewidth must not be negative", Error);
+    CHECK(get_printoptions().precision == 2);
+  }
+
+  TEST_CASE("a stream gets what print writes") {
+    std::ostringstream out;
+    const Parameter bias(make_ref<TensorSlot>("bias", tensor({1, 2}), true));
+    out << tensor({1.5}) << ' ' << Shape{2, 3} << ' ' << DType::f32 << ' ' << Value("text") << ' '
+        << Tensor() << ' ' << bias;
+    CHECK(out.str() ==
+          "tensor([1.5000]) torch.Size([2, 3]) torch.float32 text None tensor([1, 2])");
   }
 }

@@ -5,8 +5,8 @@
 
 namespace nnm {
 
-ModuleSlot::ModuleSlot(std::string name, Ref<Module> value)
-    : name(std::move(name)), value(std::move(value)) {}
+ModuleSlot::ModuleSlot(std::string slot_name, Ref<Module> module)
+    : name(std::move(slot_name)), value(std::move(module)) {}
 
 ModuleSlot::~ModuleSlot() = default;
 

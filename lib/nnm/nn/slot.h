@@ -19,8 +19,8 @@ Ref<ModuleSlot> copied_slot(const Ref<ModuleSlot>& slot);
 
 /// A named parameter or buffer; an undefined tensor is PyTorch's None.
 struct TensorSlot final : Object {
-  TensorSlot(std::string name, Tensor value, bool persistent)
-      : name(std::move(name)), value(std::move(value)), persistent(persistent) {}
+  TensorSlot(std::string slot_name, Tensor tensor, bool persists)
+      : name(std::move(slot_name)), value(std::move(tensor)), persistent(persists) {}
   std::string name;
   Tensor value;
   bool persistent;  ///< of a buffer: part of the state dict
@@ -28,7 +28,7 @@ struct TensorSlot final : Object {
 
 /// A named child; null is PyTorch's None.
 struct ModuleSlot final : Object {
-  ModuleSlot(std::string name, Ref<Module> value);
+  ModuleSlot(std::string slot_name, Ref<Module> module);
   ~ModuleSlot() override;
   std::string name;
   Ref<Module> value;
@@ -55,6 +55,7 @@ class Parameter {
   const Tensor& get() const { return slot_ ? slot_->value : kUndefined; }
   bool defined() const { return slot_ && slot_->value.defined(); }
   explicit operator bool() const { return defined(); }
+  std::string repr() const { return get().repr(); }
   /// Puts another tensor into the slot, without checks and hooks.
   void set(Tensor t) const { slot_->value = std::move(t); }
 
@@ -63,7 +64,6 @@ class Parameter {
   Ref<TensorSlot> slot_;
 };
 using Buffer = Parameter;
-inline std::string str(const Parameter& p) { return p.get().repr(); }
 
 /// A leaf that an optimizer may update (torch.nn.Parameter): shares data's memory, not its history.
 Tensor parameter(const Tensor& data, bool requires_grad = true);

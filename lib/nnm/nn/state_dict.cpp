@@ -43,6 +43,13 @@ std::vector<std::string> StateDict::keys() const {
   return out;
 }
 
+std::string StateDict::repr() const {
+  if (entries_.empty()) return "OrderedDict()";
+  Values pairs;
+  for (const auto& [key, value] : entries_) pairs.push_back(Value::tuple({key, value}));
+  return "OrderedDict(" + Value::list(std::move(pairs)).repr() + ")";
+}
+
 StateDict StateDict::with_prefix(std::string_view prefix) const {
   StateDict out;
   out.metadata = metadata;

@@ -24,11 +24,14 @@ class StateDict {
   const Value* find(std::string_view key) const;
   /// Throws Error(key) with the key's repr where there is none, Error(type) for extra state.
   Tensor tensor(std::string_view key) const;
+  Tensor operator[](std::string_view key) const { return tensor(key); }
   /// Adds or replaces; a replaced entry keeps its place.
   void set(std::string key, Value value);
   /// False where there was none.
   bool erase(std::string_view key);
   std::vector<std::string> keys() const;
+  /// "OrderedDict([('weight', tensor([[…]])), …])"
+  std::string repr() const;
   /// The entries whose keys begin with the prefix, with the metadata.
   StateDict with_prefix(std::string_view prefix) const;
 

@@ -1,4 +1,6 @@
-// How tensors print: torch/_tensor_str.py's rules with its default options.
+// How tensors print: torch/_tensor_str.py's rules.
+#include "nnm/tensor/print.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -8,9 +10,27 @@ namespace nnm {
 
 namespace {
 
-constexpr int64_t kThreshold = 1000;  ///< elements beyond which a tensor is summarised
-constexpr int64_t kEdge = 3;          ///< elements kept at each end of a dimension then
-constexpr int kLineWidth = 80;
+PrintOptions print_options;
+
+PrintOptions of_profile(const std::string& profile) {
+  if (profile == "default") return {};
+  if (profile == "short") return {.precision = 2, .edgeitems = 2};
+  if (profile == "full") return {.threshold = INFINITY};
+  fail(ErrorKind::value, "profile must be 'default', 'short' or 'full', got {}",
+       python_string(profile));
+}
+
+PrintOptions changed(PrintOptions now, const PrintChanges& changes) {
+  if (changes.profile) now = of_profile(*changes.profile);
+  now.precision = changes.precision.value_or(now.precision);
+  now.threshold = changes.threshold.value_or(now.threshold);
+  now.edgeitems = changes.edgeitems.value_or(now.edgeitems);
+  now.linewidth = changes.linewidth.value_or(now.linewidth);
+  now.sci_mode = changes.sci_mode;
+  NNM_CHECK(now.precision >= 0 && now.edgeitems >= 0 && now.linewidth >= 0, value,
+            "precision, edgeitems and linewidth must not be negative");
+  return now;
+}
 
 /// The text of elements, set right in a column.
 struct Column {
@@ -22,7 +42,7 @@ struct Column {
   }
 };
 
-/// Numbers: whole, with four digits, or scientific, as all of them need it.
+/// Numbers: whole, with digits after the point, or scientific, as all of them need it.
 Column real_column(const std::vector<double>& values) {
   double low = INFINITY, high = 0;
   bool whole = true;
@@ -32,10 +52,11 @@ Column real_column(const std::vector<double>& values) {
     high = std::max(high, std::abs(v));
     whole = whole && v == std::ceil(v);
   }
-  const bool scientific = high > 0 && (high / low > 1000 || high > 1e8 || low < 1e-4);
+  const bool wide = high / low > 1000 || high > 1e8 || low < 1e-4;
+  const bool scientific = high > 0 && print_options.sci_mode.value_or(wide);
   const auto word = [&](double v) {
-    if (scientific) return fmt::format("{:.4e}", v);
-    if (!whole) return fmt::format("{:.4f}", v);
+    if (scientific) return fmt::format("{:.{}e}", v, print_options.precision);
+    if (!whole) return fmt::format("{:.{}f}", v, print_options.precision);
     return fmt::format("{:.0f}{}", v, std::isfinite(v) ? "." : "");
   };
   // Zeros, infinities and NaNs do not widen the column, but where the numbers are whole they may
@@ -62,7 +83,8 @@ Column integer_column(const std::vector<int64_t>& values, bool boolean) {
 /// The elements of a tensor as text, in brackets and lines.
 class Elements {
  public:
-  explicit Elements(const Tensor& x) : x_(x), summarize_(x.numel() > kThreshold) {
+  explicit Elements(const Tensor& x)
+      : x_(x), summarize_(static_cast<double>(x.numel()) > print_options.threshold) {
     if (is_floating(x.dtype())) column_ = real_column(visible<double>());
     else column_ = integer_column(visible<int64_t>(), x.dtype() == DType::b8);
   }
@@ -72,8 +94,8 @@ class Elements {
   }
 
  private:
-  bool cut(int dim) const { return summarize_ && x_.shape()[dim] > 2 * kEdge; }
-  int64_t shown(int dim) const { return cut(dim) ? 2 * kEdge : x_.shape()[dim]; }
+  bool cut(int dim) const { return summarize_ && x_.shape()[dim] > 2 * print_options.edgeitems; }
+  int64_t shown(int dim) const { return cut(dim) ? 2 * print_options.edgeitems : x_.shape()[dim]; }
 
   template <class T>
   std::vector<T> visible() const {
@@ -92,7 +114,7 @@ class Elements {
     }
     const int64_t n = x_.shape()[dim];
     for (int64_t i = 0; i < shown(dim); ++i) {
-      const int64_t at = cut(dim) && i >= kEdge ? n - 2 * kEdge + i : i;
+      const int64_t at = cut(dim) && i >= print_options.edgeitems ? n - shown(dim) + i : i;
       collect(dim + 1, offset + at * x_.strides()[dim], out);
     }
   }
@@ -100,12 +122,14 @@ class Elements {
   std::string block(int dim, int indent) {
     const bool last = dim == x_.dim() - 1;
     std::vector<std::string> parts;
+    if (cut(dim) && print_options.edgeitems == 0) parts.emplace_back("...");
     for (int64_t i = 0; i < shown(dim); ++i) {
-      if (cut(dim) && i == kEdge) parts.emplace_back(last ? " ..." : "...");
+      if (cut(dim) && i == print_options.edgeitems) parts.emplace_back(last ? " ..." : "...");
       parts.push_back(last ? column_.words[next_++] : block(dim + 1, indent + 1));
     }
-    const auto fit = (kLineWidth - indent) / static_cast<int>(column_.width + 2);
-    const size_t per_line = last ? static_cast<size_t>(std::max(1, fit)) : 1;
+    const int64_t fit =
+        (print_options.linewidth - indent) / static_cast<int64_t>(column_.width + 2);
+    const size_t per_line = last ? static_cast<size_t>(std::max<int64_t>(1, fit)) : 1;
     const auto breaks = static_cast<size_t>(std::max(1, x_.dim() - 1 - dim));
     const std::string line_break =
         "," + std::string(breaks, '\n') + std::string(static_cast<size_t>(indent) + 1, ' ');
@@ -137,7 +161,8 @@ std::vector<std::string> suffixes(const Tensor& x) {
     out.push_back("device='meta'");
   }
   const bool hidden = x.is_meta() || x.numel() == 0;
-  if (x.is_meta() || (x.numel() == 0 && x.dim() != 1)) out.push_back(size_suffix(x));
+  const bool sized = hidden ? x.is_meta() || x.dim() != 1 : print_options.edgeitems == 0;
+  if (sized) out.push_back(size_suffix(x));
   const bool obvious =
       x.dtype() == DType::f32 || (!hidden && (x.dtype() == DType::i64 || x.dtype() == DType::b8));
   if (!obvious) out.push_back("dtype=" + Value(x.dtype()).repr());
@@ -147,6 +172,16 @@ std::vector<std::string> suffixes(const Tensor& x) {
 }
 
 }  // namespace
+
+void set_printoptions(const PrintChanges& changes) {
+  print_options = changed(print_options, changes);
+}
+PrintOptions get_printoptions() { return print_options; }
+
+PrintOptionsGuard::PrintOptionsGuard(const PrintChanges& changes) : before_(print_options) {
+  set_printoptions(changes);
+}
+PrintOptionsGuard::~PrintOptionsGuard() { print_options = before_; }
 
 std::string Tensor::repr() const {
   if (!defined()) return "None";
@@ -160,7 +195,7 @@ std::string Tensor::repr() const {
   const size_t line = out.rfind('\n') == out.npos ? 0 : out.rfind('\n') + 1;
   size_t column = out.size() - line + 2;
   for (const std::string& suffix : suffixes(*this)) {
-    if (column + suffix.size() + 2 > kLineWidth) {
+    if (column + suffix.size() + 2 > static_cast<size_t>(print_options.linewidth)) {
       out += ",\n" + std::string(kIndent, ' ') + suffix;
       column = kIndent + suffix.size();
     } else {
