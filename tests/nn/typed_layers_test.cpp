@@ -36,6 +36,13 @@ struct Siamese : Module {
   }
 };
 
+struct Named : Module {
+  NNM_FORWARD(Named, "a: Tensor, b: Tensor, c: Tensor, *, scale: float");
+  Tensor forward(const Tensor& a, const Tensor& b, const Tensor& c, double scale) {
+    return (a + b + c) * scale;
+  }
+};
+
 }  // namespace
 
 TEST_SUITE_BEGIN("nn typed layers");
@@ -152,13 +159,77 @@ TEST_CASE("a forward of several typed arguments binds by position and by name") 
   CHECK(number(m(x, x, 2)) == 2);
   CHECK(number(m(Args{{x}, {{"margin", 3.5}, {"x2", x}}})) == 3.5);
   CHECK(number(m(Args{{x, x}, {{"mask", ones({2})}}})) == 0);
-  CHECK_THROWS_WITH_AS(m(x), "forward: missing argument `x2`", Error);
-  CHECK_THROWS_WITH_AS(m(x, x, "far"), "forward: `margin`: expected float, got \"far\"", Error);
-  CHECK_THROWS_AS(m(Args{{x, x}, {{"y", x}}}), Error);
+  CHECK_THROWS_WITH_AS(m(x, x, "far"), "Siamese.forward: `margin`: expected float, got \"far\"",
+                       Error);
   Items seen;
   m.register_forward_pre_hook([&](Module&, const Values&, Items& kwargs) { seen = kwargs; });
   m(Args{{x, x}, {{"margin", 3}}});
   CHECK(str(seen) == "{'margin': 3}");
+}
+
+// The texts are CPython's of `def forward(self, x1, x2, margin=1.0, mask=None)` and the like.
+TEST_CASE("calls that do not fit a forward are refused in Python's words") {
+  Siamese m;
+  const Tensor x = ones({1, 2});
+  const auto said = [](Module& module, const Args& args) -> std::string {
+    try {
+      module(args);
+    } catch (const BindError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  CHECK(said(m, {}) == "Siamese.forward() missing 2 required positional arguments: 'x1' and 'x2'");
+  CHECK(said(m, {{x}, {}}) == "Siamese.forward() missing 1 required positional argument: 'x2'");
+  CHECK(said(m, {{}, {{"x2", x}}}) ==
+        "Siamese.forward() missing 1 required positional argument: 'x1'");
+  CHECK(said(m, {{x, x, 1, nullptr, 1}, {}}) ==
+        "Siamese.forward() takes from 3 to 5 positional arguments but 6 were given");
+  CHECK(said(m, {{x}, {{"y", x}}}) == "Siamese.forward() got an unexpected keyword argument 'y'");
+  CHECK(said(m, {{x, x}, {{"x1", x}}}) ==
+        "Siamese.forward() got multiple values for argument 'x1'");
+  // Keywords are looked at first, and what is missing last.
+  CHECK(said(m, {{x, x, 1, nullptr, 1}, {{"y", x}}}) ==
+        "Siamese.forward() got an unexpected keyword argument 'y'");
+  CHECK(said(m, {{"far"}, {}}) == "Siamese.forward() missing 1 required positional argument: 'x2'");
+  try {
+    m(Args{{x, x}, {{"margn", 1}}});
+  } catch (const BindError& e) {
+    CHECK(e.hint() == "did you mean `margin`?");
+    CHECK(e.name == "margn");
+  }
+  Named named;
+  CHECK(said(named, {{}, {{"scale", 2}}}) ==
+        "Named.forward() missing 3 required positional arguments: 'a', 'b', and 'c'");
+  CHECK(said(named, {{x, x, x}, {}}) ==
+        "Named.forward() missing 1 required keyword-only argument: 'scale'");
+  CHECK(said(named, {{x, x, x, x}, {}}) ==
+        "Named.forward() takes 4 positional arguments but 5 were given");
+  CHECK(said(named, {{x, x, x, x}, {{"scale", 2}}}) ==
+        "Named.forward() takes 4 positional arguments but 5 positional arguments (and 1 "
+        "keyword-only argument) were given");
+}
+
+TEST_CASE("layers name what a call of them lacks as PyTorch does") {
+  const Tensor x = ones({1, 2});
+  nn::Linear fc(2, 2);
+  CHECK_THROWS_WITH_AS(fc(), "Linear.forward() missing 1 required positional argument: 'input'",
+                       Error);
+  CHECK_THROWS_WITH_AS(fc(Args{{x, x}, {{"z", x}}}),
+                       "Linear.forward() got an unexpected keyword argument 'z'", Error);
+  CHECK_THROWS_WITH_AS(fc(x, x), "Linear.forward() takes 2 positional arguments but 3 were given",
+                       Error);
+  nn::MSELoss loss;
+  CHECK_THROWS_WITH_AS(loss(Args{{x}, {}}),
+                       "MSELoss.forward() missing 1 required positional argument: 'target'", Error);
+  nn::LSTM lstm(2, 2);
+  CHECK_THROWS_WITH_AS(lstm(x, x, x),
+                       "LSTM.forward() takes from 2 to 3 positional arguments but 4 were given",
+                       Error);
+  nn::CosineSimilarity cosine;
+  CHECK_THROWS_WITH_AS(
+      cosine(), "CosineSimilarity.forward() missing 2 required positional arguments: 'x1' and 'x2'",
+      Error);
 }
 
 TEST_CASE("an optimizer takes its parameters with the options") {

@@ -67,9 +67,9 @@ class Module : public Object {
   /// One argument of any kind in, anything out: what chains of modules use. No arguments are boxed
   /// where the module computes a tensor from a tensor.
   Value operator()(const Value& x);
-  /// m(a, b, …): positional arguments of any kind.
+  /// m(), m(a, b, …): positional arguments of any kind.
   template <class... A>
-  requires(sizeof...(A) >= 2) Value operator()(const A&... args) {
+  requires(sizeof...(A) != 1) Value operator()(const A&... args) {
     return (*this)(Args{{Value(args)...}, {}});
   }
 
@@ -154,6 +154,7 @@ class Module : public Object {
   Module& to(DType dtype);    ///< Throws Error(type) for non-floating types.
   Module& to(Device device);  ///< Throws Error(not_implemented) out of meta, naming to_empty.
   Module& to(TensorOptions options);
+  Module& to(const Tensor& other) { return to(other.options()); }  ///< its dtype and device
   Module& to_float() { return to(DType::f32); }
   Module& to_double() { return to(DType::f64); }
   Module& half() { return to(DType::f16); }
@@ -250,8 +251,11 @@ class Module : public Object {
   Module(const Module& other);
   /// PyTorch's names of the members a class adds to Module's, sorted.
   virtual std::span<const std::string_view> member_names() const { return {}; }
-  /// The one argument, positional or `input=`, of a forward that takes one; Error(type) with
-  /// Python's texts otherwise.
+  /// The arguments of a call in the order of forward's signature, converted, defaults filled in.
+  /// Throws BindError, in Python's words where they do not fit: "Net.forward() missing 1 required
+  /// positional argument: 'x'".
+  Values forward_args(const Signature& signature, const Args& args) const;
+  /// The same for a forward of one argument, `input`.
   Value only_input(const Args& args) const;
   /// What forward returned as a tensor; Error(type) where it is none.
   Tensor output_tensor(const Value& output) const;
@@ -309,6 +313,8 @@ class Child {
   }
   explicit operator bool() const { return slot_ && slot_->value; }
   Ref<Module> ref() const { return slot_ ? slot_->value : Ref<Module>(); }
+  /// The child's, or "None".
+  std::string repr() const { return Value(ref()).repr(); }
 
  private:
   Module& module() const {
@@ -348,10 +354,6 @@ requires(std::is_base_of_v<Module, T> && !std::is_same_v<Module, T>) struct Valu
   static Object* get(const Ref<T>& m) { return m.get(); }
 };
 
-template <class T>
-std::string str(const Child<T>& child) {
-  return Value(child.ref()).str();
-}
 /// `_modules` as Python prints it: {'fc1': Linear(in_features=784, …), 'act': None}
 std::string str(std::span<const Ref<ModuleSlot>> modules);
 

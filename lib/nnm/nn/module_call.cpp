@@ -320,22 +320,6 @@ Tensor Module::output_tensor(const Value& output) const {
   return output.as<Tensor>();
 }
 
-Value Module::only_input(const Args& args) const {
-  const Value* input = args.pos.empty() ? nullptr : &args.pos[0];
-  NNM_CHECK(args.pos.size() <= 1, type,
-            "{}.forward() takes 2 positional arguments but {} were given", type_name(),
-            args.pos.size() + 1);
-  for (const auto& [name, value] : args.kw) {
-    NNM_CHECK(name == "input", type, "{}.forward() got an unexpected keyword argument '{}'",
-              type_name(), name);
-    NNM_CHECK(!input, type, "{}.forward() got multiple values for argument 'input'", type_name());
-    input = &value;
-  }
-  NNM_CHECK(input, type, "{}.forward() missing 1 required positional argument: 'input'",
-            type_name());
-  return *input;
-}
-
 bool Module::has_call_hooks() const {
   if (global_hooks().any_call_hooks()) return true;
   return hooks_ && !(hooks_->forward_pre->empty() && hooks_->forward->empty() &&

@@ -9,14 +9,28 @@
 
 namespace nnm {
 
+namespace {
+
+/// "Net" of "void f<int>()::Net<a::B>": the last part, without its template arguments.
+std::string bare_name(const std::string& demangled) {
+  size_t end = demangled.size(), begin = end;
+  for (int depth = 0; begin > 0; --begin) {
+    const char c = demangled[begin - 1];
+    if (c == '>') ++depth;
+    if (c == '<' && --depth == 0) end = begin - 1;
+    if (c == ':' && depth == 0) break;
+  }
+  return demangled.substr(begin, end - begin);
+}
+
+}  // namespace
+
 std::string Module::type_name() const {
   int status = 0;
   char* demangled = abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status);
-  std::string name = status == 0 ? demangled : typeid(*this).name();
+  const std::string name = status == 0 ? demangled : typeid(*this).name();
   std::free(demangled);
-  name = name.substr(0, name.find('<'));
-  const size_t colon = name.rfind("::");
-  return colon == std::string::npos ? name : name.substr(colon + 2);
+  return bare_name(name);
 }
 
 std::string indented(const std::string& text) {

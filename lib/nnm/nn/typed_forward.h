@@ -31,11 +31,12 @@ Value typed_forward(M& m, R (M::*f)(A0, A1, A...), const Values& bound) {
 ///   struct Siamese : Module {
 ///     NNM_FORWARD(Siamese, "x1: Tensor, x2: Tensor, margin: float = 1.0");
 ///     Tensor forward(const Tensor& x1, const Tensor& x2, double margin);
-/// Calls throw BindError for arguments that do not fit.
+/// Calls throw BindError, in Python's words, for arguments that do not fit.
 #define NNM_FORWARD(Type, parameters)                                                             \
   using ::nnm::Module::forward;                                                                   \
   ::nnm::Value forward(const ::nnm::Args& args) override {                                        \
     static const ::nnm::Signature signature = ::nnm::Signature::parse("forward(" parameters ")"); \
-    return ::nnm::detail::typed_forward<Type>(*this, &Type::forward, signature.bind(args));       \
+    return ::nnm::detail::typed_forward<Type>(*this, &Type::forward,                              \
+                                              forward_args(signature, args));                     \
   }                                                                                               \
   static_assert(true)

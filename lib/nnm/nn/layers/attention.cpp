@@ -161,10 +161,10 @@ std::pair<Tensor, Tensor> MultiheadAttention::attend(const Call& c, const Tensor
 
 Value MultiheadAttention::forward(const Args& args) {
   static const Signature signature = Signature::parse(
-      "MultiheadAttention.forward(query: Tensor, key: Tensor, value: Tensor, key_padding_mask: "
+      "forward(query: Tensor, key: Tensor, value: Tensor, key_padding_mask: "
       "Tensor? = none, need_weights: bool = true, attn_mask: Tensor? = none, "
       "average_attn_weights: bool = true, is_causal: bool = false)");
-  const Values a = signature.bind(args);
+  const Values a = forward_args(signature, args);
   Tensor in[3];
   for (size_t i = 0; i < 3; ++i) in[i] = a[i].as<Tensor>();
   const bool batched = in[0].dim() == 3;

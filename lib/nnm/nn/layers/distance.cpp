@@ -7,9 +7,9 @@ namespace nnm::nn {
 
 namespace {
 
-Values two_inputs(const Args& args) {
+const Signature& two_inputs() {
   static const Signature signature = Signature::parse("forward(x1: Tensor, x2: Tensor)");
-  return signature.bind(args);
+  return signature;
 }
 
 }  // namespace
@@ -24,7 +24,7 @@ const Spec<CosineSimilarity::Options>& CosineSimilarity::spec() {
 CosineSimilarity::CosineSimilarity(const Options& o) : options(o) {}
 
 Value CosineSimilarity::forward(const Args& args) {
-  const Values a = two_inputs(args);
+  const Values a = forward_args(two_inputs(), args);
   return cosine_similarity(a[0].as<Tensor>(), a[1].as<Tensor>(), options.dim, options.eps);
 }
 
@@ -41,7 +41,7 @@ const Spec<PairwiseDistance::Options>& PairwiseDistance::spec() {
 PairwiseDistance::PairwiseDistance(const Options& o) : options(o) {}
 
 Value PairwiseDistance::forward(const Args& args) {
-  const Values a = two_inputs(args);
+  const Values a = forward_args(two_inputs(), args);
   return pairwise_distance(a[0].as<Tensor>(), a[1].as<Tensor>(), options.p, options.eps,
                            options.keepdim);
 }

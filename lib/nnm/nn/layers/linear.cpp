@@ -64,9 +64,8 @@ void Bilinear::reset_parameters(const Streams& streams) {
 }
 
 Value Bilinear::forward(const Args& args) {
-  static const Signature signature =
-      Signature::parse("Bilinear.forward(input1: Tensor, input2: Tensor)");
-  const Values a = signature.bind(args);
+  static const Signature signature = Signature::parse("forward(input1: Tensor, input2: Tensor)");
+  const Values a = forward_args(signature, args);
   return bilinear(a[0].as<Tensor>(), a[1].as<Tensor>(), weight, bias);
 }
 

@@ -37,7 +37,7 @@ Tensor Loss::operator()(const Tensor& input, const Tensor& target) {
 
 Value Loss::forward(const Args& args) {
   static const Signature signature = Signature::parse("forward(input: Tensor, target: Tensor)");
-  const Values a = signature.bind(args);
+  const Values a = forward_args(signature, args);
   return forward(a[0].as<Tensor>(), a[1].as<Tensor>());
 }
 

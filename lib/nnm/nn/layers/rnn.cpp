@@ -123,8 +123,8 @@ Tensor RNNBase::run_cell(const Cell& cell, const Tensor& x, bool reverse, Step s
 }
 
 Value RNNBase::run(const Args& args, Step step, bool cells) const {
-  static const Signature signature = Signature::parse("RNNBase.forward(input: Tensor, hx = none)");
-  const Values a = signature.bind(args);
+  static const Signature signature = Signature::parse("forward(input: Tensor, hx = none)");
+  const Values a = forward_args(signature, args);
   const Tensor input = a[0].as<Tensor>();
   const bool batched = input.dim() == 3;
   Tensor x = checked_input(input);
