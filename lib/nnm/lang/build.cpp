@@ -286,6 +286,12 @@ Ref<Module> Builder::instantiate(const ClassDef& c, CallArgs& args, const Span& 
   return instance.module;
 }
 
+std::shared_ptr<const ClassDef> Builder::shared(const ClassDef& c) {
+  auto& shared = definitions_[&c];
+  if (!shared) shared = std::make_shared<const ClassDef>(c);
+  return shared;
+}
+
 void Builder::fill_class(Instance& instance, const BuildScope& outer) {
   const ClassDef& c = *instance.definition;
   const size_t errors = reporter_.reported;
@@ -298,8 +304,7 @@ void Builder::fill_class(Instance& instance, const BuildScope& outer) {
   block([&](BuildScope& s) { children(c.modules, s, *instance.module, instance.path); });
   // Children without a name could be any that forward calls.
   if (!instance.lost)
-    instance.module->set_program(compile_forward(
-        {&c, instance.module.get(), &instance.values, &instance.failed}, reporter_));
+    instance.module->compile({shared(c), instance.values, instance.failed}, reporter_);
   if (reporter_.reported == errors) block([&](BuildScope& s) { rules(instance, s); });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -110,6 +111,8 @@ class Builder {
   void bind_args(Instance& instance, CallArgs& args, const Span& callee);
   Value default_of(Instance& instance, const ArgDecl& arg);
   void fill_class(Instance& instance, const BuildScope& scope);
+  /// The definition for modules to keep: they outlive the config.
+  std::shared_ptr<const ClassDef> shared(const ClassDef& c);
   void check_recursion(const ClassDef& c, const Span& callee) const;
   void count(Module& m, const Span& at);
   void read_lets(Instance& instance, BuildScope& scope);
@@ -159,6 +162,7 @@ class Builder {
   Reporter reporter_;
   std::string path_;  ///< of the entry being built
   std::vector<const ClassDef*> stack_;
+  std::unordered_map<const ClassDef*, std::shared_ptr<const ClassDef>> definitions_;
   std::vector<std::pair<std::string, Span>> sites_;
   int64_t modules_ = 0, elements_ = 0, spent_ = 0;
   bool exhausted_ = false;

@@ -71,14 +71,22 @@ struct ForwardScope {
 /// Compiles a class's inputs and forward for one instance. Errors go to the reporter.
 Program compile_forward(const ForwardScope& scope, Reporter& reporter);
 
+/// What an instance's forward was compiled from; its copies compile theirs from the same.
+struct ForwardSource {
+  std::shared_ptr<const ClassDef> definition;
+  std::map<std::string, Value> values;
+  std::set<std::string> failed;
+};
+
 /// An instance of a class of `define:`. Without `forward` it calls its children in order.
 class ClassModule final : public Module {
  public:
   ClassModule(std::string type, std::string path)
       : type_(std::move(type)), path_(std::move(path)) {}
 
-  /// The compiled forward refers to this instance's slots.
-  ClassModule(const ClassModule&) = delete;
+  /// For deepcopy. The compiled forward refers to an instance's slots: the copy has its own.
+  ClassModule(const ClassModule& o);
+  Ref<Module> copied() const override { return make_ref<ClassModule>(*this); }
 
   Value forward(const Args& args) override;
   Tensor forward(const Tensor& x) override;
@@ -86,7 +94,8 @@ class ClassModule final : public Module {
   std::string type_name() const override { return type_; }
   const std::string& path() const { return path_; }
 
-  void set_program(Program p) { program_ = std::move(p); }
+  /// Compiles the forward for the parameters, buffers and children that are there now.
+  void compile(ForwardSource source, Reporter& reporter);
   const Program& program() const { return program_; }
 
  private:
@@ -102,6 +111,7 @@ class ClassModule final : public Module {
   [[noreturn]] void complain(const ForwardInput& in, const Value& v, const std::string& why) const;
 
   std::string type_, path_;
+  ForwardSource source_;
   Program program_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "nnm/lang/compiled_nodes.h"
 #include "nnm/lang/forward.h"
+#include "nnm/nn/copying.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -97,6 +98,20 @@ struct ClassModule::Given {
   size_t count = 0;
   const Items* kw = nullptr;
 };
+
+void ClassModule::compile(ForwardSource source, Reporter& reporter) {
+  source_ = std::move(source);
+  program_ =
+      compile_forward({source_.definition.get(), this, &source_.values, &source_.failed}, reporter);
+}
+
+ClassModule::ClassModule(const ClassModule& o) : Module(o), type_(o.type_), path_(o.path_) {
+  ForwardSource source = o.source_;
+  for (auto& [name, value] : source.values) value = nnm::detail::copied_value(value);
+  Reporter reporter;
+  compile(std::move(source), reporter);
+  reporter.diagnostics.throw_if_errors();
+}
 
 Value ClassModule::forward(const Args& args) {
   return run({args.pos.data(), args.pos.size(), &args.kw});

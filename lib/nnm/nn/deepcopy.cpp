@@ -2,6 +2,7 @@
 #include <unordered_map>
 
 #include "nnm/autograd/node.h"
+#include "nnm/nn/copying.h"
 #include "nnm/nn/module.h"
 #include "nnm/ops/ops.h"
 
@@ -19,6 +20,7 @@ class Copying {
 
   Ref<Module> module(const Module& m, const std::function<Ref<Module>()>& copied);
   Tensor tensor(const Tensor& t);
+  Value value(const Value& v);
 
   std::unordered_map<const Object*, Object*> slots;
   static thread_local Copying* current;
@@ -78,6 +80,26 @@ Tensor Copying::buffer_of(const Tensor& t) {
   return out;
 }
 
+Value Copying::value(const Value& v) {
+  const auto each = [this](const Values& items) {
+    Values out;
+    for (const Value& item : items) out.push_back(value(item));
+    return out;
+  };
+  switch (v.kind()) {
+    case Value::Kind::tensor: return tensor(v.as<Tensor>());
+    case Value::Kind::module: return module(*v.as<Ref<Module>>(), {});
+    case Value::Kind::list: return Value::list(each(v.items()));
+    case Value::Kind::tuple: return Value::tuple(each(v.items()));
+    case Value::Kind::dict: {
+      Items out;
+      for (const auto& [key, item] : v.entries()) out.emplace_back(key, value(item));
+      return Value::dict(std::move(out));
+    }
+    default: return v;
+  }
+}
+
 template <class Slot>
 Ref<Slot> slot_of_copy(const Ref<Slot>& slot) {
   if (!Copying::current || !slot) return slot;
@@ -91,6 +113,8 @@ namespace detail {
 
 Ref<TensorSlot> copied_slot(const Ref<TensorSlot>& slot) { return slot_of_copy(slot); }
 Ref<ModuleSlot> copied_slot(const Ref<ModuleSlot>& slot) { return slot_of_copy(slot); }
+
+Value copied_value(const Value& v) { return Copying::current ? Copying::current->value(v) : v; }
 
 Ref<Module> deepcopy(const Module& m, const std::function<Ref<Module>()>& copied) {
   Copying copying;
