@@ -23,6 +23,14 @@ data:
 train: {max: 1 step, loss: "mse_loss(out, y)", optimizer: SGD(lr=0.1)}
 """
 OUTSIDE = ROOT / "tests/examples/outside"
+PEDANTIC = """Pairs(
+  (conv): Conv1d(1, 2, kernel_size=(3,), stride=(1,), padding=(1,))
+  (fc): Linear(in_features=8, out_features=2, bias=False)
+)
+11 tensor(0) torch.Size([3, 2]) <All keys matched successfully>
+tensor([5.00e-01, 2.50e-01]) torch.bfloat16
+TypeError: Pairs.forward() missing 1 required positional argument: 'b'
+"""
 
 
 def cached(name):
@@ -104,6 +112,7 @@ tensor([[False],
 <All keys matched successfully>
 True
 """)
+        self.assertEqual(run(build / "pedantic"), PEDANTIC)
         self.with_one_more_layer(build / "mynnm")
 
     def with_one_more_layer(self, mynnm):

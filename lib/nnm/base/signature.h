@@ -30,12 +30,12 @@ struct ArgType {
     duration
   };
   Base base = Base::any;
-  bool list = false;                 ///< `[]`: a list or tuple of them
-  int tuple = 0;                     ///< n > 0: one value, or a tuple of n (PyTorch's kernel_size)
-  bool optional = false;             ///< `?`: none is a value
-  std::optional<double> min, max;    ///< inclusive bounds, of each element
-  bool exclusive_min = false;        ///< the lower bound itself is not allowed
-  std::vector<std::string> choices;  ///< the strings allowed; empty: any
+  bool list = false;      ///< `[]`: a list or tuple of them
+  int tuple = 0;          ///< n > 0: one value, or a tuple of n (PyTorch's kernel_size)
+  bool optional = false;  ///< `?`: none is a value
+  std::optional<double> min = {}, max = {};  ///< inclusive bounds, of each element
+  bool exclusive_min = false;                ///< the lower bound itself is not allowed
+  std::vector<std::string> choices = {};     ///< the strings allowed; empty: any
 
   /// Reads the text form; throws Error(value) that names the bad part.
   static ArgType parse(std::string_view text);
@@ -61,9 +61,9 @@ struct Param {
 
 /// What went wrong in binding and which argument it was, so that a config can point at it.
 struct BindError : Error {
-  BindError(const std::string& message, std::string hint, int position, std::string name,
+  BindError(const std::string& message, std::string hint, int index, std::string argument,
             ErrorKind kind = ErrorKind::type)
-      : Error(kind, message, std::move(hint)), position(position), name(std::move(name)) {}
+      : Error(kind, message, std::move(hint)), position(index), name(std::move(argument)) {}
   int position;      ///< index of the offending positional argument, or -1
   std::string name;  ///< the parameter or unknown keyword it is about, or ""
 };

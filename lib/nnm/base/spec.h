@@ -17,7 +17,7 @@ namespace nnm {
 /// was given, since some layers print it so (MaxPool2d prints 2, Conv2d prints (2, 2)).
 template <int N>
 struct IntTuple {
-  std::array<int64_t, N> v{};
+  std::array<int64_t, size_t{N}> v{};
   bool scalar = true;
   IntTuple() = default;
   IntTuple(int64_t x) { v.fill(x); }
@@ -130,9 +130,9 @@ struct Codec<IntTuple<N>> {
 
 /// Limits of an argument beside its type.
 struct Limit {
-  std::optional<double> min, max;
+  std::optional<double> min = {}, max = {};
   bool exclusive_min = false;
-  std::vector<std::string> choices;
+  std::vector<std::string> choices = {};
 };
 inline Limit at_least(double lo) { return {.min = lo}; }
 inline Limit above(double lo) { return {.min = lo, .exclusive_min = true}; }

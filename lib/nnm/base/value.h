@@ -174,8 +174,8 @@ struct Scalar {
 
 /// Positional and keyword arguments of one call, in the order given.
 struct Args {
-  Values pos;
-  Items kw;
+  Values pos = {};
+  Items kw = {};
 };
 
 /// Python's repr of a float: shortest text that reads back, `1e-05`, `0.1`, `1.0`, `inf`, `nan`.

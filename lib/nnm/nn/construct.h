@@ -12,7 +12,7 @@ namespace nnm {
 
 /// What layer constructors on this thread follow.
 struct Construction {
-  Device device;  ///< meta: shapes without memory
+  Device device = {};  ///< meta: shapes without memory
   DType dtype = DType::f32;
   bool defer_init = false;  ///< leave parameters uninitialised; `initialize` draws them later
   static Construction& current();

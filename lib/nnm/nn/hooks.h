@@ -44,7 +44,7 @@ struct ForwardEntry {
 /// All hooks of one module; made when the first is registered. Calls under way hold it, and learn
 /// from it whether the module still is.
 struct ModuleHooks : Object {
-  explicit ModuleHooks(Module* owner) : owner(owner) {}
+  explicit ModuleHooks(Module* of) : owner(of) {}
   /// The module has died: so do its hooks, however long handles live.
   void abandon();
   void copy_from(const ModuleHooks& o);
@@ -79,11 +79,11 @@ inline Args replaced(Values pos, const Args& old) { return {std::move(pos), old.
 /// Error(runtime) otherwise.
 std::optional<Args> new_arguments(const Value& result);
 
-/// Accepts (m, args) and (m, args, kwargs) — both by const Values& and Items& — and (m, Args&); and
-/// (m, x) for modules of one tensor;
-/// results: nothing, Values, Args or optional of it, or a tensor or value. That is, without
-/// keywords, the only new argument, or as a tuple all of them; with keywords a tuple of (args,
-/// kwargs), as PyTorch has it.
+/// Accepts (m, args) and (m, args, kwargs), by const Values& and Items&, (m, Args&), and (m, x) for
+/// modules of one tensor.
+/// Results: nothing, Values, Args or an optional of them, or one tensor or value. The last is,
+/// without keywords, the only new argument, or as a tuple all of them; with keywords it must be a
+/// tuple of (args, kwargs), as PyTorch has it.
 template <class F>
 ForwardPreHook forward_pre_hook(F f) {
   constexpr bool kKeywords = std::is_invocable_v<F&, Module&, const Values&, Items&>;
@@ -99,7 +99,7 @@ ForwardPreHook forward_pre_hook(F f) {
       return replaced(v.is(Value::Kind::tuple) ? v.items() : Values{v}, a);
     }
   };
-  auto run = [](auto&& call, auto&& finish, Args& a) -> std::optional<Args> {
+  auto run = [finish](auto&& call, Args& a) -> std::optional<Args> {
     if constexpr (std::is_void_v<decltype(call())>) {
       call();
       return std::nullopt;
@@ -107,24 +107,24 @@ ForwardPreHook forward_pre_hook(F f) {
       return finish(call(), a);
     }
   };
-  return [f = std::move(f), finish, run](Module& m, Args& a) mutable -> std::optional<Args> {
+  return [f = std::move(f), run](Module& m, Args& a) mutable -> std::optional<Args> {
     if constexpr (kKeywords) {
-      return run([&] { return f(m, a.pos, a.kw); }, finish, a);
+      return run([&] { return f(m, a.pos, a.kw); }, a);
     } else if constexpr (std::is_invocable_v<F&, Module&, const Values&>) {
-      return run([&] { return f(m, std::as_const(a.pos)); }, finish, a);
+      return run([&] { return f(m, std::as_const(a.pos)); }, a);
     } else if constexpr (std::is_invocable_v<F&, Module&, const Tensor&>) {
-      return run([&] { return f(m, only_tensor(a)); }, finish, a);
+      return run([&] { return f(m, only_tensor(a)); }, a);
     } else {
       static_assert(
           std::is_invocable_v<F&, Module&, Args&>,
           "a forward pre-hook takes (Module&, const Values&[, Items&]) or (Module&, Args&)");
-      return run([&] { return f(m, a); }, finish, a);
+      return run([&] { return f(m, a); }, a);
     }
   };
 }
 
-/// Accepts (m, args, out), (m, args, kwargs, out), and (m, x, y) for modules from tensor to tensor;
-/// results: nothing, a tensor or a value.
+/// Accepts (m, args, out), (m, args, kwargs, out), and (m, x, y) for modules from tensor to tensor.
+/// Results: nothing, a tensor or a value.
 template <class F>
 ForwardHook forward_hook(F f) {
   auto run = [](auto&& call) -> Value {

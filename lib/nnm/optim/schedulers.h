@@ -198,7 +198,7 @@ class CosineAnnealingWarmRestarts final : public Scheduler {
 class OneCycleLR final : public Scheduler {
  public:
   struct Options {
-    PerGroup max_lr;
+    PerGroup max_lr = {};
     std::optional<Duration> total_steps = {};
     std::optional<int64_t> epochs = {}, steps_per_epoch = {};
     double pct_start = 0.3;
@@ -235,7 +235,7 @@ class OneCycleLR final : public Scheduler {
 class CyclicLR final : public Scheduler {
  public:
   struct Options {
-    PerGroup base_lr, max_lr;
+    PerGroup base_lr = {}, max_lr = {};
     Duration step_size_up = {2000};
     std::optional<Duration> step_size_down = {};
     std::string mode = "triangular";

@@ -9,7 +9,7 @@ namespace nnm {
 
 class Generator {
  public:
-  explicit Generator(uint64_t seed = 0) : seed(seed) {}
+  explicit Generator(uint64_t start = 0) : seed(start) {}
   /// A stream of its own for a name: seed mixed with a hash of the name. Parameters draw from the
   /// stream of their canonical path, so that one more layer does not reshuffle the others.
   static Generator for_name(uint64_t seed, std::string_view name);

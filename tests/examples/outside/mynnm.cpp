@@ -14,8 +14,8 @@ struct Swish : Module {
         Spec<Options>("Swish", "x sigmoid(beta x), beta is learnt").opt(NNM_ARG(beta), "at first");
     return s;
   }
-  explicit Swish(const Options& options)
-      : options(options), beta(register_parameter("beta", parameter(tensor({options.beta})))) {}
+  explicit Swish(const Options& o)
+      : options(o), beta(register_parameter("beta", parameter(tensor({o.beta})))) {}
 
   Tensor forward(const Tensor& x) override { return x * sigmoid(beta * x); }
   std::string extra_repr() const override { return arguments_text(spec(), options, {"beta"}); }

@@ -78,7 +78,7 @@ struct GLUOptions {
 NNM_ACTIVATION(GLU, GLUOptions);  ///< a sigmoid(b), where a and b are the halves of x along dim
 
 struct SoftmaxOptions {
-  std::optional<int64_t> dim;  ///< none: PyTorch's implicit choice, with its warning
+  std::optional<int64_t> dim = {};  ///< none: PyTorch's implicit choice, with its warning
 };
 NNM_ACTIVATION(Softmax, SoftmaxOptions);
 NNM_ACTIVATION(LogSoftmax, SoftmaxOptions);
@@ -88,7 +88,7 @@ NNM_ACTIVATION(Softmin, SoftmaxOptions);
 class Threshold : public Module {
  public:
   struct Options {
-    Scalar threshold, value;
+    Scalar threshold = {}, value = {};
     bool inplace = false;
   };
   NNM_LAYER(Threshold, 2);

@@ -47,6 +47,10 @@ class IndexedContainer : public Module {
 
 /// Calls its children in turn, each with what the one before returned.
 ///   nn::Sequential(nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10))
+/// T(T(…)) is T(…) in C++: where one container is all that another of its class holds, it is given
+/// as a Ref, or with its name.
+///   nn::Sequential(make_ref<nn::Sequential>(nn::ReLU()))
+///   nn::Sequential({{"0", nn::Sequential(nn::ReLU())}})
 class Sequential : public IndexedContainer {
  public:
   Sequential() = default;
@@ -86,6 +90,7 @@ Ref<Sequential> operator*(const Sequential& s, int64_t times);
 inline Ref<Sequential> operator*(int64_t times, const Sequential& s) { return s * times; }
 
 /// A list of children that are called by hand. It prints runs of equal children as one line.
+///   nn::ModuleList({nn::Linear(2, 2), nn::ReLU()})    of one list: {make_ref<nn::ModuleList>(…)}
 class ModuleList : public IndexedContainer {
  public:
   ModuleList() = default;

@@ -10,11 +10,11 @@ template <int N>
 struct Padding {
   IntTuple<N> extents;
   std::string mode;  ///< empty: the extents count
-  Padding(IntTuple<N> extents = 0) : extents(extents) {}
-  Padding(int64_t extent) : extents(extent) {}
-  Padding(int extent) : extents(extent) {}
-  Padding(std::string mode) : mode(std::move(mode)) {}
-  Padding(const char* mode) : mode(mode) {}
+  Padding(IntTuple<N> each = 0) : extents(each) {}
+  Padding(int64_t every) : extents(every) {}
+  Padding(int every) : extents(every) {}
+  Padding(std::string name) : mode(std::move(name)) {}
+  Padding(const char* name) : mode(name) {}
 };
 
 template <int N>

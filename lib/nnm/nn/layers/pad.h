@@ -13,7 +13,7 @@ struct PadOptions {
 template <int N>
 struct ConstantPadOptions {
   IntTuple<2 * N> padding = {};
-  Scalar value;
+  Scalar value = {};
 };
 
 #define NNM_PAD(Type, OptionsType, required)  \

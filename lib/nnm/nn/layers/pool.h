@@ -74,7 +74,8 @@ struct OutputSize {
   OutputSize() = default;
   OutputSize(int64_t both) : h(both), w(both) {}
   OutputSize(int both) : OutputSize(int64_t{both}) {}
-  OutputSize(std::optional<int64_t> h, std::optional<int64_t> w) : h(h), w(w), scalar(false) {}
+  OutputSize(std::optional<int64_t> height, std::optional<int64_t> width)
+      : h(height), w(width), scalar(false) {}
 };
 
 /// The mean of windows chosen so that the output has output_size: (N, C, L) or (C, L).
@@ -93,7 +94,7 @@ class AdaptiveAvgPool1d : public Module {
 class AdaptiveAvgPool2d : public Module {
  public:
   struct Options {
-    OutputSize output_size;
+    OutputSize output_size = {};
   };
   NNM_LAYER(AdaptiveAvgPool2d, 1);
   using Module::forward;
@@ -105,7 +106,7 @@ class AdaptiveAvgPool2d : public Module {
 class AdaptiveMaxPool2d : public Module {
  public:
   struct Options {
-    OutputSize output_size;
+    OutputSize output_size = {};
   };
   NNM_LAYER(AdaptiveMaxPool2d, 1);
   using Module::forward;
