@@ -28,6 +28,21 @@ TEST_CASE("Sequential chains its children, whatever they pass on") {
         "TypeError: Sequential.forward() takes 2 positional arguments but 3 were given");
 }
 
+TEST_CASE("containers hold containers of their class") {
+  const auto relu = [] { return make_ref<nn::ReLU>(); };
+  const char* const nested = "Sequential(\n  (0): Sequential(\n    (0): ReLU()\n  )\n)";
+  CHECK(nn::Sequential(make_ref<nn::Sequential>(relu())).repr() == nested);
+  CHECK(nn::Sequential({{"0", nn::Sequential(relu())}}).repr() == nested);
+  CHECK(nn::Sequential(nn::Sequential(relu()), nn::Sequential()).size() == 2);
+  CHECK(nn::Sequential(nn::Sequential(relu(), relu()), relu())[0].repr() ==
+        "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)");
+  const nn::ModuleList one({make_ref<nn::ModuleList>(std::vector<Ref<Module>>{relu()})});
+  CHECK(one.repr() == "ModuleList(\n  (0): ModuleList(\n    (0): ReLU()\n  )\n)");
+  CHECK(nn::ModuleList({nn::ModuleList({relu()}), nn::ModuleList()}).size() == 2);
+  CHECK(nn::ModuleDict({{"k", nn::ModuleDict({{"z", relu()}})}}).repr() ==
+        "ModuleDict(\n  (k): ModuleDict(\n    (z): ReLU()\n  )\n)");
+}
+
 TEST_CASE("Sequential's interface") {
   nn::Sequential s(make_ref<nn::ReLU>(), make_ref<nn::Tanh>(), make_ref<nn::Sigmoid>());
   CHECK(s.size() == 3);

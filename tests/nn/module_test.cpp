@@ -9,6 +9,15 @@ TEST_SUITE_BEGIN("nn");
 
 namespace {
 
+/// The name of a class inside a function template, which its mangled name holds, too.
+template <class T>
+std::string name_of_local_class(T) {
+  struct Local : Module {};
+  return Local().type_name();
+}
+template <class T>
+struct Generic : Module {};
+
 struct Filled : Module {
   Filled() {
     register_parameter("p", parameter(tensor({1})));
@@ -31,6 +40,8 @@ TEST_CASE("registration checks in PyTorch's order and words") {
   CHECK(parameter_error("x", tensor({1})) ==
         "TypeError: cannot assign 'torch.FloatTensor' object to parameter 'x' (torch.nn.Parameter "
         "or None required)");
+  CHECK(error_of([] { parameter(zeros({1}, {.dtype = DType::i64})); }) ==
+        "RuntimeError: Only Tensors of floating point and complex dtype can require gradients");
   auto buffer_error = [&](const std::string& name) {
     return error_of([&] { m.register_buffer(name, {}); });
   };
@@ -197,6 +208,8 @@ TEST_CASE("conversion keeps parameters and replaces buffers") {
   CHECK(error_of([&] { m.to(DType::i64); }) ==
         "TypeError: nn.Module.to only accepts floating point or complex dtypes, but got desired "
         "dtype=torch.int64");
+  m.to(zeros({1}, {.dtype = DType::f64}));  // as another tensor
+  CHECK(weight.dtype() == DType::f64);
 }
 
 TEST_CASE("meta modules become real by to_empty alone") {
@@ -229,6 +242,8 @@ TEST_CASE("printed forms") {
   inner->add_module("k", make_ref<Lin>());
   inner->add_module("n", nullptr);
   m.add_module("x", inner);
+  CHECK(name_of_local_class(1) == "Local");
+  CHECK(Generic<std::vector<Lin>>().type_name() == "Generic");
   CHECK(m.repr() == R"(Multi(
   a=1
   b=2

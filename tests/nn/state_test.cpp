@@ -32,6 +32,14 @@ TEST_CASE("values alias the model's, without history unless keep_vars") {
   CHECK(error_of([&] { lin.state_dict().tensor("nope"); }) == "KeyError: 'nope'");
 }
 
+TEST_CASE("a state dict is read by key and prints as an OrderedDict") {
+  StateDict s({{"w", tensor({1, 2})}, {"_extra_state", 3}});
+  CHECK(floats(s["w"]) == Floats{1, 2});
+  CHECK(error_of([&] { s["b"]; }) == "KeyError: 'b'");
+  CHECK(s.repr() == "OrderedDict([('w', tensor([1., 2.])), ('_extra_state', 3)])");
+  CHECK(StateDict().repr() == "OrderedDict()");
+}
+
 TEST_CASE("loading copies and reports in PyTorch's words") {
   Net net;
   StateDict s = net.state_dict();

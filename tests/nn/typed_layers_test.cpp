@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <set>
+#include <sstream>
 
 #include "nnm/nnm.h"
 
@@ -255,6 +256,12 @@ TEST_CASE("modules print in values as PyTorch prints them") {
   CHECK(str(IncompatibleKeys{}) == "<All keys matched successfully>");
   CHECK(str(nn::Linear(1, 1).bias).starts_with("Parameter containing:\ntensor(["));
   CHECK(repr("a") == "'a'");
+  std::ostringstream out;
+  const Child<nn::Linear> child = Pair().fc;
+  out << nn::Linear(1, 2) << '\n' << relu << '\n' << child << '\n' << IncompatibleKeys{};
+  CHECK(out.str() ==
+        "Linear(in_features=1, out_features=2, bias=True)\nReLU()\nLinear(in_features=3, "
+        "out_features=2, bias=True)\n<All keys matched successfully>");
 }
 
 TEST_SUITE_END();
