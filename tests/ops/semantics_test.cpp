@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -122,6 +123,23 @@ TEST_CASE("gradients of mixed types come in each operand's own") {
   CHECK(a.grad().dtype() == DType::f32);
   CHECK(b.grad().dtype() == DType::f64);
   CHECK(values(a.grad()) == std::vector<double>{3, 3});
+}
+
+TEST_CASE("gradients pass a NaN as PyTorch's do") {
+  using Numbers = std::vector<double>;
+  const double nan = std::nan("");
+  const auto gradient = [](const Numbers& at, const auto& f) {
+    const Tensor x = tensor_of<double>(at, {3}, {DType::f64, {}}).requires_grad_();
+    sum(f(x)).backward();
+    return values(x.grad());
+  };
+  const Numbers one = {nan, 1, -1}, two = {nan, 1, nan};
+  CHECK(gradient(one, [](const Tensor& x) { return relu(x); }) == Numbers{1, 1, 0});
+  CHECK(gradient(one, [](const Tensor& x) { return relu6(x); }) == Numbers{1, 1, 0});
+  CHECK(gradient(one, [](const Tensor& x) { return max(x); }) == Numbers{1, 0, 0});
+  CHECK(gradient(one, [](const Tensor& x) { return min(x); }) == Numbers{1, 0, 0});
+  CHECK(gradient(two, [](const Tensor& x) { return max(x); }) == Numbers{0.5, 0, 0.5});
+  CHECK(std::isnan(gradient(one, [](const Tensor& x) { return amax(x); })[1]));
 }
 
 TEST_CASE("empty tensors go through everything") {

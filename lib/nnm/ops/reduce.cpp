@@ -187,13 +187,16 @@ void check_not_empty(const Tensor& x, uint32_t mask, const char* op) {
   }
 }
 
-/// Largest or smallest over the mask; ties share the gradient evenly, as in PyTorch.
-Tensor extreme(const char* node, const Tensor& x, uint32_t mask, bool keepdim, Reduce f) {
+/// Largest or smallest over the mask; ties share the gradient evenly, as in PyTorch. Where the
+/// result is NaN, NaNs are ties if nans_tie, else there are none, and gradients become NaN.
+Tensor extreme(const char* node, const Tensor& x, uint32_t mask, bool keepdim, Reduce f,
+               bool nans_tie) {
   Tensor y = reduced(x, mask, keepdim, f, x.dtype());
   if (!needs_grad({&x})) return y;
-  return record(node, y, {&x}, [x = Saved(x), y = Saved(y), mask, keepdim](Backward& b) {
+  return record(node, y, {&x}, [x = Saved(x), y = Saved(y), mask, keepdim, nans_tie](Backward& b) {
     const Tensor& v = x.get();
-    const Tensor ties = eq(v, spread(y.get(), mask, keepdim, v.shape()));
+    Tensor ties = eq(v, spread(y.get(), mask, keepdim, v.shape()));
+    if (nans_tie) ties = logical_or(ties, isnan(v));
     const Tensor count = reduced(ties, mask, keepdim, Reduce::sum, DType::i64);
     const Tensor g = div(b.grad(), count);
     b.set(0, mul(ties, spread(g, mask, keepdim, v.shape())));
@@ -206,7 +209,7 @@ Tensor extreme_of_all(const char* node, const char* op, const Tensor& x, Reduce 
             "{}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
             "reduction dim with the 'dim' argument.",
             op);
-  return extreme(node, x, dim_mask({}, x.dim()), false, f);
+  return extreme(node, x, dim_mask({}, x.dim()), false, f, true);
 }
 
 std::pair<Tensor, Tensor> extreme_of_dim(const char* node, const char* op, const Tensor& x,
@@ -256,7 +259,7 @@ Tensor extreme_of_dims(const char* node, const char* op, const Tensor& x, const 
               op);
   }
   check_not_empty(x, mask, op);
-  return extreme(node, x, mask, keepdim, f);
+  return extreme(node, x, mask, keepdim, f, false);
 }
 
 Tensor position(const char* op, const Tensor& x, std::optional<int64_t> dim, bool keepdim,
