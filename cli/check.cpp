@@ -1,12 +1,11 @@
 // nnm check: everything that can be said of a config before data are read and memory is taken.
-#include <algorithm>
 #include <memory>
 
 #include "cli/config_file.h"
 #include "nnm/base/error.h"
-#include "nnm/base/json.h"
 #include "nnm/base/log.h"
 #include "nnm/base/text.h"
+#include "nnm/lang/diagnostic_formats.h"
 #include "nnm/run/check.h"
 
 namespace nnm::cli {
@@ -18,7 +17,15 @@ struct Options {
   std::string format;
 };
 
-Diagnostics diagnose(const std::string& file, const Options& o, std::string& good) {
+/// What is to be said of one file, and the exit code it asks for.
+struct Verdict {
+  Diagnostics diagnostics;
+  std::string good;  ///< the line of a file that is well
+  int code = 0;
+};
+
+Verdict diagnose(const std::string& file, const Options& o) {
+  Verdict v;
   try {
     const run::Source source = run::open_source(file, {.set = o.set});
     run::Checked c = run::check(source.config, {.shapes = read_shapes(o.shapes)});
@@ -26,43 +33,35 @@ Diagnostics diagnose(const std::string& file, const Options& o, std::string& goo
     if (c.model.module && !c.diagnostics.has_errors()) {
       int64_t parameters = 0;
       for (const Tensor& p : c.model.module->parameters()) parameters += p.numel();
-      good = fmt::format("{}: ok ({}, {} parameters)", escape_terminal(source.config.path()),
-                         c.model.module->type_name(), with_thousands(parameters));
+      v.good = fmt::format("{}: ok ({}, {} parameters)", escape_terminal(source.config.path()),
+                           c.model.module->type_name(), with_thousands(parameters));
     }
-    return std::move(c.diagnostics);
-  } catch (const DiagnosticError& e) {
-    return e.diagnostics;
+    v.diagnostics = std::move(c.diagnostics);
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::internal) throw;
+    v.diagnostics = diagnostics_of(e);
+    v.code = exit_code(e.kind());
   }
-}
-
-void write(Json& j, const Diagnostic& d) {
-  j.object().entry("code", d.code).entry("message", d.message);
-  j.entry("file", d.span ? d.span.file->path : "");
-  j.entry("line", d.span.line)
-      .entry("column", d.span.column)
-      .entry("end_column", d.span.end_column);
-  j.entry("help", d.help).key("notes").array();
-  for (const Note& n : d.notes) j.value(n.text);
-  j.end().end();
+  if (v.diagnostics.has_errors() && v.code == 0) v.code = exit_code(ErrorKind::config);
+  return v;
 }
 
 int run(const Options& o) {
   std::vector<std::string> files = o.files;
   if (files.empty()) files.emplace_back();
-  bool ok = true;
-  Json j(2);
-  j.object().key("diagnostics").array();
+  std::vector<Diagnostics> all;
+  int code = 0;
   for (const std::string& file : files) {
-    std::string good;
-    const Diagnostics d = diagnose(file, o, good);
-    ok &= !d.has_errors();
-    for (const Diagnostic& one : d.all()) write(j, one);
-    if (o.format != "text") continue;
-    std::fputs(d.render(colour(2)).c_str(), stderr);
-    if (!good.empty()) print_line(good);
+    Verdict v = diagnose(file, o);
+    if (code == 0) code = v.code;
+    if (o.format == "text") {
+      std::fputs(v.diagnostics.render(colour(2)).c_str(), stderr);
+      if (!v.good.empty()) print_line(v.good);
+    }
+    all.push_back(std::move(v.diagnostics));
   }
-  if (o.format == "json") print_line(j.end().entry("ok", ok).end().text());
-  return ok ? 0 : exit_code(ErrorKind::config);
+  if (o.format != "text") print(lang::format_diagnostics(all, o.format));
+  return code;
 }
 
 }  // namespace
@@ -73,8 +72,7 @@ Action check(CLI::App& app) {
   add_set(app, o->set);
   add_shape(app, o->shapes);
   add_format(app, o->format);
-  app.add_option("--diagnostics", o->format, "the same as --format")
-      ->check(CLI::IsMember(std::vector<std::string>{"text", "json"}));
+  add_diagnostics(app, o->format);
   return [o] { return run(*o); };
 }
 

@@ -12,6 +12,7 @@
 #include "nnm/base/signature.h"
 #include "nnm/base/text.h"
 #include "nnm/cli.h"
+#include "nnm/lang/diagnostic_formats.h"
 
 namespace nnm::cli {
 
@@ -28,6 +29,7 @@ namespace nnm::cli {
   V(inspect, "look into a checkpoint, a trace or any HDF5 file")           \
   V(diff, "where two checkpoints or traces differ")                        \
   V(list, "what can be named in a config: modules, functions, …")          \
+  V(explain, "what the code of an error means, with an example")           \
   V(schema, "the JSON Schema of configs, for editors")                     \
   V(doctor, "this build and this machine")                                 \
   V(version, "the version")
@@ -65,13 +67,16 @@ void say(const std::string& kind, const std::string& message, const std::string&
 
 /// Runs f and turns what it throws into a message on stderr and an exit code.
 template <class F>
-int guarded(const F& f) {
+int guarded(const std::string& diagnostics, const F& f) {
   try {
     return f();
-  } catch (const DiagnosticError& e) {
-    std::fputs(e.diagnostics.render(colour(2)).c_str(), stderr);
-    return exit_code(e.kind());
   } catch (const Error& e) {
+    if (diagnostics != "text" || dynamic_cast<const DiagnosticError*>(&e)) {
+      const std::string text =
+          lang::format_diagnostics({diagnostics_of(e)}, diagnostics, colour(2));
+      std::fputs(text.c_str(), stderr);
+      return exit_code(e.kind());
+    }
     std::string message = e.what();
     if (!e.module_path().empty()) message += fmt::format(" (in module `{}`)", e.module_path());
     say(e.kind() == ErrorKind::internal ? "internal error" : "error", message, e.hint());
@@ -122,7 +127,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& e) {
   return kUsage;
 }
 
-int run(int argc, char** argv) {
+int run(int argc, char** argv, std::string& diagnostics) {
   CLI::App app("PyTorch's nn.Module, without Python", "nnm");
   app.set_version_flag("--version", std::string("nnm ") + NNM_VERSION);
   app.set_help_flag("-h,--help", "print this help");
@@ -135,6 +140,8 @@ int run(int argc, char** argv) {
     sub->add_flag("-q,--quiet", quiet, "warnings and errors only");
     sub->add_flag("-v,--verbose", verbose, "more details");
     actions.emplace_back(sub, v.declare(*sub));
+    const auto has = [&](const char* name) { return sub->get_option_no_throw(name) != nullptr; };
+    if (has("--set") && !has("--diagnostics")) add_diagnostics(*sub, diagnostics);
   }
   try {
     app.parse(argc, argv);
@@ -167,9 +174,10 @@ int nnm::cli_main(int argc, char** argv) {
     if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
   // A file that may not grow is an error of writing, as a full disk is.
   std::signal(SIGXFSZ, SIG_IGN);
-  const int code = cli::guarded([&] { return cli::run(argc, argv); });
+  std::string diagnostics = "text";
+  const int code = cli::guarded(diagnostics, [&] { return cli::run(argc, argv, diagnostics); });
   // What a full disk or a closed pipe kept from being written is only known now.
-  const int flushed = cli::guarded([] {
+  const int flushed = cli::guarded(diagnostics, [] {
     if (std::fflush(stdout) != 0) fail(ErrorKind::output, "cannot write to standard output");
     return 0;
   });

@@ -8,6 +8,7 @@
 
 #include "kernels/parallel.h"
 #include "nnm/base/error.h"
+#include "nnm/lang/diagnostic_formats.h"
 
 namespace nnm::cli {
 
@@ -21,6 +22,20 @@ void add_format(CLI::App& app, std::string& format, std::vector<std::string> for
 void add_set(CLI::App& app, std::vector<std::string>& set) {
   app.add_option("--set", set, "replace a value of the config: path=value (repeatable)")
       ->allow_extra_args(false);
+}
+
+void add_diagnostics(CLI::App& app, std::string& format) {
+  app.add_option("--diagnostics", format,
+                 fmt::format("how to tell errors of the config: {}",
+                             fmt::join(lang::diagnostic_formats(), ", ")))
+      ->check(CLI::IsMember(lang::diagnostic_formats()));
+}
+
+Diagnostics diagnostics_of(const Error& e) {
+  if (const auto* own = dynamic_cast<const DiagnosticError*>(&e)) return own->diagnostics;
+  Diagnostics d;
+  d.add({.message = e.what(), .help = e.hint()});
+  return d;
 }
 
 void Compute::declare(CLI::App& app) {

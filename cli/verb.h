@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/view.h"
+#include "nnm/base/diagnostic.h"
 
 namespace nnm::cli {
 
@@ -31,6 +32,11 @@ void add_format(CLI::App& app, std::string& format,
 
 /// Options of every verb that reads a config: `--set path=value`, in order.
 void add_set(CLI::App& app, std::vector<std::string>& set);
+
+/// `--diagnostics`: how errors of configs are told. Verbs with `--set` have it.
+void add_diagnostics(CLI::App& app, std::string& format);
+/// The diagnostics an error carries; of one without, itself as one that has no place.
+Diagnostics diagnostics_of(const Error& e);
 
 /// `--device` and `--threads`, of every verb that computes.
 struct Compute {

@@ -151,7 +151,7 @@ std::string Diagnostics::render(bool colour) const {
   }
   if (errors > kMaxErrors) {
     const size_t more = errors - kMaxErrors;
-    out += fmt::format("\n{} more error{}\n", more, more == 1 ? "" : "s");
+    out += fmt::format("\n… {} more error{}\n", more, more == 1 ? "" : "s");
   }
   return out;
 }
