@@ -114,6 +114,102 @@ TEST_CASE("shapes: a layer in a chain is pointed at where it is built") {
   CHECK_MESSAGE(contains(text, "`2`: mat1 and mat2"), text);
 }
 
+TEST_CASE("shapes: where two sizes come from, whatever cannot take them together") {
+  // A statement over inputs and layers, and the note of its error.
+  constexpr std::pair<const char*, const char*> kCases[] = {
+      {"cat([fc(x), fc2(x)], dim=0)", "20 comes from fc (t.yaml:6), 30 from fc2 (t.yaml:7)"},
+      {"cat([x, fc(x)], -2)", "10 comes from input `x`, 20 from fc (t.yaml:6)"},
+      {"stack([fc(x), fc2(x)])", "20 comes from fc (t.yaml:6), 30 from fc2 (t.yaml:7)"},
+      {"fc(x) @ fc2(x).t()", "20 comes from fc (t.yaml:6), 30 from fc2 (t.yaml:7)"},
+      {"matmul(fc(x), w)", "20 comes from fc (t.yaml:6), 7 from input `w`"},
+      {"where(fc(x) > 0, fc(x), fc2(x))", "20 comes from fc (t.yaml:6), 30 from fc2 (t.yaml:7)"},
+      {"fc(x) < fc2(x)", "20 comes from fc (t.yaml:6), 30 from fc2 (t.yaml:7)"},
+      {"maximum(relu(-fc(x)), fc2(x))", "20 comes from fc (t.yaml:6), 30 from fc2 (t.yaml:7)"},
+      {"mse_loss(fc(x), fc2(x))", "20 comes from fc (t.yaml:6), 30 from fc2 (t.yaml:7)"},
+      {"linear(fc(x), w)", "20 comes from fc (t.yaml:6), 5 from input `w`"},
+      {"fc2(fc(x))", "20 comes from fc (t.yaml:6), 10 from in_features of fc2"},
+      {"bn(fc(x))", "20 comes from fc (t.yaml:6), 3 from num_features of bn"},
+      {"ln(fc(x))", "20 comes from fc (t.yaml:6), 10 from normalized_shape of ln"},
+      {"conv(unsqueeze(fc(x), 0))",
+       "2 comes from `unsqueeze` (t.yaml:17), 4 from in_channels of conv"},
+      {"lstm(fc(x))", "20 comes from fc (t.yaml:6), 10 from input_size of lstm"},
+      {"ln(lstm(x)[0])", "8 comes from lstm (t.yaml:11), 10 from normalized_shape of ln"},
+      {"chain(x)", "20 comes from chain.0 (t.yaml:14), 10 from in_features of chain.2"},
+      {"fc2(chunk(fc(x), 4, dim=1)[0])",
+       "5 comes from `chunk` (t.yaml:17), 10 from in_features of fc2"},
+  };
+  for (const auto& [statement, note] : kCases) {
+    const std::string text = diagnostics_of([&, s = statement] {
+      ParsedModel(std::string(R"(
+nnm: 1
+define:
+  C:
+    modules:
+      fc: Linear(10, 20)
+      fc2: Linear(10, 30)
+      bn: BatchNorm1d(3)
+      ln: LayerNorm(10)
+      conv: Conv1d(4, 8, 1)
+      lstm: LSTM(10, 8)
+      chain:
+        Sequential:
+          - Linear(10, 20)
+          - ReLU()
+          - Linear(10, 5)
+    inputs: {x: "f32[B, 10]", w: "f32[7, 5]"}
+    forward: ["return )") +
+                  s + "\"]\nmodel: C()\n")
+          .check();
+    });
+    CAPTURE(statement);
+    CHECK_MESSAGE(contains(text, std::string("note: ") + note + "\n"), text);
+  }
+}
+
+TEST_CASE("shapes: rounds of loops that were expanded are notes, innermost first") {
+  const std::string text = diagnostics_of([] {
+    ParsedModel(R"(
+nnm: 1
+define:
+  Block:
+    modules: {fc: "Linear(4, 4)"}
+    inputs: {x: "f32[B, 4]"}
+    forward:
+      - for k in [0, 2]:
+          - y = fc(x[:, k:])
+      - return y
+  C:
+    modules: {a: Block(), b: Block()}
+    inputs: {x: "f32[B, 4]"}
+    forward:
+      - for name, scale in [("a", 1), ("b", 2)]:
+          - x = a(x * scale)
+      - return x
+model: C()
+)")
+        .check();
+});
+const size_t inner = text.find("note: while expanding `for k in [0, 2]` (line 8) with k = 2\n"),
+             outer = text.find(
+                 "note: while expanding `for name, scale in [(\"a\", 1), (\"b\", 2)]`"
+                 " (line 15) with name = \"a\", scale = 1\n");
+CHECK_MESSAGE(inner != std::string::npos, text);
+CHECK_MESSAGE(outer != std::string::npos, text);
+CHECK(inner < outer);
+}
+
+TEST_CASE("shapes: sizes in a model without classes, and of its input") {
+  const std::string chain = diagnostics_of([] {
+    ParsedModel("nnm: 1\nmodel:\n  - Linear(4, 8)\n  - ReLU()\n  - Linear(9, 2)\n").check();
+  });
+  CHECK_MESSAGE(contains(chain, "note: 8 comes from 0 (t.yaml:3), 9 from in_features of 2\n"),
+                chain);
+  const std::string input = diagnostics_of([] {
+    ParsedModel("nnm: 1\nmodel:\n  - Linear(4, 8)\n").check({{"x", {2, 5}}});
+  });
+  CHECK_MESSAGE(contains(input, "note: 5 comes from input `x`, 4 from in_features of 0\n"), input);
+}
+
 TEST_CASE("shapes: what a mask selects counts as all, so that the forward can go on") {
   const ShapeReport r = ParsedModel(R"(
 nnm: 1

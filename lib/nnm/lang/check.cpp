@@ -228,12 +228,14 @@ ShapeReport check_shapes(const Config&, const Model& meta, const InputShapes& kn
       const ModelInput& in = meta.inputs[i];
       Tensor t = probe.input(in, root, i);
       report.inputs.emplace_back(in.name, t);
+      session.given(in.name, t);
       args.pos.push_back(t);
     }
     session.site = [&](const std::string& path) { return site_of(meta, path); };
     const GradModeGuard grad(training && grad_enabled());
     const SessionGuard guard(session);
     meta.module->train(training);
+    session.watch(*meta.module);
     report.output = (*meta.module)(args);
   } catch (const Fault& f) {
     session.report(f);
@@ -241,11 +243,8 @@ ShapeReport check_shapes(const Config&, const Model& meta, const InputShapes& kn
     for (const Diagnostic& d : e.diagnostics.all()) session.diagnostics.add(d);
   } catch (const Error& e) {
     const std::string& path = e.module_path();
-    Diagnostic d{"E0501",
-                 path.empty() ? e.what() : fmt::format("`{}`: {}", path, e.what()),
-                 site_of(meta, path),
-                 e.hint(),
-                 {}};
+    Diagnostic d{"E0501", path.empty() ? e.what() : fmt::format("`{}`: {}", path, e.what()),
+                 site_of(meta, path), e.hint(), session.sources_of_call()};
     session.diagnostics.add(std::move(d));
   }
   finish(session.diagnostics, report);

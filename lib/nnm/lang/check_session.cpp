@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "nnm/lang/forward.h"
+#include "nnm/lang/size_clash.h"
 
 namespace nnm::lang {
 
@@ -14,20 +15,6 @@ using Kind = Value::Kind;
 constexpr int64_t kMaxRounds = 200'000;
 
 std::string place(const Span& s) { return s ? fmt::format(" ({}:{})", s.file->path, s.line) : ""; }
-
-/// The dimension whose size the layer's own arguments set, or -1: channels of a convolution, the
-/// last of Linear and Embedding.
-int owned_dim(const Module& m, int rank) {
-  const std::string type = m.type_name();
-  const auto* entry = Registry<Module>::find(type);
-  if (!entry) return -1;
-  const Signature& s = entry->signature();
-  if (s.index_of("out_features") >= 0 || s.index_of("embedding_dim") >= 0) return rank - 1;
-  const size_t digit = type.find_last_of("123");
-  if (s.index_of("out_channels") >= 0 && digit != std::string::npos)
-    return rank - 1 - (type[digit] - '0');
-  return -1;
-}
 
 }  // namespace
 
@@ -41,7 +28,9 @@ void CheckSession::report(const Fault& f) {
   if (f.silent || !seen_.emplace(s ? s.file->path : "", s.line, s.column).second) return;
   Fault whole = f;
   whole.calls.assign(stack_.rbegin(), stack_.rend());
-  diagnostics.add(with_calls(whole));
+  Diagnostic d = with_calls(whole);
+  for (auto it = frames_.rbegin(); it != frames_.rend(); ++it) d.notes.push_back((**it)());
+  diagnostics.add(std::move(d));
 }
 
 void CheckSession::spend(const Span& loop) {
@@ -78,14 +67,43 @@ std::string CheckSession::described(Module& called, const std::string& label,
                      place(site_of(inner)));
 }
 
-void CheckSession::called(const Module& m, const std::string& label, const Value& in,
+std::string CheckSession::label(const std::string& path) const {
+  const std::string outer =
+      stack_.empty() || stack_.back().path.empty() ? "" : stack_.back().path + ".";
+  return path.starts_with(outer) ? path.substr(outer.size()) : path;
+}
+
+void CheckSession::given(const std::string& name, const Tensor& t) {
+  set(t, std::vector<std::string>(static_cast<size_t>(t.dim()), "input `" + name + "`"));
+}
+
+void CheckSession::watch(Module& model) {
+  for (const auto& [path, m] : model.named_modules()) {
+    watching_.emplace_back(m->register_forward_pre_hook([this, path = path](Module& m, Args& args) {
+      entered_ = {&m, path, args.pos.empty() ? Value() : args.pos[0]};
+    }));
+    watching_.emplace_back(m->register_forward_hook(
+        [this, path = path](Module& m, const Args& args, const Value& out) {
+          called(m, path, args.pos.empty() ? Value() : args.pos[0], out);
+        }));
+  }
+}
+
+void CheckSession::called(const Module& m, const std::string& path, const Value& in,
                           const Value& out) {
-  if (!out.is(Kind::tensor)) return;
+  if (out.is_sequence()) {
+    for (const Value& item : out.items()) called(m, path, in, item);
+    return;
+  }
+  // What a chain gives has come from one of its children.
+  const bool chain = m.type_name() == "Sequential";
+  if (!out.is(Kind::tensor) || (chain && origins(out))) return;
   const Shape shape = out.as<Tensor>().shape();
-  const std::string own = label + place(site_of(label));
+  const std::string own =
+      (path.empty() ? m.type_name() : label(path)) + place(site_of(label(path)));
   const auto* from = origins(in);
   const Shape before = from ? in.as<Tensor>().shape() : Shape();
-  const int owned = owned_dim(m, shape.size());
+  const int owned = dim_of_output(m, shape.size());
   std::vector<std::string> result;
   for (int i = 0; i < shape.size(); ++i) {
     const bool kept = from && i != owned && before.size() == shape.size() && before[i] == shape[i];
@@ -96,34 +114,52 @@ void CheckSession::called(const Module& m, const std::string& label, const Value
 
 void CheckSession::computed(const std::string& what, const Span& at, const Value* in, size_t n,
                             const Value& out) {
+  if (out.is_sequence()) {
+    for (const Value& item : out.items()) computed(what, at, in, n, item);
+    return;
+  }
   if (!out.is(Kind::tensor)) return;
   const Shape shape = out.as<Tensor>().shape();
-  std::vector<std::string> result(static_cast<size_t>(shape.size()), "`" + what + "`" + place(at));
-  for (int i = 0; i < shape.size(); ++i) {
-    for (size_t k = 0; k < n; ++k) {
-      const auto* from = origins(in[k]);
-      if (!from || from->size() != result.size()) continue;
-      if (in[k].as<Tensor>().shape()[i] != shape[i]) continue;
-      result[static_cast<size_t>(i)] = (*from)[static_cast<size_t>(i)];
-      break;
+  std::vector<std::string> result(static_cast<size_t>(shape.size()));
+  const auto take = [&](const Value& v) {
+    const auto* from = origins(v);
+    if (!from || from->size() != result.size()) return;
+    const Shape& before = static_cast<const TensorImpl*>(v.object())->sizes;
+    for (int i = 0; i < shape.size(); ++i) {
+      std::string& origin = result[static_cast<size_t>(i)];
+      if (origin.empty() && before[i] == shape[i]) origin = (*from)[static_cast<size_t>(i)];
     }
+  };
+  for (size_t k = 0; k < n; ++k) {
+    if (in[k].is_sequence()) std::for_each(in[k].items().begin(), in[k].items().end(), take);
+    else take(in[k]);
   }
+  for (std::string& origin : result)
+    if (origin.empty()) origin = "`" + what + "`" + place(at);
   set(out, std::move(result));
 }
 
-std::string CheckSession::sources(const Tensor& a, const Tensor& b) const {
-  const auto *x = origins(a), *y = origins(b);
-  if (!x || !y) return "";
-  const int n = std::max(a.dim(), b.dim());
-  for (int i = 0; i < n; ++i) {
-    const int p = i - (n - a.dim()), q = i - (n - b.dim());
-    if (p < 0 || q < 0) continue;
-    const int64_t s = a.shape()[p], t = b.shape()[q];
-    if (s == t || s == 1 || t == 1) continue;
-    return fmt::format("{} comes from {}, {} from {}", s, (*x)[static_cast<size_t>(p)], t,
-                       (*y)[static_cast<size_t>(q)]);
-  }
-  return "";
+std::vector<Note> CheckSession::sources(const std::string& what, const Value* in, size_t n,
+                                        const Error& e) const {
+  const auto clash = find_clash(what, in, n, e.what());
+  const auto *x = clash ? origins(clash->a) : nullptr, *y = clash ? origins(clash->b) : nullptr;
+  if (!x || !y) return {};
+  return {{fmt::format("{} comes from {}, {} from {}", clash->a.size(clash->dim_a),
+                       (*x)[static_cast<size_t>(clash->dim_a)], clash->b.size(clash->dim_b),
+                       (*y)[static_cast<size_t>(clash->dim_b)]),
+           {}}};
+}
+
+std::vector<Note> CheckSession::sources_of_call() const {
+  const auto* from = origins(entered_.in);
+  if (!from) return {};
+  const Shape shape = entered_.in.as<Tensor>().shape();
+  const auto wanted = size_of_input(*entered_.module, shape.size());
+  if (!wanted || shape[wanted->dim] == wanted->size) return {};
+  return {{fmt::format("{} comes from {}, {} from {} of {}", shape[wanted->dim],
+                       (*from)[static_cast<size_t>(wanted->dim)], wanted->size, wanted->argument,
+                       entered_.path.empty() ? entered_.module->type_name() : label(entered_.path)),
+           {}}};
 }
 
 CheckSession::Running::Running(CheckSession& s, const std::string& path)

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "nnm/base/handle.h"
 #include "nnm/lang/eval.h"
 #include "nnm/nn/module.h"
 
@@ -24,13 +25,22 @@ class CheckSession {
   /// Counts a round of a loop, so that no forward keeps a check busy for ever. Throws Fault.
   void spend(const Span& loop);
 
-  /// After a module was called: `label` as the forward calls it.
-  void called(const Module& m, const std::string& label, const Value& in, const Value& out);
+  /// Looks at the calls of a model's modules from now on, those inside of containers, too.
+  void watch(Module& model);
+  /// An input of the model.
+  void given(const std::string& name, const Tensor& t);
   /// After a function or operator.
   void computed(const std::string& what, const Span& at, const Value* in, size_t n,
                 const Value& out);
-  /// "128 comes from conv2 (resnet.yaml:16), 64 from the input of layer2.0", or "".
-  std::string sources(const Tensor& a, const Tensor& b) const;
+
+  // "128 comes from conv2 (resnet.yaml:16), 64 from the input of layer2.0": where the two sizes
+  // come from that a call failed of, or nothing.
+
+  /// Of a function or operator and its message.
+  std::vector<Note> sources(const std::string& what, const Value* in, size_t n,
+                            const Error& e) const;
+  /// Of the module called last.
+  std::vector<Note> sources_of_call() const;
 
   /// "conv1 is Conv2d(3, 8, …) (t.yaml:7)": the layer `inner` of what `label` calls.
   std::string described(Module& called, const std::string& label, const std::string& inner,
@@ -55,19 +65,44 @@ class CheckSession {
     std::vector<std::pair<const TensorImpl*, std::vector<std::string>>> before_;
   };
 
+  /// A round of a loop that was expanded, for as long as it lasts.
+  class Expanding {
+   public:
+    Expanding(CheckSession& s, const std::function<Note()>& note) : frames_(s.frames_) {
+      frames_.push_back(&note);
+    }
+    ~Expanding() { frames_.pop_back(); }
+    Expanding(const Expanding&) = delete;
+
+   private:
+    std::vector<const std::function<Note()>*>& frames_;
+  };
+
  private:
   struct Known {
     Tensor keep;                       ///< so that its address stays its own
     std::vector<std::string> origins;  ///< per dimension
   };
+  /// A module being called: its path, and what it got.
+  struct Entered {
+    const Module* module = nullptr;
+    std::string path;
+    Value in;
+  };
   const std::vector<std::string>* origins(const Value& v) const;
   void set(const Value& v, std::vector<std::string> origins);
+  /// A path as the forward being run calls it.
+  std::string label(const std::string& path) const;
+  void called(const Module& m, const std::string& path, const Value& in, const Value& out);
 
   int64_t rounds_ = 0;
+  Entered entered_;
+  std::vector<ScopedHandle> watching_;
 
   Span site_of(const std::string& label) const;
 
-  std::vector<Fault::Call> stack_;  ///< forwards being run, outermost first
+  std::vector<Fault::Call> stack_;                    ///< forwards being run, outermost first
+  std::vector<const std::function<Note()>*> frames_;  ///< rounds of loops, outermost first
   std::set<std::tuple<std::string, int, int>> seen_;
   std::unordered_map<const TensorImpl*, Known> tensors_;
 };

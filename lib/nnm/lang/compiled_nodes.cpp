@@ -43,6 +43,19 @@ Value quiet(const Frame& f, const Span& at) {
   throw silent;
 }
 
+/// Where the two sizes come from that a call failed of.
+std::vector<Note> sources(const Frame& f, const std::string& what, std::initializer_list<Value> in,
+                          const Error& e) {
+  if (!f.check) return {};
+  return f.check->sources(what, in.begin(), in.size(), e);
+}
+
+/// Keeps in mind where the sizes of an operator's result come from.
+void trace(const Frame& f, const char* what, const Span& at, std::initializer_list<Value> in,
+           const Value& out) {
+  f.check->computed(what, at, in.begin(), in.size(), out);
+}
+
 /// A few values on the stack: the arguments of one call.
 class ArgumentBuffer {
  public:
@@ -169,7 +182,10 @@ Value ComprehensionNode::eval(Frame& f) const {
 Value UnaryNode::eval(Frame& f) const {
   const Value a = a_->eval(f);
   try {
-    return unary(op_, a);
+    Value out = unary(op_, a);
+    if (f.check) [[unlikely]]
+      trace(f, op_.c_str(), span, {a}, out);
+    return out;
   } catch (const Error& e) {
     if (is_poison(a)) return quiet(f, span);
     return failed(f, span, "", e);
@@ -180,10 +196,8 @@ Value BinaryNode::eval(Frame& f) const {
   const Value a = a_->eval(f), b = b_->eval(f);
   try {
     Value out = binary(op_, a, b);
-    if (f.check) [[unlikely]] {
-      const Value in[] = {a, b};
-      f.check->computed(op_, span, in, 2, out);
-    }
+    if (f.check) [[unlikely]]
+      trace(f, op_.c_str(), span, {a, b}, out);
     return out;
   } catch (const Error& e) {
     return complain(f, a, b, e);
@@ -199,13 +213,10 @@ Value BinaryNode::complain(const Frame& f, const Value& a, const Value& b, const
     } catch (const Error&) {
       const Error better(ErrorKind::runtime,
                          fmt::format("shapes {} and {} do not broadcast", x.str(), y.str()));
-      std::vector<Note> notes;
-      const std::string why = f.check ? f.check->sources(a.as<Tensor>(), b.as<Tensor>()) : "";
-      if (!why.empty()) notes.push_back({why, {}});
-      return failed(f, span, label_, better, std::move(notes));
+      return failed(f, span, label_, better, sources(f, op_, {a, b}, better));
     }
   }
-  return failed(f, span, f.building ? "" : label_, e);
+  return failed(f, span, f.building ? "" : label_, e, sources(f, op_, {a, b}, e));
 }
 
 Value CompareNode::eval(Frame& f) const {
@@ -214,10 +225,12 @@ Value CompareNode::eval(Frame& f) const {
     Value b = items_[i + 1]->eval(f);
     try {
       result = compare(ops_[i], a, b);
+      if (f.check) [[unlikely]]
+        trace(f, ops_[i].c_str(), span, {a, b}, result);
       if (i + 1 < ops_.size() && !truth(result)) return result;
     } catch (const Error& e) {
       if (poisoned(a) || poisoned(b)) return quiet(f, span);
-      return failed(f, span, ops_[i], e);
+      return failed(f, span, ops_[i], e, sources(f, ops_[i], {a, b}, e));
     }
     a = std::move(b);
   }
@@ -251,7 +264,10 @@ Value ConditionalNode::eval(Frame& f) const {
 Value IndexNode::eval(Frame& f) const {
   const Value a = a_->eval(f), b = b_->eval(f);
   try {
-    return subscript(a, b);
+    Value out = subscript(a, b);
+    if (f.check) [[unlikely]]
+      trace(f, "[…]", span, {a}, out);
+    return out;
   } catch (const Error& e) {
     if (poisoned(a) || poisoned(b)) return quiet(f, span);
     return failed(f, span, "", e);
@@ -324,7 +340,9 @@ void FunctionNode::convert(const Frame& f, const Arg& a, Value& v) const {
 
 Value FunctionNode::complain(const Frame& f, const Value* values, const Error& e) const {
   if (std::any_of(values, values + args_.size(), poisoned)) return quiet(f, span);
-  return failed(f, span, std::string(function_->name()), e);
+  const std::string name(function_->name());
+  return failed(f, span, name, e,
+                f.check ? f.check->sources(name, values, args_.size(), e) : std::vector<Note>());
 }
 
 ModuleCallNode::ModuleCallNode(Span span, NodeRef callee, std::string label, const CallArgs& args)
@@ -363,10 +381,7 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
   }
   if (f.check) f.check->call = span;
   try {
-    Value out = one ? m(single) : m(args);
-    if (f.check) [[unlikely]]
-      f.check->called(m, label_, one ? single : args.pos.empty() ? Value() : args.pos[0], out);
-    return out;
+    return one ? m(single) : m(args);
   } catch (Fault& e) {
     // The forward it comes from does not know who called it.
     if (!e.calls.empty() && !e.calls.back().from) e.calls.back().from = span;
@@ -379,7 +394,10 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
     std::string inner = label_;
     if (!e.module_path().empty()) inner += "." + e.module_path();
     std::vector<Note> notes;
-    if (f.check) notes.push_back({f.check->described(m, label_, inner, e.module_path()), {}});
+    if (f.check) {
+      notes = f.check->sources_of_call();
+      notes.push_back({f.check->described(m, label_, inner, e.module_path()), {}});
+    }
     return failed(f, span, inner, e, std::move(notes));
   }
 }
@@ -393,7 +411,10 @@ Value RearrangeNode::eval(Frame& f) const {
   std::vector<std::pair<std::string, int64_t>> sizes;
   try {
     for (const auto& [name, n] : sizes_) sizes.emplace_back(name, n->eval(f).integer());
-    return rearrange(x.as<Tensor>(), pattern.string(), sizes);
+    const Value out = rearrange(x.as<Tensor>(), pattern.string(), sizes);
+    if (f.check) [[unlikely]]
+      trace(f, "rearrange", span, {x}, out);
+    return out;
   } catch (const Error& e) {
     if (is_poison(x)) return quiet(f, span);
     return failed(f, span, "rearrange", e);

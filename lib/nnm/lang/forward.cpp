@@ -471,7 +471,13 @@ void ForwardCompiler::static_loop(const Statement& s, const NodeRef& iterable, c
       unpack(unpacking, std::move(item), out);
     });
     if (!ok) return;
-    compile_all(s.body, out);
+    Steps body;
+    compile_all(s.body, body);
+    if (body.empty()) continue;
+    out.push_back(std::make_unique<RoundStep>(
+        std::move(body), [target, list = s.values[0], header = s.span, item = items[i]] {
+          return loop_note(target, *list, header, item);
+        }));
   }
 }
 

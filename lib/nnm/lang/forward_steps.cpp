@@ -1,6 +1,8 @@
 // What the steps of a forward do.
 #include "nnm/lang/forward_steps.h"
 
+#include <algorithm>
+
 #include "nnm/autograd/node.h"
 #include "nnm/ops/ops.h"
 
@@ -104,6 +106,12 @@ bool LoopStep::run(Frame& f) const {
   return false;
 }
 
+bool RoundStep::run(Frame& f) const {
+  if (!f.check) return run_steps(body_, f);
+  const CheckSession::Expanding expanding(*f.check, note_);
+  return run_steps(body_, f);
+}
+
 bool AssignStep::fail(Frame& f) const {
   place_.store(f, poison());
   return false;
@@ -122,6 +130,10 @@ bool IfStep::fail(Frame& f) const {
 bool LoopStep::fail(Frame& f) const {
   f.result = poison();
   return true;
+}
+
+bool RoundStep::fail(Frame& f) const {
+  return std::any_of(body_.begin(), body_.end(), [&](const auto& s) { return s->fail(f); });
 }
 
 }  // namespace nnm::lang

@@ -1,6 +1,7 @@
 // The steps that statements of a forward become.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -96,6 +97,19 @@ class LoopStep final : public Step {
   NodeRef iterable_;
   Place place_;
   Steps body_;
+};
+
+/// One round of a loop that was expanded; a check says which.
+class RoundStep final : public Step {
+ public:
+  RoundStep(Steps body, std::function<Note()> note)
+      : body_(std::move(body)), note_(std::move(note)) {}
+  bool run(Frame& f) const override;
+  bool fail(Frame& f) const override;
+
+ private:
+  Steps body_;
+  std::function<Note()> note_;
 };
 
 /// Whether an input was given.
