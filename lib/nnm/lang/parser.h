@@ -73,6 +73,7 @@ class Parser {
   void check_identity(const std::string& op, const Expr& right) const;
   void close(const char* bracket, size_t open);
 
+  std::string python_statement() const;
   Statement return_statement();
   Statement require_statement();
   Statement assignment();

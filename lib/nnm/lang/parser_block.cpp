@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/lang/python_advice.h"
 #include "nnm/lang/yaml_errors.h"
 #include "nnm/nn/module.h"
 
@@ -12,6 +13,12 @@ namespace {
 
 bool is_container(std::string_view type) {
   return type == "Sequential" || type == "ModuleList" || type == "ModuleDict";
+}
+
+/// What to write for a text where a block stands.
+std::string block_advice(const std::string& text) {
+  const std::string advice = python_advice(text.substr(0, text.find('\n')));
+  return advice.empty() ? "write one `name: value` a line, indented" : advice;
 }
 
 ExprRef literal(Value value, const Span& span) {
@@ -48,7 +55,7 @@ Block BlockReader::block(const Tree& tree, BlockKind kind) {
       } else {
         error("E0207", tree.span, "a block stands here, not a text",
               kind == BlockKind::let ? "write `let:` and below it `name: expression`"
-                                     : "write one `name: value` a line, indented");
+                                     : block_advice(tree.text()));
       }
   }
   return out;

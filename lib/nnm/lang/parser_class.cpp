@@ -5,6 +5,7 @@
 
 #include "nnm/base/literal.h"
 #include "nnm/lang/parser_block.h"
+#include "nnm/lang/python_advice.h"
 
 namespace nnm::lang {
 
@@ -192,6 +193,7 @@ std::string class_key_advice(std::string_view key, const std::vector<std::string
   for (const Known& k : kKnown) {
     if (key == k.from) return fmt::format("did you mean `{}`?", k.to);
   }
+  if (std::string advice = python_advice(key); !advice.empty()) return advice;
   const std::string near = nearest(key, known);
   return near.empty() ? fmt::format("keys of a class are {}", fmt::join(known, ", "))
                       : fmt::format("did you mean `{}`?", near);

@@ -3,6 +3,7 @@
 
 #include "nnm/base/signature.h"
 #include "nnm/lang/parser.h"
+#include "nnm/lang/python_advice.h"
 #include "nnm/lang/yaml_errors.h"
 
 namespace nnm::lang {
@@ -185,6 +186,14 @@ Statement Parser::assignment() {
   return s;
 }
 
+/// What to write for a statement of Python's, "" for one that may be ours.
+std::string Parser::python_statement() const {
+  // A call or a part of something is an expression, whatever it is called.
+  const bool word = peek().kind == Token::Kind::name && !peek(1).is("(") && !peek(1).is(".") &&
+                    !peek(1).is(",") && !peek(1).is("[");
+  return word || peek().text == "super" ? python_advice(code_.text()) : "";
+}
+
 Statement Parser::statement() {
   Statement s;
   const Token& t = peek();
@@ -203,6 +212,8 @@ Statement Parser::statement() {
          "E0206");
   } else if (t.is("let")) {
     fail(t, "`let` stands in a block of children", "in forward write `name = expression`", "E0205");
+  } else if (const std::string advice = python_statement(); !advice.empty()) {
+    fail(t, fmt::format("`{}` is no statement", t.text), advice, "E0205");
   } else {
     s = assignment();
   }
@@ -320,6 +331,10 @@ class StatementReader {
     }
     if (key.find("lambda") != key.npos) {
       return error("E0201", e.key.span(), "there is no `lambda`", "write a class of `define:`");
+    }
+    if (std::string advice = python_advice(key); !advice.empty()) {
+      return error("E0205", e.key.span(), fmt::format("`{}` is no statement", first_word(key)),
+                   advice);
     }
     const std::string near = nearest(first_word(key), {"for", "if", "elif", "else"});
     error("E0205", e.key.span(), "a mapping stands where a statement should",

@@ -6,6 +6,7 @@
 
 #include "nnm/base/signature.h"
 #include "nnm/lang/ast.h"
+#include "nnm/lang/python_advice.h"
 #include "nnm/lang/sections.h"
 
 namespace nnm::lang {
@@ -168,6 +169,7 @@ class Checker {
                                      : "put what it refers to into this file");
     }
     std::string help = key_advice(section, key);
+    if (help.empty()) help = python_advice(key);
     const std::string near = help.empty() ? nearest(key, form.names()) : "";
     if (!near.empty()) help = fmt::format("did you mean `{}`?", near);
     if (help.empty()) help = fmt::format("there is {}", fmt::join(form.names(), ", "));

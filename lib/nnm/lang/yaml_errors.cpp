@@ -6,6 +6,7 @@
 #include "nnm/base/signature.h"
 #include "nnm/base/text.h"
 #include "nnm/lang/parser.h"
+#include "nnm/lang/python_advice.h"
 #include "nnm/lang/scalar_place.h"
 
 namespace nnm::lang {
@@ -51,6 +52,7 @@ std::string colon_advice(const std::string& key, bool flow) {
     return fmt::format("a space is missing: `{}: {}`", key.substr(0, colon), key.substr(colon + 1));
   }
   if (is_header(key)) return fmt::format("write `{}:`", key);
+  if (std::string advice = python_advice(key); !advice.empty()) return advice;
   if (flow)
     return "write `{name: value, name: value}`; a text with brackets or commas needs quotes";
   if (equals == key.npos || equals + 2 >= key.size()) return "a line of a mapping is `name: value`";
