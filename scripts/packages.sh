@@ -5,7 +5,7 @@ packages_of() {
   case $1 in
     build) echo g++ cmake ninja-build libyaml-cpp-dev libcli11-dev libhdf5-dev libfmt-dev \
       libdnnl-dev libssl-dev zlib1g-dev libpng-dev libjpeg-dev doctest-dev ;;
-    test) echo python3 python3-numpy python3-h5py git ;;
+    test) echo python3 python3-numpy python3-h5py python3-jsonschema python3-yaml git ;;
     # Formatting is the business of one version, so that it does not move with the distribution.
     lint) echo clang-format-14 clang-tidy-14 ;;
     *) echo "unknown group of packages: $1" >&2; return 2 ;;

@@ -48,6 +48,11 @@ class Schema {
     j_.key(key);
     ref(name);
   }
+  /// Validators see the reference alone, editors the words, too.
+  void ref(const char* key, const char* name, const char* doc) {
+    j_.key(key).object().entry("$ref", kDefinitions + std::string(name));
+    j_.entry("description", doc).end();
+  }
   void closed() { j_.entry("additionalProperties", false); }
   /// Keys that are free, and what YAML makes of a call's commas in `{a: f(x, y)}`: a key `y)`.
   void notes() {
@@ -177,9 +182,12 @@ class Schema {
     j_.key("tensor").object();
     type({"string", "number", "boolean", "array", "object"});
     j_.key("properties").object();
-    for (const char* key : {"value", "shape", "dtype", "init", "persistent", "requires_grad"}) {
-      ref(key, "code");
-    }
+    ref("value", "code", "its initial value, an expression");
+    ref("shape", "code", "its sizes, where the value does not give them: `[3, 4]`");
+    ref("dtype", "code", "the type of its elements: f32, f64, i64 …");
+    ref("init", "code", "an initialiser, as in `normal(std=0.02)`");
+    ref("persistent", "code", "whether a buffer is part of the state_dict; true by default");
+    ref("requires_grad", "code", "whether a parameter is trained; true by default");
     j_.end();
     closed();
     j_.end();
@@ -252,18 +260,19 @@ class Schema {
     closed();
     notes();
     j_.key("properties").object();
-    j_.key("doc").object().entry("type", "string").end();
-    declarations("args", "`name: type = default`", kArgPattern);
-    ref("let", "lets");
-    ref("require", "conditions");
-    ref("modules", "modules");
-    ref("params", "params");
-    ref("buffers", "buffers");
-    ref("tie", "equations");
-    ref("init", "inits");
-    ref("freeze", "selectors");
-    declarations("inputs", "`x: f32[B, 3, H, W]`", kInputPattern);
-    ref("forward", "statements");
+    j_.key("doc").object().entry("description", "what the class is for");
+    j_.entry("type", "string").end();
+    declarations("args", "what a call of the class gives: `name: type = default`", kArgPattern);
+    ref("let", "lets", "values with names, for what follows: `name: expression`");
+    ref("require", "conditions", "what must hold when it is built: `d % heads == 0, \"text\"`");
+    ref("modules", "modules", "the children in order: `name: Layer(…)`, with `for` and `if`");
+    ref("params", "params", "parameters of its own: `name: initial value`");
+    ref("buffers", "buffers", "tensors that are kept but not trained: `name: initial value`");
+    ref("tie", "equations", "parameters that are one: `lm_head.weight = transformer.wte.weight`");
+    ref("init", "inits", "how parameters start: `selector: initialiser`, the first match wins");
+    ref("freeze", "selectors", "what is not trained: selectors of parameters");
+    declarations("inputs", "what forward is given: `x: f32[B, 3, H, W]`", kInputPattern);
+    ref("forward", "statements", "what it computes; without it the children run in order");
     j_.end().end();
   }
 
@@ -365,14 +374,14 @@ class Schema {
       if (!required.empty()) j_.entry("required", required);
       closed();
       j_.key("properties").object();
-      for (const Param& p : signature.params()) parameter(p);
+      for (const Param& p : signature.params()) parameter(p, entry.doc());
       j_.end().end();
     }
   }
 
-  void parameter(const Param& p) {
-    j_.key(p.name).object();
-    if (!p.doc.empty()) j_.entry("description", p.doc);
+  /// An argument without words of its own has those of its layer.
+  void parameter(const Param& p, const std::string& layer) {
+    j_.key(p.name).object().entry("description", p.doc.empty() ? layer : p.doc);
     argument(p.type);
     const bool plain = p.fallback && (p.fallback->is_number() || p.fallback->is_none() ||
                                       p.fallback->is(Value::Kind::string));
