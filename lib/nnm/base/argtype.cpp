@@ -83,7 +83,11 @@ namespace {
   std::string type = t.text();
   if (t.tuple > 0) type = fmt::format("{} or a tuple of {}", base_name(t.base), t.tuple);
   const bool handle = v.is(Value::Kind::tensor) || v.is(Value::Kind::module);
-  fail(ErrorKind::type, "expected {}, got {}", type, handle ? v.type_name() : v.config_text());
+  const bool whole =
+      t.base == Base::integer && v.is(Value::Kind::real) && std::floor(v.real()) == v.real();
+  throw Error(ErrorKind::type,
+              fmt::format("expected {}, got {}", type, handle ? v.type_name() : v.config_text()),
+              whole ? "`/` gives a float, `//` divides to an integer" : "");
 }
 
 void check_limits(const ArgType& t, const Value& v) {

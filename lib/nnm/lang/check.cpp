@@ -162,19 +162,37 @@ struct Probe {
   /// A shape that the first layer takes.
   Tensor guessed(const ModelInput& in) {
     Module* m = first_layer();
-    const std::string type = m ? m->type_name() : "";
-    const Tensor w = m ? m->parameters(false)[0] : Tensor();
-    std::optional<Shape> s;
-    if (type == "Linear") s = Shape{kBatch, w.size(1)};
-    if (type == "Conv1d") s = Shape{kBatch, channels(*m, w), kOther};
-    if (type == "Conv2d") s = Shape{kBatch, channels(*m, w), kImage, kImage};
-    if (type == "Embedding") s = Shape{kBatch, kOther};
+    if (!m) m = first_leaf();
+    const std::string type = m->type_name();
+    const std::optional<Shape> s = shape_for(*m, type);
     if (!s)
       complain(in, fmt::format("the shape of input `{}` is not known", in.name),
                fmt::format("declare `inputs:`, or give `--shape {}=2,16`", in.name));
     report.notes.push_back(fmt::format("`{}` was taken as {}, which the first layer ({}) fits",
                                        in.name, s->str(), type));
     return empty(*s, {first_dtype(), {DeviceType::meta, 0}});
+  }
+
+  /// The first module that holds no others.
+  Module* first_leaf() const {
+    Module* m = model.module.get();
+    for (auto inner = m->children(); !inner.empty(); inner = m->children()) m = inner[0];
+    return m;
+  }
+
+  static std::optional<Shape> shape_for(Module& m, const std::string& type) {
+    const Tensors weights = m.parameters(false);
+    const Tensor w = weights.empty() ? Tensor() : weights[0];
+    if (type == "Linear") return Shape{kBatch, w.size(1)};
+    if (type == "Conv1d") return Shape{kBatch, channels(m, w), kOther};
+    if (type == "Conv2d") return Shape{kBatch, channels(m, w), kImage, kImage};
+    if (type == "Embedding") return Shape{kBatch, kOther};
+    if (!weights.empty()) return std::nullopt;
+    // Without weights the rank decides, which names tell.
+    if (type.ends_with("1d")) return Shape{kBatch, kOther, kOther};
+    if (type.ends_with("2d")) return Shape{kBatch, kOther, kImage, kImage};
+    if (type.ends_with("3d")) return Shape{kBatch, kOther, kOther, kOther, kOther};
+    return Shape{kBatch, kOther};
   }
 
   static int64_t channels(Module& m, const Tensor& w) {
@@ -193,6 +211,16 @@ Span site_of(const Model& model, std::string path) {
     if (path.empty()) return {};
     path = dot == std::string::npos ? "" : path.substr(0, dot);
   }
+}
+
+bool holds_tensor(const Value& v) {
+  if (v.is(Value::Kind::tensor)) return true;
+  if (v.is_sequence()) {
+    return std::any_of(v.items().begin(), v.items().end(), holds_tensor);
+  }
+  if (!v.is(Value::Kind::dict)) return false;
+  return std::any_of(v.entries().begin(), v.entries().end(),
+                     [](const auto& e) { return holds_tensor(e.second); });
 }
 
 class SessionGuard {
@@ -237,6 +265,10 @@ ShapeReport check_shapes(const Config&, const Model& meta, const InputShapes& kn
     meta.module->train(training);
     session.watch(*meta.module);
     report.output = (*meta.module)(args);
+    if (!session.diagnostics.has_errors() && !holds_tensor(report.output))
+      fault(site_of(meta, ""), "E0505",
+            fmt::format("the model returns {}, which holds no tensor", report.output.config_text()),
+            "what a model gives is computed from its inputs");
   } catch (const Fault& f) {
     session.report(f);
   } catch (const DiagnosticError& e) {

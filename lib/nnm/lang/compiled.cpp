@@ -180,6 +180,11 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
     help = "PyTorch's names stand by themselves: write `Linear(…)`, `relu(…)`";
   if (name == "vars")
     help = "a class of `define:` sees its own arguments alone: pass the value as one";
+  const Template& written = at.name;
+  if (written.pieces.size() == 1 && written.pieces[0].expr) {
+    const std::string code = expr_text(*written.pieces[0].expr);
+    help = fmt::format("code has no `${{…}}` around values: write `{}`", code);
+  }
   if (name == "yes" || name == "on") help = "write `true`";
   if (name == "no" || name == "off") help = "write `false`";
   if (help.empty()) help = did_you_mean(name, all);
