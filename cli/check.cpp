@@ -13,7 +13,8 @@ namespace nnm::cli {
 namespace {
 
 struct Options {
-  std::vector<std::string> files, set, shapes;
+  std::vector<std::string> files, shapes;
+  lang::LoadOptions config;
   std::string format;
 };
 
@@ -27,7 +28,7 @@ struct Verdict {
 Verdict diagnose(const std::string& file, const Options& o) {
   Verdict v;
   try {
-    const run::Source source = run::open_source(file, {.set = o.set});
+    const run::Source source = run::open_source(file, {.config = o.config});
     run::Checked c = run::check(source.config, {.shapes = read_shapes(o.shapes)});
     for (const std::string& n : c.notes) log_note("note: {}", n);
     if (c.model.module && !c.diagnostics.has_errors()) {
@@ -69,7 +70,7 @@ int run(const Options& o) {
 Action check(CLI::App& app) {
   auto o = std::make_shared<Options>();
   app.add_option("files", o->files, "configs, checkpoints or run folders");
-  add_set(app, o->set);
+  add_overrides(app, o->config);
   add_shape(app, o->shapes);
   add_format(app, o->format);
   add_diagnostics(app, o->format);

@@ -11,7 +11,7 @@ void ConfigFile::declare(CLI::App& app) {
   app.add_option("file", file,
                  "a config, checkpoint or run folder (default: ./nnm.yaml, else the newest run)");
   app.add_flag("--best", best, "of a run, the best checkpoint instead of the last");
-  add_set(app, set);
+  add_overrides(app, config);
 }
 
 void add_shape(CLI::App& app, std::vector<std::string>& shapes) {

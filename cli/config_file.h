@@ -7,14 +7,14 @@
 
 namespace nnm::cli {
 
-/// The positional `file` and `--set`.
+/// The positional `file`, `-p`, `--set` and `--unset`.
 struct ConfigFile {
   std::string file;
-  std::vector<std::string> set;
+  lang::LoadOptions config;
   bool best = false;
 
   void declare(CLI::App& app);
-  run::Source open() const { return run::open_source(file, {.set = set, .best = best}); }
+  run::Source open() const { return run::open_source(file, {.config = config, .best = best}); }
 };
 
 /// `--shape x=2,3,224,224`, repeatable.

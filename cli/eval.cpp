@@ -16,7 +16,8 @@ namespace {
 
 struct Options {
   std::string file, split, format;
-  std::vector<std::string> set, asserts;
+  std::vector<std::string> asserts;
+  lang::LoadOptions config;
   run::WeightsOptions weights;
   bool ema = false, partial = false, hooks = true, strict = false;
   int64_t batch = 0;
@@ -43,7 +44,7 @@ std::string text(const train::EvalEvent& e) {
 }
 
 int run(const Options& o) {
-  run::Source source = run::open_source(o.file, {o.set, o.weights.best});
+  run::Source source = run::open_source(o.file, {o.config, o.weights.best});
   run::SessionOptions s;
   s.device = o.compute.apply();
   s.check.evaluation = true;
@@ -79,7 +80,7 @@ Action eval(CLI::App& app) {
   app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->batch, "samples at once")->check(CLI::PositiveNumber);
-  add_set(app, o->set);
+  add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);
   return [o] { return run(*o); };

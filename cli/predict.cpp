@@ -14,7 +14,7 @@ namespace {
 
 struct Options {
   std::string file, split, format;
-  std::vector<std::string> set;
+  lang::LoadOptions config;
   run::WeightsOptions weights;
   run::PredictOptions predict;
   bool ema = false, partial = false, dry_run = false, hooks = true, strict = false;
@@ -39,7 +39,7 @@ int run(const Options& o) {
   if (o.predict.input.empty() && o.split.empty())
     throw Error(ErrorKind::config, "there is nothing to predict from",
                 "say --input FILE, or --split NAME of the config's data");
-  run::Source source = run::open_source(o.file, {o.set, o.weights.best});
+  run::Source source = run::open_source(o.file, {o.config, o.weights.best});
   run::SessionOptions s;
   s.device = o.compute.apply();
   s.check.evaluation = true;
@@ -84,7 +84,7 @@ Action predict(CLI::App& app) {
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->predict.batch, "samples at once")->check(CLI::PositiveNumber);
   app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
-  add_set(app, o->set);
+  add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);
   return [o] { return run(*o); };

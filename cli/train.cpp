@@ -13,20 +13,22 @@ namespace {
 
 struct Options {
   std::string file, resume, time_limit, progress = "auto", format;
-  std::vector<std::string> set, trace;
+  std::vector<std::string> trace;
+  lang::LoadOptions config;
   Compute compute;
   run::TrainOptions train;
 };
 
 /// Hooks of --trace come first, so that --set may change them, and are there with --no-hooks, too.
-std::vector<std::string> overrides(Options& o) {
+lang::LoadOptions overrides(Options& o) {
+  lang::LoadOptions all = o.config;
   std::vector<std::string> out;
   if (!o.train.hooks && !o.trace.empty()) out.emplace_back("hooks=[]");
   for (const std::string& trace : o.trace)
     for (std::string& hook : lang::hook_overrides(trace)) out.push_back(std::move(hook));
   o.train.hooks |= !o.trace.empty();
-  out.insert(out.end(), o.set.begin(), o.set.end());
-  return out;
+  all.set.insert(all.set.begin(), out.begin(), out.end());
+  return all;
 }
 
 int run(Options o) {
@@ -75,7 +77,7 @@ Action train(CLI::App& app) {
   app.add_flag("--dry-run", t.dry_run, "build, open the data, say what would be done, and stop");
   app.add_option("--events", t.events, "write the run's events there, too: FILE or fd:N");
   app.add_option("--progress", o->progress, "auto, bar, plain or none");
-  add_set(app, o->set);
+  add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);
   return [o] { return run(std::move(*o)); };

@@ -19,9 +19,20 @@ void add_format(CLI::App& app, std::string& format, std::vector<std::string> for
   app.add_option("--format", format, doc)->check(CLI::IsMember(std::move(formats)));
 }
 
-void add_set(CLI::App& app, std::vector<std::string>& set) {
-  app.add_option("--set", set, "replace a value of the config: path=value (repeatable)")
+void add_overrides(CLI::App& app, lang::LoadOptions& config) {
+  app.add_option("-p,--profile", config.profiles, "apply a profile of the config (repeatable)")
       ->allow_extra_args(false);
+  // Told as they come: their order counts across both.
+  const auto option = [&](const char* name, const char* prefix, const char* doc) {
+    const auto take = [&config, prefix](const std::string& text) {
+      config.set.push_back(prefix + text);
+    };
+    app.add_option_function<std::string>(name, take, doc)
+        ->trigger_on_parse()
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  };
+  option("--set", "", "replace a value of the config: path=value (repeatable)");
+  option("--unset", "~", "take a value of the config away: path (repeatable)");
 }
 
 void add_diagnostics(CLI::App& app, std::string& format) {

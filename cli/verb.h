@@ -9,6 +9,7 @@
 
 #include "kernels/view.h"
 #include "nnm/base/diagnostic.h"
+#include "nnm/lang/config.h"
 
 namespace nnm::cli {
 
@@ -30,8 +31,9 @@ const std::vector<Verb>& verbs();
 void add_format(CLI::App& app, std::string& format,
                 std::vector<std::string> formats = {"text", "json"});
 
-/// Options of every verb that reads a config: `--set path=value`, in order.
-void add_set(CLI::App& app, std::vector<std::string>& set);
+/// Options of every verb that reads a config: `-p NAME`, `--set path=value` and `--unset path`,
+/// each in order.
+void add_overrides(CLI::App& app, lang::LoadOptions& config);
 
 /// `--diagnostics`: how errors of configs are told. Verbs with `--set` have it.
 void add_diagnostics(CLI::App& app, std::string& format);

@@ -190,8 +190,6 @@ TEST_CASE("config: errors of structure, all at once") {
   starts("nnm: 2\nmodel: Linear(1, 2)\n", "E0215 1:6 version `2` of the language is not known");
   starts("nnm:1\n", "E0213 1:1 a config is a mapping / a space is missing");
   starts("- a\n", "E0213 1:3 a config is a mapping");
-  starts(head + "extends: base.yaml\n", "E0215 3:1 `extends:` is not supported in this build");
-  starts(head + "profiles: {}\n", "E0215 3:1");
   starts(head + "train: [1]\n", "E0213 3:8 train is a mapping, not a list");
   starts(head + "train: {max: {a: b}}\n", "E0213 3:14 train.max is `10 epochs`");
   starts(head + "train: {nan: stopp}\n", "E0213 3:14 train.nan is one of stop, skip, ignore, not");

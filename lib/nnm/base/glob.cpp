@@ -42,6 +42,16 @@ bool glob_path(const std::vector<std::string>& pattern, size_t from,
   return row[n];
 }
 
+namespace {
+
+/// `rn.Block` is known by its last part, too.
+bool is_called(std::string_view type, std::string_view name) {
+  return type == name || (type.size() > name.size() && type.ends_with(name) &&
+                          type[type.size() - name.size() - 1] == '.');
+}
+
+}  // namespace
+
 bool glob_type(const std::vector<std::string>& pattern,
                const std::vector<std::string_view>& segments,
                const std::vector<const std::string*>& types) {
@@ -49,7 +59,7 @@ bool glob_type(const std::vector<std::string>& pattern,
   for (size_t h = 0; h < pattern.size(); ++h) {
     head += (h ? "." : "") + pattern[h];
     for (size_t d = 0; d < types.size(); ++d) {
-      if (*types[d] == head && glob_path(pattern, h + 1, segments, d)) return true;
+      if (is_called(*types[d], head) && glob_path(pattern, h + 1, segments, d)) return true;
     }
   }
   return false;

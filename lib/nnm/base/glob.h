@@ -15,7 +15,8 @@ bool glob_path(const std::vector<std::string>& pattern, size_t from,
                const std::vector<std::string_view>& segments, size_t begin);
 
 /// Whether the pattern starts with the type of a module on the way (types[d] is the type at depth
-/// d) and its rest matches what lies below that module. Types may have dots.
+/// d) and its rest matches what lies below that module. Of a type with dots the last parts are
+/// enough: `Block` is a `rn.Block`.
 bool glob_type(const std::vector<std::string>& pattern,
                const std::vector<std::string_view>& segments,
                const std::vector<const std::string*>& types);

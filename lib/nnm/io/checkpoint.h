@@ -62,7 +62,9 @@ struct Checkpoint {
   int64_t global_step = 0, epoch = 0;
 
   std::string config, config_resolved;  ///< exact bytes; canonical form
-  std::string hooks;                    ///< the active hooks, normalised
+  /// Paths and exact bytes of the files that the config extends and imports.
+  std::vector<std::pair<std::string, std::string>> config_files;
+  std::string hooks;  ///< the active hooks, normalised
   std::vector<ModuleRow> modules;
   std::vector<StateEntry> state_dict;  ///< in state_dict() order
 

@@ -17,6 +17,7 @@ class Loader {
   Checkpoint run(const LoadOptions& options) {
     c_.config = text("/config");
     c_.config_resolved = text("/config_resolved");
+    config_files();
     c_.hooks = text("/hooks");
     modules();
     if (options.state_dict) state_dict();
@@ -82,6 +83,14 @@ class Loader {
     c_.parent_run_id = text_attribute(root, "parent_run_id");
     c_.global_step = integer_attribute(root, "global_step");
     c_.epoch = integer_attribute(root, "epoch");
+  }
+
+  void config_files() {
+    if (!file_.find("/config_files")) return;
+    for (std::string& path : texts("/config_files/path")) {
+      const std::string at = fmt::format("/config_files/text/{}", c_.config_files.size());
+      c_.config_files.emplace_back(std::move(path), text(at.c_str()));
+    }
   }
 
   void modules() {

@@ -18,6 +18,7 @@ class Saver {
     header();
     file_.text("/config", c_.config);
     file_.text("/config_resolved", c_.config_resolved);
+    config_files();
     file_.text("/hooks", c_.hooks);
     model();
     state_dict();
@@ -67,6 +68,16 @@ class Saver {
                                                     {"global_step", c_.global_step},
                                                     {"epoch", c_.epoch}};
     for (const auto& [name, value] : fields) file_.attribute("/", name, value);
+  }
+
+  void config_files() {
+    if (c_.config_files.empty()) return;
+    std::vector<std::string> paths;
+    for (const auto& [path, text] : c_.config_files) {
+      file_.text(fmt::format("/config_files/text/{}", paths.size()), text);
+      paths.push_back(path);
+    }
+    file_.texts("/config_files/path", paths);
   }
 
   void model() {

@@ -170,14 +170,31 @@ struct InputDecl {
   Span span;
 };
 
+struct Namespace;
+
 struct ClassDef {
   std::string name, doc;
+  const Namespace* home = nullptr;  ///< the file's: what its names mean
   Span span;
   std::vector<ArgDecl> args;
   Block let, require, modules, params, buffers, tie, init, freeze;  ///< empty where absent
   bool has_inputs = false, has_forward = false;
   std::vector<InputDecl> inputs;
   Statements forward;
+};
+
+/// The classes of one file, and those of the files it imports.
+struct Namespace {
+  std::string prefix;  ///< "rn." of `import: {rn: …}`, "" of the config itself
+  std::vector<ClassDef> classes;
+  std::vector<std::pair<std::string, std::shared_ptr<const Namespace>>> imports;
+
+  /// A class by its name here: `BasicBlock`, `rn.BasicBlock`, or null.
+  const ClassDef* find(std::string_view name) const;
+  /// Names of all classes that can be used here.
+  std::vector<std::string> names() const;
+  /// The import that a name such as `rn.Resnet` starts with, or null.
+  const Namespace* import_of(std::string_view name) const;
 };
 
 // The parser. Each reports what it can into `d` (E02xx) with places, and returns null or what it
@@ -187,7 +204,7 @@ ExprRef parse_expr(const Located& code, Diagnostics& d);
 Template parse_template(const Located& text, Diagnostics& d);
 /// A list of statements (`forward:`), headers included.
 Statements parse_statements(const Tree& tree, Diagnostics& d);
-/// Names of layer types beside the registered ones: classes of `define:`.
+/// Names of layer types beside the registered ones: classes of `define:` and of imports.
 using TypeNames = std::vector<std::string>;
 /// A block of children. `types` tell a layer in mapping form from a named child in lists.
 Block parse_modules(const Tree& tree, Diagnostics& d, const TypeNames& types = {});

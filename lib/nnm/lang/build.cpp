@@ -49,14 +49,14 @@ Ref<ClassValue> BuildScope::type_of(const std::string& name) const {
   const Value* v = variable(name);
   if (v && v->is(Value::Kind::callable))
     return Ref<ClassValue>(static_cast<ClassValue*>(v->object()));
-  return v ? Ref<ClassValue>() : builder_.find_type(name);
+  return v ? Ref<ClassValue>() : builder_.find_type(name, instance_.definition);
 }
 
 std::optional<Value> BuildScope::find(const std::string& path) const {
   if (const Value* v = variable(path)) return *v;
   if (!instance_.definition && path == "vars") return builder_.vars();
   if (Ref<Module> m = existing_child(path)) return m;
-  if (Ref<ClassValue> type = builder_.find_type(path))
+  if (Ref<ClassValue> type = builder_.find_type(path, instance_.definition))
     return Value(Value::Kind::callable, type.get());
   return std::nullopt;
 }
@@ -108,7 +108,40 @@ void BuildScope::names(std::vector<std::string>& out) const {
 
 void BuildScope::callables(std::vector<std::string>& out) const {
   names(out);
-  for (std::string& n : builder_.type_names()) out.push_back(std::move(n));
+  for (std::string& n : builder_.type_names(instance_.definition)) out.push_back(std::move(n));
+}
+
+namespace {
+
+/// Whether a block makes a child of that name, in whichever loop or condition.
+bool makes(const Block& block, const std::string& name) {
+  return std::any_of(block.items.begin(), block.items.end(), [&](const BlockItem& item) {
+    if (item.key && item.key->is_plain() && item.key->plain() == name) return true;
+    if (item.body && makes(*item.body, name)) return true;
+    return std::any_of(item.branches.begin(), item.branches.end(),
+                       [&](const auto& b) { return makes(*b.body, name); });
+  });
+}
+
+}  // namespace
+
+std::string BuildScope::advice(const std::string& name) const {
+  const Namespace& here = builder_.names_of(instance_.definition);
+  if (const Namespace* import = here.import_of(name)) {
+    const std::string near = did_you_mean(name, here.names());
+    if (!near.empty()) return near;
+    return fmt::format("`{}` has {}", name.substr(0, name.find('.')),
+                       fmt::join(import->names(), ", "));
+  }
+  for (const auto& [import, space] : here.imports) {
+    if (import == name)
+      return fmt::format("`{0}` is an import: its classes are called `{0}.Name`", name);
+    if (space->find(name)) return fmt::format("did you mean `{}.{}`?", import, name);
+  }
+  if (instance_.definition && makes(instance_.definition->modules, name))
+    return fmt::format("`{}` is made further down: a child can be named by those below it alone",
+                       name);
+  return {};
 }
 
 void BuildScope::set(const std::string& name, Value v, const Span& at) {
@@ -123,18 +156,16 @@ void BuildScope::set(const std::string& name, Value v, const Span& at) {
   names_[name] = std::move(v);
 }
 
-Ref<ClassValue> Builder::find_type(const std::string& name) const {
+Ref<ClassValue> Builder::find_type(const std::string& name, const ClassDef* in) const {
   auto type = make_ref<ClassValue>(name);
-  for (const ClassDef& c : source_.classes) {
-    if (c.name == name) type->definition = &c;
-  }
+  type->definition = names_of(in).find(name);
   if (!type->definition) type->layer = Registry<Module>::find(name);
   return type->definition || type->layer ? type : Ref<ClassValue>();
 }
 
-std::vector<std::string> Builder::type_names() const {
+std::vector<std::string> Builder::type_names(const ClassDef* in) const {
   std::vector<std::string> out = Registry<Module>::names();
-  for (const ClassDef& c : source_.classes) out.push_back(c.name);
+  for (std::string& name : names_of(in).names()) out.push_back(std::move(name));
   return out;
 }
 
@@ -259,7 +290,7 @@ Ref<Module> Builder::instantiate(const ClassDef& c, CallArgs& args, const Span& 
   instance.definition = &c;
   instance.path = path_;
   bind_args(instance, args, callee);
-  instance.module = make_ref<ClassModule>(c.name, path_);
+  instance.module = make_ref<ClassModule>(c.home->prefix + c.name, path_);
   const size_t errors = reporter_.reported;
   const std::string path = path_;
   stack_.push_back(&c);

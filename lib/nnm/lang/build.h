@@ -21,7 +21,7 @@ namespace nnm::lang {
 
 class Builder;
 
-/// A class of `define:` or a layer type, as a value: `block=BasicBlock`.
+/// A class of `define:` or of an import, or a layer type, as a value: `block=BasicBlock`.
 struct ClassValue final : Object {
   explicit ClassValue(std::string name) : name(std::move(name)) {}
   std::string value_repr() const override { return name; }
@@ -53,6 +53,7 @@ class BuildScope final : public Env {
   void names(std::vector<std::string>& out) const override;
   void callables(std::vector<std::string>& out) const override;
   const char* callable_kind() const override { return "layer"; }
+  std::string advice(const std::string& name) const override;
 
   /// The class or layer type that a name calls, or null.
   Ref<ClassValue> type_of(const std::string& name) const;
@@ -81,7 +82,7 @@ using EntryFn = std::function<void(const BlockItem&, const BuildScope&)>;
 
 /// What there is to build; the parts belong to a Config.
 struct ModelSource {
-  const std::vector<ClassDef>& classes;
+  const Namespace& classes;
   const Layer& model;
   const Value& vars;
 };
@@ -92,9 +93,11 @@ class Builder {
       : source_(source), options_(options) {}
   Model run();
 
-  /// The class or layer type of that name, or null. Arguments of type module come first.
-  Ref<ClassValue> find_type(const std::string& name) const;
-  std::vector<std::string> type_names() const;
+  /// The class or layer type that a name means in a class (null: in the file's `model`), or null.
+  Ref<ClassValue> find_type(const std::string& name, const ClassDef* in) const;
+  std::vector<std::string> type_names(const ClassDef* in) const;
+  /// The names of classes in that file.
+  const Namespace& names_of(const ClassDef* in) const { return in ? *in->home : source_.classes; }
   const Value& vars() const { return source_.vars; }
 
   /// A new layer or instance of a class. Throws Fault, silently where the errors inside were

@@ -52,6 +52,11 @@ std::vector<ModelInput> Builder::model_inputs(Module& root) const {
   return out;
 }
 
+std::string selector_type(const Module& m) {
+  const auto* c = dynamic_cast<const ClassModule*>(&m);
+  return c ? c->qualified_type() : m.type_name();
+}
+
 Model build_source(const ModelSource& source, const BuildOptions& options) {
   if (options.device.type != DeviceType::meta) {
     // Errors and limits are found before memory is taken.

@@ -92,7 +92,7 @@ Ref<Module> Builder::layer(const Layer& l, const BuildScope& scope, const std::s
 }
 
 Ref<Module> Builder::container(const Layer& l, const BuildScope& scope, const std::string& path) {
-  const Ref<ClassValue> type = find_type(l.type);
+  const Ref<ClassValue> type = find_type(l.type, scope.instance().definition);
   if (!type) fault(l.type_span, "E0302", fmt::format("unknown layer `{}`", l.type));
   CallArgs none;
   Ref<Module> m = construct(*type, none, l.type_span);

@@ -178,7 +178,7 @@ void Builder::rules(Instance& instance, BuildScope& scope) {
   std::vector<Tensor> tensors;
   // A module under several names is selected by each of them.
   for (const auto& [path, m] : instance.module->named_modules("", false)) {
-    modules.push_back({path, m->type_name()});
+    modules.push_back({path, selector_type(*m)});
     for (const auto& slot : m->parameter_slots()) {
       if (!slot->value.defined()) continue;
       names.push_back({path, slot->name});

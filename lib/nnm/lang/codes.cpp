@@ -43,6 +43,9 @@ constexpr CodeInfo kCodes[] = {
      "A colon with a space behind it makes a mapping. Write `f(x, dim=1)` for keyword "
      "arguments, `x[1:3]` for slices, and quotes around texts that hold `: `."},
     {"E0114", "a merge key without mapping", "`<<: *anchor` merges a mapping into this one."},
+    {"E0115", "files that need each other",
+     "`extends` and `import` may form chains, but no circle: what two files share stands in a "
+     "third."},
     {"E0201", "syntax of code",
      "The expression, statement or header is not complete or holds something that the language "
      "has not. The caret shows where reading stopped."},
@@ -82,12 +85,17 @@ constexpr CodeInfo kCodes[] = {
      "A mapping stands where a text should, a list where a mapping should, or a word is none of "
      "those that are possible."},
     {"E0214", "an override that does not fit",
-     "`--set path=value` changes a path that the file has or could have; the value must be of "
-     "its type."},
+     "`--set path=value` changes a path that the file has or could have, `--unset path` takes it "
+     "away; the value must be of its type."},
     {"E0215", "not supported in this build",
      "The file asks for something of another version of the language."},
     {"E0216", "code that is too deep or too long",
      "Nesting and length of one expression are limited; split it into several."},
+    {"E0217", "an unknown profile",
+     "`-p NAME` applies `profiles: {NAME: {train.max: 20 steps}}` of the file, or of one that it "
+     "extends."},
+    {"E0218", "an import that cannot be",
+     "`import: {rn: lib/resnet.yaml}` names a file, whose classes are then called `rn.ResNet`."},
     {"E0301", "an unknown name",
      "A class sees its args, lets, inputs and children; `vars.` is seen outside of `define:` "
      "alone."},

@@ -2,45 +2,19 @@
 // once.
 #include "nnm/lang/config.h"
 
-#include <algorithm>
-
 #include "nnm/base/file.h"
+#include "nnm/lang/compose.h"
+#include "nnm/lang/namespace.h"
+#include "nnm/lang/overrides.h"
+#include "nnm/lang/resolve.h"
 #include "nnm/lang/structure.h"
 #include "nnm/lang/vars.h"
-#include "nnm/nn/module.h"
 
 namespace nnm::lang {
 
 namespace {
 
 constexpr const char* kAppendHook = "hooks+=";
-
-TypeNames class_names(const Tree& root) {
-  TypeNames out;
-  const Tree* define = root.find("define");
-  if (!define) return out;
-  for (const Tree::Entry& e : define->entries) out.push_back(e.key.text());
-  return out;
-}
-
-std::vector<ClassDef> read_classes(const Tree& root, const TypeNames& types, Diagnostics& d,
-                                   Diagnostics& warnings) {
-  std::vector<ClassDef> out;
-  const Tree* define = root.find("define");
-  if (!define || !define->is_map()) return out;
-  for (const Tree::Entry& e : define->entries) {
-    if (e.key.text().starts_with("x-")) continue;
-    if (Registry<Module>::find(e.key.text())) {
-      warnings.add({"W0201",
-                    fmt::format("class {} hides the layer of that name", e.key.text()),
-                    e.key.span(),
-                    "give it another name",
-                    {}});
-    }
-    out.push_back(parse_class(e.key, e.value, d, types));
-  }
-  return out;
-}
 
 /// Hooks of a run are among the overrides that its checkpoints keep: naming them again when it goes
 /// on adds none.
@@ -70,17 +44,16 @@ Config Config::from_text(std::string text, const std::string& path, const LoadOp
   c.path_ = path;
   c.options_ = options;
   c.source_ = std::make_shared<SourceFile>(path, std::move(text));
-  c.tree_ = read_yaml(c.source_);
+  Composition composed = compose(c.source_, options.files);
+  c.tree_ = std::move(composed.tree);
+  c.files_ = std::move(composed.files);
   Diagnostics d;
   // A config that is none is reported as such, not as paths that it lacks.
-  if (c.tree_.is_map()) {
-    for (size_t i = 0; i < options.set.size(); ++i)
-      if (!appended_before(options.set, i)) apply_override(c.tree_, options.set[i], d);
-  }
+  if (c.tree_.is_map()) c.change(d);
   d.throw_if_errors();
   check_structure(c.tree_, c.source_, d);
-  const TypeNames types = class_names(c.tree_);
-  c.classes_ = read_classes(c.tree_, types, d, c.warnings_);
+  c.classes_ = read_namespace(c.tree_, d, c.warnings_);
+  const TypeNames types = c.classes_->names();
   if (const Tree* model = c.find("model"); model && !model->is_null()) {
     c.model_ = parse_model(*model, d, types);
   } else if (model) {
@@ -90,6 +63,17 @@ Config Config::from_text(std::string text, const std::string& path, const LoadOp
   c.vars_ = evaluate_vars(vars ? *vars : Tree(), d);
   d.throw_if_errors();
   return c;
+}
+
+void Config::change(Diagnostics& d) {
+  check_profiles(tree_, d);
+  if (d.has_errors()) return;
+  for (const std::string& name : options_.profiles) apply_profile(tree_, name, d);
+  const std::vector<std::string>& set = options_.set;
+  for (size_t i = 0; i < set.size(); ++i) {
+    const std::string folder = i < options_.folders.size() ? options_.folders[i] : "";
+    if (!appended_before(set, i)) apply_override(tree_, set[i], folder, d);
+  }
 }
 
 std::vector<std::string> hook_overrides(const std::string& file_or_text) {
@@ -120,24 +104,40 @@ std::vector<std::string> hook_overrides(const std::string& file_or_text) {
   Diagnostics d;
   check_hooks(hooks, d);
   d.throw_if_errors();
+  // As an override it stands in the working directory.
+  Tree root;
+  root.kind = Tree::Kind::map;
+  root.entries.push_back({Located("hooks", source, 0), std::move(hooks)});
+  rebase_paths(root, ".", Value());
   std::vector<std::string> out;
-  for (const Tree& hook : hooks.items) out.push_back(kAppendHook + write_flow(hook));
+  for (const Tree& hook : root.entries[0].value.items)
+    out.push_back(kAppendHook + write_flow(hook));
   return out;
 }
 
-std::string Config::resolved() const { return write_yaml(tree_); }
+Config Config::changed(LoadOptions options) const {
+  options.files = files_;
+  return from_text(text(), path_, options);
+}
+
+Tree Config::resolved_tree(const std::string& folder) const {
+  Tree out = tree_;
+  std::erase_if(out.entries, [](const Tree::Entry& e) { return e.key.text() == "profiles"; });
+  rebase_paths(out, folder.empty() ? folder_of(path_) : folder, vars_);
+  fill_defaults(out);
+  return out;
+}
+
+std::string Config::resolved(const std::string& folder) const {
+  return write_yaml(resolved_tree(folder));
+}
 
 std::string Config::resolve_path(const Tree& scalar) const {
   const std::string& path = scalar.text();
-  if (path.empty() || path.front() == '/' || !scalar.origin.empty()) return path;
-  const std::string folder = folder_of(path_);
+  const SourceRef& file = scalar.scalar.file();
+  if (path.empty() || path.front() == '/' || !file) return path;
+  const std::string folder = folder_of(file->path);
   return folder == "." ? path : folder + "/" + path;
-}
-
-const ClassDef* Config::find_class(std::string_view name) const {
-  const auto at = std::find_if(classes_.begin(), classes_.end(),
-                               [&](const ClassDef& c) { return c.name == name; });
-  return at == classes_.end() ? nullptr : &*at;
 }
 
 }  // namespace nnm::lang

@@ -12,7 +12,15 @@
 namespace nnm::lang {
 
 struct LoadOptions {
-  std::vector<std::string> set;  ///< `path=value`, in order (language.md section 7)
+  /// In order: `path=value`, `path+=value`, or `~path`, which takes the path away.
+  std::vector<std::string> set;
+  std::vector<std::string> profiles;  ///< names of `profiles:`, applied before `set`, in order
+
+  // Of a config that a checkpoint carries:
+  /// The working directories in which each of `set` was given; where none, this one.
+  std::vector<std::string> folders;
+  /// The files that it extends and imports, in place of those on the disk.
+  std::optional<std::vector<SourceRef>> files;
 };
 
 /// A config whose sections have the right keys and forms, and whose classes are parsed. What its
@@ -30,19 +38,31 @@ class Config {
   const std::string& path() const { return path_; }
   const std::string& text() const { return source_->text; }  ///< the exact bytes of the file
   const SourceRef& source() const { return source_; }
+  const LoadOptions& options() const { return options_; }
   const std::vector<std::string>& overrides() const { return options_.set; }
-  /// The whole document after overrides, defaults not filled in.
+  /// The files that it extends and imports.
+  const std::vector<SourceRef>& files() const { return files_; }
+  /// The whole document as it is composed (compose.h), after profiles and overrides, defaults not
+  /// filled in.
   const Tree& tree() const { return tree_; }
   /// A top-level section or a path below it (`train.optimizer`), or null.
   const Tree* find(std::string_view path) const { return tree_.at(path); }
-  /// Canonical YAML after overrides: what resolved.yaml holds. Reads back to the same config.
-  std::string resolved() const;
+  /// What the config comes to: composed, after profiles and overrides, with the defaults that the
+  /// sections declare. It needs no other config, and its paths mean the same in `folder` (""
+  /// stands for the config's own).
+  Tree resolved_tree(const std::string& folder = {}) const;
+  /// The same as canonical YAML: what resolved.yaml holds. Reads back to the same config.
+  std::string resolved(const std::string& folder = {}) const;
   /// A path written in the config, made usable from the working directory: relative ones resolve
-  /// against the config's folder, those from `--set` against the working directory.
+  /// against the folder of the file in which they stand, those from `--set` against the working
+  /// directory in which it was given.
   std::string resolve_path(const Tree& scalar) const;
 
-  const std::vector<ClassDef>& classes() const { return classes_; }
-  const ClassDef* find_class(std::string_view name) const;
+  /// The same files with other profiles and overrides (not `options.files`).
+  Config changed(LoadOptions options) const;
+
+  /// The classes of `define:` and, by dotted names, of imports.
+  const Namespace& classes() const { return *classes_; }
   const Layer& model() const { return model_; }
   /// `vars`, evaluated.
   const Value& vars() const { return vars_; }
@@ -50,11 +70,14 @@ class Config {
   const Diagnostics& warnings() const { return warnings_; }
 
  private:
+  void change(Diagnostics& d);
+
   std::string path_;
   SourceRef source_;
   LoadOptions options_;
   Tree tree_;
-  std::vector<ClassDef> classes_;
+  std::vector<SourceRef> files_;
+  std::shared_ptr<const Namespace> classes_;
   Layer model_;
   Value vars_;
   Diagnostics warnings_;

@@ -46,10 +46,20 @@ class EnvCompiler final : public Compiler {
   }
   NodeRef resolve_call(const std::string& name, const Expr& callee, const Expr& call,
                        CallArgs& args) override {
-    if (!env_.callable(name)) return nullptr;
+    if (!env_.callable(name)) {
+      if (find_native(name) || find_function(name)) return nullptr;
+      const std::string advice = env_.advice(name);
+      if (advice.empty()) return nullptr;
+      fault(callee.span, "E0302", fmt::format("unknown {} `{}`", callable_kind(), name), advice);
+    }
     if (!args.constant()) fault(callee.span, "E0303", "the arguments must be known here");
     auto v = env_.call(name, callee, call, args);
     return v ? constant(callee.span, std::move(*v)) : nullptr;
+  }
+  NodeRef unknown(const std::string& name, const Expr& at) override {
+    const std::string advice = env_.advice(name);
+    if (advice.empty()) return Compiler::unknown(name, at);
+    fault(at.span, "E0301", fmt::format("unknown name `{}`", name), advice);
   }
   void names(std::vector<std::string>& out) const override { env_.names(out); }
   void callables(std::vector<std::string>& out) const override { env_.callables(out); }

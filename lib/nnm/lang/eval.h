@@ -51,6 +51,9 @@ class Env {
   virtual void callables(std::vector<std::string>&) const {}
   /// What an unknown callable is said to be: "function", "layer".
   virtual const char* callable_kind() const { return "function"; }
+  /// What to write in place of a name that is unknown here, where there is more to say than what
+  /// is near it; else "".
+  virtual std::string advice(const std::string&) const { return {}; }
 };
 
 /// Nothing but literals and functions.

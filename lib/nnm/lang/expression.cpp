@@ -179,6 +179,13 @@ Value evaluate_constant(const Located& code, const Value& vars) {
   return diagnosed([&] { return evaluate(*e, VarsEnv(vars)); });
 }
 
+std::string evaluate_text(const Located& text, const Value& vars) {
+  Diagnostics d;
+  const Template pieces = parse_template(text, d);
+  d.throw_if_errors();
+  return diagnosed([&] { return expand(pieces, VarsEnv(vars)); });
+}
+
 std::vector<CallSpec> read_calls(const Located& code, const Value& vars) {
   const ExprRef e = parsed(code);
   return diagnosed([&] {

@@ -42,6 +42,9 @@ class Expression {
 /// A constant expression (a literal, arithmetic, `vars.…`): its value. Durations, lists, tuples.
 Value evaluate_constant(const Located& code, const Value& vars);
 
+/// Text with its `${…}` replaced by values: strings as they are, others as a config spells them.
+std::string evaluate_text(const Located& text, const Value& vars);
+
 /// A call in a config that makes a registered object: `AdamW(lr=3e-4)`, `StepLR(step_size=10
 /// epochs)`, `scale(1 / 255)`, `patience(val.loss, 5 epochs)`. Arguments are evaluated; a name that
 /// is neither a function nor a value stays text ("val.loss").

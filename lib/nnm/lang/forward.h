@@ -81,6 +81,7 @@ struct ForwardSource {
 /// An instance of a class of `define:`. Without `forward` it calls its children in order.
 class ClassModule final : public Module {
  public:
+  /// `type` as the config calls it, `rn.BasicBlock` where it is imported.
   ClassModule(std::string type, std::string path)
       : type_(std::move(type)), path_(std::move(path)) {}
 
@@ -91,7 +92,9 @@ class ClassModule final : public Module {
   Value forward(const Args& args) override;
   Tensor forward(const Tensor& x) override;
   Value forward(const Value& x) override;
-  std::string type_name() const override { return type_; }
+  /// The class alone, as Python prints it.
+  std::string type_name() const override { return type_.substr(type_.rfind('.') + 1); }
+  const std::string& qualified_type() const { return type_; }
   const std::string& path() const { return path_; }
 
   /// Compiles the forward for the parameters, buffers and children that are there now.

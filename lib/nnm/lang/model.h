@@ -29,6 +29,9 @@ struct Model {
   std::vector<std::pair<std::string, Span>> sites;
 };
 
+/// What type selectors know a module by: its class, `rn.BasicBlock` where that is imported.
+std::string selector_type(const Module& m);
+
 struct BuildOptions {
   Device device;             ///< meta: no memory, no draws
   DType dtype = DType::f32;  ///< of parameters

@@ -1,15 +1,16 @@
 // `--set path=value`: finds the place a path means, and reads the value by its type.
-#include <algorithm>
-#include <charconv>
+#include "nnm/lang/overrides.h"
 
-#include "nnm/base/signature.h"
-#include "nnm/lang/sections.h"
+#include <algorithm>
+
+#include "nnm/lang/places.h"
 #include "nnm/lang/structure.h"
-#include "nnm/lang/yaml_errors.h"
 
 namespace nnm::lang {
 
 namespace {
+
+constexpr std::string_view kUnset = "~";
 
 struct OverrideError {
   Diagnostic diagnostic;
@@ -39,10 +40,12 @@ std::vector<size_t> top_commas(std::string_view text) {
 
 class Override {
  public:
-  Override(const std::string& text)
-      : text_(text), file_(std::make_shared<SourceFile>("--set", text)) {}
+  explicit Override(const std::string& text, const std::string& folder)
+      : text_(text),
+        file_(std::make_shared<SourceFile>(folder.empty() ? "--set" : folder + "/--set", text)) {}
 
   void apply(Tree& root) {
+    if (text_.starts_with(kUnset)) return remove(root);
     const size_t equals = text_.find('=');
     if (equals == std::string::npos || equals == 0) {
       fail(0, text_.size(), "an override is `path=value`", "such as --set train.seed=3");
@@ -50,7 +53,8 @@ class Override {
     append_ = text_[equals - 1] == '+';
     end_ = equals - (append_ ? 1 : 0);
     value_ = Located(text_.substr(equals + 1), file_, equals + 1);
-    descend(root, &config_form(), 0);
+    const Place place = find(root, 0, Missing::make);
+    assign(*place.node, place.form);
   }
 
  private:
@@ -59,119 +63,37 @@ class Override {
         {"E0214", std::move(message), source_span(file_, begin, end), std::move(help), {}}};
   }
   std::string path(size_t end) const { return text_.substr(0, end); }
-  std::string_view rest(size_t at) const { return std::string_view(text_).substr(at, end_ - at); }
 
-  /// `form` is null where the file alone says what there is.
-  void descend(Tree& node, const Form* form, size_t at) {
-    if (form && form->anything) form = nullptr;
-    if (at >= end_) return assign(node, form);
-    if (text_[at] == '[') return into_item(node, form, at);
-    if (text_[at] == '.' && at > 0) ++at;
-    if (node.is_list()) return into_named(node, form, at);
-    if (node.is_null() && form && form->map) node.kind = Tree::Kind::map;
-    if (!node.is_map()) unknown(node, form, at);
-    into_key(node, form, at);
+  Place find(Tree& root, size_t begin, Missing missing) {
+    try {
+      const Located path(text_.substr(begin, end_ - begin), file_, begin);
+      return find_place(whole_config(root), path, missing);
+    } catch (PathError& e) {
+      throw OverrideError{{"E0214", std::move(e.message), e.span, std::move(e.help), {}}};
+    }
   }
 
-  void into_key(Tree& node, const Form* form, size_t at) {
-    // A key may hold dots: the longest that fits.
-    Tree::Entry* best = nullptr;
-    for (Tree::Entry& e : node.entries) {
-      const std::string& key = e.key.text();
-      if (!rest(at).starts_with(key) || (best && key.size() < best->key.text().size())) continue;
-      const size_t next = at + key.size();
-      if (next == end_ || text_[next] == '.' || text_[next] == '[') best = &e;
-    }
-    const size_t end = best ? at + best->key.text().size() : segment_end(at);
-    const std::string key = text_.substr(at, end - at);
-    const Key* known = form ? form->find(key) : nullptr;
-    const Form* below = known ? known->form : form ? form->other : nullptr;
-    if (!best) {
-      const bool possible = known ? !below->anything : form && form->other;
-      if (known && !possible)
-        fail(at, end, fmt::format("the file has no `{}`", path(end)),
-             fmt::format("names under `{}` are the file's own: declare them there, then override "
-                         "them",
-                         path(end)));
-      if (!possible || key.empty()) unknown(node, form, at);
-      node.entries.push_back({Located(key, file_, at), {}});
-      best = &node.entries.back();
-      best->value.span = source_span(file_, at, end);
-    }
-    descend(best->value, below, end);
-  }
-
-  size_t segment_end(size_t at) const { return std::min(text_.find_first_of(".[", at), end_); }
-
-  void into_item(Tree& node, const Form* form, size_t at) {
-    const size_t close = std::min(text_.find(']', at), end_);
-    int64_t index = 0;
-    const auto read = std::from_chars(text_.data() + at + 1, text_.data() + close, index);
-    const auto size = static_cast<int64_t>(node.items.size());
-    if (close == end_ || read.ptr != text_.data() + close || read.ec != std::errc()) {
-      fail(at, end_, "an item of a list is `path[2]` or `path[-1]`");
-    }
-    if (!node.is_list() || index >= size || index < -size) {
-      fail(at, close + 1,
-           node.is_list() ? fmt::format("{} has {} items", path(at), size)
-                          : fmt::format("{} is no list", path(at)));
-    }
-    const size_t i = static_cast<size_t>(index < 0 ? index + size : index);
-    descend(node.items[i], form ? form->item : nullptr, close + 1);
-  }
-
-  /// `hooks.NAME`: the item with that `name`.
-  void into_named(Tree& node, const Form* form, size_t at) {
-    const size_t end = segment_end(at);
-    std::vector<std::string> names;
-    for (Tree& item : node.items) {
-      const Tree* name = item.find("name");
-      if (!name) continue;
-      names.push_back(name->text());
-      if (name->text() == rest(at).substr(0, end - at)) {
-        return descend(item, form ? form->item : nullptr, end);
-      }
-    }
-    suggest(at, end, names);
-  }
-
-  [[noreturn]] void unknown(const Tree& node, const Form* form, size_t at) {
-    std::vector<std::string> names = form ? form->names() : std::vector<std::string>();
-    for (const Tree::Entry& e : node.entries) {
-      const std::string key = e.key.text();
-      if (std::find(names.begin(), names.end(), key) == names.end()) names.push_back(key);
-    }
-    suggest(at, segment_end(at), names);
-  }
-  [[noreturn]] void suggest(size_t at, size_t end, const std::vector<std::string>& names) {
-    const std::string key = text_.substr(at, end - at);
-    const std::string near = nearest(key, names);
-    std::string help;
-    if (!near.empty()) {
-      help = fmt::format("did you mean `{}{}`?", path(at), near);
-    } else if (!names.empty()) {
-      help = fmt::format("there is {}", fmt::join(names, ", "));
-    }
-    fail(at, end, fmt::format("unknown path `{}`", path(end)), help);
+  /// What is not there stays away.
+  void remove(Tree& root) {
+    end_ = text_.size();
+    const Place place = find(root, kUnset.size(), Missing::keep);
+    if (place.node == &root) fail(0, end_, "a path is missing", "such as --unset train.clip");
+    if (!place.parent) return;
+    std::erase_if(place.parent->entries,
+                  [&](const Tree::Entry& e) { return &e.value == place.node; });
+    std::erase_if(place.parent->items, [&](const Tree& item) { return &item == place.node; });
   }
 
   // Values.
 
   void assign(Tree& node, const Form* form) {
-    Tree value;
     if (append_) {
-      value = appended(node, form);
-    } else {
-      value = form ? by_form(*form) : by_present(node);
+      node = appended(node, form);
+      return;
     }
-    mark(value);
+    Tree value = form ? by_form(*form) : by_present(node);
+    value.mark("--set " + text_);
     node = std::move(value);
-  }
-
-  void mark(Tree& t) const {
-    if (t.origin.empty()) t.origin = "--set " + text_;
-    for (Tree& item : t.items) mark(item);
-    for (Tree::Entry& e : t.entries) mark(e.value);
   }
 
   Tree appended(const Tree& node, const Form* form) {
@@ -188,7 +110,7 @@ class Override {
     Tree item = form && form->item  ? by_form(*form->item)
                 : out.items.empty() ? yaml(value_)
                                     : by_present(out.items.back());
-    mark(item);
+    item.mark("--set " + text_);
     out.origin.clear();
     out.items.push_back(std::move(item));
     return out;
@@ -204,7 +126,7 @@ class Override {
   }
 
   Tree yaml(const Located& text) const {
-    return read_yaml(std::make_shared<SourceFile>("--set", text.text()));
+    return read_yaml(std::make_shared<SourceFile>(file_->path, text.text()));
   }
 
   static bool bracketed(const std::string& s) { return s.starts_with('[') || s.starts_with('{'); }
@@ -233,7 +155,7 @@ class Override {
   /// A value whose type the table of sections declares.
   Tree by_form(const Form& form) const {
     const std::string& text = value_.text();
-    const bool word = form.scalar == Form::Scalar::text;
+    const bool word = is_text(form.scalar);
     if (text.empty() || (!word && (text == "none" || text == "null"))) {
       Tree nothing;
       nothing.span = value_.span();
@@ -305,9 +227,10 @@ class Override {
 
 }  // namespace
 
-void apply_override(Tree& root, const std::string& assignment, Diagnostics& d) {
+void apply_override(Tree& root, const std::string& text, const std::string& folder,
+                    Diagnostics& d) {
   try {
-    Override(assignment).apply(root);
+    Override(text, folder).apply(root);
   } catch (OverrideError& e) {
     d.add(std::move(e.diagnostic));
   } catch (const DiagnosticError& e) {

@@ -264,6 +264,15 @@ void BlockReader::read_equation(const Tree& tree, BlockItem& item) {
   }
 }
 
+/// What to write in place of a type that is no plain name: `nn.Linear`, `rn.Resnet`.
+std::string BlockReader::type_advice(const std::string& type) const {
+  if (const std::string near = nearest(type, types_); !near.empty())
+    return fmt::format("did you mean `{}`?", near);
+  const size_t dot = type.rfind('.');
+  return dot == type.npos ? "a layer is one `Type: {…}`"
+                          : fmt::format("write `{}`", type.substr(dot + 1));
+}
+
 /// The `- ` in a further line of a plain text, which YAML takes for a part of the text.
 Span BlockReader::list_below(const Tree& tree) {
   const Located& text = tree.scalar;
@@ -315,11 +324,9 @@ Layer BlockReader::layer(const Tree& tree) {
     error("E0113", out.type_span, "YAML reads a mapping here, because of `: `", advice);
     return out;
   }
-  if (!is_plain_name(out.type)) {
+  if (!is_plain_name(out.type) && !is_type(out.type)) {
     error("E0207", out.type_span, fmt::format("`{}` is no type of layer", out.type),
-          out.type.find('.') != out.type.npos
-              ? fmt::format("write `{}`", out.type.substr(out.type.rfind('.') + 1))
-              : "a layer is one `Type: {…}`");
+          type_advice(out.type));
     return out;
   }
   if (is_container(out.type)) {

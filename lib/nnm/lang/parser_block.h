@@ -46,6 +46,7 @@ class BlockReader {
   void read_tensor(const Tree& tree, BlockItem& item, const std::vector<std::string>& keys);
   void read_requirement(const Tree& tree, BlockItem& item);
   void read_equation(const Tree& tree, BlockItem& item);
+  std::string type_advice(const std::string& type) const;
   static Span list_below(const Tree& tree);
   void read_args(const Tree& tree, Layer& out);
   ExprRef argument(const Tree& tree);

@@ -67,7 +67,9 @@ class Schema {
   }
 
   void root() {
-    j_.entry("required", std::vector<std::string>{"nnm", "model"});
+    // What is not here may be in the file that this one extends.
+    j_.key("if").object().entry("required", std::vector<std::string>{"extends"}).end();
+    j_.key("else").object().entry("required", std::vector<std::string>{"nnm", "model"}).end();
     closed();
     notes();
     j_.key("properties").object();
@@ -84,6 +86,8 @@ class Schema {
       } else if (name == "vars") {
         type({"object", "null"});
         j_.key("propertyNames").object().entry("pattern", kName).end();
+      } else if (name == "import") {
+        imports();
       } else if (name == "model") {
         model();
       } else if (!k.form->anything) {
@@ -92,6 +96,24 @@ class Schema {
       j_.end();
     }
     j_.end();
+  }
+
+  /// Names and files, or what stands in them: classes and further imports.
+  void imports() {
+    type({"object", "null"});
+    j_.key("propertyNames").object().entry("pattern", kName).end();
+    j_.key("additionalProperties").object();
+    type({"string", "object"});
+    closed();
+    j_.key("properties").object();
+    j_.key("define").object();
+    type({"object", "null"});
+    j_.key("additionalProperties");
+    ref("class");
+    notes();
+    j_.end();
+    j_.key("import").object().entry("$ref", "#/properties/import").end();
+    j_.end().end();
   }
 
   void model() {
@@ -352,6 +374,7 @@ class Schema {
       case Form::Scalar::number: return {"number", "string"};
       case Form::Scalar::boolean: return {"boolean", "string"};
       case Form::Scalar::text:
+      case Form::Scalar::path:
       case Form::Scalar::duration: break;
     }
     return {"string"};

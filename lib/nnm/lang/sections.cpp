@@ -35,14 +35,25 @@ const Form kDuration{.example = "a length such as `500 steps` or `1 epoch`",
                      .scalar = Scalar::duration};
 const Form kEvery{.example = "`every 500 steps`", .scalar = Scalar::duration};
 const Form kTexts{.example = "a text, or a list of them", .scalar = Scalar::text, .item = &kText};
-const Form kSources{
-    .example = "a file, or a list of columns", .scalar = Scalar::text, .item = &kText};
-const Form kFields{.example = "`{name: file, name: file}`", .map = true, .other = &kSources};
+const Form kPath{.example = "a file", .scalar = Scalar::path};
+const Form kPaths{.example = "a file, or a list of them", .scalar = Scalar::path, .item = &kPath};
 const Form kDefinitions{
     .example = "`Name:` and below it `modules:`, `forward:`", .map = true, .other = &kAnything};
+const Form kImport{.example = "a file, or a mapping with `define:`",
+                   .scalar = Scalar::path,
+                   .map = true,
+                   .keys = {{"define", &kDefinitions, "classes of modules"},
+                            {"import", &kAnything, "what they use of other files"}}};
+const Form kImports{.example = "`{rn: lib/resnet.yaml}`", .map = true, .other = &kImport};
+const Form kProfile{
+    .example = "`{train.max: 20 steps, data: {limit: 256}}`", .map = true, .other = &kAnything};
+const Form kProfiles{
+    .example = "`{debug: {train.max: 20 steps}}`", .map = true, .other = &kProfile};
 
 // data
 
+const Form kFiles{.example = "`{name: file, name: file}`", .map = true, .other = &kPaths};
+const Form kRandom{.example = "`{x: \"f32[1000, 20]\"}`", .map = true, .other = &kText};
 const Form kCalls{.example = "`[scale(1 / 255), normalize(0.1307, 0.3081)]`",
                   .scalar = Scalar::code,
                   .item = &kCall,
@@ -64,35 +75,35 @@ const Form kBooleans{.example = "true or false, or `{train: true}`",
 const Form kTokenizer{.example = "`char`, `byte` or `{bpe: merges-file}`",
                       .scalar = Scalar::text,
                       .map = true,
-                      .keys = {{"bpe", &kText, "file of merges"}}};
-const Form kField{.example = "a file, a list of columns, or an expression",
-                  .scalar = Scalar::text,
-                  .item = &kText};
+                      .keys = {{"bpe", &kPath, "file of merges"}}};
+const Form kField{
+    .example = "a file, or a list of columns", .scalar = Scalar::path, .item = &kPath};
 const Form kSplit{
     .example = "a file, or a mapping such as `{file: train.h5}` or `{images: a.gz, labels: b.gz}`",
-    .scalar = Scalar::text,
+    .scalar = Scalar::path,
     .map = true,
-    .keys = {{"file", &kText, "HDF5, CSV, npz: all of its datasets or columns"},
-             {"fields", &kFields, "each field from its own file"},
-             {"folder", &kText, "a folder of images, one sub-folder a class"},
-             {"text", &kText, "a text file: `ids` and `targets`"},
+    .keys = {{"file", &kPath, "HDF5, CSV, npz: all of its datasets or columns"},
+             {"fields", &kFiles, "each field from its own file"},
+             {"folder", &kPath, "a folder of images, one sub-folder a class"},
+             {"text", &kPath, "a text file: `ids` and `targets`"},
              {"tokenizer", &kTokenizer, "of text: char, byte, or {bpe: file}"},
              {"context", &kInteger, "of text: tokens in a sample"},
              {"split", &kNumber, "a share or a number of samples, taken out of another split"},
              {"of", &kText, "the split it is taken from (train)"},
-             {"random", &kFields, "synthetic fields: {x: \"f32[1000, 20]\", y: \"i64[1000] < 3\"}"},
+             {"random", &kRandom, "synthetic fields: {x: \"f32[1000, 20]\", y: \"i64[1000] < 3\"}"},
              {"seed", &kInteger, "of `split` and `random` (0)"}},
     .other = &kField};
 const Form kData{
     .example = "a mapping of splits and settings",
     .map = true,
     .keys = {{"transform", &kTransforms, "what happens to the first field, or {field: [calls]}"},
-             {"batch", &kIntegers, "samples in a batch"},
+             {"batch", &kIntegers, "samples in a batch", false, "1"},
              {"shuffle", &kBooleans, "a new order each epoch; true for train, false elsewhere"},
-             {"drop_last", &kBooleans, "leave out a last batch that is smaller (false)"},
+             {"drop_last", &kBooleans, "leave out a last batch that is smaller (false)", false,
+              "false"},
              {"limit", &kIntegers, "use this many samples only"},
              {"seed", &kInteger, "of orders and random transforms"},
-             {"workers", &kInteger, "threads that read ahead"}},
+             {"workers", &kInteger, "threads that read ahead", false, "1"}},
     .other = &kSplit};
 
 // train
@@ -121,11 +132,12 @@ const Form kLog{.example = "`every 50 steps`",
                 .map = true,
                 .keys = {{"every", &kDuration, "how often"}}};
 const Form kKeep{.example = "2, all, or `best(val.acc, 3)`", .scalar = Scalar::code};
-const Form kCheckpoint{.example = "`{every: 500 steps, keep: best(val.acc, 3)}`",
-                       .scalar = Scalar::duration,
-                       .map = true,
-                       .keys = {{"every", &kDuration, "how often (1 epoch)"},
-                                {"keep", &kKeep, "2: the newest two; all; best(val.acc, 3)"}}};
+const Form kCheckpoint{
+    .example = "`{every: 500 steps, keep: best(val.acc, 3)}`",
+    .scalar = Scalar::duration,
+    .map = true,
+    .keys = {{"every", &kDuration, "how often (1 epoch)", false, "1 epoch"},
+             {"keep", &kKeep, "2: the newest two; all; best(val.acc, 3)", false, "2"}}};
 const Form kStop{.example = "`patience(val.loss, 5 epochs)`", .scalar = Scalar::code};
 const Form kNan{.example = "stop, skip or ignore",
                 .scalar = Scalar::text,
@@ -140,15 +152,16 @@ const Form kTrain{
              {"groups", &kGroups, "selector: options; the first match wins"},
              {"schedule", &kSchedule, "of the learning rate, as in warmup(500 steps) |> cosine()"},
              {"clip", &kClip, "of gradients: norm(1.0) or value(0.5)"},
-             {"accumulate", &kInteger, "micro-batches in an optimizer step (1)"},
-             {"precision", &kPrecision, "f32, bf16 (autocast) or f64"},
+             {"accumulate", &kInteger, "micro-batches in an optimizer step (1)", false, "1"},
+             {"precision", &kPrecision, "f32, bf16 (autocast) or f64", false, "f32"},
              {"ema", &kNumber, "decay of an average of the weights"},
              {"eval", &kTrainEval, "when to evaluate: every 1 epoch, where there is a val split"},
-             {"log", &kLog, "when to note a step: every 50 steps"},
-             {"checkpoint", &kCheckpoint, "when to save, and what to keep"},
+             {"log", &kLog, "when to note a step: every 50 steps", false, "every 50 steps"},
+             {"checkpoint", &kCheckpoint, "when to save, and what to keep", false,
+              "{every: 1 epoch, keep: 2}"},
              {"stop", &kStop, "when to end early: patience(val.loss, 5 epochs)"},
-             {"nan", &kNan, "what to do with a loss that is not finite (stop)"},
-             {"seed", &kInteger, "of initialisation, order and dropout (0)"}}};
+             {"nan", &kNan, "what to do with a loss that is not finite (stop)", false, "stop"},
+             {"seed", &kInteger, "of initialisation, order and dropout (0)", false, "0"}}};
 const Form kEval{.example = "a mapping",
                  .map = true,
                  .keys = {{"split", &kText, "the split of `nnm eval`"},
@@ -218,7 +231,10 @@ const Form kFile{
     .map = true,
     .keys = {
         {"nnm", &kInteger, "the version of the language: 1", true},
+        {"extends", &kPaths, "configs that this one is laid over; of a list later ones win"},
+        {"import", &kImports, "names of files whose classes are used: `rn.ResNet(…)`"},
         {"vars", &kAnything, "values to use as `vars.name`, and to override by --set"},
+        {"profiles", &kProfiles, "changes to apply by `-p NAME`: keys are paths as of --set"},
         {"define", &kDefinitions, "classes of modules"},
         {"model", &kAnything, "a layer, a class with its arguments, or a list of layers", true},
         {"data", &kData, "where samples come from"},
@@ -231,10 +247,6 @@ const Form kFile{
 }  // namespace
 
 const Form& config_form() { return kFile; }
-
-bool is_later_section(std::string_view key) {
-  return key == "extends" || key == "import" || key == "profiles";
-}
 
 std::string key_advice(std::string_view section, std::string_view key) {
   struct Row {

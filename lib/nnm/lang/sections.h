@@ -16,13 +16,15 @@ struct Key {
   const Form* form;
   const char* doc;
   bool required = false;
+  const char* fallback = nullptr;  ///< what holds where the section leaves it out, as YAML
 };
 
 /// What a value may look like: any of a scalar, a list, a mapping.
 struct Form {
   enum class Scalar : uint8_t {
     none,      ///< no scalar
-    text,      ///< words, names, paths, selectors
+    text,      ///< words, names, selectors
+    path,      ///< a text that names a file
     code,      ///< an expression
     integer,   ///< an expression that gives an integer
     number,    ///< an expression that gives a number
@@ -46,11 +48,11 @@ struct Form {
   std::vector<std::string> names() const;
 };
 
+/// Whether such a scalar is taken as it is, not as code.
+inline bool is_text(Form::Scalar s) { return s == Form::Scalar::text || s == Form::Scalar::path; }
+
 /// The whole file but `define`, `model` and `vars`, which have grammars of their own.
 const Form& config_form();
-
-/// Top-level keys of later versions, which are refused by name.
-bool is_later_section(std::string_view key);
 
 /// What to write in place of a key that users of other tools expect ("epochs" in "train"), or "".
 std::string key_advice(std::string_view section, std::string_view key);

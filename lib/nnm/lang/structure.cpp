@@ -94,7 +94,7 @@ class Checker {
   void scalar(const Tree& t, const Form& form, const std::string& path) {
     if (form.scalar == Form::Scalar::none) return wrong_form(t, form, path);
     const std::string& text = t.text();
-    if (form.scalar != Form::Scalar::text) {
+    if (!is_text(form.scalar)) {
       // `every 500 steps` is a length.
       const size_t begin =
           form.scalar == Form::Scalar::duration && text.starts_with("every ") ? 6 : 0;
@@ -114,7 +114,7 @@ class Checker {
     if (form.anything || t.is_null()) return true;
     if (t.is_list()) return form.item != nullptr;
     if (t.is_map()) return form.map;
-    if (form.scalar != Form::Scalar::text) return form.scalar != Form::Scalar::none;
+    if (!is_text(form.scalar)) return form.scalar != Form::Scalar::none;
     return t.style != Tree::Style::plain || core_type(t.text()) == CoreType::text;
   }
 
@@ -163,11 +163,6 @@ class Checker {
   void unknown(const Tree::Entry& e, const Form& form, const std::string& path) {
     const std::string& key = e.key.text();
     const std::string section = path.substr(0, path.find_first_of(".["));
-    if (path.empty() && is_later_section(key)) {
-      return error("E0215", e.key.span(), fmt::format("`{}:` is not supported in this build", key),
-                   key == "profiles" ? "give values by --set path=value"
-                                     : "put what it refers to into this file");
-    }
     std::string help = key_advice(section, key);
     if (help.empty()) help = python_advice(key);
     const std::string near = help.empty() ? nearest(key, form.names()) : "";
@@ -195,14 +190,24 @@ void check_structure(const Tree& root, const SourceRef& file, Diagnostics& d) {
   }
   Checker checker(d);
   checker.require(root, config_form(), "", top);
-  if (const Tree* version = root.find("nnm"); version && version->text() != "1") {
-    d.add({"E0215",
-           fmt::format("version `{}` of the language is not known", version->text()),
-           version->span,
-           "this build reads `nnm: 1`",
-           {}});
-  }
+  check_version(root, d);
   checker.value(root, config_form(), "");
+}
+
+void check_sections(const Tree& root, Diagnostics& d) { Checker(d).value(root, config_form(), ""); }
+
+void check_version(const Tree& root, Diagnostics& d) {
+  const Tree* version = root.find("nnm");
+  if (!version || version->text() == "1") return;
+  d.add({"E0215",
+         fmt::format("version `{}` of the language is not known", version->text()),
+         version->span,
+         "this build reads `nnm: 1`",
+         {}});
+}
+
+void check_form(const Tree& value, const Form& form, const std::string& path, Diagnostics& d) {
+  Checker(d).value(value, form, path);
 }
 
 void check_hooks(const Tree& hooks, Diagnostics& d) {

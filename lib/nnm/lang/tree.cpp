@@ -16,6 +16,12 @@ Tree* Tree::find(std::string_view key) {
   return const_cast<Tree*>(static_cast<const Tree*>(this)->find(key));
 }
 
+void Tree::mark(const std::string& set_by) {
+  if (origin.empty()) origin = set_by;
+  for (Tree& item : items) item.mark(set_by);
+  for (Entry& e : entries) e.value.mark(set_by);
+}
+
 namespace {
 
 /// Reads `[2]` or `[-1]` at the start of a path and moves behind it; null where the item is absent.

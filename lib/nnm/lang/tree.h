@@ -1,6 +1,7 @@
 // Tree: a YAML document as nnm reads it, with the place of every key and value.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,7 +58,8 @@ class Tree {
   std::vector<Entry> entries;  ///< of a map
   std::vector<Tree> items;     ///< of a list
   Span span;                   ///< of a scalar: the scalar; else the first key or item
-  std::string origin;          ///< "" for the file itself, else what set it: "--set train.seed=3"
+  std::string origin;   ///< "" for a file, else what set it: "--set train.seed=3", "profile debug"
+  bool absent = false;  ///< of a null: nothing stands there (`train:`)
 
   bool is_null() const { return kind == Kind::null; }
   bool is_scalar() const { return kind == Kind::scalar; }
@@ -69,6 +71,8 @@ class Tree {
   Tree* find(std::string_view key);
   /// The node at `a.b[2].c`, or null. Keys that hold dots are tried longest first.
   const Tree* at(std::string_view path) const;
+  /// Notes the origin of this node and of those below it that have none.
+  void mark(const std::string& set_by);
 };
 
 struct Tree::Entry {
@@ -87,7 +91,8 @@ struct TreeLimits {
 Tree read_yaml(SourceRef source, const TreeLimits& limits = {});
 
 /// The tree as YAML text that reads back to the same tree: what resolved.yaml is written with.
-std::string write_yaml(const Tree& tree);
+/// `note` is asked what to say in a comment behind each value.
+std::string write_yaml(const Tree& tree, const std::function<std::string(const Tree&)>& note = {});
 /// The same in one line of flow style; texts that are neither numbers nor words of a config stand
 /// in quotes.
 std::string write_flow(const Tree& tree);

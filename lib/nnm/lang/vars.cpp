@@ -136,26 +136,10 @@ class Vars : public Env {
     switch (core_type(s)) {
       case CoreType::boolean: return s[0] == 't' || s[0] == 'T';
       case CoreType::integer:
-      case CoreType::real: return number(t);
+      case CoreType::real: return core_number(t);
       case CoreType::text: break;
     }
     return duration(t);
-  }
-
-  static Value number(const Tree& t) {
-    std::string s = t.text();
-    std::erase(s, '_');
-    if (s.find('.') == 0 || s.find('.') == 1) {
-      const char c = static_cast<char>(s[s.find('.') + 1] | 0x20);
-      if (c == 'n') return std::nan("");
-      if (c == 'i') s.erase(s.find('.'), 1);
-    }
-    std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return std::tolower(c); });
-    try {
-      return parse_literal(s);
-    } catch (const Error&) {
-      fault(t.span, "E0203", "this number is out of range");
-    }
   }
 
   /// `10 epochs` is a duration; other texts are texts.
@@ -183,6 +167,22 @@ class Vars : public Env {
 };
 
 }  // namespace
+
+Value core_number(const Tree& t) {
+  std::string s = t.text();
+  std::erase(s, '_');
+  if (s.find('.') == 0 || s.find('.') == 1) {
+    const char c = static_cast<char>(s[s.find('.') + 1] | 0x20);
+    if (c == 'n') return std::nan("");
+    if (c == 'i') s.erase(s.find('.'), 1);
+  }
+  std::transform(s.begin(), s.end(), s.begin(), [](unsigned char c) { return std::tolower(c); });
+  try {
+    return parse_literal(s);
+  } catch (const Error&) {
+    fault(t.span, "E0203", "this number is out of range");
+  }
+}
 
 Value evaluate_vars(const Tree& vars, Diagnostics& d) {
   if (!vars.is_map()) {

@@ -11,4 +11,8 @@ namespace nnm::lang {
 /// type (inside of `{…}` it must be quoted). Errors (unknown names, cycles, values) go into `d`.
 Value evaluate_vars(const Tree& vars, Diagnostics& d);
 
+/// The number that a plain scalar of YAML's core schema stands for. Throws Fault (E0203) where it
+/// is out of range.
+Value core_number(const Tree& scalar);
+
 }  // namespace nnm::lang

@@ -1,6 +1,7 @@
 // Writes trees as YAML that reads back to the same tree.
 #include <algorithm>
 
+#include "nnm/base/text.h"
 #include "nnm/lang/structure.h"
 #include "nnm/lang/tree.h"
 
@@ -45,15 +46,17 @@ std::string quoted(const std::string& s) {
 
 class Writer {
  public:
+  explicit Writer(const std::function<std::string(const Tree&)>& note) : note_(note) {}
+
   std::string text(const Tree& t) {
     if (t.is_map() && !t.entries.empty()) {
       map(t, 0, false);
     } else if (t.is_list() && !t.items.empty()) {
       list(t, 0, false);
     } else {
-      out_ = leaf(t) + "\n";
+      end_line(t);
     }
-    return std::move(out_);
+    return note_ ? aligned() : std::move(out_);
   }
 
  private:
@@ -69,6 +72,32 @@ class Writer {
   }
   static bool nested(const Tree& t) {
     return (t.is_map() && !t.entries.empty()) || (t.is_list() && !t.items.empty());
+  }
+
+  void end_line(const Tree& t) {
+    out_ += leaf(t);
+    if (note_) notes_.emplace_back(out_.size(), note_(t));
+    out_ += "\n";
+  }
+
+  /// The text with its comments in one column, but for those of long lines.
+  std::string aligned() const {
+    constexpr size_t kWidest = 60;
+    const auto width = [&](size_t end) {
+      const size_t start = out_.rfind('\n', end - 1);
+      return code_points(std::string_view(out_).substr(start + 1, end - start - 1));
+    };
+    size_t column = 0;
+    for (const auto& [end, note] : notes_) column = std::max(column, std::min(width(end), kWidest));
+    std::string text;
+    size_t begin = 0;
+    for (const auto& [end, note] : notes_) {
+      text += out_.substr(begin, end - begin);
+      if (!note.empty())
+        text += std::string(std::max(column, width(end)) - width(end) + 2, ' ') + "# " + note;
+      begin = end;
+    }
+    return text + out_.substr(begin);
   }
 
   void start_line(int indent, bool& inline_first) {
@@ -92,8 +121,8 @@ class Writer {
 
   void value(const Tree& t, int indent) {
     if (!nested(t)) {
-      out_ += " " + leaf(t) + "\n";
-      return;
+      out_ += " ";
+      return end_line(t);
     }
     out_ += "\n";
     t.is_map() ? map(t, indent + 2, false) : list(t, indent + 2, false);
@@ -104,7 +133,7 @@ class Writer {
       start_line(indent, inline_first);
       out_ += "- ";
       if (!nested(item)) {
-        out_ += leaf(item) + "\n";
+        end_line(item);
       } else if (item.is_map()) {
         map(item, indent + 2, true);
       } else {
@@ -113,12 +142,16 @@ class Writer {
     }
   }
 
+  const std::function<std::string(const Tree&)>& note_;
   std::string out_;
+  std::vector<std::pair<size_t, std::string>> notes_;  ///< behind which byte of out_, and what
 };
 
 }  // namespace
 
-std::string write_yaml(const Tree& tree) { return Writer().text(tree); }
+std::string write_yaml(const Tree& tree, const std::function<std::string(const Tree&)>& note) {
+  return Writer(note).text(tree);
+}
 
 std::string write_flow(const Tree& t) {
   std::string out;

@@ -75,6 +75,7 @@ class TreeBuilder : public YAML::EventHandler {
     } else {
       b.tree.span = source_span(file_, at, std::min(word, text.size()));
     }
+    b.tree.absent = b.absent;
     b.begin = b.end = at;
     add(std::move(b), anchor);
   }

@@ -150,13 +150,7 @@ class Reader {
   // The text of a scalar, its `${…}` replaced by their values.
   std::string text(const Tree& t) {
     if (!t.is_scalar()) fail(ErrorKind::config, "expected text");
-    const lang::Template pieces = lang::parse_template(t.scalar, d_);
-    std::string out;
-    for (const lang::Template::Piece& p : pieces.pieces) {
-      const Value vars[] = {config_.vars()};
-      out += p.expr ? lang::Expression::compile(p.expr, {"vars"}).run(vars).str() : p.text;
-    }
-    return out;
+    return lang::evaluate_text(t.scalar, config_.vars());
   }
   std::string path(const Tree& t) {
     Tree expanded = t;

@@ -128,7 +128,7 @@ std::string RunFolder::best() const { return linked(checkpoints(), "best.h5"); }
 
 void RunFolder::write_config(const lang::Config& config) {
   write_file_atomic(file("config.yaml"), config.text());
-  write_file_atomic(file("resolved.yaml"), config.resolved());
+  write_file_atomic(file("resolved.yaml"), config.resolved(path_));
 }
 
 void RunFolder::prepare(const train::Plan& plan, const lang::Config& config,
@@ -141,10 +141,20 @@ void RunFolder::prepare(const train::Plan& plan, const lang::Config& config,
   provenance_ = std::move(provenance);
   std::error_code ignored;
   const fs::path path = fs::absolute(config.path(), ignored);
-  Values overrides;
-  for (const std::string& s : config.overrides()) overrides.push_back(s);
+  const lang::LoadOptions& options = config.options();
+  Values overrides, folders, profiles;
+  for (size_t i = 0; i < options.set.size(); ++i) {
+    const std::string given = i < options.folders.size() ? options.folders[i] : "";
+    overrides.push_back(options.set[i]);
+    folders.push_back(given.empty() ? fs::current_path(ignored).string() : given);
+  }
+  for (const std::string& s : options.profiles) profiles.push_back(s);
   provenance_.entries.emplace_back("config_path", path.lexically_normal().string());
+  provenance_.entries.emplace_back("profiles", Value::list(std::move(profiles)));
   provenance_.entries.emplace_back("overrides", Value::list(std::move(overrides)));
+  provenance_.entries.emplace_back("override_folders", Value::list(std::move(folders)));
+  for (const SourceRef& f : config.files())
+    config_files_.emplace_back(fs::absolute(f->path, ignored).lexically_normal().string(), f->text);
 }
 
 void RunFolder::go_on(int64_t step, const std::string& resumed_from) {
@@ -185,6 +195,7 @@ train::CheckpointEvent RunFolder::save(io::Checkpoint c, std::optional<double> s
   const auto begin = std::chrono::steady_clock::now();
   c.config = config_text_;
   c.config_resolved = resolved_text_;
+  c.config_files = config_files_;
   c.nnm_version = NNM_VERSION;
   c.torch_semantics = "2.13";
   c.created_utc = now_utc();

@@ -62,6 +62,7 @@ class RunFolder : public train::Store {
   std::string path_, run_id_;
   std::unique_ptr<FolderLock> lock_;
   std::string config_text_, resolved_text_;
+  std::vector<std::pair<std::string, std::string>> config_files_;  ///< paths, texts
   Provenance provenance_;
   io::Retention retention_;
   train::Target target_;

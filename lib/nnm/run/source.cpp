@@ -8,6 +8,7 @@
 #include "nnm/io/checkpoint.h"
 #include "nnm/io/h5.h"
 #include "nnm/io/tree.h"
+#include "nnm/lang/describe.h"
 
 namespace nnm::run {
 
@@ -50,6 +51,25 @@ std::string newest_of_all() {
     }
   }
   return newest;
+}
+
+std::vector<std::string> strings(const Items& items, const char* key) {
+  std::vector<std::string> out;
+  const Value* list = io::find_item(items, key);
+  if (list && list->is_sequence())
+    for (const Value& v : list->items()) out.push_back(v.string());
+  return out;
+}
+
+/// What makes a model, but for variables.
+lang::Tree model_sections(const lang::Config& config) {
+  lang::Tree out;
+  out.kind = lang::Tree::Kind::map;
+  for (const lang::Tree::Entry& e : config.tree().entries) {
+    const std::string& key = e.key.text();
+    if (key == "define" || key == "import" || key == "model") out.entries.push_back(e);
+  }
+  return out;
 }
 
 }  // namespace
@@ -98,17 +118,54 @@ std::string checkpoint_of(const std::string& path, bool best) {
   return file;
 }
 
-lang::Config config_of(const std::string& checkpoint, const std::vector<std::string>& set) {
-  io::LoadOptions options;
-  options.state_dict = options.training = false;
-  const io::Checkpoint c = io::load_checkpoint(checkpoint, options);
+lang::LoadOptions after(lang::LoadOptions run, const lang::LoadOptions& now) {
+  run.folders.resize(run.set.size());
+  run.folders.insert(run.folders.end(), now.folders.begin(), now.folders.end());
+  run.profiles.insert(run.profiles.end(), now.profiles.begin(), now.profiles.end());
+  run.set.insert(run.set.end(), now.set.begin(), now.set.end());
+  return run;
+}
+
+lang::Config config_of(const std::string& checkpoint, const lang::LoadOptions& options) {
+  io::LoadOptions header;
+  header.state_dict = header.training = false;
+  const io::Checkpoint c = io::load_checkpoint(checkpoint, header);
   const Value* path = io::find_item(c.provenance, "config_path");
-  const Value* before = io::find_item(c.provenance, "overrides");
-  std::vector<std::string> overrides;
-  if (before && before->is_sequence())
-    for (const Value& v : before->items()) overrides.push_back(v.string());
-  overrides.insert(overrides.end(), set.begin(), set.end());
-  return lang::Config::from_text(c.config, path ? path->string() : checkpoint, {overrides});
+  lang::LoadOptions run;
+  run.set = strings(c.provenance, "overrides");
+  run.profiles = strings(c.provenance, "profiles");
+  run.folders = strings(c.provenance, "override_folders");
+  run.files.emplace();
+  for (const auto& [file, text] : c.config_files)
+    run.files->push_back(std::make_shared<SourceFile>(file, text));
+  return lang::Config::from_text(c.config, path ? path->string() : checkpoint,
+                                 after(std::move(run), options));
+}
+
+void refuse_other_model(const lang::Config& begun, const lang::Config& now) {
+  std::vector<lang::ConfigDifference> rows =
+      lang::compare(model_sections(begun), model_sections(now));
+  const std::string model = now.find("model") ? lang::write_flow(*now.find("model")) : "";
+  for (const auto& [name, value] : now.vars().entries()) {
+    const std::string path = "vars." + name;
+    const Value* before = begun.vars().find(name);
+    if (model.find(path) == std::string::npos || !before || *before == value) continue;
+    const lang::Tree* tree = now.find(path);
+    rows.push_back({path,
+                    {path, before->config_text(), ""},
+                    {path, value.config_text(), tree ? lang::origin_of(*tree) : ""}});
+  }
+  if (rows.empty()) return;
+  const lang::ConfigDifference& first = rows.front();
+  const auto shown = [](const std::string& value) { return value.empty() ? "not there" : value; };
+  throw Error(
+      ErrorKind::config,
+      fmt::format("the model is not the one that the run began with: {} was {} and is {}{}{}",
+                  first.path, shown(first.a.value), shown(first.b.value),
+                  first.b.origin.empty() ? "" : fmt::format(" ({})", first.b.origin),
+                  rows.size() > 1 ? fmt::format(", and {} more", rows.size() - 1) : ""),
+      "resume by the run's folder to go on with what it began with; --set changes a value on "
+      "purpose");
 }
 
 Source open_source(const std::string& file, const SourceOptions& options) {
@@ -122,11 +179,11 @@ Source open_source(const std::string& file, const SourceOptions& options) {
     log_note("using the newest run, {}", path);
   }
   if (!is_folder(path) && !io::is_hdf5(path) && !(named_hdf5(path) && !exists(path)))
-    return {lang::Config::load(path, {options.set}), "", ""};
+    return {lang::Config::load(path, options.config), "", ""};
   Source source;
   source.checkpoint = checkpoint_of(path, options.best);
   source.run = is_folder(path) ? path : run_of(source.checkpoint);
-  source.config = config_of(source.checkpoint, options.set);
+  source.config = config_of(source.checkpoint, options.config);
   return source;
 }
 

@@ -18,16 +18,23 @@ struct Source {
 };
 
 struct SourceOptions {
-  std::vector<std::string> set;  ///< --set; after those that a checkpoint's config was run with
-  bool best = false;             ///< a run means its best.h5
+  lang::LoadOptions config;  ///< profiles and --set; after those of a checkpoint's run
+  bool best = false;         ///< a run means its best.h5
 };
 
 /// Opens a config, a checkpoint (which carries its config) or a run folder (which means its
 /// last.h5); "" is ./nnm.yaml, else the newest run under runs/. Throws Error(config) where there is
 /// none, DiagnosticError for a bad config, Error(input_file) for a bad checkpoint.
 Source open_source(const std::string& file, const SourceOptions& options = {});
-/// The config that a checkpoint carries, with the overrides it was run with and then `set`.
-lang::Config config_of(const std::string& checkpoint, const std::vector<std::string>& set = {});
+/// The config that a checkpoint carries, with the files it extends and imports, as it was run:
+/// with its profiles and overrides, and then those of `options`. It needs no other file.
+lang::Config config_of(const std::string& checkpoint, const lang::LoadOptions& options = {});
+/// Profiles and overrides of a run that goes on: those it was started with, then those of now.
+lang::LoadOptions after(lang::LoadOptions run, const lang::LoadOptions& now);
+
+/// Throws Error(config) where files were changed so that a run would go on with another model than
+/// it began with: in its classes, in `model`, or in the variables that `model` names.
+void refuse_other_model(const lang::Config& begun, const lang::Config& now);
 
 /// "runs/<stem>": where the runs of a config are kept, below the working directory.
 std::string runs_folder(const lang::Config& config);

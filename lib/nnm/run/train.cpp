@@ -103,9 +103,9 @@ class Run {
     }
     if (!o.resume_from.empty() && o.source.checkpoint.empty()) {
       const lang::Config& given = o.source.config;
-      std::vector<std::string> set = config_of(o.resume_from).overrides();
-      set.insert(set.end(), given.overrides().begin(), given.overrides().end());
-      o.source.config = lang::Config::from_text(given.text(), given.path(), {set});
+      const lang::Config begun = config_of(o.resume_from, given.options());
+      o.source.config = given.changed(begun.options());
+      refuse_other_model(begun, o.source.config);
     }
     return o;
   }

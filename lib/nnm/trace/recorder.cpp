@@ -6,6 +6,7 @@
 #include <set>
 
 #include "nnm/autograd/node.h"
+#include "nnm/lang/model.h"
 #include "nnm/nn/onlooker.h"
 
 namespace nnm::tracing {
@@ -164,7 +165,7 @@ class Recorder::Selection {
         tensors.push_back({path, slot->name});
         tensors_.emplace_back(modules_.size(), slot->name);
       }
-      names.push_back({path, m->type_name()});
+      names.push_back({path, lang::selector_type(*m)});
       names_.push_back(path.empty() ? m->type_name() : path);
       modules_.push_back(m);
     }

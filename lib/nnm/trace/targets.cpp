@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "nnm/lang/model.h"
+
 namespace nnm::tracing {
 
 void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem) {
@@ -23,7 +25,7 @@ Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnost
     const size_t own = first.try_emplace(m, modules.size()).first->second;
     const std::string& known = own < modules.size() ? modules[own].path : path;
     modules.push_back({m, known, known.empty() ? m->type_name() : known});
-    names.push_back({path, m->type_name()});
+    names.push_back({path, lang::selector_type(*m)});
     for (const auto& slot : m->parameter_slots()) {
       if (!slot->value.defined()) continue;
       tensors.push_back({path, slot->name});

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "nnm/base/select.h"
+#include "nnm/lang/model.h"
 #include "nnm/train/attempt.h"
 
 namespace nnm::train {
@@ -53,7 +54,7 @@ class Parameters {
       list_.push_back({name, p});
     }
     for (const auto& [path, m] : model.named_modules("", false)) {
-      modules.push_back({path, m->type_name()});
+      modules.push_back({path, lang::selector_type(*m)});
       for (const auto& slot : m->parameter_slots()) {
         if (!slot->value.defined()) continue;
         names.push_back({path, slot->name});
