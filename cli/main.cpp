@@ -27,6 +27,7 @@ namespace nnm::cli {
   V(trace, "record what hooks see into HDF5")                              \
   V(verify, "check the checksums and structure of checkpoints and traces") \
   V(inspect, "look into a checkpoint, a trace or any HDF5 file")           \
+  V(config, "what a config comes to, and where each value is from")        \
   V(diff, "where two checkpoints or traces differ")                        \
   V(list, "what can be named in a config: modules, functions, …")          \
   V(explain, "what the code of an error means, with an example")           \
