@@ -111,9 +111,9 @@ Action list(CLI::App& app) {
     std::string what = "modules", format;
   };
   auto o = std::make_shared<Options>();
-  std::string kinds;
-  for (const Kind& k : kKinds) kinds += (kinds.empty() ? "" : ", ") + std::string(k.name);
-  app.add_option("what", o->what, kinds);
+  std::vector<std::string> kinds;
+  for (const Kind& k : kKinds) kinds.emplace_back(k.name);
+  app.add_option("what", o->what, "what to list (default: modules)")->check(such_as(kinds));
   add_format(app, o->format, {"text", "json", "csv"});
   return [o] { return run(o->what, o->format); };
 }

@@ -46,6 +46,22 @@ const std::vector<Verb>& verbs() {
   return table;
 }
 
+const std::vector<ExitStatus>& exit_statuses() {
+  static const std::vector<ExitStatus> all = {
+      {"0", "done"},
+      {"1",
+       "a negative result: an assertion or a test is false, files differ, a rule stopped a run"},
+      {"2", "the command line or the config is wrong"},
+      {"3", "an input file (data, checkpoint, trace) is missing, damaged or does not fit"},
+      {"4", "something could not be written"},
+      {"5", "diverged: NaN or Inf"},
+      {"6", "the device is not there, or memory ran out"},
+      {"70", "an error of nnm itself"},
+      {"75", "stopped by --time-limit; to be resumed"},
+      {"130, 143", "ended by SIGINT, SIGTERM; to be resumed"}};
+  return all;
+}
+
 namespace {
 
 constexpr int kUsage = 2;
@@ -132,6 +148,9 @@ int run(int argc, char** argv, std::string& diagnostics) {
   CLI::App app("PyTorch's nn.Module, without Python", "nnm");
   app.set_version_flag("--version", std::string("nnm ") + NNM_VERSION);
   app.set_help_flag("-h,--help", "print this help");
+  app.footer(
+      "A first run: nnm init, nnm check, nnm train, nnm eval. `nnm VERB --help` tells what a verb\n"
+      "takes; where it takes a config, a checkpoint or a run folder does as well.");
   app.allow_extras();
   bool quiet = false, verbose = false;
   std::vector<std::pair<CLI::App*, Action>> actions;

@@ -41,8 +41,7 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--every", o.trace.every, "record one of so many batches")
       ->check(CLI::Range(1, 1 << 30));
   app.add_option("--batch", o.trace.batch, "samples of a batch")->check(CLI::Range(1, 1 << 30));
-  app.add_option("--mode", o.mode, "eval or train")
-      ->check(CLI::IsMember(std::vector<std::string>{"eval", "train"}));
+  app.add_option("--mode", o.mode, "eval or train")->check(one_of({"eval", "train"}));
   app.add_option("--max-bytes", o.trace.max_bytes, "of tensors in the file (default: 2GiB)")
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--input", o.trace.input, "run the model on this HDF5, CSV, npy or idx file");

@@ -3,20 +3,37 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "kernels/parallel.h"
 #include "nnm/base/error.h"
+#include "nnm/base/signature.h"
 #include "nnm/lang/diagnostic_formats.h"
 
 namespace nnm::cli {
 
+CLI::Validator such_as(const std::vector<std::string>& words) {
+  return CLI::Validator([](std::string&) { return std::string(); },
+                        fmt::format("{{{}}}", fmt::join(words, ",")));
+}
+
+CLI::Validator one_of(std::vector<std::string> words) {
+  const std::string shown = such_as(words).get_description();
+  return CLI::Validator(
+      [words = std::move(words)](std::string& given) -> std::string {
+        if (std::find(words.begin(), words.end(), given) != words.end()) return {};
+        const std::string near = nearest(given, words);
+        const std::string what = fmt::format("`{}` is none of {}", given, fmt::join(words, ", "));
+        return near.empty() ? what : fmt::format("{}; did you mean `{}`?", what, near);
+      },
+      shown);
+}
+
 void add_format(CLI::App& app, std::string& format, std::vector<std::string> formats) {
   format = formats.front();
-  std::string doc = "how to answer: ";
-  for (size_t i = 0; i < formats.size(); ++i) doc += (i ? ", " : "") + formats[i];
-  app.add_option("--format", format, doc)->check(CLI::IsMember(std::move(formats)));
+  app.add_option("--format", format, "how to answer")->check(one_of(std::move(formats)));
 }
 
 void add_overrides(CLI::App& app, lang::LoadOptions& config) {
@@ -39,7 +56,7 @@ void add_diagnostics(CLI::App& app, std::string& format) {
   app.add_option("--diagnostics", format,
                  fmt::format("how to tell errors of the config: {}",
                              fmt::join(lang::diagnostic_formats(), ", ")))
-      ->check(CLI::IsMember(lang::diagnostic_formats()));
+      ->check(one_of(lang::diagnostic_formats()));
 }
 
 Diagnostics diagnostics_of(const Error& e) {

@@ -27,6 +27,18 @@ struct Verb {
 /// All verbs in the order of the help; the table stands in main.cpp.
 const std::vector<Verb>& verbs();
 
+/// What the program's exit code means, the same for every verb.
+struct ExitStatus {
+  const char *code, *doc;
+};
+const std::vector<ExitStatus>& exit_statuses();
+
+/// A check: one of these words; what is none is answered with the nearest. Help, completion and the
+/// manual show them.
+CLI::Validator one_of(std::vector<std::string> words);
+/// Words to show, where others are allowed or the verb itself says what is wrong with them.
+CLI::Validator such_as(const std::vector<std::string>& words);
+
 /// `--format`: how a reading verb answers. The first is the default.
 void add_format(CLI::App& app, std::string& format,
                 std::vector<std::string> formats = {"text", "json"});
