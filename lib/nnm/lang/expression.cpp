@@ -21,7 +21,8 @@ namespace {
 
 class NamesCompiler final : public Compiler {
  public:
-  explicit NamesCompiler(const std::vector<std::string>& names) : names_(names) {
+  NamesCompiler(const std::vector<std::string>& names, std::span<const Function> own)
+      : names_(names), own_(own) {
     slots_ = static_cast<int>(names.size());
   }
   std::set<std::string> used;
@@ -35,13 +36,23 @@ class NamesCompiler final : public Compiler {
     used.insert(path);
     return std::make_shared<SlotNode>(at.span, static_cast<int>(it - names_.begin()));
   }
+  NodeRef resolve_call(const std::string& name, const Expr& callee, const Expr&,
+                       CallArgs& args) override {
+    const auto it =
+        std::find_if(own_.begin(), own_.end(), [&](const Function& f) { return f.name() == name; });
+    return it == own_.end() ? nullptr : bind_function(*it, args, callee);
+  }
   void names(std::vector<std::string>& out) const override {
     out.insert(out.end(), names_.begin(), names_.end());
   }
-  void callables(std::vector<std::string>& out) const override { names(out); }
+  void callables(std::vector<std::string>& out) const override {
+    names(out);
+    for (const Function& f : own_) out.emplace_back(f.name());
+  }
 
  private:
   const std::vector<std::string>& names_;
+  std::span<const Function> own_;
 };
 
 /// Runs f; a Fault becomes a DiagnosticError.
@@ -63,9 +74,10 @@ ExprRef parsed(const Located& code) {
 
 }  // namespace
 
-Expression Expression::compile(const ExprRef& expr, const std::vector<std::string>& names) {
+Expression Expression::compile(const ExprRef& expr, const std::vector<std::string>& names,
+                               std::span<const Function> own) {
   return diagnosed([&] {
-    NamesCompiler c(names);
+    NamesCompiler c(names, own);
     auto compiled = std::make_shared<Compiled>();
     compiled->node = c.compile(*expr);
     compiled->slots = c.slot_count();

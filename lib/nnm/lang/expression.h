@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nnm/lang/ast.h"
+#include "nnm/ops/function.h"
 
 namespace nnm::lang {
 
@@ -19,7 +20,9 @@ class Expression {
  public:
   Expression() = default;
   /// Throws DiagnosticError (E03xx) for an unknown name, function or argument, with the nearest.
-  static Expression compile(const ExprRef& expr, const std::vector<std::string>& names);
+  /// `own` are functions that only these expressions know; they hide others of their name.
+  static Expression compile(const ExprRef& expr, const std::vector<std::string>& names,
+                            std::span<const Function> own = {});
   /// The same from text: `where` names it in messages ("--loss").
   static Expression compile(const Located& code, const std::vector<std::string>& names);
   static Expression compile(const std::string& text, const std::string& where,

@@ -5,6 +5,7 @@
 
 #include "nnm/ops/ops.h"
 #include "nnm/run/data_config.h"
+#include "nnm/run/tests.h"
 #include "nnm/trace/replay.h"
 #include "nnm/train/attempt.h"
 
@@ -38,6 +39,7 @@ class Check {
     hook();
     bind();
     optimize();
+    check_tests(config_, d_);
   }
 
  private:
