@@ -7,20 +7,43 @@
 #include "cli/verb.h"
 #include "nnm/base/error.h"
 #include "nnm/base/file.h"
+#include "nnm/base/json.h"
 
 namespace nnm::cli {
 
 namespace {
 
 struct Options {
-  std::string name = "mlp", output = "nnm.yaml";
-  bool dry_run = false;
+  std::string name = "mlp", output = "nnm.yaml", format;
+  bool list = false, dry_run = false;
 };
 
-int run(const Options& o) {
-  const StarterConfig* found = nullptr;
+/// What the comment at its head says.
+std::string_view description(const StarterConfig& t) {
+  const std::string_view line = t.text.substr(0, t.text.find('\n'));
+  return line.substr(std::min(line.find_first_not_of("# "), line.size()));
+}
+
+void list(const std::string& format) {
+  if (format == "json") {
+    Json j(2);
+    j.array();
+    for (const StarterConfig& t : starter_configs())
+      j.object().entry("name", t.name).entry("doc", description(t)).end();
+    return print_line(j.end().text());
+  }
   for (const StarterConfig& t : starter_configs())
-    if (o.name == t.name) found = &t;
+    print_line(fmt::format("{:8} {}", t.name, description(t)));
+}
+
+int run(const Options& o) {
+  if (o.list) {
+    list(o.format);
+    return 0;
+  }
+  const auto& all = starter_configs();
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const StarterConfig& t) { return o.name == t.name; });
   struct stat there;
   if (stat(o.output.c_str(), &there) == 0)
     throw Error(ErrorKind::output, fmt::format("{}: exists, and is never overwritten", o.output),
@@ -30,7 +53,7 @@ int run(const Options& o) {
     return 0;
   }
   write_file_atomic(o.output, found->text);
-  print_line(o.output);
+  print_line(o.format == "json" ? Json().object().entry("path", o.output).end().text() : o.output);
   return 0;
 }
 
@@ -39,14 +62,12 @@ int run(const Options& o) {
 Action init(CLI::App& app) {
   auto o = std::make_shared<Options>();
   std::vector<std::string> names;
-  std::string doc = "which one: ";
-  for (const StarterConfig& t : starter_configs()) {
-    doc += (names.empty() ? "" : ", ") + std::string(t.name);
-    names.emplace_back(t.name);
-  }
-  app.add_option("--template", o->name, doc)->check(CLI::IsMember(names));
+  for (const StarterConfig& t : starter_configs()) names.emplace_back(t.name);
+  app.add_option("--template", o->name, "which one (default: mlp)")->check(one_of(names));
+  app.add_flag("--list", o->list, "say what each template is, and write nothing");
   app.add_option("-o,--output", o->output, "the file to write (default: nnm.yaml)");
   app.add_flag("--dry-run", o->dry_run, "print it instead");
+  add_format(app, o->format);
   return [o] { return run(*o); };
 }
 
