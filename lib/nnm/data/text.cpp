@@ -97,15 +97,14 @@ class Text final : public Dataset {
 }  // namespace
 
 Tokenizer::Tokenizer(const std::string& kind, std::string_view text, const std::string& path)
-    : kind_(kind) {
+    : family_(kind) {
   if (kind == "byte") {
     for (int i = 0; i < 256; ++i) symbols_.emplace_back(1, static_cast<char>(i));
     return;
   }
   if (kind.starts_with("bpe:")) {
     const std::string file = kind.substr(std::min(kind.find_first_not_of(' ', 4), kind.size()));
-    bpe_ = std::make_shared<Bpe>(ByteReader(file).read_rest(kMaxMerges), file);
-    symbols_ = bpe_->symbols();
+    *this = restored("bpe", ByteReader(file).read_rest(kMaxMerges), file);
     return;
   }
   if (kind != "char") {
@@ -121,11 +120,26 @@ Tokenizer::Tokenizer(const std::string& kind, std::string_view text, const std::
     found.emplace_back(c, text.substr(at, length));
   });
   std::sort(found.begin(), found.end());
-  for (auto& [c, symbol] : found) symbols_.push_back(std::move(symbol));
+  for (auto& [c, symbol] : found) {
+    source_ += symbol;
+    symbols_.push_back(std::move(symbol));
+  }
+}
+
+Tokenizer Tokenizer::restored(const std::string& family, const std::string& source,
+                              const std::string& path) {
+  if (family == "char" || family == "byte") return {family, source, path};
+  NNM_CHECK(family == "bpe", input_file, "{}: unknown tokenizer `{}`", path, family);
+  Tokenizer t;
+  t.family_ = family;
+  t.source_ = source;
+  t.bpe_ = std::make_shared<Bpe>(source, path);
+  t.symbols_ = t.bpe_->symbols();
+  return t;
 }
 
 Tensor Tokenizer::encode(std::string_view text, const std::string& path) const {
-  if (kind_ == "byte") {
+  if (family_ == "byte") {
     return tensor_of<uint8_t>({reinterpret_cast<const uint8_t*>(text.data()), text.size()},
                               {static_cast<int64_t>(text.size())}, {DType::u8});
   }

@@ -19,8 +19,15 @@ class Tokenizer {
   /// Of kind `byte`, `char` for this text, or `bpe: FILE`. Throws Error(config) for another kind,
   /// and Error(input_file) naming `path` where a text is not UTF-8, or the file of merges.
   Tokenizer(const std::string& kind, std::string_view text, const std::string& path);
+  /// The one whose family() and source() these are, without its files. Throws Error(input_file)
+  /// naming `path` for what no tokenizer gives.
+  static Tokenizer restored(const std::string& family, const std::string& source,
+                            const std::string& path);
 
-  const std::string& kind() const { return kind_; }
+  /// `byte`, `char` or `bpe`.
+  const std::string& family() const { return family_; }
+  /// What the vocabulary is made from: all characters of `char`, the merges of `bpe`.
+  const std::string& source() const { return source_; }
   int64_t vocab() const { return static_cast<int64_t>(symbols_.size()); }
   /// The text of each id.
   const std::vector<std::string>& symbols() const { return symbols_; }
@@ -31,7 +38,7 @@ class Tokenizer {
   std::string decode(std::span<const int64_t> ids) const;
 
  private:
-  std::string kind_;
+  std::string family_, source_;
   std::vector<std::string> symbols_;
   std::shared_ptr<const Bpe> bpe_;
 };

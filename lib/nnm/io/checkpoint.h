@@ -85,7 +85,7 @@ int64_t save_checkpoint(const Checkpoint& checkpoint, const std::string& path);
 /// Which parts to read; the rest stays empty.
 struct LoadOptions {
   bool state_dict = true;
-  bool training = true;  ///< optimizer, ema, scheduler, rng, data
+  bool training = true;  ///< optimizer, ema, scheduler, rng
   H5Limits limits;
 };
 

@@ -22,6 +22,7 @@ class Loader {
     modules();
     if (options.state_dict) state_dict();
     c_.provenance = items("/provenance");
+    c_.data = items("/data");
     metrics();
     if (!options.training) return std::move(c_);
     if (const H5Node* node = file_.find("/optimizer")) optimizer(*node);
@@ -31,7 +32,6 @@ class Loader {
     c_.scheduler = items("/scheduler");
     c_.amp = items("/amp");
     c_.rng = items("/rng");
-    c_.data = items("/data");
     return std::move(c_);
   }
 

@@ -204,6 +204,7 @@ train::CheckpointEvent RunFolder::save(io::Checkpoint c, std::optional<double> s
   c.run_id = run_id_;
   c.parent_run_id = provenance_.parent_run_id;
   c.provenance = provenance_.entries;
+  c.data.insert(c.data.end(), provenance_.data.begin(), provenance_.data.end());
   if (score) c.best.emplace_back("score", *score);
 
   const std::string name = fmt::format("step-{:08}.h5", c.global_step);

@@ -48,6 +48,7 @@ class RunFolder : public train::Store {
     std::string device, parent_run_id;
     std::string hooks;  ///< the active ones, normalised
     Items entries;      ///< argv, threads, resumed_from, …
+    Items data;         ///< of the data: the vocabulary of texts
   };
   void prepare(const train::Plan& plan, const lang::Config& config, Provenance provenance);
   void set_hooks(std::string hooks) { provenance_.hooks = std::move(hooks); }

@@ -14,6 +14,7 @@
 #include "nnm/run/report.h"
 #include "nnm/run/rig.h"
 #include "nnm/run/signals.h"
+#include "nnm/run/vocabulary.h"
 
 namespace nnm::run {
 
@@ -155,6 +156,7 @@ class Run {
     }
     p.entries = {
         {"argv", command_line()}, {"threads", num_threads()}, {"resumed_from", o_.resume_from}};
+    p.data = vocabulary_items(rig_.session().data());
     folder_->prepare(plan_, config(), std::move(p));
     const int64_t step = rig_.trainer().step();
     EventLog::cut(folder_->file("events.jsonl"), step);
