@@ -26,6 +26,7 @@ namespace nnm::cli {
   V(predict, "the outputs of a trained network for the samples of a file") \
   V(test, "run the tests that a config holds")                             \
   V(sample, "text from a trained language model")                          \
+  V(bench, "time and memory of every module, forward and backward")        \
   V(trace, "record what hooks see into HDF5")                              \
   V(verify, "check the checksums and structure of checkpoints and traces") \
   V(inspect, "look into a checkpoint, a trace or any HDF5 file")           \
