@@ -15,11 +15,12 @@ Action summary(CLI::App& app) {
   auto o = std::make_shared<Options>();
   o->file.declare(app);
   add_shape(app, o->shapes);
-  add_format(app, o->format);
+  add_format(app, o->format, {"text", "json", "csv"});
   return [o] {
     const run::Summary s = run::summarise(o->file.open().config, read_shapes(o->shapes));
     if (o->format == "json") print_line(run::to_json(s));
-    else print(s.repr + "\n\n" + run::to_table(s));
+    else if (o->format == "csv") print(run::to_csv(s));
+    else print(s.repr + "\n\n" + run::to_table(s, colour(1)));
     return 0;
   };
 }

@@ -16,7 +16,7 @@ NUMBER = (int, float, type(None))  # null: no such number
 TENSOR = {"name": str, "shape": list, "dtype": str, "kind": str}
 STATE = {**TENSOR, "requires_grad": bool}
 MODULE = {"name": str, "type": str, "parameters": int, "output": list, "flops": NUMBER,
-          "alias_of": (str, type(None))}
+          "memory": NUMBER, "alias_of": (str, type(None))}
 SITE = {"module": str, "what": str, "arg": str, "hook": str, "shape": list, "dtype": str}
 
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "nnm/autograd/node.h"
 #include "nnm/base/json.h"
@@ -31,41 +32,50 @@ void tensors_of(const Value& v, Tensors& out) {
   }
 }
 
-/// Hooks on every module that note the shapes of its first call and the operations of all.
+/// Hooks on every module that note the shapes of its first call, and the operations and memory of
+/// all.
 class Watch {
  public:
   explicit Watch(Module& root) {
     for (Module* m : root.modules()) {
       Seen& seen = seen_[m];
-      handles_.emplace_back(m->register_forward_pre_hook(
-          [this, &seen](Module&, const Values&) { seen.begun.push_back(counter_.flops); }));
+      handles_.emplace_back(m->register_forward_pre_hook([this, &seen](Module&, const Values&) {
+        seen.begun.push_back({counter_.flops, taken()});
+      }));
       handles_.emplace_back(
           m->register_forward_hook([this, &seen](Module&, const Args&, const Value& out) {
-            seen.flops += counter_.flops - seen.begun.back();
+            seen.flops += counter_.flops - seen.begun.back().flops;
+            seen.memory += taken() - seen.begun.back().memory;
             seen.begun.pop_back();
-            if (seen.called) return;
-            seen.called = true;
+            if (std::exchange(seen.called, true)) return;
             Tensors outputs;
             tensors_of(out, outputs);
             for (const Tensor& t : outputs) seen.outputs.push_back(dims(t));
           }));
     }
   }
-  void tell(Module* m, ModuleSummary& s) const {
-    const auto it = seen_.find(m);
-    if (it == seen_.end()) return;
-    s.outputs = it->second.outputs;
-    s.flops = it->second.flops;
+  void tell_calls(Module* m, ModuleSummary& s) const {
+    const Seen& seen = seen_.at(m);
+    s.outputs = seen.outputs;
+    s.flops = seen.flops;
+  }
+  void tell_memory(Module* m, ModuleSummary& s) const {
+    const Seen& seen = seen_.at(m);
+    if (seen.called) s.memory = seen.memory;
   }
   int64_t flops() const { return counter_.flops; }
 
  private:
+  struct Begun {
+    int64_t flops, memory;
+  };
   struct Seen {
-    std::vector<int64_t> begun;
+    std::vector<Begun> begun;
     std::vector<std::vector<int64_t>> outputs;
-    int64_t flops = 0;
+    int64_t flops = 0, memory = 0;
     bool called = false;
   };
+  static int64_t taken() { return static_cast<int64_t>(memory_stats(DeviceType::meta).allocated); }
   FlopCounter counter_;
   std::map<Module*, Seen> seen_;
   std::vector<ScopedHandle> handles_;
@@ -105,23 +115,27 @@ int64_t state_bytes(const lang::Config& config, Module& root) {
   return static_cast<int64_t>(memory_stats(DeviceType::meta).allocated - before);
 }
 
-/// Runs a training step on meta: what lives at its peak. The loss stands for any sum over outputs.
-std::optional<int64_t> training_peak(const lang::Config& config, const lang::InputShapes& shapes) {
+/// Runs a training step on meta: what lives at its peak, and what each module keeps. The loss
+/// stands for any sum over outputs.
+void count_training(const lang::Config& config, const lang::Model& model, Summary& s) {
+  Module& root = *model.module;
   const auto before = memory_stats(DeviceType::meta).allocated;
   reset_peak_memory(DeviceType::meta);
-  const lang::Model model = lang::build_model(config, {.device = {DeviceType::meta}});
   Tensors outputs;
-  tensors_of(lang::check_shapes(config, model, shapes, true).output, outputs);
-  std::erase_if(outputs, [](const Tensor& t) { return !t.requires_grad(); });
-  if (outputs.empty()) return std::nullopt;
+  {
+    const Watch watch(root);
+    tensors_of(lang::check_shapes(config, model, s.inputs, true).output, outputs);
+    std::erase_if(outputs, [](const Tensor& t) { return !t.requires_grad(); });
+    if (outputs.empty()) return;
+    for (ModuleSummary& m : s.modules) watch.tell_memory(&root.get_submodule(m.name), m);
+  }
   Tensors sums;
   for (const Tensor& t : outputs) sums.push_back(sum(t));
   outputs.clear();
   backward(sums);
   sums.clear();
-  const int64_t state = state_bytes(config, *model.module);
   const auto peak = memory_stats(DeviceType::meta).peak;
-  return static_cast<int64_t>(peak - before) + state;
+  s.training_bytes = s.bytes + static_cast<int64_t>(peak - before) + state_bytes(config, root);
 }
 
 std::string output_cell(const ModuleSummary& m) {
@@ -130,10 +144,24 @@ std::string output_cell(const ModuleSummary& m) {
   return out;
 }
 
+/// The last part of its name, set in by how deep it stands.
+std::string tree_cell(const ModuleSummary& m) {
+  if (m.name.empty()) return "(root)";
+  const auto dots = static_cast<size_t>(std::count(m.name.begin(), m.name.end(), '.'));
+  return std::string(2 * (dots + 1), ' ') + m.name.substr(m.name.rfind('.') + 1) +
+         (m.alias_of.empty() ? "" : " = " + m.alias_of);
+}
+
+std::string memory_cell(int64_t bytes) {
+  return bytes > 0 ? human_bytes(static_cast<uint64_t>(bytes)) : "0 B";
+}
+
+constexpr int64_t kWhole = 10'000;  // counts below are shown as they are
+
 /// 1,234 as it is, larger counts with three digits and a prefix: "3.64 G".
 std::string count_cell(int64_t n) {
   constexpr const char* kPrefix[] = {"", " K", " M", " G", " T", " P", " E"};
-  if (n < 10'000) return with_thousands(n);
+  if (n < kWhole) return with_thousands(n);
   double x = static_cast<double>(n);
   int i = 0;
   while (x >= 1000 && i < 6) x /= 1000, ++i;
@@ -144,33 +172,29 @@ std::string count_cell(int64_t n) {
 
 Summary summarise(const lang::Config& config, const lang::InputShapes& shapes) {
   Summary s;
-  lang::InputShapes known;
+  const Checked checked = check(config, {.shapes = shapes});
+  checked.diagnostics.throw_if_errors();
+  for (const auto& [name, t] : checked.shapes.inputs)
+    if (t.defined()) s.inputs.emplace_back(name, dims(t));
+  s.notes = checked.notes;
+  Module& root = *checked.model.module;
+  s.repr = root.repr();
+  count_state(root, s);
   {
-    const Checked checked = check(config, {.shapes = shapes});
-    checked.diagnostics.throw_if_errors();
-    for (const auto& [name, t] : checked.shapes.inputs) {
-      if (!t.defined()) continue;
-      known.emplace_back(name, dims(t));
-    }
-    Module& root = *checked.model.module;
-    s.repr = root.repr();
-    count_state(root, s);
     const Watch watch(root);
     const NoGradGuard no_grad;
-    lang::check_shapes(config, checked.model, known);
+    lang::check_shapes(config, checked.model, s.inputs);
     s.flops = watch.flops();
-    s.notes = checked.notes;
-    s.inputs = known;
     for (const io::ModuleRow& row : io::module_rows(root)) {
       ModuleSummary m{.name = row.name,
                       .type = row.type,
                       .parameters = row.parameters,
                       .alias_of = row.alias_of};
-      watch.tell(&root.get_submodule(row.name), m);
+      watch.tell_calls(&root.get_submodule(row.name), m);
       s.modules.push_back(std::move(m));
     }
   }
-  s.training_bytes = training_peak(config, known);
+  count_training(config, checked.model, s);
   return s;
 }
 
@@ -183,6 +207,9 @@ void write_modules(Json& j, const std::vector<ModuleSummary>& modules) {
         .entry("parameters", m.parameters)
         .entry("output", m.outputs)
         .entry("flops", m.flops);
+    j.key("memory");
+    if (m.memory) j.value(*m.memory);
+    else j.value(nullptr);
     j.key("alias_of");
     if (m.alias_of.empty()) j.value(nullptr);
     else j.value(m.alias_of);
@@ -216,27 +243,41 @@ std::string to_json(const Summary& s) {
   return j.end().end().text();
 }
 
-std::string to_table(const Summary& s) {
-  TextTable table({"name", "type", "output", "parameters", "FLOPs"}, 2);
-  for (const ModuleSummary& m : s.modules) {
-    table.row(
-        {(m.name.empty() ? "(root)" : m.name) + (m.alias_of.empty() ? "" : " = " + m.alias_of),
-         m.type, output_cell(m), m.parameters ? with_thousands(m.parameters) : "-",
-         m.flops ? count_cell(m.flops) : "-"});
-  }
+std::string to_table(const Summary& s, bool colour) {
+  TextTable table({"name", "type", "output", "parameters", "FLOPs", "memory"}, 3);
+  for (const ModuleSummary& m : s.modules)
+    table.row({tree_cell(m), m.type, output_cell(m),
+               m.parameters ? with_thousands(m.parameters) : "-",
+               m.flops ? count_cell(m.flops) : "-", m.memory ? memory_cell(*m.memory) : "-"});
   std::string out = table.text();
-  out += fmt::format("\nparameters       {} ({} trainable)\n", with_thousands(s.parameters),
-                     with_thousands(s.trainable));
-  if (s.buffers) out += fmt::format("buffers          {}\n", with_thousands(s.buffers));
-  out += fmt::format("size             {}\n", human_bytes(static_cast<uint64_t>(s.bytes)));
-  out += fmt::format("forward          {}FLOPs\n", count_cell(s.flops));
+  if (colour) {
+    const size_t rule = out.find('\n') + 1, rows = out.find('\n', rule);
+    out = "\x1b[1m" + out.substr(0, rule - 1) + "\x1b[0m\n\x1b[2m" + out.substr(rule, rows - rule) +
+          "\x1b[0m" + out.substr(rows);
+  }
+  const auto line = [&](const char* name, const std::string& value) {
+    const std::string padded = fmt::format("{:17}", name);
+    out += (colour ? "\x1b[1m" + padded + "\x1b[0m" : padded) + value + "\n";
+  };
+  out += "\n";
+  line("parameters",
+       fmt::format("{} ({} trainable)", with_thousands(s.parameters), with_thousands(s.trainable)));
+  if (s.buffers) line("buffers", with_thousands(s.buffers));
+  line("size", human_bytes(static_cast<uint64_t>(s.bytes)));
+  line("forward", count_cell(s.flops) + (s.flops < kWhole ? " FLOPs" : "FLOPs"));
   if (s.training_bytes)
-    out += fmt::format("training step    {} at its peak\n",
-                       human_bytes(static_cast<uint64_t>(*s.training_bytes)));
-  for (const auto& [name, shape] : s.inputs)
-    out += fmt::format("input            {} {}\n", name, shape_cell(shape));
+    line("training step", human_bytes(static_cast<uint64_t>(*s.training_bytes)) + " at its peak");
+  for (const auto& [name, shape] : s.inputs) line("input", name + " " + shape_cell(shape));
   for (const std::string& n : s.notes) out += "note: " + n + "\n";
   return out;
+}
+
+std::string to_csv(const Summary& s) {
+  TextTable table({"name", "type", "output", "parameters", "flops", "memory", "alias_of"}, 0);
+  for (const ModuleSummary& m : s.modules)
+    table.row({m.name, m.type, output_cell(m), std::to_string(m.parameters),
+               std::to_string(m.flops), m.memory ? std::to_string(*m.memory) : "", m.alias_of});
+  return table.csv();
 }
 
 }  // namespace nnm::run

@@ -18,6 +18,9 @@ struct ModuleSummary {
   int64_t parameters = 0;                     ///< with those of modules below, each once
   std::vector<std::vector<int64_t>> outputs;  ///< shapes of its first call; empty if never called
   int64_t flops = 0;                          ///< of all its calls in one forward
+  /// Bytes that its calls leave allocated in a training step: outputs, and what is kept for the
+  /// backward; with those of modules below. Absent where it is not called.
+  std::optional<int64_t> memory = {};
   std::string alias_of;
 };
 
@@ -50,7 +53,9 @@ Summary summarise(const lang::Config& config, const lang::InputShapes& shapes = 
 void write_modules(Json& j, const std::vector<ModuleSummary>& modules);
 /// The object of `nnm summary --format json` (details.md section 4).
 std::string to_json(const Summary& s);
-/// The table below the repr, aligned; totals last.
-std::string to_table(const Summary& s);
+/// The table below the repr, modules set in as the tree has them; totals last.
+std::string to_table(const Summary& s, bool colour = false);
+/// The table with full names and plain numbers, as comma-separated values.
+std::string to_csv(const Summary& s);
 
 }  // namespace nnm::run
