@@ -35,8 +35,11 @@ namespace nnm::cli {
   V(list, "what can be named in a config: modules, functions, …")          \
   V(explain, "what the code of an error means, with an example")           \
   V(schema, "the JSON Schema of configs, for editors")                     \
+  V(completion, "completion of the command line, for your shell")          \
+  V(man, "the manual page, in roff: nnm man | man -l -")                   \
   V(doctor, "this build and this machine")                                 \
-  V(version, "the version")
+  V(version, "the version")                                                \
+  V(help, "this help, or that of a verb")
 
 #define NNM_DECLARE(verb, doc) Action verb(CLI::App& app);
 NNM_VERBS(NNM_DECLARE)

@@ -1,6 +1,6 @@
-# What `cmake --install` gives: the program, the library with its plug-in beside it, the public
-# headers, a CMake package and a pkg-config file. Nothing of it knows the prefix but nnm.pc, so that
-# all can be moved; nnm.pc takes it from where it lies.
+# What `cmake --install` gives: the program with its manual page and completions, the library with
+# its plug-in beside it, the public headers, a CMake package and a pkg-config file. Nothing of it
+# knows the prefix but nnm.pc, so that all can be moved; nnm.pc takes it from where it lies.
 include(CMakePackageConfigHelpers)
 
 # Run paths are relative: the program finds the library, whatever the prefix.
@@ -14,6 +14,21 @@ if(TARGET nnm_cli)
   set_target_properties(nnm_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${NNM_BIN_TO_LIB}")
   install(TARGETS nnm_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(TARGETS nnm_verbs EXPORT nnmTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
+# The manual page and what shells need to complete, as the program itself prints them.
+if(TARGET nnm_cli)
+  foreach(row "man;nnm.1;man/man1" "completion bash;nnm;bash-completion/completions"
+      "completion zsh;_nnm;zsh/site-functions" "completion fish;nnm.fish;fish/vendor_completions.d")
+    list(GET row 0 NNM_WORDS)
+    list(GET row 1 NNM_FILE)
+    list(GET row 2 NNM_PLACE)
+    install(CODE "
+      execute_process(COMMAND \"$<TARGET_FILE:nnm_cli>\" ${NNM_WORDS}
+        OUTPUT_FILE \"${CMAKE_BINARY_DIR}/package/${NNM_FILE}\" COMMAND_ERROR_IS_FATAL ANY)")
+    install(FILES ${CMAKE_BINARY_DIR}/package/${NNM_FILE}
+      DESTINATION ${CMAKE_INSTALL_DATADIR}/${NNM_PLACE})
+  endforeach()
 endif()
 
 # nnm/nnm.h, nnm/cli.h and what they include, found when they are installed.

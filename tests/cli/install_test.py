@@ -84,6 +84,14 @@ class Install(unittest.TestCase):
         self.assertRegex(run(nnm, "version"), r"0\.\d+\.\d+")
         self.assertEqual(run(nnm, "doctor"), run(BUILD / "nnm", "doctor"))
 
+    def test_the_manual_and_completions(self):
+        share = self.prefix / "share"
+        self.assertIn(".TH NNM 1", (share / "man/man1/nnm.1").read_text())
+        for file, word in (("bash-completion/completions/nnm", "complete -F _nnm nnm"),
+                           ("zsh/site-functions/_nnm", "#compdef nnm"),
+                           ("fish/vendor_completions.d/nnm.fish", "complete -c nnm")):
+            self.assertIn(word, (share / file).read_text())
+
     def test_the_plug_in_is_found(self):
         nnm = self.prefix / "bin/nnm"
         if not (BUILD / "libnnm_onednn.so").exists() or "avx2" not in run(nnm, "doctor"):
