@@ -10,6 +10,7 @@
 #include "kernels/statistics.h"
 #include "nnm/base/json.h"
 #include "nnm/base/log.h"
+#include "nnm/base/text.h"
 #include "nnm/base/text_table.h"
 #include "nnm/io/trace_cube.h"
 #include "nnm/io/trace_file.h"
@@ -174,8 +175,9 @@ std::string Inspected::csv() {
 
 /// A row per site, with its statistics in the last step.
 std::string Inspected::text() {
-  std::string out = fmt::format("trace, {} steps, {} sites, {} calls\n", steps.size(), rows.size(),
-                                trace.calls().size());
+  std::string out =
+      fmt::format("trace, {}, {}, {}\n", counted(std::ssize(steps), "step"),
+                  counted(std::ssize(rows), "site"), counted(std::ssize(trace.calls()), "call"));
   if (steps.size() > 1)
     out += fmt::format("statistics of step {}, the last one\n", steps.back().step);
   out += "\n";

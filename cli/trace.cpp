@@ -111,8 +111,9 @@ void print_list(const run::TraceList& list, const Options& o) {
     table.row({s.module, s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
                shape_cell(s.shape), with_thousands(of_site)});
   print(table.text());
-  print_line(fmt::format("\n{}, {} sites, {} of tensors", counted(steps, "step"),
-                         list.sites.rows().size(), human_bytes(static_cast<uint64_t>(bytes))));
+  print_line(fmt::format("\n{}, {}, {} of tensors", counted(steps, "step"),
+                         counted(std::ssize(list.sites.rows()), "site"),
+                         human_bytes(static_cast<uint64_t>(bytes))));
 }
 
 void print_result(const Options& o, const run::TraceResult& r) {
@@ -127,8 +128,8 @@ void print_result(const Options& o, const run::TraceResult& r) {
     return;
   }
   print_line(o.trace.output);
-  print_line(fmt::format("{}, {} sites, {} of tensors", counted(r.steps, "step"), r.sites,
-                         human_bytes(static_cast<uint64_t>(r.bytes))));
+  print_line(fmt::format("{}, {}, {} of tensors", counted(r.steps, "step"),
+                         counted(r.sites, "site"), human_bytes(static_cast<uint64_t>(r.bytes))));
 }
 
 int run(Options o) {
