@@ -1,0 +1,33 @@
+// Convolution of images by Winograd's minimal filtering F(4x4, 3x3): a quarter of the
+// multiplications of the direct sum, for 3x3 kernels of stride 1, dilation 1 and one group.
+#pragma once
+
+#include "kernels/conv.h"
+
+namespace nnm {
+
+/// Whether the kernels below know the case: f32, 3x3, stride 1, dilation 1, one group, at most 2
+/// zeros around, channels and outputs multiples of 8. `w` is (O, C, 3, 3).
+bool winograd_fits(const View& w, const Conv2d& p);
+
+/// Bytes of workspace that each of the three kernels asks for at most: of x (N, C, H, W), or what
+/// has its shape, and y (N, O, OH, OW). Independent of the thread count.
+int64_t winograd_workspace(const View& x, const View& y);
+
+}  // namespace nnm
+
+namespace nnm::kernels {
+
+/// The contracts of kernels/conv.h for what winograd_fits, with `work` as memory (u8, 64-byte
+/// aligned, winograd_workspace bytes). Sums run in an order that depends on the shapes alone.
+inline constinit Kernel<void(const View& y, const View& x, const View& w, const View& bias,
+                             const View& work, const Conv2d& p)>
+    winograd{"winograd"};
+inline constinit Kernel<void(const View& dx, const View& g, const View& w, const View& work,
+                             const Conv2d& p)>
+    winograd_backward_input{"winograd_backward_input"};
+inline constinit Kernel<void(const View& dw, const View& g, const View& x, const View& work,
+                             const Conv2d& p)>
+    winograd_backward_weight{"winograd_backward_weight"};
+
+}  // namespace nnm::kernels
