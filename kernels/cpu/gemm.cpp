@@ -59,115 +59,240 @@ T* scratch(int which, size_t count) {
   return static_cast<T*>(b.p);
 }
 
-// rows x depth of a, in slabs of kRows: slab, k, row; missing rows are zeros.
-template <class T>
-void pack_a(T* out, Mat<const T> a, int64_t rows, int64_t depth) {
-  constexpr int64_t R = Tile<T>::kRows;
-  for (int64_t i = 0; i < rows; i += R, out += R * depth) {
-    const int64_t r = std::min(R, rows - i);
-    if (r < R) std::memset(out, 0, sizeof(T) * static_cast<size_t>(R * depth));
-    if (a.rs == 1) {
-      for (int64_t k = 0; k < depth; ++k) {
-        for (int64_t x = 0; x < r; ++x) out[k * R + x] = a.p[i + x + k * a.cs];
-      }
-    } else {
-      for (int64_t x = 0; x < r; ++x) {
-        const T* row = a.p + (i + x) * a.rs;
-        for (int64_t k = 0; k < depth; ++k) out[k * R + x] = row[k * a.cs];
+// Eight columns of f32 that lie `step` apart, each with its elements in a row of memory, as rows
+// `out_step` apart: 8 x 8 at a time by shuffles.
+inline void transpose_eight(float* out, int64_t out_step, const float* in, int64_t step,
+                            int64_t depth) {
+  using V = Tile<float>::Vec;
+  int64_t k = 0;
+  for (; k + 8 <= depth; k += 8, out += 8 * out_step) {
+    V r[8], p[8], q[8];
+    for (int i = 0; i < 8; ++i) r[i] = *reinterpret_cast<const V*>(in + i * step + k);
+    for (int i = 0; i < 8; i += 2) {
+      p[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+      p[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 8; i += 4) {
+      for (int u = 0; u < 2; ++u) {
+        q[i + 2 * u] = __builtin_shufflevector(p[i + u], p[i + u + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+        q[i + 2 * u + 1] =
+            __builtin_shufflevector(p[i + u], p[i + u + 2], 2, 3, 10, 11, 6, 7, 14, 15);
       }
     }
+    for (int i = 0; i < 4; ++i) {
+      V* to = reinterpret_cast<V*>(out + i * out_step);
+      V* below = reinterpret_cast<V*>(out + (i + 4) * out_step);
+      *to = __builtin_shufflevector(q[i], q[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+      *below = __builtin_shufflevector(q[i], q[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
   }
+  for (; k < depth; ++k, out += out_step)
+    for (int i = 0; i < 8; ++i) out[i] = in[i * step + k];
+}
+
+// kCols columns as rows.
+template <class T>
+void copy_columns(T* out, Mat<const T> b, int64_t depth) {
+  constexpr int64_t C = Tile<T>::kCols;
+  if constexpr (std::is_same_v<T, float>) {
+    if (b.rs == 1) {
+      for (int64_t x = 0; x < C; x += 8) transpose_eight(out + x, C, &b.at(0, x), b.cs, depth);
+      return;
+    }
+  }
+  for (int64_t k = 0; k < depth; ++k)
+    for (int64_t x = 0; x < C; ++x) out[k * C + x] = b.at(k, x);
 }
 
 // depth x cols of b, in slabs of kCols: slab, k, column; missing columns are zeros.
 template <class T>
 void pack_b(T* out, Mat<const T> b, int64_t depth, int64_t cols) {
   constexpr int64_t C = Tile<T>::kCols;
-  for (int64_t j = 0; j < cols; j += C, out += C * depth) {
-    const int64_t c = std::min(C, cols - j);
-    if (c < C) std::memset(out, 0, sizeof(T) * static_cast<size_t>(C * depth));
-    if (b.cs == 1) {
-      for (int64_t k = 0; k < depth; ++k)
-        std::memcpy(out + k * C, b.p + k * b.rs + j, sizeof(T) * static_cast<size_t>(c));
-    } else {
-      for (int64_t x = 0; x < c; ++x) {
-        const T* column = b.p + (j + x) * b.cs;
-        for (int64_t k = 0; k < depth; ++k) out[k * C + x] = column[k * b.rs];
-      }
-    }
+  if (const int64_t c = cols % C) {
+    T* last = out + (cols - c) * depth;
+    std::memset(last, 0, sizeof(T) * static_cast<size_t>(C * depth));
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t x = 0; x < c; ++x) last[k * C + x] = b.at(k, cols - c + x);
+    cols -= c;
+  }
+  if (b.cs != 1) {
+    for (int64_t j = 0; j < cols; j += C) copy_columns(out + j * depth, b.sub(0, j), depth);
+    return;
+  }
+  // Some rows of all slabs before the next rows: what is read lies close together.
+  constexpr int64_t kStep = 8;
+  for (int64_t k0 = 0; k0 < depth; k0 += kStep) {
+    const int64_t end = std::min(depth, k0 + kStep);
+    for (int64_t j = 0; j < cols; j += C)
+      for (int64_t k = k0; k < end; ++k)
+        std::memcpy(out + j * depth + k * C, &b.at(k, j), sizeof(T) * static_cast<size_t>(C));
   }
 }
 
+// rows x depth of a, in slabs of kRows: slab, k, row; what missing rows hold is never read.
 template <class T>
-inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b,
-                          T* __restrict out) {
+void pack_a(T* out, Mat<const T> a, int64_t rows, int64_t depth) {
+  constexpr int64_t R = Tile<T>::kRows;
+  for (int64_t i = 0; i < rows; i += R, out += R * depth) {
+    const int64_t r = std::min(R, rows - i);
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t x = 0; x < r; ++x) out[k * R + x] = a.p[(i + x) * a.rs + k * a.cs];
+  }
+}
+
+// What one tile is made from: `depth` terms, rows of a and rows of kCols columns of b where they
+// lie.
+template <class T>
+struct Source {
+  int64_t depth;
+  const T* a;
+  int64_t a_row, a_column;
+  const T* b;
+  int64_t b_row;
+};
+
+// kR rows of a product, into `write(row, vector of its columns, which of two)`.
+template <int kR, class T, class Write>
+inline void multiply_rows(const Source<T>& from, const Write& write) {
   using V = typename Tile<T>::Vec;
-  constexpr int64_t R = Tile<T>::kRows, L = Tile<T>::kLanes;
-  V acc[R][2] = {};
-  for (int64_t k = 0; k < depth; ++k) {
+  constexpr int64_t L = Tile<T>::kLanes;
+  V acc[kR][2] = {};
+  const T *a = from.a, *b = from.b;
+  const int64_t a_row = from.a_row, a_column = from.a_column, b_row = from.b_row;
+  for (int64_t k = from.depth; k > 0; --k) {
     const V b0 = *reinterpret_cast<const V*>(b), b1 = *reinterpret_cast<const V*>(b + L);
 #pragma GCC unroll 6
-    for (int64_t r = 0; r < R; ++r) {
-      acc[r][0] += a[r] * b0;
-      acc[r][1] += a[r] * b1;
+    for (int r = 0; r < kR; ++r) {
+      acc[r][0] += a[r * a_row] * b0;
+      acc[r][1] += a[r * a_row] * b1;
     }
-    a += R;
-    b += 2 * L;
+    a += a_column;
+    b += b_row;
   }
-  for (int64_t r = 0; r < R; ++r) {
-    *reinterpret_cast<V*>(out + r * 2 * L) = acc[r][0];
-    *reinterpret_cast<V*>(out + r * 2 * L + L) = acc[r][1];
+#pragma GCC unroll 6
+  for (int r = 0; r < kR; ++r) {
+    write(r, acc[r][0], 0);
+    write(r, acc[r][1], 1);
   }
 }
 
+// What becomes of a sum over one block of depth.
 template <class T>
-void store_tile(const T* tile, const Problem<T>& p, int64_t i, int64_t j, int64_t rows,
-                int64_t cols, bool first) {
+struct Target {
+  T* c;  ///< the tile's first element
+  int64_t rs, cs;
+  const T* bias;
+  int64_t bias_stride;
+  T alpha, beta;
+  int64_t cols;
+};
+
+// A tile whose rows lie in rows of memory, all its columns there.
+template <int kR, class T>
+void whole_tile(const Source<T>& from, const Target<T>& to) {
+  using V = typename Tile<T>::Vec;
+  multiply_rows<kR>(from, [&](int r, const V& product, int half) {
+    const int64_t at = half * Tile<T>::kLanes;
+    V* c = reinterpret_cast<V*>(to.c + r * to.rs + at);
+    V sum = to.alpha * product;
+    if (to.beta != T(0)) sum += to.beta * *c;
+    if (to.bias) sum += *reinterpret_cast<const V*>(to.bias + at);
+    *c = sum;
+  });
+}
+
+// Any other tile.
+template <int kR, class T>
+void ragged_tile(const Source<T>& from, const Target<T>& to) {
+  using V = typename Tile<T>::Vec;
   constexpr int64_t C = Tile<T>::kCols;
-  for (int64_t r = 0; r < rows; ++r) {
-    const T* t = tile + r * C;
-    T* c = &p.c.at(i + r, j);
-    const int64_t s = p.c.cs;
-    if (!first) {
-      for (int64_t x = 0; x < cols; ++x) c[x * s] += p.alpha * t[x];
-    } else if (p.bias) {
-      const T* bias = p.bias + j * p.bias_stride;
-      for (int64_t x = 0; x < cols; ++x) {
-        const T base = p.beta == T(0) ? T(0) : p.beta * c[x * s];
-        c[x * s] = p.alpha * t[x] + base + bias[x * p.bias_stride];
-      }
-    } else if (p.beta == T(0)) {
-      for (int64_t x = 0; x < cols; ++x) c[x * s] = p.alpha * t[x];
-    } else {
-      for (int64_t x = 0; x < cols; ++x) c[x * s] = p.alpha * t[x] + p.beta * c[x * s];
+  alignas(32) T tile[kR * C];
+  multiply_rows<kR>(from, [&](int r, const V& sum, int half) {
+    *reinterpret_cast<V*>(tile + r * C + half * Tile<T>::kLanes) = to.alpha * sum;
+  });
+  for (int r = 0; r < kR; ++r) {
+    for (int64_t x = 0; x < to.cols; ++x) {
+      T* c = to.c + r * to.rs + x * to.cs;
+      T sum = tile[r * C + x];
+      if (to.beta != T(0)) sum += to.beta * *c;
+      if (to.bias) sum += to.bias[x * to.bias_stride];
+      *c = sum;
     }
   }
 }
 
 template <class T>
-void packed(const Problem<T>& p) {
+using MakeTile = void (*)(const Source<T>&, const Target<T>&);
+template <class T>
+constexpr MakeTile<T> kWholeTiles[] = {
+    whole_tile<1, T>, whole_tile<2, T>, whole_tile<3, T>,
+    whole_tile<4, T>, whole_tile<5, T>, whole_tile<6, T>,
+};
+template <class T>
+constexpr MakeTile<T> kRaggedTiles[] = {
+    ragged_tile<1, T>, ragged_tile<2, T>, ragged_tile<3, T>,
+    ragged_tile<4, T>, ragged_tile<5, T>, ragged_tile<6, T>,
+};
+
+// A block of the product: rows [i0, i0 + rows) and columns [j0, j0 + cols), `depth` terms from k0.
+struct Block {
+  int64_t i0, rows, j0, cols, k0, depth;
+};
+
+template <class T>
+void multiply_block(const Problem<T>& p, const Block& block, Mat<const T> a, int64_t slab,
+                    const T* b, int64_t b_row, int64_t b_panel) {
   using S = Tile<T>;
-  alignas(64) T tile[S::kRows * S::kCols];
+  const bool first = block.k0 == 0;
+  for (int64_t j = 0; j < block.cols; j += S::kCols) {
+    const int64_t column = block.j0 + j;
+    Target<T> to{nullptr,
+                 p.c.rs,
+                 p.c.cs,
+                 first && p.bias ? p.bias + column * p.bias_stride : nullptr,
+                 p.bias_stride,
+                 p.alpha,
+                 first ? p.beta : T(1),
+                 std::min(S::kCols, block.cols - j)};
+    const bool whole = to.cols == S::kCols && to.cs == 1 && (!to.bias || to.bias_stride == 1);
+    const auto& tiles = whole ? kWholeTiles<T> : kRaggedTiles<T>;
+    for (int64_t i = 0; i < block.rows; i += S::kRows) {
+      to.c = &p.c.at(block.i0 + i, column);
+      const Source<T> from{block.depth, a.p + i / S::kRows * slab,  a.rs,
+                           a.cs,        b + j / S::kCols * b_panel, b_row};
+      tiles[std::min(S::kRows, block.rows - i) - 1](from, to);
+    }
+  }
+}
+
+// Operands are copied where they are read often enough: b for its second row of tiles, a for its
+// fifth column of tiles where its rows do not lie in rows of memory.
+template <class T>
+void tiled(const Problem<T>& p) {
+  using S = Tile<T>;
+  const bool copy_b = p.b.cs != 1 || p.m > 2 * S::kRows || p.n % S::kCols != 0;
+  const bool copy_a = p.a.cs != 1 && p.n > 4 * S::kCols;
   const int64_t col_block = std::min(S::kColBlock, (p.n + S::kCols - 1) / S::kCols * S::kCols);
   const int64_t depth_block = std::min(S::kDepth, p.k);
-  const int64_t row_block = std::min(S::kRowBlock, (p.m + S::kRows - 1) / S::kRows * S::kRows);
-  T* pb = scratch<T>(0, static_cast<size_t>(col_block * depth_block));
-  T* pa = scratch<T>(1, static_cast<size_t>(row_block * depth_block));
+  T* const pb = copy_b ? scratch<T>(0, static_cast<size_t>(col_block * depth_block)) : nullptr;
+  T* const pa = copy_a ? scratch<T>(1, static_cast<size_t>(S::kRowBlock * depth_block)) : nullptr;
   for (int64_t j0 = 0; j0 < p.n; j0 += col_block) {
     const int64_t cols = std::min(col_block, p.n - j0);
     for (int64_t k0 = 0; k0 < p.k; k0 += depth_block) {
       const int64_t depth = std::min(depth_block, p.k - k0);
-      pack_b(pb, p.b.sub(k0, j0), depth, cols);
-      for (int64_t i0 = 0; i0 < p.m; i0 += row_block) {
-        const int64_t rows = std::min(row_block, p.m - i0);
-        pack_a(pa, p.a.sub(i0, k0), rows, depth);
-        for (int64_t j = 0; j < cols; j += S::kCols) {
-          for (int64_t i = 0; i < rows; i += S::kRows) {
-            multiply_tile(depth, pa + i * depth, pb + j * depth, tile);
-            store_tile(tile, p, i0 + i, j0 + j, std::min(S::kRows, rows - i),
-                       std::min(S::kCols, cols - j), k0 == 0);
-          }
+      const Mat<const T> b = p.b.sub(k0, j0);
+      if (copy_b) pack_b(pb, b, depth, cols);
+      for (int64_t i0 = 0; i0 < p.m; i0 += S::kRowBlock) {
+        const Block block{i0, std::min(S::kRowBlock, p.m - i0), j0, cols, k0, depth};
+        Mat<const T> a = p.a.sub(i0, k0);
+        int64_t slab = S::kRows * a.rs;
+        if (copy_a) {
+          pack_a(pa, a, block.rows, depth);
+          a = {pa, 1, S::kRows};
+          slab = S::kRows * depth;
         }
+        if (copy_b) multiply_block(p, block, a, slab, pb, S::kCols, S::kCols * depth);
+        else multiply_block(p, block, a, slab, b.p, b.rs, S::kCols);
       }
     }
   }
@@ -228,11 +353,14 @@ void few_rows_dot(const Problem<T>& p) {
 
 // c = (kAdd ? c : 0) + the sum of kTerms rows of b times a factor each.
 template <int kTerms, bool kAdd, class T>
-inline void add_rows(T* __restrict c, const T* b, int64_t stride, const T* a, int64_t n) {
-  for (int64_t j = 0; j < n; ++j) {
-    T sum = a[0] * b[j];
+inline void add_rows(T* __restrict c, const T* __restrict b, int64_t stride, const T* a,
+                     int64_t n) {
+  T factor[kTerms];
+  for (int t = 0; t < kTerms; ++t) factor[t] = a[t];
 #pragma GCC unroll 4
-    for (int t = 1; t < kTerms; ++t) sum += a[t] * b[t * stride + j];
+  for (int64_t j = 0; j < n; ++j) {
+    T sum = factor[0] * b[j];
+    for (int t = 1; t < kTerms; ++t) sum += factor[t] * b[t * stride + j];
     c[j] = kAdd ? c[j] + sum : sum;
   }
 }
@@ -271,7 +399,7 @@ void compute(const Problem<T>& p) {
   const bool rows = p.b.cs == 1 && p.c.cs == 1;
   if (p.m <= 4 && dot) return few_rows_dot(p);
   if (rows && (p.m <= 4 || p.k <= 4)) return sum_of_rows(p);
-  packed(p);
+  tiled(p);
 }
 
 template <class T>
@@ -322,7 +450,7 @@ void run(Problem<T> p) {
     if (whole_small) {
       compute(q);
     } else {
-      packed(q);
+      tiled(q);
     }
   });
 }

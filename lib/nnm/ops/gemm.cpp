@@ -52,12 +52,41 @@ int kernel_threads() { return in_parallel() ? 1 : num_threads(); }
 
 namespace {
 
+// Rows (dimension 0) or columns (1) [begin, end) of a matrix.
+View part_of(View v, int dim, int64_t begin, int64_t end) {
+  v.data = v.as<char>() + begin * v.stride[dim] * static_cast<int64_t>(item_size(v.dtype));
+  v.size[dim] = end - begin;
+  return v;
+}
+
+// oneDNN's own threads gain little on products this small: a thread computes a part by itself.
+void gemm_in_parts(const OneDnn& d, const View& c, const View& a, const View& b, double alpha,
+                   double beta) {
+  constexpr int64_t kUnit = 16, kLeastPart = 500'000;
+  const int dim = c.size[0] >= c.size[1] ? 0 : 1;
+  const int64_t extent = c.size[dim], units = (extent + kUnit - 1) / kUnit;
+  const int64_t unit_work = kUnit * c.size[1 - dim] * a.size[1];
+  nnm::parallel_for(units, (kLeastPart + unit_work - 1) / unit_work,
+                    [&](int64_t begin, int64_t end) {
+                      const int64_t first = begin * kUnit, last = std::min(extent, end * kUnit);
+                      const View part = part_of(c, dim, first, last);
+                      const View left = dim == 0 ? part_of(a, 0, first, last) : a;
+                      const View right = dim == 1 ? part_of(b, 1, first, last) : b;
+                      if (!d.gemm(part, left, right, alpha, beta, 1))
+                        kernels::gemm(part, left, right, View{}, alpha, beta);
+                    });
+}
+
 bool gemm_by_onednn(const View& c, const View& a, const View& b, double alpha, double beta) {
-  constexpr int64_t kLeast = 2'000'000;
-  const int64_t m = c.size[0], n = c.size[1];
+  constexpr int64_t kLeast = 2'000'000, kWhole = 40'000'000;
+  const int64_t m = c.size[0], n = c.size[1], flops = 2 * m * n * a.size[1];
   if (m <= 4 || n < 16) return false;
-  const OneDnn* d = onednn_for(c, 2 * m * n * a.size[1], kLeast);
-  return d && d->gemm(c, a, b, alpha, beta, kernel_threads());
+  const OneDnn* d = onednn_for(c, flops, kLeast);
+  if (!d) return false;
+  const int threads = kernel_threads();
+  if (threads == 1 || flops >= kWhole) return d->gemm(c, a, b, alpha, beta, threads);
+  gemm_in_parts(*d, c, a, b, alpha, beta);
+  return true;
 }
 
 }  // namespace
