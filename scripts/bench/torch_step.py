@@ -1,4 +1,8 @@
-"""The PyTorch side of bench.py: torch_step.py MODEL BATCH THREADS MODE; reads numbers of steps."""
+"""The PyTorch side of bench.py: torch_step.py MODEL BATCH THREADS MODE; reads numbers of steps.
+
+MODE is eager, channels_last, fused, compile, compile_channels_last or hooked; a MODEL that ends in
+"-forward" runs the forward pass alone, compiled with its weights frozen.
+"""
 
 import sys
 import time
@@ -42,10 +46,52 @@ class GPT(nn.Module):
         return self.lm_head(self.ln_f(x)).flatten(0, 1)
 
 
+class BasicBlock(nn.Module):
+    def __init__(self, cin, cout, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(cin, cout, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(cout)
+        self.conv2 = nn.Conv2d(cout, cout, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(cout)
+        self.downsample = None
+        if stride != 1 or cin != cout:
+            self.downsample = nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False),
+                                            nn.BatchNorm2d(cout))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+def resnet18(small, classes):
+    stem = [nn.Conv2d(3, 64, 3, padding=1, bias=False) if small else
+            nn.Conv2d(3, 64, 7, 2, padding=3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    if not small:
+        stem.append(nn.MaxPool2d(3, 2, padding=1))
+    blocks, cin = [], 64
+    for cout in (64, 128, 256, 512):
+        blocks += [BasicBlock(cin, cout, 1 if cout == 64 else 2), BasicBlock(cout, cout, 1)]
+        cin = cout
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(512, classes))
+
+
 def make(model):
+    """The network, its data and targets (of a forward pass alone, the inputs)."""
+    if model.startswith("resnet"):
+        small = model == "resnet-3x3"
+        if model.endswith("-forward"):
+            return resnet18(small, 1000), torch.randn(8, 3, 224, 224), None
+        return resnet18(small, 10), torch.randn(512, 3, 32, 32), torch.randint(10, (512,))
+    if model == "gpt2-forward":
+        return GPT(50257, 1024, 12, 12, 768), torch.randint(65, (8, 64)), None
+    if model == "gpt-d384":
+        return (GPT(256, 256, 2, 6, 384), torch.randint(256, (64, 256)),
+                torch.randint(256, (64, 256)))
     if model.startswith("mlp"):
         net = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-        return net, torch.randn(8192, 784), torch.randint(10, (8192,))
+        forward = model.endswith("-forward")
+        return net, torch.randn(8192, 784), None if forward else torch.randint(10, (8192,))
     if model == "cnn":
         net = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
                             nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -58,7 +104,7 @@ def optimizer_of(model, net, mode):
     fused = {"fused": True} if mode == "fused" else {}
     if model == "mlp":
         return torch.optim.SGD(net.parameters(), lr=0.01, **fused)
-    if model == "cnn":
+    if model == "cnn" or model.startswith("resnet"):
         return torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, **fused)
     if model == "mlp-adam":
         return torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
@@ -75,22 +121,19 @@ def watch(net, rows):
         module.register_forward_hook(hook)
 
 
-def main():
-    model, batch, threads, mode = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    net, data, targets = make(model)
-    if mode == "channels_last" and model == "cnn":
-        net = net.to(memory_format=torch.channels_last)
+def training(model, net, data, targets, batch, mode):
+    """A function that makes step i."""
     optimizer = optimizer_of(model, net, mode)
     rows = []
     if mode == "hooked":
         watch(net, rows)
-    step_net = torch.compile(net) if mode == "compile" else net
+    step_net = torch.compile(net) if mode.startswith("compile") else net
+    batches = torch.randperm(len(data))[: len(data) // batch * batch].view(-1, batch)
 
-    def step(indices):
+    def step(i):
+        indices = batches[i % len(batches)]
         x, y = data[indices], targets[indices].flatten()
-        if mode == "channels_last" and x.dim() == 4:
+        if mode.endswith("channels_last"):
             x = x.contiguous(memory_format=torch.channels_last)
         loss = F.cross_entropy(step_net(x), y)
         optimizer.zero_grad()
@@ -98,14 +141,45 @@ def main():
         optimizer.step()
         rows.clear()
 
-    batches = torch.randperm(len(data))[: len(data) // batch * batch].view(-1, batch)
+    return step
+
+
+def forward_only(net, data, batch, mode):
+    """A function that makes forward pass i."""
+    net.eval()
+    x = data[:batch]
+    if mode.endswith("channels_last"):
+        x = x.contiguous(memory_format=torch.channels_last)
+    if mode.startswith("compile"):
+        import torch._inductor.config as inductor
+        inductor.freezing = True
+        net = torch.compile(net)
+
+    def step(_):
+        with torch.no_grad():
+            net(x)
+
+    return step
+
+
+def main():
+    model, batch, threads, mode = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    net, data, targets = make(model)
+    if mode.endswith("channels_last"):
+        net = net.to(memory_format=torch.channels_last)
+    if targets is None:
+        step = forward_only(net, data, batch, mode)
+    else:
+        step = training(model, net, data, targets, batch, mode)
     for line in sys.stdin:
         steps = int(line)
         for i in range(max(1, steps // 4)):
-            step(batches[i % len(batches)])
+            step(i)
         begin, used = time.perf_counter(), time.process_time()
         for i in range(steps):
-            step(batches[i % len(batches)])
+            step(i)
         print(1000 * (time.perf_counter() - begin) / steps,
               1000 * (time.process_time() - used) / steps, flush=True)
 
