@@ -49,7 +49,7 @@ void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __res
                C* __restrict top, int64_t n, const AdamStep& s) {
   const double correction1 = 1 - std::pow(s.beta1, static_cast<double>(s.step));
   const double correction2 = 1 - std::pow(s.beta2, static_cast<double>(s.step));
-  const C step_size = C(s.lr / correction1), root2 = C(std::sqrt(correction2)), eps = C(s.eps);
+  const C step_size = C(s.lr / correction1), unit = C(1 / std::sqrt(correction2)), eps = C(s.eps);
   const C b1 = C(1 - s.beta1), b2 = C(s.beta2), c2 = C(1 - s.beta2), sign = C(s.maximize ? -1 : 1);
   const C keep = C(s.decoupled ? 1 - s.lr * s.weight_decay : 1),
           wd = C(s.decoupled ? 0 : s.weight_decay);
@@ -59,7 +59,7 @@ void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __res
       const C d = sign * g[i] + wd * p[i];
       m[i] += b1 * (d - m[i]);
       v[i] = b2 * v[i] + c2 * d * d;
-      p[i] = keep * p[i] - step_size * m[i] / (std::sqrt(v[i]) / root2 + eps);
+      p[i] = keep * p[i] - step_size * m[i] / (std::sqrt(v[i]) * unit + eps);
     }
     return;
   }
@@ -69,7 +69,7 @@ void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __res
     m[i] += b1 * (d - m[i]);
     v[i] = b2 * v[i] + c2 * d * d;
     top[i] = v[i] > top[i] ? v[i] : top[i];
-    p[i] = keep * p[i] - step_size * m[i] / (std::sqrt(top[i]) / root2 + eps);
+    p[i] = keep * p[i] - step_size * m[i] / (std::sqrt(top[i]) * unit + eps);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/cpu/transpose.h"
 #include "kernels/parallel.h"
 #include "kernels/winograd_plan.h"
 
@@ -153,19 +154,32 @@ struct Weights {
   bool turned;
 };
 
-// Channels [begin, end), at most kDeep, of a panel as rows (frequency, channel, result).
+// The taps of channels [begin, end), at most kDeep, of a panel; missing results are zeros.
 constexpr int64_t kDeep = 16;
+void gather_taps(const Plan& s, const Weights& w, int64_t panel, int64_t begin, int64_t end,
+                 float (*taps)[9][Plan::kColumns]) {
+  const int64_t first = panel * Plan::kColumns, count = std::min(Plan::kColumns, s.o - first);
+  if (count < Plan::kColumns)
+    std::memset(taps, 0, sizeof(taps[0]) * static_cast<size_t>(end - begin));
+  const float* from = w.w + begin * w.c_stride + first * w.o_stride;
+  if (w.c_stride == 9 && !w.turned) {
+    // The channels of a result, and their taps, lie in a row of memory.
+    for (int64_t o = 0; o < count; o += kLanes)
+      transpose_eight(&taps[0][0][o], Plan::kColumns, from + o * w.o_stride, w.o_stride,
+                      9 * (end - begin));
+    return;
+  }
+  for (int64_t o = 0; o < count; ++o)
+    for (int64_t c = 0; c < end - begin; ++c)
+      for (int k = 0; k < 9; ++k)
+        taps[c][k][o] = from[c * w.c_stride + o * w.o_stride + (w.turned ? 8 - k : k)];
+}
+
+// Channels [begin, end), at most kDeep, of a panel as rows (frequency, channel, result).
 void transform_weights(const Plan& s, const Weights& w, int64_t panel, int64_t begin, int64_t end,
                        float* out) {
   alignas(64) float taps[kDeep][9][Plan::kColumns];
-  const int64_t first = panel * Plan::kColumns, count = std::min(Plan::kColumns, s.o - first);
-  if (count < Plan::kColumns) std::memset(taps, 0, sizeof(taps));
-  for (int64_t o = 0; o < count; ++o) {
-    for (int64_t c = begin; c < end; ++c) {
-      const float* from = w.w + c * w.c_stride + (first + o) * w.o_stride;
-      for (int k = 0; k < 9; ++k) taps[c - begin][k][o] = from[w.turned ? 8 - k : k];
-    }
-  }
+  gather_taps(s, w, panel, begin, end, taps);
   for (int64_t c = begin; c < end; ++c) {
     for (int64_t o = 0; o < Plan::kColumns; o += kLanes) {
       V d[9], columns[18], v[36];
