@@ -127,6 +127,46 @@ hooks:
   CHECK(gradients(hook + "1}\n") == Doubles{1156, 1056, 724, 361, 252, 434, 644, 238});
 }
 
+TEST_CASE("changes: a call is known by itself, whichever calls the loss is made of") {
+  const lang::Config config = lang::Config::from_text(R"yaml(nnm: 1
+define:
+  Two:
+    modules: {fc: "Linear(2, 2)"}
+    inputs: {x: "f64[B, 2]"}
+    forward:
+      - a = fc(x)
+      - b = fc(a)
+      - return a + 0 * b.detach()
+model: Two()
+hooks:
+  - {name: first, on: full_backward, at: fc, grad_input: grad_input * 2, call: 0}
+  - {name: second, on: full_backward_pre, at: fc, grad_output: grad_output * 3, call: 1}
+)yaml",
+                                                      "h.yaml");
+  const Ref<Module> model = lang::build_model(config, {.dtype = DType::f64}).module;
+  Diagnostics d;
+  const Hooks hooks(*model, read_hooks(config, d));
+  d.throw_if_errors();
+  Tensor x = doubles({1, 2}, {1, 2});
+  x.requires_grad_();
+  sum((*model)(x)).backward();
+  const Tensor expected = sum(model->get_parameter("fc.weight"), {0}) * 2;
+  CHECK(allclose(select(x.grad(), 0, 0), expected));
+  CHECK(hooks.silent(true) == std::vector<std::string>{"second"});
+}
+
+TEST_CASE("changes: modules and parameters in one selector") {
+  // Each pattern means the modules that it names, else parameters.
+  CHECK(Trial("  - {on: tensor, at: \"fc1, fc2.weight\", grad: grad * 2}\n").gradients() ==
+        Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 105});
+  CHECK(Trial("  - {on: tensor, at: \"fc2.weight, fc1\", grad: grad * 2}\n").gradients() ==
+        Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 105});
+  CHECK(Trial("  - {on: post_accumulate_grad, at: \"fc1, fc2.bias\", grad: grad * 2}\n")
+            .gradients() == Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 210});
+  CHECK(Trial("  - {on: [tensor, full_backward_pre], at: fc9, optional: true, rule: nonfinite}\n")
+            .gradients() == Trial("").gradients());
+}
+
 TEST_CASE("changes: in the order of the list, unless prepended") {
   CHECK(Trial("  - {on: forward, at: fc2, output: output + 1}\n"
               "  - {on: forward, at: fc2, output: output * 2}\n")

@@ -231,6 +231,14 @@ TEST_CASE("recorder: slices keep rows, a list counts bytes") {
   CHECK(list.bytes() == 8);
 }
 
+TEST_CASE("capture: the end of a selector is taken once") {
+  const HookRequest r = parse_hook("tensor:encoder.input.output");
+  CHECK(r.part == "output");
+  CHECK(r.select.text() == "encoder.input");
+  CHECK(parse_hook("forward:fc1.output").select.text() == "fc1.output");
+  CHECK(parse_hook("forward").select.text() == "**");
+}
+
 TEST_CASE("capture: words that mean nothing are errors with the nearest one") {
   const auto hint = [](auto f) {
     try {

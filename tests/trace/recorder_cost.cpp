@@ -10,8 +10,7 @@
 
 #include "nnm/autograd/node.h"
 #include "nnm/ops/ops.h"
-#include "nnm/trace/recorder.h"
-#include "nnm/trace/sinks.h"
+#include "nnm/trace/captures.h"
 #include "tests/io/temp.h"
 
 using namespace nnm;
@@ -69,9 +68,7 @@ TEST_CASE("cost: 200 sites of 12 statistics" * doctest::skip()) {
   o.set_reduce("mean,std,min,max,l1,l2,absmax,sum,nan,inf,zero,numel");
   o.tensor = TensorMode::parse("none");
   io::TraceHeader header;
-  describe(o, *net, header);
-  io::TraceWriter writer(dir / "t.h5", header);
-  FileSink sink(writer);
+  Captures captures(*net);
   // Other work on the machine disturbs processor time less.
   constexpr clockid_t kClock = CLOCK_PROCESS_CPUTIME_ID;
   const double plain = shortest(20, kClock, [&] {
@@ -81,14 +78,16 @@ TEST_CASE("cost: 200 sites of 12 statistics" * doctest::skip()) {
     TensorStatistics s;
     for (int i = 0; i < kSteps * kSites; ++i) kernels::statistics(x.view(), &s, nullptr);
   });
-  Recorder recorder(*net, o, sink);
+  captures.add(o);
+  captures.describe(header);
+  io::TraceWriter writer(dir / "t.h5", header);
+  captures.record_into(writer, header);
   int64_t step = 0;
   const double recorded = shortest(20, kClock, [&] {
     for (int i = 0; i < kSteps; ++i) {
-      writer.begin_step({.step = step++, .mode = "train"});
-      recorder.begin_step();
+      captures.begin({.step = step++, .mode = "train"});
       (*net)(x);
-      recorder.end_step();
+      captures.end();
     }
   });
   writer.close();

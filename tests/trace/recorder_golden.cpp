@@ -7,8 +7,7 @@
 #include "golden/golden.h"
 #include "nnm/lang/model.h"
 #include "nnm/ops/ops.h"
-#include "nnm/trace/recorder.h"
-#include "nnm/trace/sinks.h"
+#include "nnm/trace/captures.h"
 #include "tests/io/temp.h"
 
 using namespace nnm;
@@ -33,16 +32,16 @@ void write_trace(const io::H5Reader& file, DType dtype, const CaptureOptions& op
                  const std::string& path) {
   const Ref<Module> model = model_of(file, dtype);
   io::TraceHeader header;
-  describe(options, *model, header);
+  Captures captures(*model);
+  captures.add(options);
+  captures.describe(header);
   io::TraceWriter writer(path, header);
-  FileSink sink(writer);
-  Recorder recorder(*model, options, sink);
-  writer.begin_step({.step = 0, .mode = "train"});
-  recorder.begin_step();
+  captures.record_into(writer, header);
+  captures.begin({.step = 0, .mode = "train"});
   const Tensor x = to(file.tensor(file.at("x")), dtype);
   const Tensor y = (*model)(x);
   sum(y * y).backward();
-  recorder.end_step();
+  captures.end();
   writer.close();
 }
 

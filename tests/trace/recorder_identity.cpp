@@ -7,8 +7,7 @@
 #include "nnm/lang/model.h"
 #include "nnm/ops/ops.h"
 #include "nnm/tensor/generator.h"
-#include "nnm/trace/recorder.h"
-#include "nnm/trace/sinks.h"
+#include "nnm/trace/captures.h"
 #include "tests/io/temp.h"
 
 using namespace nnm;
@@ -53,26 +52,22 @@ std::string trained(const CaptureOptions* options, const std::string& path) {
       lang::build_model(lang::Config::from_text(kConfig, "net.yaml"), {.seed = 3}).module;
   model->train();
   std::optional<io::TraceWriter> writer;
-  std::optional<FileSink> sink;
-  std::optional<Recorder> recorder;
+  Captures captures(*model);
   if (options) {
     io::TraceHeader header;
-    describe(*options, *model, header);
+    captures.add(*options);
+    captures.describe(header);
     writer.emplace(path, header);
-    sink.emplace(*writer);
-    recorder.emplace(*model, *options, *sink);
+    captures.record_into(*writer, header);
   }
   std::string out;
   for (int step = 0; step < 3; ++step) {
     const Tensor x = randn({8, 1, 8, 8});
-    if (recorder) {
-      writer->begin_step({.step = step, .mode = "train"});
-      recorder->begin_step();
-    }
+    captures.begin({.step = step, .mode = "train"});
     const Tensor y = (*model)(x);
     const Tensor loss = mean(y * y);
     loss.backward();
-    if (recorder) recorder->end_step();
+    captures.end();
     out += bytes_of(loss);
     const NoGradGuard no_grad;
     for (const Tensor& p : model->parameters()) {

@@ -121,6 +121,16 @@ Selector Selector::parse(std::string_view text) {
   return out;
 }
 
+std::vector<Selector> Selector::patterns() const {
+  std::vector<Selector> out;
+  for (const Segments& pattern : patterns_) {
+    Selector& one = out.emplace_back();
+    one.text_ = fmt::format("{}", fmt::join(pattern, "."));
+    one.patterns_ = {pattern};
+  }
+  return out;
+}
+
 namespace {
 
 std::vector<std::string_view> dotted(std::string_view path) {

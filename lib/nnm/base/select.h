@@ -26,6 +26,8 @@ class Selector {
   static Selector parse(std::string_view text);
 
   const std::string& text() const { return text_; }
+  /// Its patterns, braces expanded, each as a selector.
+  std::vector<Selector> patterns() const;
   /// Whether any pattern, read as a path or as a type, names this module. Types of other modules
   /// than this one and the root are unknown here; a Scope knows them all.
   bool matches_module(std::string_view path, std::string_view type,

@@ -11,6 +11,8 @@ namespace nnm {
 
 namespace {
 
+thread_local uint64_t running_call = 0;
+
 constexpr const char* kNodeName = "BackwardHookFunctionBackward";
 constexpr const char* kFunctionName = "BackwardHookFunction";
 
@@ -28,6 +30,11 @@ Tensor or_zeros(const Tensor& grad, const InputMeta& meta) {
 }
 
 }  // namespace
+
+uint64_t hooked_call() { return running_call; }
+
+HooksOfCall::HooksOfCall(uint64_t call) : before_(std::exchange(running_call, call)) {}
+HooksOfCall::~HooksOfCall() { running_call = before_; }
 
 class BoundBackward::Identity final : public Node {
  public:
@@ -60,9 +67,9 @@ Module& HookedModule::get() const {
   return *hooks_->owner;
 }
 
-BoundBackward::BoundBackward(const Ref<ModuleHooks>& hooks, std::vector<Pre> pre,
+BoundBackward::BoundBackward(const Ref<ModuleHooks>& hooks, uint64_t call, std::vector<Pre> pre,
                              std::vector<Full> full)
-    : module_(hooks), pre_(std::move(pre)), full_(std::move(full)) {}
+    : module_(hooks), call_(call), pre_(std::move(pre)), full_(std::move(full)) {}
 
 BoundBackward::~BoundBackward() = default;
 
@@ -129,6 +136,7 @@ bool BoundBackward::wrap(Values& values, Side& side, bool output) {
 
 void BoundBackward::output_backward(std::span<const InputMeta> metas, std::span<Tensor> grads,
                                     std::span<Tensor> out) {
+  const HooksOfCall running(call_);
   Tensors grad_output(outputs_.size);
   for (size_t k = 0; k < grads.size(); ++k) grad_output[(*outputs_.index)[k]] = grads[k];
   for (const Pre& list : pre_) {
@@ -178,6 +186,7 @@ void BoundBackward::input_backward(std::span<const InputMeta> metas, std::span<T
   for (size_t k = 0; k < grads.size(); ++k) out[k] = or_zeros(grads[k], metas[k]);
   // A gradient that did not pass through the output (a second order one): the hooks do not run.
   if (!grad_output_) return;
+  const HooksOfCall running(call_);
   const Tensors grad_output = std::move(*grad_output_);
   grad_output_.reset();
   Tensors grad_input(inputs_.size);

@@ -24,6 +24,17 @@ class HookedModule {
   Ref<Module> keep_;
 };
 
+/// Makes a call the one that hooked_call() tells, as long as it lives.
+class HooksOfCall {
+ public:
+  explicit HooksOfCall(uint64_t call);
+  ~HooksOfCall();
+  HooksOfCall(const HooksOfCall&) = delete;
+
+ private:
+  const uint64_t before_;
+};
+
 /// The hooks bound to one call. Two identity nodes share it: one over all positional tensors, one
 /// over the top-level tensors of the output. The second node's backward sees grad_output and runs
 /// the pre-hooks; the first one's sees grad_input and runs the hooks.
@@ -32,8 +43,9 @@ class BoundBackward final : public Object {
   using Pre = HookList<BackwardPreHook>::Snapshot;
   using Full = HookList<BackwardHook>::Snapshot;
 
-  /// Snapshots may be null; the global ones come first.
-  BoundBackward(const Ref<ModuleHooks>& hooks, std::vector<Pre> pre, std::vector<Full> full);
+  /// Of the call with this number (onlooker.h). Snapshots may be null; the global ones come first.
+  BoundBackward(const Ref<ModuleHooks>& hooks, uint64_t call, std::vector<Pre> pre,
+                std::vector<Full> full);
   ~BoundBackward() override;
 
   /// Puts the tensors among the arguments behind the node of the inputs, where one of them requires
@@ -58,6 +70,7 @@ class BoundBackward final : public Object {
   void run_without_inputs();
 
   const HookedModule module_;
+  const uint64_t call_;
   std::vector<Pre> pre_;
   std::vector<Full> full_;
   Side inputs_, outputs_;

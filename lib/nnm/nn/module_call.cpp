@@ -1,4 +1,5 @@
 // Calling modules: the hooks around forward, in PyTorch's order, and where an error happened.
+#include <atomic>
 #include <unordered_set>
 
 #include "nnm/base/log.h"
@@ -65,8 +66,14 @@ class HookedCall {
   void run_late(const HookList<ForwardEntry>& list, const char* scope);
   void warn_non_full(const Ref<Node>& node) const;
 
+  static uint64_t next_number() {
+    static std::atomic<uint64_t> newest{0};
+    return 1 + newest.fetch_add(1, std::memory_order_relaxed);
+  }
+
   Module& module_;
   const Ref<ModuleHooks> own_;
+  const uint64_t number_ = next_number();
   Args args_;
   Value result_;
   std::unordered_set<uint64_t> started_;  // hooks with always_call
@@ -101,7 +108,7 @@ Value HookedCall::inner() {
   run_forward_pre_hooks();
   Ref<BoundBackward> backward;
   if (!full_.empty() || !pre_.empty()) {
-    backward = make_ref<BoundBackward>(own_, std::move(pre_), std::move(full_));
+    backward = make_ref<BoundBackward>(own_, number_, std::move(pre_), std::move(full_));
     backward->wrap_inputs(args_.pos);
   }
   result_ = module_.forward(args_);
@@ -112,6 +119,7 @@ Value HookedCall::inner() {
 }
 
 void HookedCall::run_forward_pre_hooks() {
+  const HooksOfCall running(number_);
   using List = HookList<ForwardPreEntry>;
   const List::Snapshot lists[] = {global_hooks().forward_pre->snapshot(),
                                   own_->forward_pre->snapshot()};
@@ -124,6 +132,7 @@ void HookedCall::run_forward_pre_hooks() {
 }
 
 void HookedCall::run_forward_hooks() {
+  const HooksOfCall running(number_);
   using List = HookList<ForwardEntry>;
   const List::Snapshot lists[] = {global_hooks().forward->snapshot(), own_->forward->snapshot()};
   for (const List::Snapshot& list : lists) {
@@ -136,6 +145,7 @@ void HookedCall::run_forward_hooks() {
 }
 
 void HookedCall::run_late_hooks() {
+  const HooksOfCall running(number_);
   run_late(*global_hooks().forward, "global module");
   run_late(*own_->forward, "module");
 }

@@ -1,6 +1,8 @@
-// BackwardOnlooker: a full backward hook that never replaces a gradient.
+// What hooks that look on need: a full backward hook that never replaces a gradient, and the call
+// that hooks run for.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 
@@ -18,5 +20,9 @@ struct BackwardOnlooker {
     return std::nullopt;
   }
 };
+
+/// The call of a module that the hooks running now belong to: one number for those around its
+/// forward and those of its backward passes, which grows from call to call. 0 outside of hooks.
+uint64_t hooked_call();
 
 }  // namespace nnm

@@ -4,8 +4,10 @@
 #include "nnm/autograd/node.h"
 #include "nnm/base/file.h"
 #include "nnm/base/log.h"
+#include "nnm/base/text.h"
 #include "nnm/data/loader.h"
 #include "nnm/ops/ops.h"
+#include "nnm/run/hook_trace.h"
 #include "nnm/run/input.h"
 #include "nnm/run/signals.h"
 #include "nnm/tensor/allocator.h"
@@ -149,30 +151,6 @@ void step(Module& model, train::Objective& objective, const Tensors& fields, con
   throw;
 }
 
-/// The hooks that act, and those that record, as `hooks:` has them.
-std::string hooks_of(Session& session, const TraceOptions& o) {
-  std::string out = tracing::hooks_text(session.hooks().list());
-  const tracing::CaptureOptions& c = o.capture;
-  const std::string what =
-      c.what.empty() ? "" : fmt::format("what: [{}], ", fmt::join(c.what, ", "));
-  for (const tracing::HookRequest& r : c.hooks)
-    out += fmt::format("- {{on: {}, at: \"{}\", capture: {{{}reduce: [{}], tensor: {}}}}}\n",
-                       tracing::name_of(r.kind), r.at(), what, fmt::join(c.reduce, ", "),
-                       c.tensor.text());
-  return out;
-}
-
-io::TraceHeader header_of(Session& session, const TraceOptions& o) {
-  io::TraceHeader h;
-  h.nnm_version = NNM_VERSION;
-  h.config = session.config().text();
-  h.config_sha256 = sha256(h.config);
-  if (!o.checkpoint.empty()) h.checkpoint_sha256 = sha256_file(o.checkpoint);
-  h.hooks = hooks_of(session, o);
-  session.hooks().captures().describe(h);
-  return h;
-}
-
 void count(const io::TraceWriter& writer, tracing::Hooks& hooks, TraceResult& result) {
   result.sites = static_cast<int64_t>(writer.sites().size());
   result.bytes = writer.bytes();
@@ -195,7 +173,8 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   hooks.captures().add(o.capture);
   hooks.drive();
   session.show_fields(*feed.objective);
-  const io::TraceHeader header = header_of(session, o);
+  io::TraceHeader header = trace_header(session, o.checkpoint);
+  header.hooks += tracing::hooks_text(o.capture);
   io::TraceWriter writer(o.output, header, {.max_bytes = o.max_bytes});
   hooks.captures().record_into(writer, header, true);
   hooks.speak([&](const tracing::Finding& f) { writer.event("rule", f.message()); });
@@ -208,8 +187,9 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
   for (int64_t i = 0; result.steps < o.steps && !control.signal && !hooks.stopped(); ++i) {
     const std::optional<data::Batch> batch = feed.loader->next();
     if (!batch) {
-      const std::string text = fmt::format(
-          "the data end after {} batches: {} of {} steps are recorded", i, result.steps, o.steps);
+      const std::string text =
+          fmt::format("the data end after {}: {} of {} recorded", counted(i, "batch"), result.steps,
+                      counted(o.steps, "step"));
       log_note("{}", text);
       writer.event("note", text);
       break;

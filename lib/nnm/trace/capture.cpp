@@ -109,7 +109,7 @@ int64_t whole(std::string_view text, std::string_view all) {
   int64_t n = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
   if (text.empty() || error != std::errc() || end != text.data() + text.size())
-    throw Error(ErrorKind::config, fmt::format("cannot read `--tensor {}`", all),
+    throw Error(ErrorKind::config, fmt::format("cannot read the part of a tensor `{}`", all),
                 "write full, none or slice:BEGIN:END");
   return n;
 }
@@ -149,13 +149,12 @@ What parse_what(std::string_view name) {
 }
 
 std::string take_part(HookKind kind, std::string_view& selector) {
-  std::string out;
   for (const std::string_view part : {".output", ".input"}) {
     if (kind != HookKind::tensor || !selector.ends_with(part)) continue;
-    out = part.substr(1);
     selector.remove_suffix(part.size());
+    return std::string(part.substr(1));
   }
-  return out;
+  return "";
 }
 
 HookKind parse_kind(std::string_view text) {
@@ -170,18 +169,12 @@ bool is_backward(HookKind kind) {
   return kind != HookKind::forward_pre && kind != HookKind::forward;
 }
 
-std::string HookRequest::at() const {
-  return (select ? select->text() : "**") + (part.empty() ? "" : "." + part);
-}
-
 HookRequest parse_hook(std::string_view text) {
   const size_t colon = text.find(':');
-  HookRequest r{.kind = parse_kind(text.substr(0, colon))};
-  if (colon == std::string_view::npos) return r;
-  text.remove_prefix(colon + 1);
-  r.part = take_part(r.kind, text);
-  r.select = Selector::parse(text);
-  return r;
+  const HookKind kind = parse_kind(text.substr(0, colon));
+  text = colon == std::string_view::npos ? "**" : text.substr(colon + 1);
+  const std::string part = take_part(kind, text);
+  return {kind, Selector::parse(text), part};
 }
 
 TensorMode TensorMode::parse(std::string_view text) {
@@ -198,7 +191,7 @@ TensorMode TensorMode::parse(std::string_view text) {
   m.begin = whole(is_slice ? text.substr(start.size(), colon - start.size()) : "", text);
   m.end = whole(text.substr(colon + 1), text);
   if (m.begin < 0 || m.end <= m.begin)
-    throw Error(ErrorKind::config, fmt::format("`--tensor {}` keeps nothing", text),
+    throw Error(ErrorKind::config, fmt::format("`{}` keeps nothing of a tensor", text),
                 "rows BEGIN up to END, without END: slice:0:4 keeps four");
   return m;
 }

@@ -51,10 +51,8 @@ inline bool means_arg(const std::string& arg, size_t position, const std::string
 /// parameters (fc1.weight), and for `tensor` what a module takes or gives (fc1.input, fc1.output).
 struct HookRequest {
   HookKind kind = HookKind::forward;
-  std::optional<Selector> select;  ///< none: every module
-  std::string part;                ///< of kind `tensor`: "input" or "output" where one was named
-  /// As it was given: "**" for every module.
-  std::string at() const;
+  Selector select;   ///< "**": every module
+  std::string part;  ///< of kind `tensor`: "input" or "output" where one was named
 };
 HookRequest parse_hook(std::string_view text);
 
@@ -79,10 +77,10 @@ struct CaptureOptions {
   std::vector<std::string> reduce = {"mean",   "std", "min", "max", "l2",
                                      "absmax", "nan", "inf", "zero"};
   TensorMode tensor;
-  std::string arg = "all";              ///< of inputs, outputs, gradients: a position or a name
-  std::optional<int64_t> call;          ///< of a shared module; none: each
-  std::vector<std::string> parameters;  ///< of weights, by their own names; empty: all
-  HookOptions place;                    ///< before hooks that are there, after errors
+  std::string arg = "all";      ///< of inputs, outputs, gradients: a position or a name
+  std::optional<int64_t> call;  ///< of a shared module; none: each
+  HookOptions place;            ///< before hooks that are there, after errors
+  bool optional = false;        ///< selectors may match nothing
 
   /// Whether the tensor at this position, of this name, is wanted.
   bool wants(size_t position, const std::string& name) const {

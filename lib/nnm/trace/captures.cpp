@@ -2,7 +2,6 @@
 #include "nnm/trace/captures.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "nnm/trace/sinks.h"
 #include "nnm/trace/targets.h"
@@ -16,18 +15,6 @@ std::string key_of(const std::string& a, const std::string& b, const std::string
 
 }  // namespace
 
-struct Captures::Group {
-  CaptureHook hook;
-  bool always = false;  // of a command line: in every step
-  std::vector<Part*> parts;
-
-  bool due(int64_t step, bool training, bool outside) const {
-    if (always) return true;
-    if (outside && hook.when.training != false) return false;
-    return hook.when.holds(step, training);
-  }
-};
-
 template <class... A>
 bool Captures::first(const A&... key) {
   // One recorder tells nothing twice.
@@ -38,13 +25,20 @@ bool Captures::first(const A&... key) {
 /// A recorder, and the sink that it tells.
 class Captures::Part final : public Sink {
  public:
-  Part(Captures& all, Module& root, const CaptureOptions& options)
-      : options(options), all(all), recorder(root, options, *this) {}
+  /// Without `when` it is of a command line: in every step.
+  Part(Captures& all, Module& root, const CaptureOptions& options, std::optional<When> when)
+      : options(options), when(when), all(all), recorder(root, options, *this) {}
+
+  bool due(int64_t step, bool training, bool outside) const {
+    if (!when) return true;
+    if (outside && when->training != false) return false;
+    return when->holds(step, training);
+  }
 
   int64_t site(const io::TraceSite& s) override { return all.site(s); }
   void stats(int64_t site, std::span<const double> values,
              std::span<const uint32_t> histogram) override {
-    all.stats(site, columns, values, histogram);
+    all.writer_->stats(site, values, histogram, columns);
   }
   void tensors(const std::string& module, const std::string& what, int64_t call,
                std::span<const io::TraceArg> args) override {
@@ -68,6 +62,7 @@ class Captures::Part final : public Sink {
   }
 
   CaptureOptions options;
+  std::optional<When> when;
   std::vector<size_t> columns;  // of the file, for each of its statistics
   int64_t fired = 0;
   bool recording = false;
@@ -78,27 +73,17 @@ class Captures::Part final : public Sink {
 Captures::Captures(Module& root) : root_(root) {}
 Captures::~Captures() = default;
 
-void Captures::add_part(Group& group, CaptureOptions options) {
-  parts_.push_back(std::make_unique<Part>(*this, root_, std::move(options)));
-  group.parts.push_back(parts_.back().get());
-}
-
 void Captures::add(const CaptureHook& hook, Diagnostics& d) {
-  groups_.push_back(std::make_unique<Group>(Group{.hook = hook, .always = false, .parts = {}}));
-  CaptureOptions options = hook.capture;
-  for (HookKind k : hook.kinds) options.hooks.push_back({k, hook.select, hook.part});
   try {
-    add_part(*groups_.back(), std::move(options));
+    parts_.push_back(std::make_unique<Part>(*this, root_, hook.capture, hook.when));
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::internal) throw;
-    if (hook.optional) return;
     report_hook(d, kUnmatchedHook, hook, e);
   }
 }
 
 void Captures::add(const CaptureOptions& options) {
-  groups_.push_back(std::make_unique<Group>(Group{.hook = {}, .always = true, .parts = {}}));
-  add_part(*groups_.back(), options);
+  parts_.push_back(std::make_unique<Part>(*this, root_, options, std::nullopt));
 }
 
 bool Captures::needs_backward() const {
@@ -119,10 +104,8 @@ void Captures::describe(io::TraceHeader& header) const {
 void Captures::record_into(io::TraceWriter& writer, const io::TraceHeader& header, bool steps) {
   writer_ = &writer;
   steps_ = steps;
-  columns_ = header.stats.size();
   for (const io::TraceSite& s : writer.sites())
     sites_.emplace(key_of(s.module, s.what, s.arg, s.call), static_cast<int64_t>(sites_.size()));
-  rows_.resize(sites_.size());
   for (const auto& p : parts_) {
     p->columns.clear();
     for (const std::string& s : p->options.statistics()) {
@@ -134,8 +117,8 @@ void Captures::record_into(io::TraceWriter& writer, const io::TraceHeader& heade
 }
 
 bool Captures::due(int64_t step, bool training, bool outside) const {
-  return writer_ && std::any_of(groups_.begin(), groups_.end(),
-                                [&](const auto& g) { return g->due(step, training, outside); });
+  return writer_ && std::any_of(parts_.begin(), parts_.end(),
+                                [&](const auto& p) { return p->due(step, training, outside); });
 }
 
 void Captures::begin(const io::TraceStep& step, bool outside) {
@@ -144,13 +127,10 @@ void Captures::begin(const io::TraceStep& step, bool outside) {
   if (!steps_) writer_->begin_step(step);
   abandon();
   told_.clear();
-  for (auto& row : rows_) row.clear();
-  for (const auto& g : groups_) {
-    if (!g->due(step.step, training, outside)) continue;
-    for (Part* p : g->parts) {
-      p->recorder.begin_step();
-      p->recording = true;
-    }
+  for (const auto& p : parts_) {
+    if (!p->due(step.step, training, outside)) continue;
+    p->recorder.begin_step();
+    p->recording = true;
   }
 }
 
@@ -171,11 +151,7 @@ bool Captures::any_fired() const {
 
 std::vector<int64_t> Captures::fired() const {
   std::vector<int64_t> out;
-  for (const auto& g : groups_) {
-    int64_t n = 0;
-    for (const Part* p : g->parts) n += p->fired;
-    out.push_back(n);
-  }
+  for (const auto& p : parts_) out.push_back(p->fired);
   return out;
 }
 
@@ -184,16 +160,7 @@ int64_t Captures::site(const io::TraceSite& s) {
       sites_.emplace(key_of(s.module, s.what, s.arg, s.call), static_cast<int64_t>(sites_.size()));
   if (!fresh) return at->second;
   writer_->add_site(s);
-  rows_.emplace_back();
   return at->second;
-}
-
-void Captures::stats(int64_t site, const std::vector<size_t>& columns,
-                     std::span<const double> values, std::span<const uint32_t> histogram) {
-  std::vector<double>& row = rows_[static_cast<size_t>(site)];
-  if (row.empty()) row.assign(columns_, NAN);
-  for (size_t i = 0; i < columns.size(); ++i) row[columns[i]] = values[i];
-  writer_->stats(site, row, histogram);
 }
 
 }  // namespace nnm::tracing

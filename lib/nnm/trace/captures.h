@@ -50,27 +50,19 @@ class Captures {
 
  private:
   class Part;
-  struct Group;  // the parts of one hook
-
-  void add_part(Group& group, CaptureOptions options);
   int64_t site(const io::TraceSite& s);
-  void stats(int64_t site, const std::vector<size_t>& columns, std::span<const double> values,
-             std::span<const uint32_t> histogram);
   /// Whether this is the first time in the step that it is told: several captures of one call are
   /// one call.
   template <class... A>
   bool first(const A&... key);
 
   Module& root_;
-  std::vector<std::unique_ptr<Group>> groups_;
-  std::vector<std::unique_ptr<Part>> parts_;
+  std::vector<std::unique_ptr<Part>> parts_;  // one for each hook
   io::TraceWriter* writer_ = nullptr;
   bool steps_ = false;
   std::map<std::string, int64_t> sites_;  // by module, what, arg, call
-  size_t columns_ = 0;
-  std::vector<std::vector<double>> rows_;  // of the step, per site
-  std::set<std::string> told_;             // of the step
-  std::set<std::string> flops_;            // modules whose operations are in the file
+  std::set<std::string> told_;            // of the step
+  std::set<std::string> flops_;           // modules whose operations are in the file
 };
 
 }  // namespace nnm::tracing

@@ -17,8 +17,10 @@ struct Changes::Live {
 
   /// The changed tensor; shape and dtype must stay.
   Tensor changed(const Tensor& t, bool training) {
-    // What a file holds fits the batch it was recorded with, which no check knows.
-    if (t.is_meta() && spec.loads()) return t;
+    if (t.is_meta() && spec.loads()) {
+      check_load(t, training);
+      return t;
+    }
     const DefaultDeviceGuard device(t.device());
     scope[0] = t;
     const Value v = spec.change.run(scope, training);
@@ -29,6 +31,26 @@ struct Changes::Live {
       wrong(t, fmt::format("gives {} {}", info(out.dtype()).name, out.shape().str()));
     ++fired;
     return out;
+  }
+
+  /// What a file holds fits the batch that it was recorded with, which no check knows: the sizes
+  /// of a sample are compared, where they can be told.
+  void check_load(const Tensor& t, bool training) {
+    const DefaultDeviceGuard device(t.device());
+    scope[0] = t;
+    Value v;
+    try {
+      v = spec.change.run(scope, training);
+    } catch (const Error& e) {
+      if (e.kind() == ErrorKind::internal) throw;
+    }
+    scope[0] = Value();
+    if (!v.is(Value::Kind::tensor)) return;
+    ++fired;
+    Shape own = t.shape(), loaded = v.as<Tensor>().shape();
+    if (!own.empty() && own.size() == loaded.size()) own[0] = loaded[0];
+    if (own != loaded || v.as<Tensor>().dtype() != t.dtype())
+      wrong(t, fmt::format("gives {} {}", info(v.as<Tensor>().dtype()).name, loaded.str()));
   }
 
   [[noreturn]] void wrong(const Tensor& t, const std::string& gives) const {
@@ -82,7 +104,7 @@ Changes::~Changes() {
 
 void Changes::begin(int64_t step) {
   step_ = step;
-  for (const auto& c : calls_) *c = {};
+  for (const auto& c : calls_) c->clear();
 }
 
 void Changes::see_fields(const std::vector<std::string>& names, const Values& values) {
@@ -111,10 +133,8 @@ void Changes::add(const ChangeHook& hook, Diagnostics& d) {
 }
 
 void Changes::attach(Live& h, HookKind kind, const Targets& targets) {
-  if (targets.at_parameters) {
-    for (const auto& p : targets.parameters) attach_parameter(h, kind, p.parameter);
-    return;
-  }
+  for (const auto& p : targets.parameters)
+    if (!p.again) attach_parameter(h, kind, p.parameter);
   for (const auto& target : targets.modules) {
     Module& m = *target.module;
     if (kind == HookKind::forward_pre) attach_forward_pre(h, m);
@@ -156,7 +176,7 @@ void Changes::attach_backward(Live& h, HookKind kind, Module& m) {
   Calls& calls = new_calls();
   handles_.push_back(m.register_forward_pre_hook([&calls](Module&, Args&) { calls.next(); }));
   const auto change = [this, &h, &calls](const Tensors& grads) -> std::optional<Tensors> {
-    if (!h.due(calls.next_backward(), step_, root_.training())) return std::nullopt;
+    if (!h.due(calls.of_backward(), step_, root_.training())) return std::nullopt;
     Tensors out = grads;
     bool any = false;
     for (size_t i = 0; i < out.size(); ++i) {

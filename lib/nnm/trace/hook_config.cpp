@@ -2,6 +2,7 @@
 #include "nnm/trace/hook_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "nnm/trace/hook_text.h"
@@ -13,6 +14,8 @@ constexpr const char* kNoEffect = "E0331";    // an effect that the hook's kind 
 constexpr const char* kBadHook = "E0332";     // a part of a hook that cannot be read
 constexpr const char* kBadCapture = "E0333";  // a capture of what its kind does not see
 constexpr const char* kBadRule = "E0335";     // a rule that is unknown or does not fit
+
+constexpr double kMostSteps = 0x1p53;
 
 constexpr const char* kEffects[] = {"input", "output", "grad", "grad_input", "grad_output"};
 
@@ -138,6 +141,8 @@ class Reader {
     o.arg = h.arg;
     o.call = h.call;
     o.place = {.prepend = h.prepend, .always_call = h.always_call};
+    o.optional = h.optional;
+    for (HookKind k : h.kinds) o.hooks.push_back({k, h.select, h.part});
     return h;
   }
 
@@ -162,6 +167,20 @@ class Reader {
     h.rule = rule_call(t);
     const Ref<Rule> rule = h.make();
     common(t, h, {rule->kind()}, rule->at());
+    if (rule->subject() != Rule::Subject::tensors) {
+      const bool of_loss = rule->subject() == Rule::Subject::loss;
+      const auto refuse_where = [&](bool useless, const char* key) {
+        const lang::Tree* given = t.find(key);
+        if (!useless || !given) return;
+        refuse(kBadRule, given->span,
+               fmt::format("{} is about {}: `{}` says nothing", h.rule.name,
+                           of_loss ? "the loss" : "parameters", key),
+               "leave it out");
+      };
+      refuse_where(h.kinds != std::vector<HookKind>{rule->kind()}, "on");
+      refuse_where(of_loss && h.select.text() != rule->at(), "at");
+      refuse_where(true, "call");
+    }
     h.patience = rule->patience();
     if (const lang::Tree* p = t.find("patience")) h.patience = integer(*p, 1);
     if (const lang::Tree* a = t.find("action")) h.action = parse_action(a->text());
@@ -205,13 +224,24 @@ class Reader {
       if (h.kinds.empty()) refuse(kBadHook, on->span, "`on` names no kind", "");
     }
     target(t, h, where);
-    if (const lang::Tree* arg = t.find("arg")) h.arg = arg->text();
+    if (const lang::Tree* arg = t.find("arg")) {
+      h.arg = arg->text();
+      if (h.arg.starts_with('-'))
+        refuse(kBadHook, arg->span, fmt::format("`{}` is no position", h.arg),
+               "write a position from 0 on, a name, or all");
+    }
     if (const lang::Tree* call = t.find("call")) h.call = integer(*call);
     const auto flag = [&](const char* name, bool& to) {
       if (const lang::Tree* f = t.find(name)) to = constant(*f).truthy();
     };
     flag("prepend", h.prepend);
     flag("always_call", h.always_call);
+    if (const bool forward =
+            std::find(h.kinds.begin(), h.kinds.end(), HookKind::forward) != h.kinds.end();
+        h.always_call && !forward)
+      refuse(kBadHook, t.find("always_call")->span,
+             fmt::format("a {} hook has no `always_call`", name_of(h.kinds.front())),
+             "forward hooks have it");
     flag("optional", h.optional);
     if (const lang::Tree* when = t.find("when")) read_when(*when, h.when);
   }
@@ -222,7 +252,8 @@ class Reader {
     h.at = at ? at->span : t.span;
     if (at) text = at->text();
     std::string_view selector = text;
-    h.part = take_part(h.kinds.front(), selector);
+    const auto tensor = std::find(h.kinds.begin(), h.kinds.end(), HookKind::tensor);
+    h.part = take_part(tensor == h.kinds.end() ? h.kinds.front() : *tensor, selector);
     at_place(kBadHook, h.at, [&] { h.select = Selector::parse(selector); });
     h.name = fmt::format("{} at {}", name_of(h.kinds.front()), text.empty() ? "the root" : text);
     const lang::Tree* name = t.find("name");
@@ -233,23 +264,35 @@ class Reader {
              "names are what --set and messages tell hooks apart by");
   }
 
+  /// A number of steps, with or without the unit.
+  int64_t steps(const lang::Tree& t, const char* key, int64_t least) const {
+    lang::Located code = t.scalar;
+    // `every 50 steps` may stand here as it does in `eval`.
+    if (code.text().starts_with("every ")) code = code.part(6, code.text().size());
+    double amount = 0;
+    at_place(kBadHook, t.span, [&] {
+      const Value v = lang::evaluate_constant(code, config_.vars());
+      const bool duration = v.is(Value::Kind::duration);
+      NNM_CHECK(!duration || v.unit() == Unit::step, config,
+                "`when.{}` counts steps, as in `{}: 50 steps`", key, key);
+      amount = duration ? v.amount() : v.real();
+      NNM_CHECK(amount == std::floor(amount) && amount >= static_cast<double>(least) &&
+                    amount <= kMostSteps,
+                config, "`when.{}` is a whole number of steps, from {} to 2^53", key, least);
+    });
+    return static_cast<int64_t>(amount);
+  }
+
   void read_when(const lang::Tree& t, When& w) const {
-    if (const lang::Tree* every = t.find("every")) {
-      lang::Located code = every->scalar;
-      // `every 50 steps` may stand here as it does in `eval`.
-      if (code.text().starts_with("every ")) code = code.part(6, code.text().size());
-      at_place(kBadHook, every->span, [&] {
-        const Value v = lang::evaluate_constant(code, config_.vars());
-        const bool duration = v.is(Value::Kind::duration);
-        NNM_CHECK(!duration || v.unit() == Unit::step, config,
-                  "`when.every` counts steps, as in `every: 50 steps`");
-        w.every = static_cast<int64_t>(duration ? v.amount() : v.real());
-        NNM_CHECK(w.every >= 1, config, "`when.every` must be at least one step");
-      });
-    }
-    if (const lang::Tree* start = t.find("start")) w.start = integer(*start);
-    if (const lang::Tree* stop = t.find("stop")) w.stop = integer(*stop);
+    if (const lang::Tree* every = t.find("every")) w.every = steps(*every, "every", 1);
+    if (const lang::Tree* start = t.find("start")) w.start = steps(*start, "start", 0);
     if (const lang::Tree* mode = t.find("mode")) w.training = mode->text() == "train";
+    const lang::Tree* stop = t.find("stop");
+    if (!stop) return;
+    w.stop = steps(*stop, "stop", 0);
+    if (*w.stop <= w.start)
+      refuse(kBadHook, stop->span, "the hook stops before it starts",
+             "`start` is the first step that it acts in, `stop` the first one behind them");
   }
 
   const lang::Config& config_;

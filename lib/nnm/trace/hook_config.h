@@ -58,7 +58,7 @@ struct ChangeHook : HookSpec {
 
 /// A hook that records.
 struct CaptureHook : HookSpec {
-  CaptureOptions capture;  ///< all but `hooks`
+  CaptureOptions capture;
 };
 
 /// A hook that watches.
@@ -91,7 +91,8 @@ std::vector<Hook> read_hooks(const lang::Config& config, Diagnostics& d,
 /// The fields that hooks read.
 std::vector<std::string> fields_of(const std::vector<Hook>& hooks);
 
-/// The hooks as YAML: a list, one line each.
+/// The hooks as YAML: a list, one line each. Those of a command line are written as captures.
 std::string hooks_text(const std::vector<Hook>& hooks);
+std::string hooks_text(const CaptureOptions& asked);
 
 }  // namespace nnm::tracing

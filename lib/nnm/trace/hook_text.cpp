@@ -70,4 +70,19 @@ std::string hooks_text(const std::vector<Hook>& hooks) {
   return out;
 }
 
+std::string hooks_text(const CaptureOptions& asked) {
+  std::string out;
+  for (const HookRequest& r : asked.hooks) {
+    CaptureHook h;
+    h.name = fmt::format("{} at {}", name_of(r.kind), r.select.text());
+    h.kinds = {r.kind};
+    h.select = r.select;
+    h.part = r.part;
+    h.arg = asked.arg;
+    h.capture = asked;
+    out += "- " + hook_text(h) + "\n";
+  }
+  return out;
+}
+
 }  // namespace nnm::tracing

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "nnm/autograd/node.h"
-#include "nnm/lang/model.h"
 #include "nnm/nn/onlooker.h"
+#include "nnm/trace/targets.h"
 
 namespace nnm::tracing {
 namespace {
@@ -93,10 +93,9 @@ struct Recorder::Site {
   };
   std::vector<Open> open;      // calls that run …
   std::vector<Open> backward;  // … and those that run backward
-  int64_t begun = 0, flops = 0;
+  Calls calls;
+  int64_t flops = 0;
   bool called = false;
-  int64_t bound = -1;  // the call that the backward hooks are for
-  RemovableHandle on_backward_pre, on_backward;
 
   void want(const HookRequest& request) {
     kinds[static_cast<int>(request.kind)] = true;
@@ -119,75 +118,6 @@ struct Recorder::Site {
   bool has_calls() const { return has_work_before() || has(HookKind::forward) || tensor_output; }
 };
 
-// Modules and parameters by all of their names, and one site per module, in the order of
-// named_modules; a shared module's is under its first name.
-class Recorder::Selection {
- public:
-  explicit Selection(Module& root) : scope_(list(root)) {}
-
-  void add(const HookRequest& request, const std::vector<std::string>& what) {
-    const bool of_leaves = request.kind == HookKind::post_accumulate_grad ||
-                           (request.kind == HookKind::tensor && request.part.empty());
-    std::vector<size_t> chosen, leaves;
-    if (request.select) {
-      chosen = scope_.modules(*request.select);
-      if (chosen.empty() && of_leaves) leaves = scope_.tensors(*request.select);
-      if (chosen.empty() && leaves.empty()) throw scope_.no_match(*request.select);
-    } else {
-      for (size_t i = 0; i < modules_.size(); ++i) chosen.push_back(i);
-    }
-    for (size_t i : chosen) {
-      Site& site = site_of(i);
-      site.want(request);
-      site.take(request.kind, what_of(request, false, what));
-      site.all_parameters = true;
-    }
-    for (size_t i : leaves) {
-      Site& site = site_of(tensors_[i].first);
-      site.leaves[tensors_[i].second].insert(request.kind);
-      site.take(request.kind, what_of(request, true, what));
-    }
-  }
-
-  std::vector<std::unique_ptr<Site>> sites() {
-    std::erase(sites_, nullptr);
-    return std::move(sites_);
-  }
-
- private:
-  Scope list(Module& root) {
-    std::vector<NamedModule> names;
-    std::vector<NamedTensor> tensors;
-    for (const auto& [path, m] : root.named_modules("", false)) {
-      canonical_.try_emplace(m, modules_.size());
-      for (const auto& slot : m->parameter_slots()) {
-        if (!slot->value.defined()) continue;
-        tensors.push_back({path, slot->name});
-        tensors_.emplace_back(modules_.size(), slot->name);
-      }
-      names.push_back({path, lang::selector_type(*m)});
-      names_.push_back(path.empty() ? m->type_name() : path);
-      modules_.push_back(m);
-    }
-    sites_.resize(modules_.size());
-    return {std::move(names), std::move(tensors)};
-  }
-
-  Site& site_of(size_t module) {
-    const size_t first = canonical_.at(modules_[module]);
-    std::unique_ptr<Site>& site = sites_[first];
-    if (!site) site = std::make_unique<Site>(modules_[first], names_[first]);
-    return *site;
-  }
-
-  std::vector<Module*> modules_;
-  std::vector<std::string> names_;
-  std::vector<std::pair<size_t, std::string>> tensors_;  // a module, a parameter's own name
-  std::map<Module*, size_t> canonical_;
-  std::vector<std::unique_ptr<Site>> sites_;
-  Scope scope_;
-};
-
 Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink)
     : options_(std::move(options)),
       sink_(sink),
@@ -197,29 +127,50 @@ Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink)
   options_.check();
   values_.resize(reduction_.size());
   bins_.resize(histogram_ || reduction_.needs_histogram() ? kHistogramBins : 0);
-  Selection selection(root);
-  for (const HookRequest& request : options_.hooks) selection.add(request, options_.what);
-  sites_ = selection.sites();
+  Sites sites;
+  for (const HookRequest& request : options_.hooks) select(root, request, sites);
   std::set<const TensorImpl*> seen;
-  for (const auto& site : sites_) {
+  for (auto& [place, site] : sites) {
     attach(*site);
     attach_leaves(*site, seen);
+    sites_.push_back(std::move(site));
+  }
+}
+
+// One site per module; a shared one's is under its first name.
+void Recorder::select(Module& root, const HookRequest& request, Sites& sites) const {
+  const auto site_of = [&](const Targets::OfModule& m) -> Site& {
+    std::unique_ptr<Site>& site = sites[m.place];
+    if (!site) site = std::make_unique<Site>(m.module, m.name);
+    return *site;
+  };
+  Targets targets;
+  try {
+    targets = find_targets(root, request);
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::internal || !options_.optional) throw;
+  }
+  for (const Targets::OfModule& m : targets.modules) {
+    Site& site = site_of(m);
+    site.want(request);
+    site.take(request.kind, what_of(request, false, options_.what));
+    site.all_parameters = true;
+  }
+  for (const Targets::OfParameter& p : targets.parameters) {
+    Site& site = site_of(p.owner);
+    site.leaves[p.name].insert(request.kind);
+    site.take(request.kind, what_of(request, true, options_.what));
   }
 }
 
 Recorder::~Recorder() {
   hooked_->recorder = nullptr;
   for (RemovableHandle& h : handles_) h.remove();
-  for (const auto& site : sites_) {
-    site->on_backward.remove();
-    site->on_backward_pre.remove();
-  }
 }
 
 void Recorder::attach(Site& site) {
   if (!site.has_calls()) return;
   Module& m = *site.module;
-  bind_backward(site, 0);
   handles_.push_back(m.register_forward_pre_hook(
       [this, &site](Module&, Args& args) {
         if (recording_) begin_call(site, args);
@@ -229,6 +180,19 @@ void Recorder::attach(Site& site) {
       [this, &site](Module&, const Args& args, const Value& output) {
         if (recording_) end_call(site, args, output);
       },
+      options_.place));
+  if (!site.has_backward()) return;
+  handles_.push_back(m.register_full_backward_pre_hook(
+      [hooked = hooked_, &site](Module&, const Tensors& grad_output) {
+        if (hooked->records()) hooked->recorder->begin_backward(site, grad_output);
+      },
+      options_.place));
+  // There in any case, so that gradients of the inputs flow past the hooks.
+  handles_.push_back(m.register_full_backward_hook(
+      BackwardOnlooker{[hooked = hooked_, &site, wanted = site.has(HookKind::full_backward)](
+                           Module&, const Tensors& in, const Tensors& out) {
+        if (wanted && hooked->records()) hooked->recorder->end_backward(site, in, out);
+      }},
       options_.place));
 }
 
@@ -254,34 +218,10 @@ void Recorder::attach_leaves(Site& site, std::set<const TensorImpl*>& seen) {
   }
 }
 
-// A call keeps the backward hooks that are there when it begins: those that know its number.
-void Recorder::bind_backward(Site& site, int64_t call) {
-  if (!site.has_backward() || site.bound == call) return;
-  Module& m = *site.module;
-  RemovableHandle pre = m.register_full_backward_pre_hook(
-      [hooked = hooked_, &site, call](Module&, const Tensors& grad_output) {
-        if (hooked->records()) hooked->recorder->begin_backward(site, call, grad_output);
-      },
-      options_.place);
-  std::swap(pre, site.on_backward_pre);
-  pre.remove();
-  // There in any case, so that gradients of the inputs flow past the hooks.
-  RemovableHandle full = m.register_full_backward_hook(
-      BackwardOnlooker{[hooked = hooked_, &site, call, wanted = site.has(HookKind::full_backward)](
-                           Module&, const Tensors& in, const Tensors& out) {
-        if (wanted && hooked->records()) hooked->recorder->end_backward(site, call, in, out);
-      }},
-      options_.place);
-  std::swap(full, site.on_backward);
-  full.remove();
-  site.bound = call;
-}
-
 void Recorder::begin_call(Site& site, const Args& args) {
-  const int64_t call = site.begun++;
+  const int64_t call = site.calls.next();
   if (site.has_work_before()) {
     const Overhead here(overhead_ns_);
-    bind_backward(site, call + 1);
     if (site.has(HookKind::forward_pre)) {
       told(site, HookKind::forward_pre, call);
       capture(site, HookKind::forward_pre, What::input, call, args);
@@ -333,7 +273,9 @@ void Recorder::attach_tensors(Site& site, What what, const T& value, int64_t cal
   args_.clear();
 }
 
-void Recorder::begin_backward(Site& site, int64_t call, const Tensors& grad_output) {
+void Recorder::begin_backward(Site& site, const Tensors& grad_output) {
+  const int64_t call = site.calls.of_backward();
+  if (call < 0) return;
   {
     const Overhead here(overhead_ns_);
     if (site.has(HookKind::full_backward_pre)) {
@@ -346,8 +288,9 @@ void Recorder::begin_backward(Site& site, int64_t call, const Tensors& grad_outp
 
 // Where no input needs a gradient this is told before the module's own backward, which is not timed
 // then.
-void Recorder::end_backward(Site& site, int64_t call, const Tensors& grad_input,
-                            const Tensors& grad_output) {
+void Recorder::end_backward(Site& site, const Tensors& grad_input, const Tensors& grad_output) {
+  const int64_t call = site.calls.of_backward();
+  if (call < 0) return;
   const Clock::time_point now = Clock::now();
   const Overhead here(overhead_ns_, now);
   const auto open = std::find_if(site.backward.rbegin(), site.backward.rend(),
@@ -364,10 +307,10 @@ void Recorder::end_backward(Site& site, int64_t call, const Tensors& grad_input,
 
 void Recorder::begin_step() {
   for (const auto& s : sites_) {
-    s->begun = s->flops = 0;
+    s->calls.clear();
+    s->flops = 0;
     s->open.clear();
     s->backward.clear();
-    bind_backward(*s, 0);
   }
   if (!flops_told_) flops_ = std::make_unique<FlopCounter>();
   start_ = Clock::now();
@@ -397,9 +340,6 @@ void Recorder::capture_parameters(Site& site, What what) {
   for (const auto& slot : site.module->parameter_slots()) {
     if (!slot->value.defined()) continue;
     if (!site.all_parameters && !site.leaves.contains(slot->name)) continue;
-    const auto& wanted = options_.parameters;
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), slot->name) == wanted.end())
-      continue;
     args_.push_back({slot->name, what == What::weight ? slot->value : slot->value.grad()});
   }
   capture_args(site, *by, what, 0);

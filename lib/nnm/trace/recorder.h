@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -31,12 +32,13 @@ class Sink {
   virtual void flops(const std::string& module, int64_t flops) = 0;
 };
 
-/// Registers hooks on the selected modules of `root`, after those that are there, so that it sees
-/// what they left; captures never change a value. Removes them when it goes; a graph that outlives
-/// it may still be run backward.
+/// Registers hooks on the selected modules of `root`, after those that are there: it sees what
+/// these left, and not what later ones make of it. Captures never change a value. Removes them when
+/// it goes; a graph that outlives it may still be run backward.
 class Recorder {
  public:
-  /// Throws Error(config) where a selector matches nothing, with the nearest name.
+  /// Throws Error(config) where a selector matches nothing, with the nearest name, unless
+  /// `optional`.
   Recorder(Module& root, CaptureOptions options, Sink& sink);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -54,19 +56,18 @@ class Recorder {
   struct Site;
   struct Known;
   struct Hooked;
-  class Selection;
+  using Sites = std::map<size_t, std::unique_ptr<Site>>;  ///< by the places of their modules
   using Clock = std::chrono::steady_clock;
 
+  void select(Module& root, const HookRequest& request, Sites& sites) const;
   void attach(Site& site);
   void attach_leaves(Site& site, std::set<const TensorImpl*>& seen);
   template <class T>
   void attach_tensors(Site& site, What what, const T& value, int64_t call);
-  void bind_backward(Site& site, int64_t call);
   void begin_call(Site& site, const Args& args);
   void end_call(Site& site, const Args& args, const Value& output);
-  void begin_backward(Site& site, int64_t call, const Tensors& grad_output);
-  void end_backward(Site& site, int64_t call, const Tensors& grad_input,
-                    const Tensors& grad_output);
+  void begin_backward(Site& site, const Tensors& grad_output);
+  void end_backward(Site& site, const Tensors& grad_input, const Tensors& grad_output);
   void told(Site& site, HookKind kind, int64_t call);
   template <class T>
   void capture(Site& site, HookKind kind, What what, int64_t call, const T& value);

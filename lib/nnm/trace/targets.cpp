@@ -8,49 +8,82 @@
 
 namespace nnm::tracing {
 
+namespace {
+
+/// All modules and parameters of a model by all of their names.
+class Names {
+ public:
+  explicit Names(Module& root) : scope_(list(root)) {}
+
+  Targets find(const HookRequest& request) {
+    const bool of_leaves = request.kind == HookKind::post_accumulate_grad;
+    const bool leaves = of_leaves || (request.kind == HookKind::tensor && request.part.empty());
+    std::set<size_t> chosen, own;
+    for (const Selector& pattern : request.select.patterns()) {
+      const std::vector<size_t> modules = scope_.modules(pattern);
+      chosen.insert(modules.begin(), modules.end());
+      if (!leaves || !modules.empty()) continue;
+      const std::vector<size_t> tensors = scope_.tensors(pattern);
+      own.insert(tensors.begin(), tensors.end());
+    }
+    if (chosen.empty() && own.empty()) throw scope_.no_match(request.select);
+    Targets out;
+    std::set<const Module*> met;
+    for (size_t i : chosen)
+      if (met.insert(modules_[i].module).second) out.modules.push_back(modules_[i]);
+    std::set<const TensorImpl*> seen;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      Targets::OfParameter& p = parameters_[i];
+      if (!own.contains(i) && !(of_leaves && met.contains(p.owner.module))) continue;
+      p.again = !seen.insert(p.parameter.impl()).second;
+      out.parameters.push_back(std::move(p));
+    }
+    if (of_leaves) out.modules.clear();
+    return out;
+  }
+
+ private:
+  Scope list(Module& root) {
+    std::vector<NamedModule> names;
+    std::vector<NamedTensor> tensors;
+    std::map<const Module*, size_t> first;
+    for (const auto& [path, m] : root.named_modules("", false)) {
+      const auto [at, fresh] = first.try_emplace(m, modules_.size());
+      modules_.push_back(
+          fresh ? Targets::OfModule{m, path, path.empty() ? m->type_name() : path, at->second}
+                : modules_[at->second]);
+      names.push_back({path, lang::selector_type(*m)});
+      for (const auto& slot : m->parameter_slots()) {
+        if (!slot->value.defined()) continue;
+        tensors.push_back({path, slot->name});
+        parameters_.push_back({slot->value, modules_.back(), slot->name});
+      }
+    }
+    return {std::move(names), std::move(tensors)};
+  }
+
+  std::vector<Targets::OfModule> modules_;
+  std::vector<Targets::OfParameter> parameters_;
+  Scope scope_;
+};
+
+}  // namespace
+
 void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem) {
   d.add(
       {code, fmt::format("hook `{}`: {}", hook.name, problem.what()), hook.at, problem.hint(), {}});
 }
 
+Targets find_targets(Module& root, const HookRequest& request) { return Names(root).find(request); }
+
 Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnostics& d) {
-  const bool each = kind == HookKind::post_accumulate_grad;
-  const bool leaves = each || (kind == HookKind::tensor && hook.part.empty());
-  std::vector<NamedModule> names;
-  std::vector<NamedTensor> tensors;
-  std::vector<Targets::OfModule> modules;
-  std::vector<Targets::OfParameter> parameters;
-  std::map<const Module*, size_t> first;
-  for (const auto& [path, m] : root.named_modules("", false)) {
-    const size_t own = first.try_emplace(m, modules.size()).first->second;
-    const std::string& known = own < modules.size() ? modules[own].path : path;
-    modules.push_back({m, known, known.empty() ? m->type_name() : known});
-    names.push_back({path, lang::selector_type(*m)});
-    for (const auto& slot : m->parameter_slots()) {
-      if (!slot->value.defined()) continue;
-      tensors.push_back({path, slot->name});
-      parameters.push_back({slot->value, modules.back(), slot->name});
-    }
+  try {
+    return find_targets(root, {kind, hook.select, hook.part});
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::internal) throw;
+    if (!hook.optional) report_hook(d, kUnmatchedHook, hook, e);
+    return {};
   }
-  const Scope scope(std::move(names), std::move(tensors));
-  Targets out;
-  std::set<const TensorImpl*> seen;
-  if (leaves)
-    for (size_t i : scope.tensors(hook.select))
-      if (seen.insert(parameters[i].parameter.impl()).second)
-        out.parameters.push_back(parameters[i]);
-  out.at_parameters = each || !out.parameters.empty();
-  if (!out.parameters.empty()) return out;
-  std::set<const Module*> met;
-  for (size_t i : scope.modules(hook.select))
-    if (met.insert(modules[i].module).second) out.modules.push_back(modules[i]);
-  if (out.modules.empty() && !hook.optional)
-    report_hook(d, kUnmatchedHook, hook, scope.no_match(hook.select));
-  if (!leaves) return out;
-  for (const Targets::OfParameter& p : parameters)
-    if (met.count(p.owner.module) && seen.insert(p.parameter.impl()).second)
-      out.parameters.push_back(p);
-  return out;
 }
 
 }  // namespace nnm::tracing

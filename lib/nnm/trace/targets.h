@@ -2,9 +2,9 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
 #include <vector>
 
+#include "nnm/nn/onlooker.h"
 #include "nnm/trace/hook_config.h"
 
 namespace nnm::tracing {
@@ -17,32 +17,47 @@ struct Targets {
     std::string path;  ///< its first name, "" for the root
     /// As traces name it: the path, the root's class name.
     std::string name;
+    size_t place;  ///< in the order of named_modules()
   };
   struct OfParameter {
     Tensor parameter;
     OfModule owner;
-    std::string name;  ///< its own, without the path
+    std::string name;    ///< its own, without the path
+    bool again = false;  ///< a name of one that stands here already
   };
-  std::vector<OfModule> modules;
-  std::vector<OfParameter> parameters;
-  bool at_parameters = false;  ///< hooks stand at these, not at the modules
+  std::vector<OfModule> modules;        ///< each once, under its first name
+  std::vector<OfParameter> parameters;  ///< tied ones under each of their names
 };
 
-/// What a hook of this kind is registered on. A module or parameter with several names is found by
-/// each, and meant once. `post_accumulate_grad` means the parameters that the selector names, else
-/// those of the modules it names; `tensor` without a part means parameters where they are named.
-/// Adds an error to `d` where nothing is found, with the nearest names, unless the hook is
-/// `optional`.
+/// What a hook is registered on: the modules that its selector names. `post_accumulate_grad` means
+/// their parameters. A pattern of the selector that names no module may name parameters, for this
+/// kind and for `tensor` without a part. Throws Error(config) where nothing is found, with the
+/// nearest name.
+Targets find_targets(Module& root, const HookRequest& request);
+/// The same of a hook of a config, for one of its kinds. Adds an error to `d` where nothing is
+/// found, unless the hook is `optional`.
 Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnostics& d);
 
 /// Adds what is wrong with a hook, at the place of its selector.
 void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem);
 
-/// Counts the calls of a module since the root was called; backward passes visit them in reverse.
-struct Calls {
-  int64_t begun = 0, fired = 0;
-  int64_t next() { return begun++; }
-  int64_t next_backward() { return std::max<int64_t>(0, begun - 1 - fired++); }
+/// Numbers the calls of a module since the root was called.
+class Calls {
+ public:
+  void clear() { calls_.clear(); }
+  /// The number of the call whose forward hooks run; to be asked once in each.
+  int64_t next() {
+    calls_.push_back(hooked_call());
+    return static_cast<int64_t>(calls_.size()) - 1;
+  }
+  /// The number of the call whose backward hooks run; -1 where it was before the root's.
+  int64_t of_backward() const {
+    const auto at = std::lower_bound(calls_.begin(), calls_.end(), hooked_call());
+    return at == calls_.end() || *at != hooked_call() ? -1 : at - calls_.begin();
+  }
+
+ private:
+  std::vector<uint64_t> calls_;  // ascending
 };
 
 }  // namespace nnm::tracing
