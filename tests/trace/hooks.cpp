@@ -229,6 +229,44 @@ TEST_CASE("captures: one argument, one call, in the order of the list") {
   CHECK(t.hooks->silent(true).size() == 1);
 }
 
+TEST_CASE("captures: of gradients, before a change and behind it") {
+  const io::testing::TempDir dir;
+  // As PyTorch has it: hooks of one kind run in the order in which they were registered.
+  Trial t(
+      "  - {on: full_backward, at: fc2, capture: {what: [grad_input], reduce: [mean]}}\n"
+      "  - {on: full_backward_pre, at: fc2, capture: {reduce: [max]}}\n"
+      "  - {on: full_backward, at: fc2, grad_input: grad_input * 0}\n"
+      "  - {on: full_backward_pre, at: fc2, grad_output: grad_output * 3}\n"
+      "  - {on: full_backward, at: fc2, capture: {what: [grad_input], reduce: [min]}}\n"
+      "  - {on: full_backward_pre, at: fc2, capture: {reduce: [sum]}}\n"
+      "  - {on: full_backward, at: fc2, capture: {what: [grad_input], reduce: [l2]}, prepend: "
+      "true}\n");
+  const io::TraceHeader header = t.header();
+  io::TraceWriter writer(dir / "t.h5", header);
+  t.hooks->captures().record_into(writer, header);
+  t.step(0, kInput);
+  t.step(1, kInput);
+  t.hooks->captures().stop();
+  writer.close();
+  const io::TraceReader trace(dir / "t.h5");
+  const std::vector<double> v = trace.values().to_vector<double>();
+  const std::vector<io::TraceSite> sites = trace.sites();
+  REQUIRE(sites.size() == 2);
+  const size_t out = sites[0].what == "grad_output" ? 0 : 1, in = 1 - out;
+  // mean max min sum l2
+  for (size_t step : {0, 1}) {
+    const double* row = v.data() + step * 2 * 5;
+    CHECK(row[out * 5 + 1] != 0);
+    CHECK(row[in * 5 + 0] != 0);
+    CHECK(row[in * 5 + 2] == 0);
+    CHECK(row[in * 5 + 4] != 0);
+  }
+  const Tensor y = (*t.model)(kInput);
+  const std::vector<double> grads = (y * 2).to_vector<double>();
+  CHECK(v[out * 5 + 1] == std::max(grads[0], grads[1]));
+  CHECK(v[out * 5 + 3] == doctest::Approx(3 * (grads[0] + grads[1])));
+}
+
 TEST_CASE("captures: a run that goes on keeps what it has") {
   const io::testing::TempDir dir;
   const std::string path = dir / "t.h5";
@@ -331,6 +369,57 @@ TEST_CASE("rules: over several steps") {
             .size() == 1);
 }
 
+TEST_CASE("rules: what they remember goes on") {
+  const std::string hooks =
+      "  - {name: still, on: forward, at: act, rule: unchanged_tensor, patience: 4}\n"
+      "  - {name: grads, on: full_backward, at: fc2, rule: all_zero, patience: 3}\n"
+      "  - {name: loss, rule: loss_not_decreasing(num_steps=3)}\n"
+      "  - {name: large, on: forward, at: fc1, rule: exploding_tensor(threshold=0), patience: 6}\n"
+      "  - {name: early, on: forward, at: fc1, capture: {reduce: mean}, when: {stop: 2}}\n";
+  const auto step = [](Trial& t, int i) {
+    t.step(i, i < 7 ? kInput : kInput * Scalar(i), i == 5 ? 1.0 : 2.0);
+  };
+  const auto text = [](const Trial& t) {
+    std::string out;
+    for (const Finding& f : t.found) out += f.message() + "\n";
+    return out;
+  };
+  Trial whole(hooks);
+  for (int i = 0; i < 12; ++i) step(whole, i);
+  for (int half = 1; half < 12; ++half) {
+    CAPTURE(half);
+    Trial first(hooks), second(hooks);
+    for (int i = 0; i < half; ++i) step(first, i);
+    const std::string told = text(first);
+    // A step that does not come to its end is taken once more.
+    first.hooks->begin({.step = half});
+    (*first.model)(kInput);
+    first.hooks->end();
+    second.hooks->remember(first.hooks->memory());
+    for (int i = half; i < 12; ++i) step(second, i);
+    CHECK(text(whole) == told + text(second));
+  }
+  CHECK(whole.found.size() >= 5);
+}
+
+TEST_CASE("rules: what stopped a run stops it again, and hooks that were changed begin anew") {
+  const std::string hook = "  - {on: forward, at: fc1, rule: exploding_tensor(threshold=0), ";
+  const auto steps = [](Trial& t, int n) {
+    for (int i = 0; i < n; ++i) t.step(i, kInput);
+    return t.hooks->stopped().has_value();
+  };
+  Trial first(hook + "patience: 3, action: stop}\n");
+  CHECK(steps(first, 3));
+  const Items memory = first.hooks->memory();
+  Trial same(hook + "patience: 3, action: stop}\n");
+  same.hooks->remember(memory);
+  CHECK(steps(same, 1));
+  Trial other(hook + "patience: 2, action: stop}\n");
+  other.hooks->remember(memory);
+  CHECK_FALSE(steps(other, 1));
+  CHECK(steps(other, 2));
+}
+
 TEST_CASE("rules: saturated activations") {
   const std::string tanh = R"(nnm: 1
 model:
@@ -376,6 +465,21 @@ TEST_CASE("hooks: what cannot be says why") {
   CHECK(refusal("  - {rule: dead_relu(treshold_layer=3)}\n").starts_with("E0335"));
   CHECK(refusal("  - {rule: nonfinite, threshold: 3}\n").starts_with("E0335"));
   CHECK(refusal("  - {rule: dead_relu, patience: 0}\n").starts_with("E0332"));
+  for (const char* every : {"1e30", "2.5", "0", "-3 steps", "nan", "3 epochs"})
+    CHECK(refusal(fmt::format("  - {{rule: nonfinite, when: {{every: {}}}}}\n", every))
+              .starts_with("E0332: `when.every`"));
+  CHECK(refusal("  - {rule: nonfinite, when: {every: 20e1}}\n") == "accepted");
+  CHECK(refusal("  - {rule: nonfinite, when: {start: 5 steps, stop: 6 steps}}\n") == "accepted");
+  CHECK(refusal("  - {rule: nonfinite, when: {start: 5, stop: 5}}\n") ==
+        "E0332: the hook stops before it starts | `start` is the first step that it acts in, "
+        "`stop` the first one behind them");
+  CHECK(refusal("  - {on: backward, at: fc1, grad_input: grad_input, always_call: true}\n") ==
+        "E0332: a full_backward hook has no `always_call` | forward hooks have it");
+  CHECK(refusal("  - {on: forward, at: fc1, output: output, arg: -1}\n").starts_with("E0332"));
+  CHECK(refusal("  - {rule: loss_not_decreasing, at: fc1}\n") ==
+        "E0335: loss_not_decreasing is about the loss: `at` says nothing | leave it out");
+  CHECK(refusal("  - {rule: weight_update_ratio, at: fc1}\n") == "accepted");
+  CHECK(refusal("  - {rule: weight_update_ratio, on: forward}\n").starts_with("E0335"));
   CHECK(refusal("  - {name: a, rule: nonfinite}\n  - {name: a, rule: nonfinite}\n") ==
         "E0332: two hooks are called `a` | names are what --set and messages tell hooks apart by");
 }

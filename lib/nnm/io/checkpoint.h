@@ -71,6 +71,7 @@ struct Checkpoint {
   std::optional<OptimizerState> optimizer;
   std::vector<NamedTensor> ema;
   Items scheduler, amp, rng, data, provenance;
+  Items rules;  ///< what hooks remember: which have fired, what rules have seen so far
   std::vector<Column> metrics;
   Items best;
 };

@@ -32,6 +32,7 @@ class Loader {
     c_.scheduler = items("/scheduler");
     c_.amp = items("/amp");
     c_.rng = items("/rng");
+    c_.rules = items("/rules");
     return std::move(c_);
   }
 

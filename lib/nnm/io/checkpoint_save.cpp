@@ -4,7 +4,7 @@
 #include <unordered_set>
 
 #include "nnm/base/file.h"
-#include "nnm/io/checkpoint.h"
+#include "nnm/io/state_group.h"
 #include "nnm/io/tree.h"
 
 namespace nnm::io {
@@ -21,15 +21,22 @@ class Saver {
     config_files();
     file_.text("/hooks", c_.hooks);
     model();
-    state_dict();
+    write_state_dict(file_, c_.state_dict,
+                     [&](const std::string& path, const StateEntry& e, uint32_t crc) {
+                       file_.attribute(path, "kind", e.parameter ? "parameter" : "buffer");
+                       file_.attribute(path, "dtype", info(e.tensor.dtype()).name);
+                       file_.attribute(path, "requires_grad", e.requires_grad);
+                       file_.attribute_u32(path, "crc32c", crc);
+                     });
     if (c_.optimizer) optimizer(*c_.optimizer);
     if (!c_.ema.empty()) {
-      for (const NamedTensor& t : c_.ema) file_.tensor(key_path("/ema/", t.name), t.tensor);
+      for (const NamedTensor& t : c_.ema) file_.tensor(key_path(file_, "/ema/", t.name), t.tensor);
     }
     for (const auto& [path, items] : {std::pair{"/scheduler", &c_.scheduler},
                                       {"/amp", &c_.amp},
                                       {"/rng", &c_.rng},
                                       {"/data", &c_.data},
+                                      {"/rules", &c_.rules},
                                       {"/provenance", &c_.provenance}}) {
       if (!items->empty()) write_items(file_, path, *items);
     }
@@ -41,17 +48,6 @@ class Saver {
   }
 
  private:
-  // A key must be one link: the groups and their keys are what h5py sees.
-  std::string key_path(const std::string& group, const std::string& key) const {
-    if (key.empty() || key == "." || key.find('/') != std::string::npos ||
-        key.find('\0') != std::string::npos) {
-      throw Error(ErrorKind::output,
-                  fmt::format("{}: '{}' cannot be the name of a dataset", file_.path(), key),
-                  "names of modules and parameters in a checkpoint have no slash");
-    }
-    return group + key;
-  }
-
   void header() {
     const std::pair<const char*, Value> fields[] = {{"format", "nnm-checkpoint"},
                                                     {"format_version", kCheckpointVersion},
@@ -106,22 +102,6 @@ class Saver {
     file_.texts("/model/aliases/canonical", canonical);
   }
 
-  void state_dict() {
-    file_.group("/state_dict");
-    for (const StateEntry& e : c_.state_dict) {
-      const std::string path = key_path("/state_dict/", e.name);
-      if (!e.alias_of.empty()) {
-        file_.hard_link(key_path("/state_dict/", e.alias_of), path);
-        continue;
-      }
-      const uint32_t crc = file_.tensor(path, e.tensor);
-      file_.attribute(path, "kind", e.parameter ? "parameter" : "buffer");
-      file_.attribute(path, "dtype", info(e.tensor.dtype()).name);
-      file_.attribute(path, "requires_grad", e.requires_grad);
-      file_.attribute_u32(path, "crc32c", crc);
-    }
-  }
-
   void optimizer(const OptimizerState& o) {
     file_.group("/optimizer");
     file_.attribute("/optimizer", "type", o.type);
@@ -134,13 +114,13 @@ class Saver {
     }
     file_.group("/optimizer/state");
     for (const auto& [name, items] : o.state)
-      write_items(file_, key_path("/optimizer/state/", name), items);
+      write_items(file_, key_path(file_, "/optimizer/state/", name), items);
   }
 
   void metrics() {
     file_.group("/metrics");
     for (const Column& c : c_.metrics) {
-      const std::string path = key_path("/metrics/", c.name);
+      const std::string path = key_path(file_, "/metrics/", c.name);
       std::visit([&](const auto& values) { column(path, values); }, c.values);
     }
     write_items(file_, "/metrics/best", c_.best);

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "nnm/base/file.h"
-#include "nnm/io/checkpoint.h"
+#include "nnm/io/state_group.h"
 
 namespace nnm {
 
@@ -18,25 +18,20 @@ bool same_memory(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 void save(const StateDict& state_dict, const std::string& path) {
+  std::vector<io::StateEntry> entries;
   for (const auto& [key, value] : state_dict) {
     NNM_CHECK(value.is(Value::Kind::tensor), not_implemented,
               "{} is extra state of a module, which files of weights do not hold", key);
+    io::StateEntry e{.name = key, .tensor = value.as<Tensor>()};
+    const auto same = std::find_if(entries.begin(), entries.end(), [&](const io::StateEntry& has) {
+      return same_memory(has.tensor, e.tensor);
+    });
+    if (same != entries.end()) e.alias_of = same->name;
+    entries.push_back(std::move(e));
   }
   write_atomically(path, [&](const std::string& part) {
     io::H5Writer file(part);
-    file.group("/state_dict");
-    std::vector<std::pair<std::string, Tensor>> written;
-    for (const auto& [key, value] : state_dict) {
-      const Tensor t = value.as<Tensor>();
-      NNM_CHECK(!key.empty() && key != "." && key.find('/') == key.npos, output,
-                "{}: `{}` cannot be the name of a dataset", path, key);
-      const std::string at = "/state_dict/" + key;
-      const auto same = std::find_if(written.begin(), written.end(),
-                                     [&](const auto& w) { return same_memory(w.second, t); });
-      if (same != written.end()) file.hard_link(same->first, at);
-      else file.tensor(at, t);
-      written.emplace_back(at, t);
-    }
+    io::write_state_dict(file, entries);
     file.close();
   });
 }

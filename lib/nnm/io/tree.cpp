@@ -64,6 +64,12 @@ const Value* find_item(const Items& items, std::string_view key) {
   return nullptr;
 }
 
+const Value& item_at(const Items& items, std::string_view key) {
+  const Value* v = find_item(items, key);
+  NNM_CHECK(v, input_file, "the checkpoint has no `{}`", key);
+  return *v;
+}
+
 void write_items(H5Writer& file, const std::string& path, const Items& items) {
   file.group(path);
   for (const auto& [key, value] : items) write_item(file, path, key, value);

@@ -16,5 +16,7 @@ Items read_items(const H5Reader& file, const Manifest& manifest, const H5Node& g
 
 /// The entry of that key, or null.
 const Value* find_item(const Items& items, std::string_view key);
+/// The entry of that key in what a checkpoint holds. Throws Error(input_file) where there is none.
+const Value& item_at(const Items& items, std::string_view key);
 
 }  // namespace nnm::io

@@ -28,6 +28,8 @@ class HookWatcher final : public train::Watcher {
   void step_done(const At&, double loss) override { hooks_.step_done(loss); }
   void evaluation(bool begins) override { hooks_.evaluation(begins); }
   void saving() override;
+  void put(io::Checkpoint& checkpoint) const override { checkpoint.rules = hooks_.memory(); }
+  void take(const io::Checkpoint& checkpoint) override { hooks_.remember(checkpoint.rules); }
   std::optional<Stop> stop() const override;
   bool take_checkpoint() override { return acting_ && hooks_.take_checkpoint(); }
 

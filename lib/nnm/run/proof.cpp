@@ -97,6 +97,7 @@ std::string find_difference(const io::Checkpoint& a, const io::Checkpoint& b) {
     found = first_difference("data:", without_seconds(a.data), without_seconds(b.data));
   if (found.empty())
     found = first_difference("best:", without_seconds(a.best), without_seconds(b.best));
+  if (found.empty()) found = first_difference("what rules remember of hook", a.rules, b.rules);
   for (size_t i = 0; found.empty() && i < std::max(a.metrics.size(), b.metrics.size()); ++i)
     if (i >= a.metrics.size() || i >= b.metrics.size() || !same_column(a.metrics[i], b.metrics[i]))
       found = "metrics";

@@ -1,9 +1,11 @@
 // Steps of hooks: when they begin, when they end, what rules make of them.
 #include "nnm/trace/hooks.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "nnm/base/log.h"
+#include "nnm/io/tree.h"
 
 namespace nnm::tracing {
 
@@ -24,7 +26,8 @@ Hooks::Hooks(Module& root, std::vector<Hook> hooks)
       fields_(fields_of(hooks_)),
       changes_(root),
       captures_(root),
-      watch_(root) {
+      watch_(root),
+      fired_before_(hooks_.size()) {
   if (hooks_.empty()) return;
   Diagnostics unmatched;
   for (const Hook& h : hooks_) {
@@ -105,25 +108,59 @@ void Hooks::found(const Finding& f) {
   if (told_) told_(f);
 }
 
-std::vector<std::string> Hooks::silent(bool backward) const {
+// How often each has, in this process.
+std::vector<int64_t> Hooks::fired() const {
   const std::vector<int64_t> changes = changes_.fired(), captures = captures_.fired(),
                              rules = watch_.fired();
   size_t change = 0, capture = 0, rule = 0;
+  std::vector<int64_t> out;
+  for (const Hook& h : hooks_)
+    out.push_back(std::holds_alternative<ChangeHook>(h)    ? changes[change++]
+                  : std::holds_alternative<CaptureHook>(h) ? captures[capture++]
+                                                           : rules[rule++]);
+  return out;
+}
+
+Items Hooks::memory() const {
+  const std::vector<int64_t> fired = this->fired();
+  Items out;
+  size_t rule = 0;
+  for (size_t i = 0; i < hooks_.size(); ++i) {
+    Items hook = {{"hook", spec_of(hooks_[i]).text}, {"fired", fired[i] > 0 || fired_before_[i]}};
+    if (std::holds_alternative<RuleHook>(hooks_[i]))
+      hook.emplace_back("places", Value::dict(watch_.memory(rule++)));
+    out.emplace_back(std::to_string(i), Value::dict(std::move(hook)));
+  }
+  return out;
+}
+
+void Hooks::remember(const Items& memory) {
+  Items left = memory;
+  size_t rule = 0;
+  for (size_t i = 0; i < hooks_.size(); ++i) {
+    const size_t number = std::holds_alternative<RuleHook>(hooks_[i]) ? rule++ : 0;
+    const auto own = std::find_if(left.begin(), left.end(), [&](const auto& entry) {
+      return io::item_at(entry.second.entries(), "hook").string() == spec_of(hooks_[i]).text;
+    });
+    if (own == left.end()) continue;
+    const Value was = own->second;
+    left.erase(own);  // two that are written alike have one each
+    fired_before_[i] = io::item_at(was.entries(), "fired").truthy();
+    if (const Value* places = io::find_item(was.entries(), "places"))
+      watch_.remember(number, places->entries());
+  }
+}
+
+std::vector<std::string> Hooks::silent(bool backward) const {
+  const std::vector<int64_t> fired = this->fired();
   std::vector<std::string> out;
-  for (const Hook& h : hooks_) {
-    const HookSpec& spec = spec_of(h);
-    int64_t fired = 0;
-    bool training_alone = spec.backward_only();
-    if (std::holds_alternative<ChangeHook>(h)) {
-      fired = changes[change++];
-    } else if (std::holds_alternative<CaptureHook>(h)) {
-      fired = captures[capture++];
-    } else {
-      fired = rules[rule++];
-      training_alone |= std::get<RuleHook>(h).make()->subject() != Rule::Subject::tensors;
-    }
+  for (size_t i = 0; i < hooks_.size(); ++i) {
+    const HookSpec& spec = spec_of(hooks_[i]);
+    const auto* rule = std::get_if<RuleHook>(&hooks_[i]);
+    const bool training_alone =
+        spec.backward_only() || (rule && rule->make()->subject() != Rule::Subject::tensors);
     const bool could = (backward || !training_alone) && (trained_ || spec.when.training != true);
-    if (fired == 0 && could && !spec.optional) out.push_back(spec.name);
+    if (fired[i] == 0 && !fired_before_[i] && could && !spec.optional) out.push_back(spec.name);
   }
   return out;
 }

@@ -53,11 +53,19 @@ class Hooks {
   /// From now on rules act; `found` is told of every finding, after stderr.
   void speak(std::function<void(const Finding&)> found);
 
+  /// What a run that goes on has to know of the steps done, for a checkpoint: of each hook whether
+  /// it has fired, and what rules have seen.
+  Items memory() const;
+  /// Takes that back; hooks that are not written as they were then begin anew. Throws
+  /// Error(input_file) for what is not of that kind.
+  void remember(const Items& memory);
+
   /// Names of the hooks that never fired; without those that could not: `backward`, whether there
   /// were backward passes.
   std::vector<std::string> silent(bool backward) const;
 
  private:
+  std::vector<int64_t> fired() const;
   void start(const At& at, bool outside);
   void found(const Finding& f);
 
@@ -71,6 +79,7 @@ class Hooks {
   At at_;  // of the newest step
   bool driven_ = false, evaluating_ = false, trained_ = false, checkpoint_ = false;
   int64_t calls_ = 0;  // of the root, where nobody says what a step is, or in this evaluation
+  std::vector<bool> fired_before_;  // in the part of the run that a checkpoint remembers
   std::function<void(const Finding&)> told_;
   std::optional<Finding> stopped_;
 };

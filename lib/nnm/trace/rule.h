@@ -71,6 +71,10 @@ class Rule : public Object {
 
   /// None where there is nothing to say: not yet, or not of this tensor or without it.
   virtual std::optional<Reading> look(const Sight& s) = 0;
+
+  /// What it remembers beside Sight::before, for a run that goes on; and takes it back.
+  virtual Items memory() const { return {}; }
+  virtual void remember(const Items& memory) { (void)memory; }
 };
 
 }  // namespace nnm::tracing

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "nnm/autograd/node.h"
+#include "nnm/io/tree.h"
 #include "nnm/ops/ops.h"
 #include "nnm/trace/rule.h"
 
@@ -287,6 +288,15 @@ struct loss_not_decreasing final : Rule {
     return Reading{
         !(fell >= o.diff_percent), fell, o.diff_percent,
         fmt::format("the mean of {} steps went from {:.4g} to {:.4g}", o.num_steps, *last, now)};
+  }
+  Items memory() const override {
+    return {{"sum", sum_}, {"count", count_}, {"last", last_ ? Value(*last_) : Value()}};
+  }
+  void remember(const Items& memory) override {
+    sum_ = io::item_at(memory, "sum").real();
+    count_ = io::item_at(memory, "count").integer();
+    const Value& last = io::item_at(memory, "last");
+    last_ = last.is_none() ? std::nullopt : std::optional(last.real());
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "nnm/autograd/node.h"
+#include "nnm/io/tree.h"
 #include "nnm/nn/onlooker.h"
 #include "nnm/ops/ops.h"
 #include "nnm/trace/targets.h"
@@ -37,11 +38,10 @@ std::optional<Reading> Streak::look(const Sight& sight, int64_t patience) {
   judged_ = reading.has_value();
   if (!reading) return std::nullopt;
   if (!reading->bad) {
-    bad_ = 0;
-    told_ = false;
+    state_ = {};
     return std::nullopt;
   }
-  if (++bad_ < patience || std::exchange(told_, true)) return std::nullopt;
+  if (++state_.bad < patience || std::exchange(state_.told, true)) return std::nullopt;
   return reading;
 }
 
@@ -61,12 +61,18 @@ struct Watch::Live {
 
 /// A module or parameter that a rule looks at.
 struct Watch::Spot {
+  struct Memory {
+    Streak::State streak;
+    Tensor before;
+  };
   struct Place {
-    const char* what;
-    std::string arg;
+    std::string what, arg;
     int64_t call;
     Streak streak;
     Tensor before;
+    std::optional<Memory> settled;  // as of the steps done, within one that is not
+
+    Memory memory() const { return {streak.state(), before}; }
   };
   Live& live;
   std::string name, type;  // of the module
@@ -75,10 +81,10 @@ struct Watch::Spot {
   Calls calls;
   std::vector<Place> places;
 
-  Place& place(const char* what, const std::string& arg, int64_t call) {
+  Place& place(std::string_view what, const std::string& arg, int64_t call) {
     for (Place& p : places)
-      if (p.call == call && p.arg == arg && std::string_view(p.what) == what) return p;
-    places.push_back({what, arg, call, Streak(live.spec.make()), {}});
+      if (p.call == call && p.arg == arg && p.what == what) return p;
+    places.push_back({std::string(what), arg, call, Streak(live.spec.make()), {}, {}});
     return places.back();
   }
 };
@@ -110,6 +116,7 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
   if (live.about_parameters()) {
     for (const Targets::OfParameter& p :
          find_targets(root_, hook, HookKind::post_accumulate_grad, d).parameters) {
+      if (p.again) continue;
       Spot& s = spot(live, p.owner.name, p.owner.module->type_name());
       s.parameter = p.parameter;
       s.parameter_name = p.name;
@@ -118,12 +125,10 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
   }
   for (HookKind kind : hook.kinds) {
     const Targets targets = find_targets(root_, hook, kind, d);
-    if (targets.at_parameters) {
-      for (const Targets::OfParameter& p : targets.parameters)
+    for (const Targets::OfParameter& p : targets.parameters)
+      if (!p.again)
         attach_parameter(spot(live, p.owner.name, p.owner.module->type_name()), kind, p.parameter,
                          p.name);
-      continue;
-    }
     for (const Targets::OfModule& m : targets.modules) {
       const std::string type = m.module->type_name();
       try {
@@ -164,7 +169,7 @@ void Watch::attach_backward(Spot& s, HookKind kind, Module& m) {
   if (pre)
     handles_.push_back(m.register_full_backward_pre_hook(
         [this, &s](Module&, const Tensors& grad_output) {
-          see(s, "grad_output", s.calls.next_backward(), flatten(grad_output));
+          see(s, "grad_output", s.calls.of_backward(), flatten(grad_output));
         },
         options));
   // There in any case, so that gradients of the inputs flow past the hooks.
@@ -172,7 +177,7 @@ void Watch::attach_backward(Spot& s, HookKind kind, Module& m) {
       BackwardOnlooker{
           [this, &s, pre](Module&, const Tensors& grad_input, const Tensors& grad_output) {
             if (pre) return;
-            const int64_t call = s.calls.next_backward();
+            const int64_t call = s.calls.of_backward();
             see(s, "grad_input", call, flatten(grad_input));
             see(s, "grad_output", call, flatten(grad_output));
           }},
@@ -220,15 +225,23 @@ void Watch::attach_parameter(Spot& s, HookKind kind, const Tensor& p, const std:
 void Watch::begin(int64_t step, bool outside, bool first) {
   step_ = step;
   looking_ = true;
+  if (first && !outside) settle();
   for (const auto& r : rules_)
     r->due =
         (!outside || r->spec.when.training == false) && r->spec.when.holds(step, root_.training());
   for (const auto& s : spots_) {
-    s->calls = {};
+    s->calls.clear();
     if (!first || !s->parameter.defined() || !s->live.due || outside) continue;
     const NoGradGuard no_grad;
     s->place("weight", s->parameter_name, 0).before = clone(s->parameter);
   }
+}
+
+// A step that does not come to its end has not been: who goes on takes it once more.
+void Watch::settle() {
+  within_ = true;
+  for (const auto& s : spots_)
+    for (Spot::Place& p : s->places) p.settled = p.memory();
 }
 
 void Watch::end() {
@@ -238,6 +251,7 @@ void Watch::end() {
 
 void Watch::step_done(double loss) {
   end();
+  within_ = false;
   for (const auto& s : spots_) {
     if (!s->live.due) continue;
     if (s->live.rule->subject() == Rule::Subject::loss) {
@@ -249,6 +263,54 @@ void Watch::step_done(double loss) {
     } else if (s->parameter.defined()) {
       judge(*s, "weight", s->parameter_name, 0, s->parameter);
     }
+  }
+}
+
+Items Watch::memory(size_t rule) const {
+  const Live& live = *rules_[rule];
+  const bool stops = live.spec.action == RuleHook::Action::stop;
+  Items out;
+  int64_t number = 0;  // of the spot, among those of the rule
+  for (const auto& s : spots_) {
+    if (&s->live != &live) continue;
+    for (const Spot::Place& p : s->places) {
+      // A place that is new in a step which is not done has no memory.
+      if (within_ && !p.settled) continue;
+      const Spot::Memory m = within_ ? *p.settled : p.memory();
+      const Items own = p.streak.rule().memory();
+      if (m.streak.bad == 0 && !m.before.defined() && own.empty()) continue;
+      // What stopped the run is told again, should the run go on and be no better.
+      Items place = {{"spot", number},
+                     {"module", s->name},
+                     {"what", p.what},
+                     {"arg", p.arg},
+                     {"call", p.call},
+                     {"bad", m.streak.bad},
+                     {"told", m.streak.told && !stops}};
+      if (m.before.defined()) place.emplace_back("before", m.before);
+      if (!own.empty()) place.emplace_back("own", Value::dict(own));
+      out.emplace_back(std::to_string(out.size()), Value::dict(std::move(place)));
+    }
+    ++number;
+  }
+  return out;
+}
+
+void Watch::remember(size_t rule, const Items& memory) {
+  std::vector<Spot*> spots;
+  for (const auto& s : spots_)
+    if (&s->live == rules_[rule].get()) spots.push_back(s.get());
+  for (const auto& [key, value] : memory) {
+    const Items& m = value.entries();
+    const auto number = static_cast<size_t>(io::item_at(m, "spot").integer());
+    if (number >= spots.size() || spots[number]->name != io::item_at(m, "module").string())
+      continue;
+    Spot::Place& p =
+        spots[number]->place(io::item_at(m, "what").string(), io::item_at(m, "arg").string(),
+                             io::item_at(m, "call").integer());
+    p.streak.restore({io::item_at(m, "bad").integer(), io::item_at(m, "told").truthy()});
+    if (const Value* before = io::find_item(m, "before")) p.before = before->as<Tensor>();
+    if (const Value* own = io::find_item(m, "own")) p.streak.rule().remember(own->entries());
   }
 }
 
@@ -274,7 +336,9 @@ void Watch::judge(Spot& s, const char* what, const std::string& arg, int64_t cal
   ++s.live.fired;
   Spot::Place& place = s.place(what, arg, call);
   Sight sight(s.type, tensor);
-  sight.before = place.before;
+  // What a checkpoint remembers was read to the CPU.
+  if (place.before.defined())
+    sight.before = to(place.before, TensorOptions{place.before.dtype(), tensor.device()});
   const bool same = newest_.tensor.defined() && newest_.tensor.impl() == tensor.impl() &&
                     newest_.version == tensor.version();
   if (same) sight.know(newest_.numbers);

@@ -34,17 +34,24 @@ std::string place_text(const std::string& module, const std::string& what, const
 class Streak {
  public:
   explicit Streak(Ref<Rule> rule) : rule_(std::move(rule)) {}
-  Rule& rule() { return *rule_; }
+  Rule& rule() const { return *rule_; }
   /// The reading where the rule has just been broken `patience` times in a row: once, until it has
   /// been kept again.
   std::optional<Reading> look(const Sight& sight, int64_t patience);
   /// Whether the rule could say something the last time.
   bool judged() const { return judged_; }
 
+  struct State {
+    int64_t bad = 0;    ///< how often in a row
+    bool told = false;  ///< of these
+  };
+  const State& state() const { return state_; }
+  void restore(const State& state) { state_ = state; }
+
  private:
   Ref<Rule> rule_;
-  int64_t bad_ = 0;
-  bool told_ = false, judged_ = false;
+  State state_;
+  bool judged_ = false;
 };
 
 /// Registers the hooks that rules look through, and removes them when it goes. Values are never
@@ -69,6 +76,10 @@ class Watch {
   void step_done(double loss);
   /// How often each rule looked, in the order in which they were added.
   std::vector<int64_t> fired() const;
+  /// What the rule of this number has seen in the steps that are done, as far as it matters for
+  /// what comes; and takes it back. Throws Error(input_file) for what is not of that kind.
+  Items memory(size_t rule) const;
+  void remember(size_t rule, const Items& memory);
   /// Whom to tell, at once.
   std::function<void(const Finding&)> tell;
 
@@ -77,6 +88,7 @@ class Watch {
   struct Spot;
 
   Spot& spot(Live& rule, const std::string& name, const std::string& type);
+  void settle();
   void attach(Spot& s, HookKind kind, Module& m);
   void attach_backward(Spot& s, HookKind kind, Module& m);
   void attach_tensor(Spot& s, Module& m);
@@ -92,6 +104,7 @@ class Watch {
   std::vector<RemovableHandle> handles_;
   int64_t step_ = 0;
   bool looking_ = false;  // between begin and end
+  bool within_ = false;   // a step that is not done
   struct Newest {         // what several rules look at one after the other
     Tensor tensor;
     uint32_t version = 0;

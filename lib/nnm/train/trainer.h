@@ -34,6 +34,10 @@ class Watcher {
   virtual void evaluation(bool begins) { (void)begins; }
   /// Before a checkpoint is written: what the watcher writes is as new as that.
   virtual void saving() {}
+  /// Adds to a checkpoint what the watcher has to remember of the steps done …
+  virtual void put(io::Checkpoint& checkpoint) const { (void)checkpoint; }
+  /// … and takes it back in a run that goes on.
+  virtual void take(const io::Checkpoint& checkpoint) { (void)checkpoint; }
 
   /// Asks the run to end (reason `rule`).
   struct Stop {

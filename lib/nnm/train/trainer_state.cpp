@@ -9,13 +9,8 @@ namespace nnm::train {
 
 namespace {
 
-const Value& entry(const Items& items, const char* key) {
-  const Value* v = io::find_item(items, key);
-  NNM_CHECK(v, input_file, "the checkpoint has no `{}`", key);
-  return *v;
-}
-int64_t integer(const Items& items, const char* key) { return entry(items, key).integer(); }
-double real(const Items& items, const char* key) { return entry(items, key).real(); }
+int64_t integer(const Items& items, const char* key) { return io::item_at(items, key).integer(); }
+double real(const Items& items, const char* key) { return io::item_at(items, key).real(); }
 
 }  // namespace
 
@@ -49,6 +44,7 @@ io::Checkpoint Trainer::snapshot() const {
             {"wait_batch", wait_.micro},
             {"wait_seconds", wait_.seconds},
             {"wait_evaluations", wait_.evaluations}};
+  for (const Watcher* w : parts_.watchers) w->put(c);
   return c;
 }
 
@@ -73,10 +69,11 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
     loss_sum_ = real(c.data, "loss_sum");
     loss_count_ = integer(c.data, "loss_count");
     earlier_seconds_ = real(c.data, "seconds");
-    if (entry(c.best, "metric").string() == plan_.best.metric)
+    if (io::item_at(c.best, "metric").string() == plan_.best.metric)
       best_ = {real(c.best, "value"), integer(c.best, "step")};
     wait_ = {real(c.best, "wait_value"), real(c.best, "wait_seconds"), integer(c.best, "wait_step"),
              integer(c.best, "wait_batch"), integer(c.best, "wait_evaluations")};
+    for (Watcher* w : parts_.watchers) w->take(c);
   } catch (const Error& e) {
     throw Error(ErrorKind::input_file, fmt::format("{}: {}", from, e.what()), e.hint());
   }
