@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "nnm/io/compare.h"
+#include "nnm/io/link_name.h"
 #include "nnm/io/trace_cube.h"
 #include "nnm/io/trace_file.h"
 #include "nnm/io/trace_record.h"
@@ -59,10 +60,11 @@ class Trace {
       reader.file().fail(reader.file().at("/stats/values"), "its statistics have other names");
     for (const TraceRecords& r : reader.records()) {
       Group& g = groups_[{r.module, r.what}];
-      g.node = &reader.file().at("/tensors/" + r.module + "/" + r.what);
+      g.node = &reader.group(r);
       for (size_t i = 0; i < r.step.size(); ++i)
         g.rows[{r.step[i], r.call[i]}].push_back(static_cast<int64_t>(i));
-      for (const std::string& arg : r.args) g.columns.try_emplace(arg, reader.file(), *g.node, arg);
+      for (const std::string& arg : r.args)
+        g.columns.try_emplace(arg, reader.file(), *g.node, link_name(arg));
     }
   }
 

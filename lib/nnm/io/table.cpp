@@ -2,25 +2,19 @@
 #include "nnm/io/table.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace nnm::io {
 namespace {
 
-constexpr size_t kLeastChunk = 4096, kMostChunk = 65536;
+// A chunk that is not full when it is flushed is read and written once more with the next rows: it
+// is as large as the first flush where that is no more than HDF5 keeps in memory.
+constexpr size_t kLeastChunk = 4096, kMostChunk = size_t{1} << 20;
 
 // At most `size` bytes, not ending inside of a UTF-8 sequence.
 std::string_view cut(std::string_view text, size_t size) {
   if (text.size() <= size) return text;
   while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
   return text.substr(0, size);
-}
-
-template <class T>
-void put(std::vector<char>& out, T v) {
-  const size_t at = out.size();
-  out.resize(at + sizeof v);
-  std::memcpy(out.data() + at, &v, sizeof v);
 }
 
 }  // namespace
@@ -37,41 +31,27 @@ void Table::create() {
     const std::string at = path_ + "/" + c.spec.name;
     const size_t chunk = std::clamp(c.waiting.size(), kLeastChunk, kMostChunk);
     c.stream = c.spec.text > 0 ? file_.text_stream(at, c.spec.text, chunk, true)
-                               : file_.stream(at, c.spec.dtype, {}, chunk, true);
+                               : file_.stream(at, DType::i64, {}, chunk, true);
   }
 }
 
-Table::Filled& Table::next(bool text, DType dtype) {
-  Filled& c = columns_[at_];
-  if ((c.spec.text > 0) != text || (!text && c.spec.dtype != dtype)) {
-    throw Error(ErrorKind::internal,
-                fmt::format("column {} of a table takes another type", c.spec.name));
-  }
-  if (++at_ == columns_.size()) {
-    at_ = 0;
-    ++rows_;
-    ++waiting_;
-  }
-  return c;
+void Table::begin_row(size_t cells) {
+  NNM_CHECK(cells == columns_.size(), internal, "a row of {} cells in a table of {} columns", cells,
+            columns_.size());
+  ++rows_;
+  ++waiting_;
 }
 
-Table& Table::operator<<(int64_t value) {
-  put(next(false, DType::i64).waiting, value);
-  return *this;
+void Table::put(Filled& column, int64_t value) {
+  NNM_CHECK(column.spec.text == 0, internal, "column {} takes texts", column.spec.name);
+  column.waiting.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-Table& Table::operator<<(double value) {
-  put(next(false, DType::f64).waiting, value);
-  return *this;
-}
-
-Table& Table::operator<<(std::string_view value) {
-  Filled& c = next(true, DType::i64);
-  const std::string_view text = cut(value, c.spec.text);
-  const size_t at = c.waiting.size();
-  c.waiting.resize(at + c.spec.text);
-  std::memcpy(c.waiting.data() + at, text.data(), text.size());
-  return *this;
+void Table::put(Filled& column, std::string_view text) {
+  const size_t width = column.spec.text;
+  NNM_CHECK(width > 0, internal, "column {} takes numbers", column.spec.name);
+  const std::string_view kept = cut(text, width);
+  column.waiting.append(kept).append(width - kept.size(), '\0');
 }
 
 void Table::flush() {

@@ -9,10 +9,9 @@
 
 namespace nnm::io {
 
-/// One column: a number type, or text of at most `text` bytes (longer ones are cut).
+/// One column: whole numbers, or text of at most `text` bytes (longer ones are cut).
 struct ColumnSpec {
   std::string name;
-  DType dtype = DType::i64;  ///< i64 or f64
   size_t text = 0;
 };
 
@@ -22,10 +21,13 @@ class Table {
  public:
   Table(H5Writer& file, const std::string& path, std::vector<ColumnSpec> columns);
 
-  /// Adds the next cell of the row; after the last column a new row begins.
-  Table& operator<<(int64_t value);
-  Table& operator<<(double value);
-  Table& operator<<(std::string_view value);
+  /// Adds a row: a number or a text for each column, in their order.
+  template <class... Cells>
+  void row(const Cells&... cells) {
+    begin_row(sizeof...(cells));
+    auto column = columns_.begin();
+    (put(*column++, cells), ...);
+  }
 
   int64_t rows() const { return rows_; }
   void flush();
@@ -34,16 +36,17 @@ class Table {
  private:
   struct Filled {
     ColumnSpec spec;
-    std::vector<char> waiting;
+    std::string waiting;  // bytes
     H5Writer::Stream stream;
   };
-  Filled& next(bool text, DType dtype);
+  void begin_row(size_t cells);
+  void put(Filled& column, int64_t value);
+  void put(Filled& column, std::string_view text);
   void create();
 
   H5Writer& file_;
   std::string path_;
   std::vector<Filled> columns_;
-  size_t at_ = 0;
   int64_t rows_ = 0, waiting_ = 0;
   bool created_ = false;
 };

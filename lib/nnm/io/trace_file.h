@@ -73,11 +73,13 @@ class TraceWriter {
   int64_t add_site(const TraceSite& site);
   /// Begins the next entry of the step axis; statistics go there until the next one.
   void begin_step(const TraceStep& step);
-  /// The statistics of a site in this step, in the order of the header's; and its histogram.
-  void stats(int64_t site, std::span<const double> values,
-             std::span<const uint32_t> histogram = {});
-  /// Appends all args of one firing under /tensors/<module>/<what>. False (and nothing is written)
-  /// where the budget does not allow it, or an argument had another dtype before.
+  /// The statistics of a site in this step, in the order of the header's, or of these columns of
+  /// it alone; and its histogram.
+  void stats(int64_t site, std::span<const double> values, std::span<const uint32_t> histogram = {},
+             std::optional<std::span<const size_t>> columns = {});
+  /// Appends all args of one firing under /tensors/<module>/<what>, as link_name.h calls them.
+  /// False (and nothing is written) where the budget does not allow it, or an argument had another
+  /// dtype before.
   bool record(const std::string& module, const std::string& what, int64_t call,
               std::span<const TraceArg> args);
   /// Appends to /calls.
@@ -100,6 +102,7 @@ class TraceWriter {
  private:
   void header(const TraceHeader& h);
   void tables(const TraceHeader& h);
+  int64_t now() const { return step_ ? step_->step : 0; }
   int64_t site_count() const { return static_cast<int64_t>(sites_.size()); }
   void write_step();
   void write_cubes();
@@ -159,6 +162,8 @@ class TraceReader {
   const std::vector<TraceRecords>& records() const { return records_; }
   /// Tensor `arg` of the i-th record, with its true shape, checked; undefined for None. One thread.
   Tensor tensor(const TraceRecords& records, const std::string& arg, int64_t i) const;
+  /// The group of the records, whose datasets are called as link_name.h says.
+  const H5Node& group(const TraceRecords& records) const;
   struct Call {
     int64_t seq, step;
     std::string hook, module;

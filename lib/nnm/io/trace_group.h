@@ -5,6 +5,7 @@
 
 namespace nnm::io {
 
+/// Arguments go by the names of their links.
 class TraceGroup {
  public:
   TraceGroup(H5Writer& file, std::string path) : file_(file), path_(std::move(path)) {}

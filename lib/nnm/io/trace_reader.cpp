@@ -1,6 +1,7 @@
 // TraceReader: records, statistics and calls out of a trace file.
 #include <algorithm>
 
+#include "nnm/io/link_name.h"
 #include "nnm/io/trace_file.h"
 #include "nnm/io/trace_record.h"
 
@@ -50,9 +51,9 @@ DType dtype_named(const std::string& name) {
 }
 
 TraceRecords records_of(const H5Reader& file, const H5Node& module, const H5Node& what) {
-  TraceRecords r{.module = module.name, .what = what.name};
+  TraceRecords r{.module = name_of_link(module.name), .what = what.name};
   for (const H5Node& arg : what.children) {
-    if (!arg.name.starts_with('@')) r.args.push_back(arg.name);
+    if (!arg.name.starts_with('@')) r.args.push_back(name_of_link(arg.name));
   }
   std::sort(r.args.begin(), r.args.end());
   if (!what.find("@step")) return r;
@@ -163,10 +164,15 @@ Tensor TraceReader::histograms() const {
 }
 
 Tensor TraceReader::tensor(const TraceRecords& records, const std::string& arg, int64_t i) const {
-  const H5Node& what = file_.at("/tensors/" + records.module + "/" + records.what);
-  std::unique_ptr<RecordColumn>& column = columns_[what.path + "/" + arg];
-  if (!column) column = std::make_unique<RecordColumn>(file_, what, arg, !manifest_);
+  const H5Node& what = group(records);
+  const std::string link = link_name(arg);
+  std::unique_ptr<RecordColumn>& column = columns_[what.path + "/" + link];
+  if (!column) column = std::make_unique<RecordColumn>(file_, what, link, !manifest_);
   return column->read(file_, i);
+}
+
+const H5Node& TraceReader::group(const TraceRecords& records) const {
+  return file_.at("/tensors/" + link_name(records.module) + "/" + records.what);
 }
 
 std::vector<TraceReader::Call> TraceReader::calls() const {

@@ -11,8 +11,8 @@ namespace nnm::io {
 /// columns stand in the order of the arguments' names. Throws Error(input_file).
 class RecordColumn {
  public:
-  /// `unfinished`: entries without such rows were being written when the process died, and do not
-  /// count.
+  /// `arg` is a link of `what`. `unfinished`: entries without such rows were being written when the
+  /// process died, and do not count.
   RecordColumn(const H5Reader& file, const H5Node& what, const std::string& arg,
                bool unfinished = false);
 

@@ -5,13 +5,15 @@
 
 #include "nnm/base/file.h"
 #include "nnm/base/log.h"
+#include "nnm/base/text.h"
+#include "nnm/io/link_name.h"
 #include "nnm/io/trace_group.h"
 
 namespace nnm::io {
 namespace {
 
-constexpr size_t kLeastCubeChunk = 8192, kMostCubeChunk = size_t{256} << 10;
-constexpr size_t kArgWidth = 64, kHookWidth = 20, kEventWidth = 32, kMessageWidth = 480;
+constexpr size_t kLeastCubeChunk = 8192, kMostCubeChunk = size_t{1} << 20;
+constexpr size_t kNameWidth = 256, kHookWidth = 20, kEventWidth = 32, kMessageWidth = 480;
 
 void text_columns(H5Writer& file, const std::string& path, const std::vector<ModuleRow>& modules,
                   std::string ModuleRow::*field) {
@@ -21,7 +23,7 @@ void text_columns(H5Writer& file, const std::string& path, const std::vector<Mod
 }
 
 size_t module_width(const TraceHeader& h) {
-  size_t width = 16;
+  size_t width = 1;
   for (const ModuleRow& m : h.modules) width = std::max({width, m.name.size(), m.type.size()});
   return width;
 }
@@ -86,38 +88,33 @@ void TraceWriter::tables(const TraceHeader& h) {
   const auto add = [&](Tables key, const char* path, std::vector<ColumnSpec> columns) {
     table(key).emplace(*file_, path, std::move(columns));
   };
-  add(Tables::step, "/index",
-      {{"step"}, {"epoch"}, {"micro"}, {"wall_ns"}, {"mode", DType::i64, 8}});
+  add(Tables::step, "/index", {{"step"}, {"epoch"}, {"micro"}, {"wall_ns"}, {"mode", 8}});
   add(Tables::site, "/index",
-      {{"site", DType::i64, width},
-       {"what", DType::i64, 16},
-       {"arg", DType::i64, kArgWidth},
+      {{"site", width},
+       {"what", 16},
+       {"arg", kNameWidth},
        {"call"},
-       {"hook", DType::i64, kHookWidth},
-       {"shape", DType::i64, 168},
-       {"dtype", DType::i64, 8}});
+       {"hook", kHookWidth},
+       {"shape", 168},
+       {"dtype", 8}});
   add(Tables::calls, "/calls",
-      {{"seq"},
-       {"step"},
-       {"hook", DType::i64, kHookWidth},
-       {"module", DType::i64, width},
-       {"call"}});
+      {{"seq"}, {"step"}, {"hook", kHookWidth}, {"module", width}, {"call"}});
   add(Tables::timing, "/timing",
-      {{"step"},
-       {"hook", DType::i64, kHookWidth},
-       {"module", DType::i64, width},
-       {"call"},
-       {"start_ns"},
-       {"ns"}});
+      {{"step"}, {"hook", kHookWidth}, {"module", width}, {"call"}, {"start_ns"}, {"ns"}});
   add(Tables::memory, "/memory", {{"step"}, {"allocated"}, {"peak"}, {"reserved"}});
-  add(Tables::flops, "/flops", {{"module", DType::i64, width}, {"flops"}});
-  add(Tables::events, "/events",
-      {{"step"}, {"event", DType::i64, kEventWidth}, {"message", DType::i64, kMessageWidth}});
+  add(Tables::flops, "/flops", {{"module", width}, {"flops"}});
+  add(Tables::events, "/events", {{"step"}, {"event", kEventWidth}, {"message", kMessageWidth}});
 }
 
 int64_t TraceWriter::add_site(const TraceSite& s) {
-  *table(Tables::site) << s.module << s.what << s.arg << s.call << s.hook << shape_text(s.shape)
-                       << info(s.dtype).name;
+  if (s.arg.size() > kNameWidth || s.arg.find('\0') != std::string::npos)
+    throw Error(
+        ErrorKind::output,
+        fmt::format("{}: an argument of {} has a name of {}, {} and no zero byte are allowed",
+                    path_, s.module, counted(static_cast<int64_t>(s.arg.size()), "byte"),
+                    counted(static_cast<int64_t>(kNameWidth), "byte")));
+  table(Tables::site)
+      ->row(s.module, s.what, s.arg, s.call, s.hook, shape_text(s.shape), info(s.dtype).name);
   // What waits is as wide as there were sites.
   write_cubes();
   sites_.push_back(s);
@@ -135,8 +132,7 @@ void TraceWriter::begin_step(const TraceStep& step) {
 
 void TraceWriter::write_step() {
   if (!step_) return;
-  *table(Tables::step) << step_->step << step_->epoch << step_->micro << step_->wall_ns
-                       << step_->mode;
+  table(Tables::step)->row(step_->step, step_->epoch, step_->micro, step_->wall_ns, step_->mode);
   waiting_values_.insert(waiting_values_.end(), values_.begin(), values_.end());
   waiting_histograms_.insert(waiting_histograms_.end(), histograms_.begin(), histograms_.end());
   ++waiting_;
@@ -178,30 +174,27 @@ void TraceWriter::flush_if_due() {
 }
 
 void TraceWriter::stats(int64_t site, std::span<const double> values,
-                        std::span<const uint32_t> histogram) {
-  if (site < 0 || site >= site_count() || static_cast<int64_t>(values.size()) != stats_ ||
+                        std::span<const uint32_t> histogram,
+                        std::optional<std::span<const size_t>> columns) {
+  const size_t count = columns ? columns->size() : static_cast<size_t>(stats_);
+  if (site < 0 || site >= site_count() || values.size() != count ||
       (!histogram.empty() && static_cast<int64_t>(histogram.size()) != bins_)) {
     throw Error(ErrorKind::internal,
                 fmt::format("statistics of site {} do not fit the trace", site));
   }
-  std::copy(values.begin(), values.end(), values_.begin() + site * stats_);
+  double* const row = values_.data() + site * stats_;
+  for (size_t i = 0; i < count; ++i) row[columns ? (*columns)[i] : i] = values[i];
   std::copy(histogram.begin(), histogram.end(), histograms_.begin() + site * bins_);
 }
 
 bool TraceWriter::record(const std::string& module, const std::string& what, int64_t call,
                          std::span<const TraceArg> args) {
   int64_t bytes = 0;
+  std::vector<TraceArg> links;
   for (const TraceArg& a : args) {
+    links.push_back({link_name(a.name), a.tensor});
     if (a.tensor.defined())
       bytes += a.tensor.numel() * static_cast<int64_t>(item_size(a.tensor.dtype()));
-    if (a.name.empty() || a.name.find('/') != std::string::npos || a.name[0] == '@') {
-      throw Error(ErrorKind::output,
-                  fmt::format("{}: '{}' cannot be the name of an argument", path_, a.name));
-    }
-  }
-  if (module.empty() || module.find('/') != std::string::npos) {
-    throw Error(ErrorKind::output,
-                fmt::format("{}: '{}' cannot be the name of a module", path_, module));
   }
   if (bytes > limits_.max_bytes - bytes_) {
     if (!std::exchange(over_budget_, true))
@@ -210,8 +203,9 @@ bool TraceWriter::record(const std::string& module, const std::string& what, int
     return false;
   }
   std::unique_ptr<TraceGroup>& group = groups_[module][what];
-  if (!group) group = std::make_unique<TraceGroup>(*file_, "/tensors/" + module + "/" + what);
-  if (const std::string why = group->problem(args); !why.empty()) {
+  if (!group)
+    group = std::make_unique<TraceGroup>(*file_, "/tensors/" + link_name(module) + "/" + what);
+  if (const std::string why = group->problem(links); !why.empty()) {
     ++dropped_;
     const std::string text = why + ": one dataset holds one dtype, so records are left out";
     if (std::exchange(mixed_dtypes_, true)) return false;
@@ -220,29 +214,29 @@ bool TraceWriter::record(const std::string& module, const std::string& what, int
     return false;
   }
   bytes_ += bytes;
-  group->append(step_ ? step_->step : 0, call, args);
+  group->append(now(), call, links);
   return true;
 }
 
 void TraceWriter::call(std::string_view hook, std::string_view module, int64_t call) {
-  *table(Tables::calls) << calls_++ << (step_ ? step_->step : 0) << hook << module << call;
+  table(Tables::calls)->row(calls_++, now(), hook, module, call);
 }
 
 void TraceWriter::timing(std::string_view hook, std::string_view module, int64_t call,
                          int64_t start_ns, int64_t ns) {
-  *table(Tables::timing) << (step_ ? step_->step : 0) << hook << module << call << start_ns << ns;
+  table(Tables::timing)->row(now(), hook, module, call, start_ns, ns);
 }
 
 void TraceWriter::memory(int64_t allocated, int64_t peak, int64_t reserved) {
-  *table(Tables::memory) << (step_ ? step_->step : 0) << allocated << peak << reserved;
+  table(Tables::memory)->row(now(), allocated, peak, reserved);
 }
 
 void TraceWriter::flops(std::string_view module, int64_t flops) {
-  *table(Tables::flops) << module << flops;
+  table(Tables::flops)->row(module, flops);
 }
 
 void TraceWriter::event(std::string_view kind, std::string_view message) {
-  *table(Tables::events) << (step_ ? step_->step : 0) << kind << message;
+  table(Tables::events)->row(now(), kind, message);
 }
 
 void TraceWriter::flush() {

@@ -1,5 +1,5 @@
 // Functions for interventions: parts set to zero, tensors taken from files.
-#include "nnm/io/h5.h"
+#include "nnm/io/dataset.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/ops.h"
 
@@ -28,14 +28,9 @@ Value zero(const Value* a) {
   return masked_fill(x, to(mask, TensorOptions{DType::b8, x.device()}), Scalar(0));
 }
 
-// A trace holds one record a step along the first axis: the only one is meant without it.
 Value load(const Value* a) {
-  const std::string& dataset = a[1].string();
-  const io::H5Reader file(a[0].string());
-  const io::H5Node& node = file.at(dataset);
-  const Tensor t = to(file.tensor(node), TensorOptions{node.element.dtype, default_device()});
-  const bool record = dataset.starts_with("tensors/") || dataset.starts_with("/tensors/");
-  return record && t.dim() > 0 && t.size(0) == 1 ? select(t, 0, 0) : t;
+  const Tensor t = io::read_dataset(a[0].string(), a[1].string());
+  return to(t, TensorOptions{t.dtype(), default_device()});
 }
 
 constexpr Function kFunctions[] = {

@@ -9,6 +9,7 @@
 
 #include "nnm/base/file.h"
 #include "nnm/base/log.h"
+#include "nnm/io/trace_cube.h"
 
 namespace nnm::tracing {
 
@@ -36,7 +37,8 @@ std::vector<std::string> texts(const io::H5Reader& file, const std::string& path
 
 /// What is told step by step, and how far it has been copied.
 struct EarlierTrace::Rows {
-  explicit Rows(const io::TraceReader& r) : calls(r.calls()) {
+  explicit Rows(const io::TraceReader& r)
+      : values(r.file(), "/stats/values"), bins(r.file(), "/stats/histogram"), calls(r.calls()) {
     for (const io::TraceRecords& one : r.records()) records.push_back({&one, 0});
     const io::H5Reader& f = r.file();
     timing_step = integers(f, "/timing/step");
@@ -56,6 +58,7 @@ struct EarlierTrace::Rows {
     const io::TraceRecords* of;
     size_t done;
   };
+  io::TraceCube values, bins;
   std::vector<Records> records;
   std::vector<io::TraceReader::Call> calls;
   std::vector<int64_t> timing_step, timing_call, timing_start, timing_ns, event_step;
@@ -112,7 +115,7 @@ void EarlierTrace::copy(io::TraceWriter& writer, const io::TraceHeader& header, 
   for (size_t t = 0; t < steps.size(); ++t) {
     if (steps[t].step >= until) continue;
     writer.begin_step(steps[t]);
-    copy_statistics(writer, header, t);
+    copy_statistics(writer, header, rows, t);
     copy_step(writer, rows, steps[t].step);
   }
   writer.flush();
@@ -121,39 +124,22 @@ void EarlierTrace::copy(io::TraceWriter& writer, const io::TraceHeader& header, 
 }
 
 void EarlierTrace::copy_statistics(io::TraceWriter& writer, const io::TraceHeader& header,
-                                   size_t entry) const {
-  const io::H5Reader& file = reader_->file();
-  const io::H5Node* values = file.find("/stats/values");
-  const io::H5Node* bins = file.find("/stats/histogram");
+                                   Rows& rows, size_t entry) const {
   const auto t = static_cast<int64_t>(entry);
-  if (!values || values->shape.size() != 3 || t >= values->shape[0]) return;
-  const auto width = static_cast<size_t>(values->shape[2]);
-  const size_t sites = std::min(sites_.size(), static_cast<size_t>(values->shape[1]));
-  std::vector<double> row(static_cast<size_t>(values->shape[1]) * width);
-  file.read_rows(*values, t, 1, row.data(), row.size() * sizeof(double));
-  std::vector<int64_t> counts;
-  size_t bin_count = 0;
-  if (bins && bins->shape.size() == 3 && t < bins->shape[0]) {
-    bin_count = static_cast<size_t>(bins->shape[2]);
-    counts.resize(static_cast<size_t>(bins->shape[1]) * bin_count);
-    file.read_rows(*bins, t, 1, counts.data(), counts.size() * sizeof(int64_t));
-  }
   const std::vector<io::TraceStat> names = reader_->stats();
-  for (size_t s = 0; s < sites; ++s) {
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    const auto site = static_cast<int64_t>(i);
+    const auto values = rows.values.row(t, site), bins = rows.bins.row(t, site);
+    if (!values && !bins) continue;
     std::vector<double> out(header.stats.size(), NAN);
-    bool any = false;
-    for (size_t k = 0; k < std::min(width, names.size()); ++k) {
+    for (size_t k = 0; values && k < std::min(values->size(), names.size()); ++k) {
       const auto at = std::find_if(header.stats.begin(), header.stats.end(),
                                    [&](const io::TraceStat& h) { return h.name == names[k].name; });
-      const double v = row[s * width + k];
-      out[static_cast<size_t>(at - header.stats.begin())] = v;
-      any |= !std::isnan(v);
+      out[static_cast<size_t>(at - header.stats.begin())] = (*values)[k];
     }
     std::vector<uint32_t> histogram;
-    if ((s + 1) * bin_count <= counts.size())
-      histogram.assign(counts.begin() + static_cast<int64_t>(s * bin_count),
-                       counts.begin() + static_cast<int64_t>((s + 1) * bin_count));
-    if (any) writer.stats(static_cast<int64_t>(s), out, histogram);
+    if (bins) histogram.assign(bins->begin(), bins->end());
+    writer.stats(site, out, histogram);
   }
 }
 

@@ -28,7 +28,8 @@ class EarlierTrace {
 
  private:
   struct Rows;
-  void copy_statistics(io::TraceWriter& writer, const io::TraceHeader& header, size_t entry) const;
+  void copy_statistics(io::TraceWriter& writer, const io::TraceHeader& header, Rows& rows,
+                       size_t entry) const;
   void copy_step(io::TraceWriter& writer, Rows& rows, int64_t step) const;
 
   std::string aside_;  // the file's name while it is being copied, "" for a finished one

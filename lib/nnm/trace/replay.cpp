@@ -6,6 +6,9 @@
 #include <limits>
 #include <map>
 
+#include "nnm/io/link_name.h"
+#include "nnm/io/trace_cube.h"
+
 namespace nnm::tracing {
 
 namespace {
@@ -28,20 +31,20 @@ std::vector<std::string> split(const std::string& list) {
 /// What rules see of one site, step by step.
 class Site {
  public:
-  Site(const io::TraceReader& trace, const io::TraceSite& site, size_t index)
-      : trace_(trace), site_(site), index_(index) {
+  Site(const io::TraceReader& trace, const io::TraceSite& site) : trace_(trace), site_(site) {
     for (const io::TraceRecords& r : trace.records()) {
       const bool has = std::find(r.args.begin(), r.args.end(), site.arg) != r.args.end();
       if (r.module == site.module && r.what == site.what && has) records_ = &r;
     }
   }
 
-  /// The tensor of a step, undefined where none was kept, or only a part.
+  /// The next tensor of a step, undefined where none was kept, or only a part.
   Tensor tensor(int64_t step) {
     if (!records_) return {};
     while (next_ < records_->step.size() && records_->step[next_] < step) ++next_;
     for (size_t i = next_; i < records_->step.size() && records_->step[i] == step; ++i) {
       if (records_->call[i] != site_.call) continue;
+      next_ = i + 1;
       const Tensor t = trace_.tensor(*records_, site_.arg, static_cast<int64_t>(i));
       // A slice of rows says little of the rest.
       const bool whole = t.defined() && (t.dim() == 0 || site_.shape.empty() ||
@@ -50,67 +53,46 @@ class Site {
     }
     return {};
   }
-  size_t index() const { return index_; }
-  const io::TraceSite& site() const { return site_; }
 
  private:
   // The last batch may be smaller than the one the site was first seen with.
   bool ragged() const {
-    const io::H5Node* node =
-        trace_.file().find("/tensors/" + site_.module + "/" + site_.what + "/" + site_.arg);
+    const io::H5Node* node = trace_.group(*records_).find(io::link_name(site_.arg));
     return node && node->shape.size() > 1 && node->shape[1] >= site_.shape[0];
   }
 
   const io::TraceReader& trace_;
   const io::TraceSite& site_;
-  size_t index_, next_ = 0;
+  size_t next_ = 0;
   const io::TraceRecords* records_ = nullptr;
 };
 
-/// The cube of statistics by name.
-class Cube {
- public:
-  explicit Cube(const io::TraceReader& trace) : cube_(trace.values()) {
-    for (const io::TraceStat& s : trace.stats()) columns_.emplace(s.name, columns_.size());
+/// What statistics of a site in a step tell rules.
+Numbers numbers_of(const std::vector<double>& row, const std::vector<io::TraceStat>& stats,
+                   const io::TraceSite& site) {
+  const auto at = [&](std::string_view name) {
+    for (size_t k = 0; k < std::min(row.size(), stats.size()); ++k)
+      if (stats[k].name == name) return row[k];
+    return kUnknown;
+  };
+  double numel = at("numel"), absmax = at("absmax");
+  if (std::isnan(numel)) {
+    numel = 1;
+    for (int64_t n : site.shape) numel *= static_cast<double>(n);
   }
-  Numbers numbers(size_t step, const Site& site) const {
-    double numel = 1;
-    for (int64_t n : site.site().shape) numel *= static_cast<double>(n);
-    const auto at = [&](const char* name) { return value(step, site.index(), name); };
-    const double own = at("numel");
-    return {std::isnan(own) ? numel : own, at("nan") + at("inf"), at("zero"), absmax(step, site),
-            at("l2")};
-  }
-  /// Whether the site was recorded in this step.
-  bool has(size_t step, size_t site) const {
-    return std::any_of(columns_.begin(), columns_.end(),
-                       [&](const auto& c) { return !std::isnan(value(step, site, c.first)); });
-  }
-
- private:
-  double value(size_t step, size_t site, const std::string& name) const {
-    const auto column = columns_.find(name);
-    if (!cube_.defined() || column == columns_.end()) return kUnknown;
-    const auto t = static_cast<int64_t>(step), s = static_cast<int64_t>(site);
-    if (t >= cube_.size(0) || s >= cube_.size(1)) return kUnknown;
-    return cube_.data<double>()[(t * cube_.size(1) + s) * cube_.size(2) +
-                                static_cast<int64_t>(column->second)];
-  }
-  double absmax(size_t step, const Site& site) const {
-    const double own = value(step, site.index(), "absmax");
-    if (!std::isnan(own)) return own;
-    const double low = value(step, site.index(), "min"), high = value(step, site.index(), "max");
-    return std::isnan(low) || std::isnan(high) ? kUnknown : std::max(std::abs(low), std::abs(high));
-  }
-
-  Tensor cube_;
-  std::map<std::string, size_t> columns_;
-};
+  if (const double low = at("min"), high = at("max"); std::isnan(absmax))
+    absmax = std::isnan(low) ? low : std::max(std::abs(high), std::abs(low));
+  return {numel, at("nan") + at("inf"), at("zero"), absmax, at("l2")};
+}
 
 class Player {
  public:
   Player(const io::TraceReader& trace, const std::optional<Selector>& select)
-      : trace_(trace), steps_(trace.steps()), sites_(trace.sites()), cube_(trace) {
+      : trace_(trace),
+        steps_(trace.steps()),
+        sites_(trace.sites()),
+        stats_(trace.stats()),
+        cube_(trace.file(), "/stats/values") {
     std::vector<NamedModule> names;
     for (const io::ModuleRow& m : trace.modules()) {
       names.push_back({m.name, m.type});
@@ -129,22 +111,22 @@ class Player {
       out.silent.emplace_back(call.name, "a trace has no loss");
       return;
     }
-    const std::vector<std::string> where = modules(Selector::parse(rule->at()));
+    std::vector<Watched> watched = places(call, *rule);
+    // Steps are read in their order.
+    for (size_t t = 0; t < steps_.size(); ++t)
+      for (Watched& w : watched) look(w, t);
     int64_t judged = 0;
-    bool met = false;
-    for (size_t i = 0; i < sites_.size(); ++i) {
-      const io::TraceSite& s = sites_[i];
-      if (!is_floating(s.dtype) || !has(where, s.module) || !watches(*rule, s.what)) continue;
-      if (chosen_ && !has(*chosen_, s.module)) continue;
-      met = true;
-      judged += play_site(call, Registry<Rule>::make(call.name, call.args), i, out);
+    for (const Watched& w : watched) {
+      judged += w.judged;
+      for (const auto& [t, reading] : w.readings)
+        out.findings.push_back(finding(call, w, t, reading));
     }
     out.judged += judged;
     if (judged == 0)
       out.silent.emplace_back(
-          call.name, met ? "it needs whole tensors, more steps, or statistics that were not "
-                           "recorded"
-                         : "nothing that it watches was recorded");
+          call.name, watched.empty() ? "nothing that it watches was recorded"
+                                     : "it needs whole tensors, more steps, or statistics that "
+                                       "were not recorded");
   }
 
  private:
@@ -165,42 +147,69 @@ class Player {
     return std::string_view(rule.at()) == "**" || what == "output";
   }
 
-  int64_t play_site(const lang::CallSpec& call, const Ref<Rule>& rule, size_t index, Replay& out) {
-    Streak streak(rule);
-    Site site(trace_, sites_[index], index);
+  /// A rule at a site.
+  struct Watched {
+    Watched(const Ref<Rule>& rule, std::string type, Site site, size_t index)
+        : rule(rule), streak(rule), type(std::move(type)), site(std::move(site)), index(index) {}
+    Ref<Rule> rule;
+    Streak streak;
+    std::string type;  // of the module
+    Site site;
+    size_t index;
     Tensor before;
     int64_t judged = 0;
-    const std::string type = types_.count(sites_[index].module) ? types_[sites_[index].module] : "";
-    for (size_t t = 0; t < steps_.size(); ++t) {
-      Sight sight(type, site.tensor(steps_[t].step));
-      if (!sight.tensor.defined() && !cube_.has(t, index)) continue;
-      if (!sight.tensor.defined()) sight.know(cube_.numbers(t, site));
-      sight.before = std::exchange(before, sight.tensor);
-      if (!rule->compares()) before = {};
-      const std::optional<Reading> reading = streak.look(sight, rule->patience());
-      judged += streak.judged();
-      if (!reading) continue;
-      const io::TraceSite& s = sites_[index];
-      out.findings.push_back({.hook = call.name,
-                              .rule = call.name,
-                              .action = RuleHook::Action::note,
-                              .nonfinite = rule->about_nonfinite(),
-                              .step = steps_[t].step,
-                              .module = s.module,
-                              .what = s.what,
-                              .arg = s.arg,
-                              .call = s.call,
-                              .value = reading->value,
-                              .threshold = reading->threshold,
-                              .text = reading->text});
+    std::vector<std::pair<size_t, Reading>> readings;  // by entry of the step axis
+  };
+
+  std::vector<Watched> places(const lang::CallSpec& call, const Rule& rule) const {
+    const std::vector<std::string> where = modules(Selector::parse(rule.at()));
+    std::vector<Watched> out;
+    for (size_t i = 0; i < sites_.size(); ++i) {
+      const io::TraceSite& s = sites_[i];
+      if (!is_floating(s.dtype) || !has(where, s.module) || !watches(rule, s.what)) continue;
+      if (chosen_ && !has(*chosen_, s.module)) continue;
+      const auto type = types_.find(s.module);
+      out.emplace_back(Registry<Rule>::make(call.name, call.args),
+                       type == types_.end() ? "" : type->second, Site(trace_, s), i);
     }
-    return judged;
+    return out;
+  }
+
+  void look(Watched& w, size_t t) {
+    Sight sight(w.type, w.site.tensor(steps_[t].step));
+    if (!sight.tensor.defined()) {
+      const auto row = cube_.row(static_cast<int64_t>(t), static_cast<int64_t>(w.index));
+      if (!row) return;
+      sight.know(numbers_of(*row, stats_, sites_[w.index]));
+    }
+    sight.before = std::exchange(w.before, w.rule->compares() ? sight.tensor : Tensor());
+    std::optional<Reading> reading = w.streak.look(sight, w.rule->patience());
+    w.judged += w.streak.judged();
+    if (reading) w.readings.emplace_back(t, std::move(*reading));
+  }
+
+  Finding finding(const lang::CallSpec& call, const Watched& w, size_t t,
+                  const Reading& reading) const {
+    const io::TraceSite& s = sites_[w.index];
+    return {.hook = call.name,
+            .rule = call.name,
+            .action = RuleHook::Action::note,
+            .nonfinite = w.rule->about_nonfinite(),
+            .step = steps_[t].step,
+            .module = s.module,
+            .what = s.what,
+            .arg = s.arg,
+            .call = s.call,
+            .value = reading.value,
+            .threshold = reading.threshold,
+            .text = reading.text};
   }
 
   const io::TraceReader& trace_;
   std::vector<io::TraceStep> steps_;
   std::vector<io::TraceSite> sites_;
-  Cube cube_;
+  std::vector<io::TraceStat> stats_;
+  io::TraceCube cube_;
   std::map<std::string, std::string> types_;
   std::vector<std::string> paths_;
   std::optional<Scope> scope_;
