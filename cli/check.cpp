@@ -34,16 +34,16 @@ Verdict diagnose(const std::string& file, const Options& o) {
     if (c.model.module && !c.diagnostics.has_errors()) {
       int64_t parameters = 0;
       for (const Tensor& p : c.model.module->parameters()) parameters += p.numel();
-      v.good = fmt::format("{}: ok ({}, {} parameters)", escape_terminal(source.config.path()),
-                           c.model.module->type_name(), with_thousands(parameters));
+      v.good = fmt::format("{}: ok ({}, {})", escape_terminal(source.config.path()),
+                           c.model.module->type_name(), counted(parameters, "parameter"));
     }
+    if (c.diagnostics.has_errors()) v.code = exit_code(c.kind);
     v.diagnostics = std::move(c.diagnostics);
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::internal) throw;
     v.diagnostics = diagnostics_of(e);
     v.code = exit_code(e.kind());
   }
-  if (v.diagnostics.has_errors() && v.code == 0) v.code = exit_code(ErrorKind::config);
   return v;
 }
 

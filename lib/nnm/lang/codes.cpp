@@ -156,6 +156,10 @@ constexpr CodeInfo kCodes[] = {
     {"E0432", "a run without a loss",
      "Write `loss:` under `train:`, or let the model return an output named `loss`."},
     {"E0440", "the value of a data setting", "A key of `data:` has a value that cannot be."},
+    {"E0442", "a file that cannot be loaded",
+     "`load(\"file.h5\", \"dataset\")` names a file or dataset that is missing or damaged. The "
+     "file "
+     "stands beside the one that names it; such errors end with exit code 3."},
     {"E0501", "shapes that do not fit",
      "The model was run on shapes alone; the note tells where the sizes come from."},
     {"E0502", "an input that does not fit",

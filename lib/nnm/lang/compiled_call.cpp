@@ -371,8 +371,13 @@ NodeRef Compiler::call_load(CallArgs& args, const Expr& callee) {
     if (slash != std::string::npos)
       a.value = constant(a.span, file.substr(0, slash + 1) + v->string());
   }
-  const NodeRef tensor = fold(bind_function(*find_function("load"), args, callee));
-  return std::make_shared<StoredNode>(callee.span, tensor->constant()->as<Tensor>());
+  try {
+    const NodeRef tensor = fold(bind_function(*find_function("load"), args, callee));
+    return std::make_shared<StoredNode>(callee.span, tensor->constant()->as<Tensor>());
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::input_file) throw;
+    fault(callee.span, "E0442", e.what(), e.hint());
+  }
 }
 
 NodeRef Compiler::call_rearrange(CallArgs& args, const Expr& callee) {

@@ -21,6 +21,7 @@ constexpr const char* kShapes = "E0501";  // a forward that cannot run
 constexpr const char* kMisfit = "E0502";  // an input that does not fit
 constexpr const char* kData = "E0440";    // data that cannot be as they are written
 constexpr const char* kNoStep = "E0423";  // a run without a step
+constexpr const char* kUnread = "E0442";  // a file that load() names and that cannot be read
 constexpr const char* kNoLoss = "E0432";  // nothing to minimise
 
 constexpr double kGuess = 1000;  // steps of a run of unknown length
@@ -40,6 +41,7 @@ class Check {
     bind();
     optimize();
     check_tests(config_, d_);
+    if (all_are(kUnread)) out_.kind = ErrorKind::input_file;
   }
 
  private:
@@ -165,7 +167,7 @@ class Check {
       out_.shapes = lang::check_shapes(config_, out_.model, known, options_.training);
     });
     out_.notes = out_.shapes.notes;
-    if (!good && names_known && only_misfit()) out_.kind = ErrorKind::input_file;
+    if (!good && names_known && all_are(kMisfit)) out_.kind = ErrorKind::input_file;
     if (!good || !names_known) return;
     out_.objective = train::Objective(out_.plan, config_.vars(), std::move(binding), fields_,
                                       out_.shapes.output, d_, tracing::fields_of(out_.hooks));
@@ -189,9 +191,10 @@ class Check {
     hooks_->see_fields(values);
   }
 
-  bool only_misfit() const {
-    const auto misfit = [](const Diagnostic& d) { return d.is_warning() || d.code == kMisfit; };
-    return std::all_of(d_.all().begin(), d_.all().end(), misfit);
+  bool all_are(const char* code) const {
+    return d_.has_errors() && std::all_of(d_.all().begin(), d_.all().end(), [&](const auto& d) {
+             return d.is_warning() || d.code == code;
+           });
   }
 
   // Sizes of inputs from the data; what `--shape` says goes before, and its batch with it.

@@ -44,7 +44,7 @@ struct Checked {
   std::exception_ptr data_error;
   train::Objective objective;
   /// What a run that meets the errors ends with: config, or input_file where the data's shapes are
-  /// what does not fit the model.
+  /// what does not fit the model, or files that expressions load cannot be read.
   ErrorKind kind = ErrorKind::config;
   std::vector<tracing::Hook> hooks;  ///< the enabled ones
 };
