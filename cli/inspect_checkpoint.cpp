@@ -117,8 +117,8 @@ std::string text(const Inspected& c) {
     elements += r.node->numel;
     bytes += r.node->bytes();
   }
-  out += fmt::format("{} tensors, {} elements, {}\n", with_thousands(tensors),
-                     with_thousands(elements), human_bytes(static_cast<uint64_t>(bytes)));
+  out += fmt::format("{}, {}, {}\n", counted(tensors, "tensor"), counted(elements, "element"),
+                     human_bytes(static_cast<uint64_t>(bytes)));
   if (const std::string o = c.optimizer(); !o.empty())
     out += fmt::format("optimizer {}\n", escape_terminal(o));
   const auto best = [&](const char* name) {

@@ -30,7 +30,7 @@ std::string json(const std::string& path, const run::Prediction& p) {
 }
 
 std::string text(const run::Prediction& p) {
-  std::string out = fmt::format("{} samples:", with_thousands(p.samples));
+  std::string out = counted(p.samples, "sample") + ":";
   for (const auto& [name, shape] : p.outputs) out += fmt::format(" {} {}", name, shape.str());
   return out;
 }

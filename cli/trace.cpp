@@ -1,4 +1,5 @@
 // nnm trace: what the hooks of a model see, recorded into HDF5.
+#include <charconv>
 #include <filesystem>
 #include <memory>
 
@@ -21,7 +22,8 @@ struct Options {
   run::TraceOptions trace;
   run::WeightsOptions weights;
   std::vector<std::string> hooks, rules, shapes;
-  std::string checkpoint, split, what, reduce, tensor = "full", mode = "eval", loss, format;
+  std::string checkpoint, split, max_bytes, what, reduce, tensor = "full", mode = "eval", loss,
+                                                          format;
   bool list = false, strict = false, dry_run = false, partial = false;
 };
 
@@ -42,8 +44,7 @@ void declare(CLI::App& app, Options& o) {
       ->check(CLI::Range(1, 1 << 30));
   app.add_option("--batch", o.trace.batch, "samples of a batch")->check(CLI::Range(1, 1 << 30));
   app.add_option("--mode", o.mode, "eval or train")->check(one_of({"eval", "train"}));
-  app.add_option("--max-bytes", o.trace.max_bytes, "of tensors in the file (default: 2GiB)")
-      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--max-bytes", o.max_bytes, "of tensors in the file (default: 2GiB)");
   app.add_option("--input", o.trace.input, "run the model on this HDF5, CSV, npy or idx file");
   app.add_option("--split", o.split, "run it on this split (default: test, else val, else train)");
   app.add_option("--loss", o.loss, "the loss to run backward (default: train.loss)");
@@ -66,6 +67,25 @@ void declare(CLI::App& app, Options& o) {
   o.compute.declare(app);
 }
 
+/// "300", "64MiB", "2 GB": units are powers of 1024.
+int64_t read_size(const std::string& text) {
+  uint64_t n = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, n);
+  std::string unit = CLI::detail::to_lower(std::string(end, last));
+  unit.erase(0, unit.find_first_not_of(' '));
+  int shift = 0;
+  for (const std::string prefix : {"", "k", "m", "g", "t"}) {
+    const bool named =
+        unit == prefix || unit == prefix + "b" || (!prefix.empty() && unit == prefix + "ib");
+    if (error == std::errc() && named && n <= uint64_t{INT64_MAX} >> shift)
+      return static_cast<int64_t>(n << shift);
+    shift += 10;
+  }
+  throw Error(ErrorKind::config, fmt::format("--max-bytes: `{}` is no size", text),
+              "write a number of bytes, such as 300, 64MiB or 2GiB");
+}
+
 void read_capture(Options& o) {
   tracing::CaptureOptions& c = o.trace.capture;
   if (o.hooks.empty()) o.hooks = {"forward"};
@@ -73,6 +93,7 @@ void read_capture(Options& o) {
   if (!o.what.empty()) c.set_what(o.what);
   if (!o.reduce.empty()) c.set_reduce(o.reduce);
   c.tensor = tracing::TensorMode::parse(o.tensor);
+  if (!o.max_bytes.empty()) o.trace.max_bytes = read_size(o.max_bytes);
   c.check();
 }
 
@@ -118,7 +139,8 @@ void print_list(const run::TraceList& list, const Options& o) {
 
 void print_result(const Options& o, const run::TraceResult& r) {
   if (r.dropped)
-    log_warning("{} records did not fit into {}: raise --max-bytes, or narrow --hook", r.dropped,
+    log_warning("{} did not fit into {}: raise --max-bytes, or narrow --hook",
+                counted(r.dropped, "record"),
                 human_bytes(static_cast<uint64_t>(o.trace.max_bytes)));
   if (!r.fired) log_warning("no hook fired");
   if (o.format == "json") {

@@ -57,8 +57,9 @@ std::string text(const Result& r) {
     out +=
         fmt::format("{}  {}\n", l.problem.empty() ? "ok  " : "BAD ", escape_terminal(l.dataset)) +
         (l.problem.empty() ? "" : fmt::format("      {}\n", escape_terminal(l.problem)));
-  out += fmt::format("{}: {} ({}, {} datasets)\n", escape_terminal(r.report.path),
-                     r.ok() ? "ok" : "DAMAGED", r.report.format, r.report.lines.size());
+  out += fmt::format("{}: {} ({}, {})\n", escape_terminal(r.report.path), r.ok() ? "ok" : "DAMAGED",
+                     r.report.format.empty() ? "unreadable" : r.report.format,
+                     counted(std::ssize(r.report.lines), "dataset"));
   return out;
 }
 

@@ -108,3 +108,11 @@ TEST_CASE("json: nesting, escapes, numbers that JSON lacks") {
   k.end();
   CHECK(k.text() == "{\n  \"a\": [\n    4611686018427387904,\n    1e+300\n  ],\n  \"b\": []\n}");
 }
+
+TEST_CASE("counted: one or many") {
+  CHECK(counted(0, "step") == "0 steps");
+  CHECK(counted(1, "step") == "1 step");
+  CHECK(counted(1200, "site") == "1,200 sites");
+  CHECK(counted(1, "batch") == "1 batch");
+  CHECK(counted(2, "batch") == "2 batches");
+}

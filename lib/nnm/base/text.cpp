@@ -99,7 +99,8 @@ std::string with_thousands(int64_t n) {
 }
 
 std::string counted(int64_t n, std::string_view what) {
-  return fmt::format("{} {}{}", with_thousands(n), what, n == 1 ? "" : "s");
+  const char* ending = n == 1 ? "" : what.ends_with("ch") ? "es" : "s";
+  return fmt::format("{} {}{}", with_thousands(n), what, ending);
 }
 
 }  // namespace nnm

@@ -112,7 +112,7 @@ RunFolder::RunFolder(const lang::Config& config, const FolderOptions& options) {
   } else {
     make_folders(path_);
   }
-  lock_ = std::make_unique<FolderLock>(path_);
+  lock_ = options.lock ? options.lock : std::make_shared<FolderLock>(path_);
   remove_parts(path_);
   if (options.force) remove_run(path_);
   if (!options.resume && !options.force && !is_empty(path_))

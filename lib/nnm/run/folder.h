@@ -18,6 +18,8 @@ struct FolderOptions {
   std::string path;     ///< --run; "": runs/<stem>/<NNN>, or when resuming the newest there
   bool resume = false;  ///< the folder may hold a run
   bool force = false;   ///< what nnm wrote there is removed first
+  /// Of `path`, where the caller has looked into it already.
+  std::shared_ptr<FolderLock> lock;
 };
 
 /// `config.yaml resolved.yaml events.jsonl metrics.csv status.json checkpoints/*.h5`, held by a
@@ -61,7 +63,7 @@ class RunFolder : public train::Store {
   void link_best() const;
 
   std::string path_, run_id_;
-  std::unique_ptr<FolderLock> lock_;
+  std::shared_ptr<FolderLock> lock_;
   std::string config_text_, resolved_text_;
   std::vector<std::pair<std::string, std::string>> config_files_;  ///< paths, texts
   Provenance provenance_;

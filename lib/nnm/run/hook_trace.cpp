@@ -64,7 +64,7 @@ void HookTrace::close() {
   const std::unique_ptr<io::TraceWriter> writer = std::move(writer_);
   writer->close();
   if (writer->dropped())
-    log_warning("{}: {} records did not fit", path_, with_thousands(writer->dropped()));
+    log_warning("{}: {} did not fit", path_, counted(writer->dropped(), "record"));
   log_note("captures are in {}", path_);
 }
 

@@ -28,7 +28,7 @@ std::string clock_text(double seconds) {
 
 std::string metrics_text(const train::EvalEvent& e) {
   std::string out =
-      fmt::format("{} ({} samples): loss {}", e.split, e.samples, short_number(e.loss));
+      fmt::format("{} ({}): loss {}", e.split, counted(e.samples, "sample"), short_number(e.loss));
   for (const auto& [name, value] : e.metrics)
     out += fmt::format(", {} {}", name, short_number(value));
   return out;

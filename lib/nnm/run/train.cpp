@@ -40,10 +40,11 @@ bool is_newest(const Source& source) {
          (!source.run.empty() && std::filesystem::path(source.checkpoint).filename() == "last.h5");
 }
 
-// Who trains there deletes checkpoints, the one that would be read here among them.
-void refuse_busy(const std::string& run) {
+// Who trains there deletes checkpoints, the one that is going to be read here among them.
+std::shared_ptr<FolderLock> lock_of(const std::string& run) {
   std::error_code ignored;
-  if (std::filesystem::exists(run + "/.lock", ignored)) const FolderLock busy(run);
+  const bool used = std::filesystem::exists(run + "/.lock", ignored);
+  return used ? std::make_shared<FolderLock>(run) : nullptr;
 }
 
 int64_t parameter_count(Module& m) {
@@ -55,7 +56,7 @@ int64_t parameter_count(Module& m) {
 class Run {
  public:
   explicit Run(TrainOptions options)
-      : o_(located(std::move(options))),
+      : o_(located(std::move(options), lock_)),
         rig_(o_.source, rig_options(o_)),
         plan_(rig_.session().plan()) {}
 
@@ -82,7 +83,7 @@ class Run {
 
  private:
   // Finds what is resumed, and where. A run that goes on keeps the overrides it was started with.
-  static TrainOptions located(TrainOptions o) {
+  static TrainOptions located(TrainOptions o, std::shared_ptr<FolderLock>& lock) {
     if (o.force && (o.resume || !o.resume_from.empty()))
       fail(ErrorKind::config, "--force and --resume exclude one another");
     if (!o.weights.empty() && (o.resume || !o.resume_from.empty()))
@@ -98,7 +99,7 @@ class Run {
       if (o.run.empty()) o.run = o.source.run;
       if (o.run.empty()) o.run = newest_run(o.source.config, false);
       if (!o.run.empty()) {
-        refuse_busy(o.run);
+        lock = lock_of(o.run);
         o.resume_from = newest_checkpoint(o.run);
       }
     }
@@ -113,7 +114,7 @@ class Run {
   static RigOptions rig_options(const TrainOptions& o) {
     return {o.device, o.max, o.shapes, o.hooks};
   }
-  FolderOptions folder_options() const { return {o_.run, o_.resume, o_.force}; }
+  FolderOptions folder_options() const { return {o_.run, o_.resume, o_.force, lock_}; }
 
   TrainResult dry() {
     rig_.open();
@@ -121,10 +122,10 @@ class Run {
     result_.run = RunFolder::preview(config(), f);
     const int64_t total = rig_.trainer().total_steps();
     auto& plan = result_.plan;
-    plan.push_back(fmt::format("would train {} ({} parameters) on {} samples, {}", config().path(),
-                               with_thousands(parameter_count(*rig_.model())),
-                               with_thousands(rig_.loader().dataset().size(true)),
-                               total ? with_thousands(total) + " steps" : "until time is over"));
+    plan.push_back(fmt::format("would train {} ({}) on {}, {}", config().path(),
+                               counted(parameter_count(*rig_.model()), "parameter"),
+                               counted(rig_.loader().dataset().size(true), "sample"),
+                               total ? counted(total, "step") : "until time is over"));
     plan.push_back(
         fmt::format("would write {}/: config.yaml resolved.yaml events.jsonl "
                     "metrics.csv status.json checkpoints/*.h5",
@@ -267,6 +268,7 @@ class Run {
     if (!result_.resume_difference->empty()) result_.exit_code = kNotExact;
   }
 
+  std::shared_ptr<FolderLock> lock_;  // of the run that is gone on with
   TrainOptions o_;
   Rig rig_;
   const train::Plan& plan_;
