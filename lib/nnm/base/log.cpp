@@ -21,6 +21,12 @@ std::mutex& sink_lock() {
 }
 WarningSink* sinks = nullptr;
 
+std::mutex& line_lock() {
+  static std::mutex lock;
+  return lock;
+}
+std::function<void()> before_line;
+
 }  // namespace
 
 void set_log_level(LogLevel l) { level.store(l, std::memory_order_relaxed); }
@@ -31,6 +37,8 @@ namespace detail {
 void log_line(LogLevel needed, const char* prefix, std::string_view text) {
   if (log_level() < needed) return;
   const std::string line = prefix + escape_terminal(text) + "\n";
+  const std::scoped_lock held(line_lock());
+  if (before_line) before_line();
   // A stderr that is gone is no reason to stop a run.
   for (std::string_view rest = line; !rest.empty();) {
     const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
@@ -62,6 +70,16 @@ WarningSink::~WarningSink() {
       return;
     }
   }
+}
+
+BeforeLines::BeforeLines(std::function<void()> f) {
+  const std::scoped_lock held(line_lock());
+  before_line = std::move(f);
+}
+
+BeforeLines::~BeforeLines() {
+  const std::scoped_lock held(line_lock());
+  before_line = nullptr;
 }
 
 }  // namespace nnm

@@ -55,4 +55,15 @@ class WarningSink {
   WarningSink* outer_;
 };
 
+/// While it lives, its function is called before each line of this file's: what stands on the
+/// screen without being a whole line (a progress bar) makes way. One at a time; calls are
+/// serialised.
+class BeforeLines {
+ public:
+  explicit BeforeLines(std::function<void()> f);
+  ~BeforeLines();
+  BeforeLines(const BeforeLines&) = delete;
+  BeforeLines& operator=(const BeforeLines&) = delete;
+};
+
 }  // namespace nnm

@@ -62,13 +62,19 @@ void remove_run(const std::string& path) {
   for (const char* link : {"last.h5", "best.h5"}) remove(path + "/checkpoints/" + link);
 }
 
-// What a process that was killed left half written; checkpoints are looked after with the others.
+// What a process that was killed left half written, but for a trace, which is copied from.
 void remove_parts(const std::string& path) {
   std::error_code ec;
   for (fs::directory_iterator it(path, ec), end; !ec && it != end; it.increment(ec)) {
     const std::string name = it->path().filename().string();
     const auto begins = [&](const char* file) { return name.starts_with(std::string(file) + "."); };
     if (name.ends_with(kPart) && std::any_of(std::begin(kFiles), std::end(kFiles), begins))
+      remove(it->path().string());
+  }
+  for (fs::directory_iterator it(path + "/checkpoints", ec), end; !ec && it != end;
+       it.increment(ec)) {
+    const std::string name = it->path().filename().string();
+    if (name.ends_with(kPart) && name.find(".h5.") != std::string::npos)
       remove(it->path().string());
   }
 }

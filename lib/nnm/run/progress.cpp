@@ -1,9 +1,12 @@
 // A bar that rewrites its line, or lines that become rarer.
 #include "nnm/run/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +14,7 @@
 #include <string_view>
 
 #include "nnm/base/error.h"
+#include "nnm/base/log.h"
 #include "nnm/base/signature.h"
 #include "nnm/base/text.h"
 #include "nnm/base/text_table.h"
@@ -42,37 +46,36 @@ void put(const std::string& text) {
 // What both styles know of the run's speed.
 class Progress : public train::Events {
  public:
-  explicit Progress(int64_t total_steps) : total_steps_(total_steps) {}
+  explicit Progress(train::Goal goal) : goal_(goal) {}
   void step(const train::StepEvent& e) override {
     samples_per_s_ = e.samples_per_s;
     loss_ = e.loss_mean;
   }
+  void other(const std::string& kind, const train::Moment& m, const Items& fields) override {
+    (void)fields;
+    if (kind == "start") start_ = m;
+  }
 
  protected:
-  std::string line(const train::Moment& m) {
-    if (first_step_ < 0) {
-      first_step_ = std::max<int64_t>(m.step - 1, 0);
-      began_ = m.seconds;
-    }
+  std::string line(const train::Moment& m) const {
     std::string out = fmt::format("epoch {} step {}", m.epoch, m.step);
-    if (total_steps_) out += fmt::format("/{}", total_steps_);
+    if (goal_.steps) out += fmt::format("/{}", goal_.steps);
     if (loss_) out += "  loss " + short_number(*loss_);
     if (samples_per_s_ > 0) out += fmt::format("  {} samples/s", compact(samples_per_s_));
-    if (total_steps_ && m.step > first_step_ + 1 && m.step < total_steps_) {
-      const double each = (m.seconds - began_) / static_cast<double>(m.step - first_step_ - 1);
-      out += "  eta " + clock_text(each * static_cast<double>(total_steps_ - m.step));
-    }
+    if (const auto left = goal_.seconds_left(start_, m); left && *left > 0)
+      out += "  eta " + clock_text(*left);
     return out;
   }
   static std::string compact(double n) {
     return n < 100 ? fmt::format("{:.3g}", n) : with_thousands(static_cast<int64_t>(n));
   }
-  int64_t total_steps() const { return total_steps_; }
+  const train::Goal& goal() const { return goal_; }
   void set_loss(double loss) { loss_ = loss; }
 
  private:
-  int64_t total_steps_, first_step_ = -1;
-  double samples_per_s_ = 0, began_ = 0;
+  train::Goal goal_;
+  train::Moment start_;  // of this process
+  double samples_per_s_ = 0;
   std::optional<double> loss_;  // none at the start of a resumed run
 };
 
@@ -117,35 +120,64 @@ class Plain : public Progress {
   std::string newest_;  // evaluation, not said yet
 };
 
+// Columns of the terminal, which may have another size by now.
+size_t columns() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// Drawn over with spaces, not by escape sequences: those are colours to some readers.
 class Bar : public Progress {
  public:
-  using Progress::Progress;
+  explicit Bar(train::Goal goal) : Progress(goal), leave_([this] { leave(); }) {}
   void tick(const train::Moment& m, double loss) override {
     set_loss(loss);
     if (m.seconds - last_ >= 0.1) draw(m);
   }
   void eval(const train::EvalEvent& e) override {
-    put("\r\x1b[K" + fmt::format("epoch {}  ", e.epoch) + metrics_text(e) + "\n");
+    leave();
+    put(fmt::format("epoch {}  {}\n", e.epoch, metrics_text(e)));
     draw(e);
   }
   void end(const train::EndEvent& e) override {
     draw(e);
     put("\n");
+    drawn_ = 0;
   }
 
  private:
+  static constexpr size_t kWidest = 24, kNarrowest = 5;
   void draw(const train::Moment& m) {
-    constexpr int kWidth = 24;
     last_ = m.seconds;
-    std::string bar;
-    if (total_steps()) {
-      const int done = static_cast<int>(kWidth * m.step / total_steps());
-      for (int i = 0; i < kWidth; ++i) bar += i < done ? "█" : "░";
-      bar += fmt::format(" {:3}%  ", 100 * m.step / total_steps());
+    // A line that fills the last column wraps, and is not drawn over any more.
+    const size_t room = columns() - 1;
+    std::string text = line(m);
+    if (const std::optional<double> share = goal().share(m)) {
+      text = fmt::format("{:3.0f}%  ", std::floor(100 * *share)) + text;
+      const size_t left = room - std::min(room, text.size() + 1);
+      if (left >= kNarrowest) text = bar(std::min(left, kWidest), *share) + " " + text;
     }
-    put("\r" + bar + line(m) + "\x1b[K");
+    // A bar is only there where all fits, so that bytes are characters here.
+    if (code_points(text) > room) text.resize(room);
+    const size_t width = code_points(text), before = std::min(drawn_.load(), room);
+    put("\r" + text + std::string(before - std::min(before, width), ' '));
+    drawn_ = width;
   }
+  static std::string bar(size_t width, double share) {
+    std::string out;
+    for (size_t i = 0; i < width; ++i)
+      out += static_cast<double>(i + 1) <= share * static_cast<double>(width) ? "█" : "░";
+    return out;
+  }
+  // Gives the line to somebody else.
+  void leave() {
+    const size_t width = std::min(drawn_.exchange(0), columns() - 1);
+    if (width > 0) put("\r" + std::string(width, ' ') + "\r");
+  }
+
   double last_ = 0;
+  std::atomic<size_t> drawn_{0};  // characters of the line that stands there
+  BeforeLines leave_;
 };
 
 bool set(const char* variable) {
@@ -168,11 +200,11 @@ ProgressStyle parse_progress(const std::string& word) {
               "there is auto, bar, plain, none");
 }
 
-std::unique_ptr<train::Events> make_progress(ProgressStyle style, int64_t total_steps) {
+std::unique_ptr<train::Events> make_progress(ProgressStyle style, train::Goal goal) {
   if (style == ProgressStyle::none) return nullptr;
   if (style == ProgressStyle::bar || (style == ProgressStyle::automatic && bar_is_seen()))
-    return std::make_unique<Bar>(total_steps);
-  return std::make_unique<Plain>(total_steps);
+    return std::make_unique<Bar>(goal);
+  return std::make_unique<Plain>(goal);
 }
 
 }  // namespace nnm::run

@@ -12,9 +12,9 @@ enum class ProgressStyle : uint8_t { automatic, bar, plain, none };
 /// Throws Error(config) for another word.
 ProgressStyle parse_progress(const std::string& word);
 
-/// `total_steps` 0: unknown. Automatic: a bar where stderr is a terminal and neither CI nor
+/// Automatic: a bar where stderr is a terminal and neither CI nor
 /// TERM=dumb say otherwise, else lines after 1, 2, 5, 10, 30, 60, 120 … seconds, at an epoch's end
 /// if a second has passed since the last, and one at the end. Null for `none`.
-std::unique_ptr<train::Events> make_progress(ProgressStyle style, int64_t total_steps);
+std::unique_ptr<train::Events> make_progress(ProgressStyle style, train::Goal goal);
 
 }  // namespace nnm::run

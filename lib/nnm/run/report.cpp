@@ -15,14 +15,25 @@
 
 namespace nnm::run {
 
+namespace {
+
+// N of `fd:N`, a descriptor that is open.
+int descriptor_of(const std::string& target) {
+  int fd = -1;
+  const char* end = target.data() + target.size();
+  const auto read = std::from_chars(target.data() + 3, end, fd);
+  NNM_CHECK(read.ec == std::errc() && read.ptr == end, config, "`{}` is no descriptor: fd:N",
+            target);
+  NNM_CHECK(::fcntl(fd, F_GETFD) >= 0, output, "descriptor {} is not open", fd);
+  return fd;
+}
+
+}  // namespace
+
 LineFile::LineFile(const std::string& target, bool append) : target_(target) {
   if (target.starts_with("fd:")) {
     owned_ = false;
-    const char* end = target.data() + target.size();
-    const auto read = std::from_chars(target.data() + 3, end, fd_);
-    NNM_CHECK(read.ec == std::errc() && read.ptr == end, config, "`{}` is no descriptor: fd:N",
-              target);
-    NNM_CHECK(::fcntl(fd_, F_GETFD) >= 0, output, "descriptor {} is not open", fd_);
+    fd_ = descriptor_of(target);
     return;
   }
   fd_ =
@@ -30,8 +41,20 @@ LineFile::LineFile(const std::string& target, bool append) : target_(target) {
   NNM_CHECK(fd_ >= 0, output, "cannot write {}: {}", target, std::strerror(errno));
 }
 
+void LineFile::check(const std::string& target) {
+  if (target.starts_with("fd:")) (void)descriptor_of(target);
+  else check_writable(target);
+}
+
 LineFile::~LineFile() {
-  if (owned_) ::close(fd_);
+  if (owned_ && fd_ >= 0) ::close(fd_);
+}
+
+void LineFile::close() {
+  if (!owned_ || fd_ < 0) return;
+  const int fd = fd_;
+  fd_ = -1;
+  NNM_CHECK(::close(fd) == 0, output, "cannot write {}: {}", target_, std::strerror(errno));
 }
 
 void LineFile::write(std::string_view text) {
@@ -127,13 +150,21 @@ void EventLog::cut(const std::string& path, int64_t step) {
   write_file_atomic(path, kept);
 }
 
-MetricsFile::MetricsFile(const std::string& path, const train::History& history)
-    : history_(history), file_(path, false) {
+namespace {
+
+// Replaces the file, so that a disk which fills up here costs none of its rows.
+const std::string& begun(const std::string& path, const train::History& history) {
   std::string text = history.csv_header();
   for (const train::History::Row& row : history.rows())
     text += train::History::csv(row, history.names().size());
-  file_.write(text);
+  write_file_atomic(path, text);
+  return path;
 }
+
+}  // namespace
+
+MetricsFile::MetricsFile(const std::string& path, const train::History& history)
+    : history_(history), file_(begun(path, history), true) {}
 
 void MetricsFile::step(const train::StepEvent& e) {
   file_.write(train::History::csv(history_.row(e), history_.names().size()));
@@ -143,12 +174,11 @@ void MetricsFile::eval(const train::EvalEvent& e) {
   file_.write(train::History::csv(history_.row(e), history_.names().size()));
 }
 
-StatusFile::StatusFile(std::string path, int64_t total_steps, train::Target target)
-    : path_(std::move(path)), total_steps_(total_steps), target_(std::move(target)) {}
+StatusFile::StatusFile(std::string path, train::Goal goal, train::Target target)
+    : path_(std::move(path)), goal_(goal), target_(std::move(target)) {}
 
 void StatusFile::start(const train::Moment& m) {
-  first_step_ = m.step;
-  began_ = m.seconds;
+  start_ = m;
   write("running", m, nullptr);
 }
 
@@ -184,12 +214,8 @@ void StatusFile::write(const std::string& state, const train::Moment& m,
   };
   number("loss", loss_);
   number("best", best_);
-  std::optional<double> eta;
-  if (end) eta = 0;
-  else if (total_steps_ && m.step > first_step_)
-    eta = std::round(10 * (m.seconds - began_) / static_cast<double>(m.step - first_step_) *
-                     static_cast<double>(total_steps_ - m.step)) /
-          10;
+  std::optional<double> eta = end ? 0 : goal_.seconds_left(start_, m);
+  if (eta) eta = std::round(10 * *eta) / 10;
   number("eta_s", eta);
   j.key("exit_code");
   if (end) j.value(end->exit_code);
@@ -200,9 +226,16 @@ void StatusFile::write(const std::string& state, const train::Moment& m,
   const std::string text = j.end().text() + "\n";
   // Whole or absent for readers, but not synced: it is about the present moment.
   const std::string part = path_ + kPart;
-  LineFile(part, false).write(text);
-  NNM_CHECK(std::rename(part.c_str(), path_.c_str()) == 0, output, "cannot write {}: {}", path_,
-            std::strerror(errno));
+  try {
+    LineFile file(part, false);
+    file.write(text);
+    file.close();
+    NNM_CHECK(std::rename(part.c_str(), path_.c_str()) == 0, output, "cannot write {}: {}", path_,
+              std::strerror(errno));
+  } catch (...) {
+    ::unlink(part.c_str());
+    throw;
+  }
 }
 
 }  // namespace nnm::run

@@ -15,11 +15,16 @@ class LineFile {
   /// Truncates a file unless `append`; `fd:N` is a descriptor that is already open. Throws
   /// Error(output).
   explicit LineFile(const std::string& target, bool append);
+  /// Throws as that would, and leaves the file as it is.
+  static void check(const std::string& target);
   ~LineFile();
   LineFile(const LineFile&) = delete;
   LineFile& operator=(const LineFile&) = delete;
   /// Throws Error(output).
   void write(std::string_view text);
+  /// Ends a file of its own; nothing may be written afterwards. Throws Error(output) where the last
+  /// lines have not reached it.
+  void close();
 
  private:
   std::string target_;
@@ -37,6 +42,7 @@ class EventLog : public train::Events {
   void checkpoint(const train::CheckpointEvent& e) override;
   void other(const std::string& kind, const train::Moment& m, const Items& fields) override;
   void end(const train::EndEvent& e) override;
+  void close() { file_.close(); }
 
   /// Cuts a log back to what was said up to a step: later events, ends and a broken last line go.
   static void cut(const std::string& path, int64_t step);
@@ -52,6 +58,7 @@ class MetricsFile : public train::Events {
   MetricsFile(const std::string& path, const train::History& history);
   void step(const train::StepEvent& e) override;
   void eval(const train::EvalEvent& e) override;
+  void close() { file_.close(); }
 
  private:
   const train::History& history_;
@@ -61,8 +68,8 @@ class MetricsFile : public train::Events {
 /// What a run does right now, in one small file that is replaced at most once a second.
 class StatusFile : public train::Events {
  public:
-  /// `total_steps` 0: unknown. `target`: the metric that is called best.
-  StatusFile(std::string path, int64_t total_steps, train::Target target);
+  /// `target`: the metric that is called best.
+  StatusFile(std::string path, train::Goal goal, train::Target target);
   void start(const train::Moment& m);
   void eval(const train::EvalEvent& e) override;
   void tick(const train::Moment& m, double loss) override;
@@ -73,10 +80,11 @@ class StatusFile : public train::Events {
   void write(const std::string& state, const train::Moment& m, const train::EndEvent* end);
 
   std::string path_;
-  int64_t total_steps_, first_step_ = 0;
+  train::Goal goal_;
+  train::Moment start_;  // of this process
   train::Target target_;
   std::optional<double> loss_, best_;
-  double written_ = 0, began_ = 0;
+  double written_ = 0;  // when
 };
 
 }  // namespace nnm::run

@@ -9,12 +9,12 @@ namespace nnm::run {
 
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGPIPE};
 std::atomic<train::Control*> target{nullptr};
 
 void handle(int signal) {
   train::Control* control = target.load();
-  if (!control) return;
+  if (!control || signal == SIGPIPE) return;
   if (signal == SIGUSR1 || signal == SIGHUP) {
     control->checkpoint.store(true);
     return;

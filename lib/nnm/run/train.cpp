@@ -1,6 +1,8 @@
 // The parts of a run, put together.
 #include "nnm/run/train.h"
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -21,6 +23,7 @@ namespace nnm::run {
 namespace {
 
 constexpr int kNotExact = 1;
+constexpr double kAtOnce = 1e-9;  // seconds
 
 std::string device_name(Device d) {
   return d.type == DeviceType::cuda ? fmt::format("cuda:{}", d.index) : "cpu";
@@ -61,13 +64,16 @@ class Run {
         plan_(rig_.session().plan()) {}
 
   TrainResult run() {
+    if (!o_.events.empty()) LineFile::check(o_.events);
     if (o_.dry_run) return dry();
     {
       // Who was told the folder may send signals.
       const SignalScope signals(control_);
-      open_folder();
+      // What cannot be read is said before there is a folder.
       rig_.open();
       restore();
+      open_folder();
+      prepare_folder();
       attach();
       work();
     }
@@ -146,15 +152,19 @@ class Run {
 
   // Weights of before, or the whole state of before.
   void restore() {
-    RunFolder::Provenance p;
-    p.device = device_name(o_.device);
     if (!o_.resume_from.empty()) {
       const io::Checkpoint c = io::load_checkpoint(o_.resume_from);
       rig_.trainer().resume(c, o_.resume_from);
-      p.parent_run_id = c.run_id;
+      parent_run_id_ = c.run_id;
     } else if (!o_.weights.empty()) {
       rig_.session().load_weights(checkpoint_of(o_.weights), o_.partial);
     }
+  }
+
+  void prepare_folder() {
+    RunFolder::Provenance p;
+    p.device = device_name(o_.device);
+    p.parent_run_id = parent_run_id_;
     p.entries = {
         {"argv", command_line()}, {"threads", num_threads()}, {"resumed_from", o_.resume_from}};
     p.data = vocabulary_items(rig_.session().data());
@@ -193,10 +203,11 @@ class Run {
     train::Trainer& trainer = rig_.trainer();
     EventLog log(folder_->file("events.jsonl"), true);
     MetricsFile metrics(folder_->file("metrics.csv"), trainer.history());
-    StatusFile status(folder_->file("status.json"), trainer.total_steps(), plan_.best);
+    const train::Goal goal{trainer.total_steps(), plan_.max.seconds};
+    StatusFile status(folder_->file("status.json"), goal, plan_.best);
     std::optional<EventLog> copy;
     if (!o_.events.empty()) copy.emplace(o_.events);
-    const auto progress = make_progress(o_.progress, trainer.total_steps());
+    const auto progress = make_progress(o_.progress, goal);
     auto& events = rig_.parts().events;
     events = {&log, &metrics, &status};
     if (copy) events.push_back(&*copy);
@@ -204,7 +215,7 @@ class Run {
     const WarningSink warnings([&](const std::string& text) {
       for (train::Events* e : events) e->other("warning", trainer.now(), {{"message", text}});
     });
-    control_.time_limit = o_.time_limit;
+    if (o_.time_limit > 0) control_.time_limit = std::max(o_.time_limit - age(), kAtOnce);
     rig_.parts().control = &control_;
     rig_.parts().store = &*folder_;
     try {
@@ -219,6 +230,9 @@ class Run {
       watch_rules();
       result_.outcome = trainer.run();
       if (rig_.hooks()) rig_.hooks()->close();
+      log.close();
+      metrics.close();
+      if (copy) copy->close();
     } catch (const std::exception& e) {
       end_with_error(e);
       throw;
@@ -268,11 +282,18 @@ class Run {
     if (!result_.resume_difference->empty()) result_.exit_code = kNotExact;
   }
 
+  // Seconds that this process has had, those for reading the data among them.
+  double age() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  }
+
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::shared_ptr<FolderLock> lock_;  // of the run that is gone on with
   TrainOptions o_;
   Rig rig_;
   const train::Plan& plan_;
   std::optional<RunFolder> folder_;
+  std::string parent_run_id_;
   train::Control control_;
   TrainOptions::Attached attached_;
   TrainResult result_;

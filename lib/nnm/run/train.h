@@ -23,7 +23,7 @@ struct TrainOptions {
   std::string events;     ///< --events: a file, or fd:N
   bool hooks = true;      ///< those of the config act
   bool strict = false;    ///< a hook that never fired makes the exit code 1
-  double time_limit = 0;  ///< seconds
+  double time_limit = 0;  ///< seconds, counted from here; 0: none
   ProgressStyle progress = ProgressStyle::automatic;
   lang::InputShapes shapes;
   /// Called with the folder once it is held: the first line of stdout.

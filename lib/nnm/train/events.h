@@ -16,6 +16,16 @@ struct Moment {
   double seconds = 0;
 };
 
+/// Where it will end, if nothing ends it before: steps and seconds, 0 where unknown.
+struct Goal {
+  int64_t steps = 0;
+  double seconds = 0;
+  /// The share of the way that is done, 0 to 1; none where nothing is known.
+  std::optional<double> share(const Moment& now) const;
+  /// Seconds to go, at the speed since an earlier moment; none where that is not known yet.
+  std::optional<double> seconds_left(const Moment& since, const Moment& now) const;
+};
+
 using Numbers = std::vector<std::pair<std::string, double>>;
 
 struct StepEvent : Moment {

@@ -69,6 +69,7 @@ bool Trainer::take_step() {
   if (plan_.nan == NanPolicy::skip && (skip_ || !gradients_finite())) warn_of_skip();
   else parts_.optimizer->step();
   parts_.optimizer->zero_grad();
+  lr_ = parts_.optimizer->groups()[0].lr();
   if (parts_.schedule) parts_.schedule->step();
   if (ema_ && !skip_) ema_->update();
   ++step_;
@@ -201,7 +202,7 @@ void Trainer::log_step(bool planned) {
   static_cast<Moment&>(e) = now();
   e.loss = loss_;
   e.loss_mean = loss_count_ ? loss_sum_ / static_cast<double>(loss_count_) : loss_;
-  e.lr = parts_.optimizer->groups()[0].lr();
+  e.lr = lr_;
   e.grad_norm = grad_norm_;
   e.samples_per_s = static_cast<double>(samples_) / std::max(e.seconds - logged_seconds_, 1e-9);
   logged_step_ = step_;

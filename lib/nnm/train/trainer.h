@@ -173,7 +173,7 @@ class Trainer {
 
   // Of the step just taken, and of this process.
   int64_t first_step_ = 0, micro_before_ = 0, samples_ = 0;  // samples since the last step event
-  double loss_ = 0;
+  double loss_ = 0, lr_ = 0;
   std::optional<double> grad_norm_;
   data::Batch batch_;
   Generator random_;  // before the micro-batch
