@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every check: lint, unit tests, the program's transcripts,
-# faults (kills, damaged files, a full disk). scripts/test.sh [--full]: --full adds the sanitizers and
-# long campaigns of faults. Goes on after a failure; the last line counts all.
+# faults (kills, damaged files, full disks, failing system calls). scripts/test.sh [--full]: --full
+# adds the sanitizers and long campaigns of faults; the help says how long each takes on two cores.
+# Goes on after a failure; the last line counts all.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 full=
@@ -40,18 +41,21 @@ part() {
   printf '== %s: %d passed, %d failed, %d skipped in %d s\n' "$name" "$p" "$f" "$s" $((SECONDS - start))
 }
 
-# faults KILLS FLIPS: the scripts of tests/faults, that often.
+# faults KILLS FLIPS STEP SHARE: the scripts of tests/faults; that many kills and damaged files, every
+# STEPth bit of small files, every SHAREth system call.
 faults() {
   part 'disk full' python3 tests/faults/disk.py
+  part 'a clock that jumps' python3 tests/faults/clock.py
   part kills python3 tests/faults/kill.py --kills "$1"
-  part 'flipped bits' python3 tests/faults/flip.py --flips "$2"
+  part 'flipped bits' python3 tests/faults/flip.py --flips "$2" --step "$3"
+  part 'failing calls' python3 tests/faults/calls.py --share "$4"
 }
 
 part lint scripts/lint.sh --tidy
 part 'unit tests' build/nnm_tests
 part transcripts python3 tests/cli/run.py
 if [ -n "$full" ]; then
-  faults 100 3000
+  faults 1000 1000 1 1
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   export LSAN_OPTIONS=suppressions="$PWD/tests/support/leaks.supp"
   scripts/build.sh asan all || exit 1
@@ -63,7 +67,7 @@ if [ -n "$full" ]; then
   scripts/build.sh tsan all || exit 1
   part 'unit tests under TSan' env OMP_NUM_THREADS=1 build-tsan/nnm_tests
 else
-  faults 5 60
+  faults 8 60 499 11
 fi
 
 printf '\n%d passed, %d failed, %d skipped\n' $passed $failed $skipped

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Flips single bits of a checkpoint and of a trace, and cuts them short.
 
-flip.py [--flips N] [--seed S]. Whatever bit is wrong: `nnm verify` finds it, or every value that
-h5py reads is the old one; and `nnm eval`, `nnm predict` and `nnm inspect` end with an error or the
-old answer. Nothing crashes, nothing hangs.
+flip.py [--flips N] [--step N] [--seed S]. Whatever bit is wrong: `nnm verify` finds it, or every
+value that h5py reads is the old one; and `nnm eval`, `nnm predict` and `nnm inspect` end with an
+error or the old answer. Nothing crashes, nothing hangs. The program is put before N copies, and all
+cuts at 512 bytes; nnm_flips, which reads within one process, before every STEPth bit of small files.
 """
 
 import argparse
 import json
 import pathlib
 import random
+import re
+import subprocess
 import sys
 
 import support
@@ -47,10 +50,7 @@ def damaged(data, rng, count):
         at = (i * len(data) // count + rng.randrange(max(1, len(data) // count))) % len(data)
         bit = rng.randrange(8)
         yield f"bit {bit} of byte {at}", data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1:]
-    for i in range(count // 10):
-        size = rng.randrange(len(data))
-        yield f"cut to {size}", data[:size]
-    for size in (0, 1, 8, 96, 512, len(data) - 1):
+    for size in (*range(0, len(data), 512), 1, 8, 96, len(data) - 1):
         yield f"cut to {size}", data[:size]
     yield "one byte more", data + b"\0"
 
@@ -101,9 +101,33 @@ def campaign(original, verbs, where, failures, rng, count):
     return len(files), unfound
 
 
+def sweep(file, step, where, failures):
+    """Every STEPth bit of a file; what nobody notices must be nothing that h5py reads."""
+    done = subprocess.run([support.BUILD / "nnm_flips", file, str(step)], cwd=where, capture_output=True,
+                          text=True, timeout=3600)
+    said = done.stdout.splitlines()
+    failures.check(done.returncode == 0, f"{file}: " + "; ".join(l for l in said if "unnoticed:" not in l))
+    data, truth = (where / file).read_bytes(), values(where / file)
+    for bit, byte in re.findall(r"unnoticed: bit (\d+) of byte (\d+)", done.stdout):
+        at = int(byte)
+        (where / "flipped.h5").write_bytes(data[:at] + bytes([data[at] ^ 1 << int(bit)]) + data[at + 1:])
+        failures.check(values(where / "flipped.h5") == truth,
+                       f"{file}: bit {bit} of byte {byte}: unnoticed, and values differ")
+    return said[-1]
+
+
+TINY = """
+nnm: 1
+model: {Sequential: [Linear(1, 1)]}
+data: {train: {random: {x: "f32[2, 1]", y: "f32[2, 1]"}}}
+train: {max: 1 step, loss: "mse_loss(out, y)", optimizer: SGD(lr=0.1)}
+"""
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--flips", type=int, default=3000)
+    parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = random.Random(options.seed)
@@ -124,6 +148,12 @@ def main():
                             ("trace.h5", ["inspect"])):
             count, unfound = campaign(where / file, verbs, where, failures, rng, options.flips)
             done.append(f"{count} damaged copies of {file}, {unfound} not noticed by verify")
+        (where / "tiny.yaml").write_text(TINY)
+        for words in ("train tiny.yaml --run tiny", "trace tiny --hook forward --split train -o tiny.h5"):
+            support.nnm(*words.split(), cwd=where)
+        (where / "tiny/checkpoints/last.h5").resolve().rename(where / "tiny-checkpoint.h5")
+        for file in ("tiny-checkpoint.h5", "tiny.h5"):
+            done.append(sweep(file, options.step, where, failures))
     return failures.end("; ".join(done))
 
 

@@ -1,11 +1,12 @@
 """What the fault tests share: the program, a small run, and comparisons of what runs leave behind."""
 
 import pathlib
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
-from program import environment, need_h5py, nnm  # noqa: E402, F401
+from program import BUILD, environment, need_h5py, nnm  # noqa: E402, F401
 
 need_h5py()
 import h5py  # noqa: E402
@@ -47,6 +48,14 @@ def write_config(where, text=CONFIG):
     path = pathlib.Path(where) / "net.yaml"
     path.write_text(text)
     return path
+
+
+def preload(folder, source):
+    """Builds one of the C files beside this one into a library for LD_PRELOAD."""
+    library = pathlib.Path(folder) / pathlib.Path(source).with_suffix(".so").name
+    subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library,
+                    pathlib.Path(__file__).with_name(source), "-ldl"], check=True)
+    return library
 
 
 def value_of(attribute):
