@@ -132,6 +132,8 @@ class Builder {
   void child(const BlockItem& item, const BuildScope& scope, Module& into,
              const std::string& prefix);
   std::string child_name(const BlockItem& item, const BuildScope& scope, const Module& into) const;
+  /// Throws Fault where checkpoints could not keep a child, parameter or buffer of that name.
+  static void check_name(const std::string& name, const Span& at);
   void register_child(Module& into, const std::string& name, Ref<Module> m, const Span& at,
                       const std::string& path);
   Ref<Module> layer(const Layer& l, const BuildScope& scope, const std::string& path);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "nnm/base/literal.h"
+#include "nnm/base/text.h"
 #include "nnm/lang/build.h"
 
 namespace nnm::lang {
@@ -51,8 +52,19 @@ void Builder::child(const BlockItem& item, const BuildScope& scope, Module& into
   }
 }
 
+void Builder::check_name(const std::string& name, const Span& at) {
+  const bool kept = std::none_of(name.begin(), name.end(), [](char c) {
+    return c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  });
+  if (kept) return;
+  fault(at, "E0403",
+        fmt::format("`{}` is a name that no checkpoint can keep", escape_terminal(name)),
+        "a name has no `/` and no control characters");
+}
+
 void Builder::register_child(Module& into, const std::string& name, Ref<Module> m, const Span& at,
                              const std::string& path) {
+  check_name(name, at);
   std::string help;
   if (name.find('.') != std::string::npos) help = "a dot stands between the names of a path";
   const bool list = into.type_name() == "ModuleList";

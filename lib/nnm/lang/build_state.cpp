@@ -85,6 +85,7 @@ Tensor Builder::initial_tensor(const BlockItem& item, const BuildScope& scope,
 void Builder::params(Instance& instance, BuildScope& scope) {
   run_block(instance.definition->params, scope, [&](const BlockItem& item, const BuildScope& s) {
     const std::string name = lang::expand(*item.key, s);
+    check_name(name, item.key->span);
     Ref<Initializer> init;
     Tensor t;
     try {
@@ -109,6 +110,7 @@ void Builder::params(Instance& instance, BuildScope& scope) {
 void Builder::buffers(Instance& instance, BuildScope& scope) {
   run_block(instance.definition->buffers, scope, [&](const BlockItem& item, const BuildScope& s) {
     const std::string name = lang::expand(*item.key, s);
+    check_name(name, item.key->span);
     Ref<Initializer> init;
     Tensor t;
     try {
