@@ -119,7 +119,7 @@ Value overfits(const Value* a) {
     const bool right = v.is(Kind::duration) && v.unit() == unit && v.amount() >= 1 &&
                        v.amount() == std::floor(v.amount());
     if (!right)
-      throw Error(ErrorKind::value, fmt::format("overfits: {} is no such length", v.config_text()),
+      throw Error(ErrorKind::value, fmt::format("{} is no such length", v.config_text()),
                   fmt::format("write `{}`", example));
     return static_cast<int64_t>(v.amount());
   };
@@ -157,9 +157,8 @@ std::vector<Tensors> TestBench::first_batches(int64_t n) {
   load.fields = session_.objective().wishes();
   load.training = true;
   const auto loader = session_.data().loader(session_.checked().split, load);
-  NNM_CHECK(n <= loader->batches_per_epoch(), value,
-            "overfits: {} batches are more than the {} of an epoch", n,
-            loader->batches_per_epoch());
+  NNM_CHECK(n <= loader->batches_per_epoch(), value, "{} batches are more than the {} of an epoch",
+            n, loader->batches_per_epoch());
   std::vector<Tensors> out;
   for (int64_t i = 0; i < n; ++i) out.push_back(std::move(loader->next()->fields));
   return out;
@@ -179,10 +178,10 @@ bool TestBench::overfits(int64_t batches, double below, int64_t steps) {
   const std::vector<Tensors> data = first_batches(batches);
   train::Objective& objective = session_.objective();
   if (!objective.has_loss())
-    throw Error(ErrorKind::config, "overfits: there is no loss",
+    throw Error(ErrorKind::config, "there is no loss",
                 "write `loss: cross_entropy(out, y)` under `train:`");
   if (!plan.optimizer)
-    throw Error(ErrorKind::config, "overfits: there is no optimizer",
+    throw Error(ErrorKind::config, "there is no optimizer",
                 "write `optimizer: AdamW(lr=3e-4)` under `train:`");
   const Ref<Module> model = copy_of_model();
   model->train();
