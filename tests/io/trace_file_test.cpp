@@ -279,11 +279,11 @@ TEST_CASE("trace: names that links cannot have come back") {
   const TraceRecords& records = r.records()[0];
   CHECK(records.module == "m/n");
   CHECK(records.args == std::vector<std::string>{"", "@b", "a", "a/b"});
-  CHECK(r.tensor(records, "@b", 0).to_vector<float>() == std::vector<float>{0, 1});
+  CHECK(same_bits(r.tensor(records, "@b", 0), numbered(DType::f32, {2})));
   CHECK_FALSE(r.tensor(records, "@b", 1).defined());
   CHECK(r.tensor(records, "", 1).numel() == 4);
   CHECK(r.tensor(records, "a/b", 1).numel() == 1);
-  CHECK(r.file().find("/tensors/m%2Fn/output/%40b"));
+  CHECK(r.file().find("/tensors/m%2Fn/output/%40b") != nullptr);
   CHECK(verify(dir / "t.h5").ok());
   const TraceComparison same = compare_traces(dir / "t.h5", dir / "t.h5", {}, {});
   CHECK(same.equal);

@@ -150,7 +150,7 @@ hooks:
   Tensor x = doubles({1, 2}, {1, 2});
   x.requires_grad_();
   sum((*model)(x)).backward();
-  const Tensor expected = sum(model->get_parameter("fc.weight"), {0}) * 2;
+  const Tensor expected = sum(model->get_parameter("fc.weight"), Dims{0}) * 2.0;
   CHECK(allclose(select(x.grad(), 0, 0), expected));
   CHECK(hooks.silent(true) == std::vector<std::string>{"second"});
 }
