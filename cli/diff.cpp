@@ -20,6 +20,7 @@ namespace nnm::cli {
 namespace {
 
 constexpr int kDifferent = 1;
+constexpr const char* kTolerances = "tolerances are finite and not negative";
 
 struct Options {
   std::string a, b, select, format;
@@ -395,7 +396,10 @@ Action diff(CLI::App& app) {
   CLI::Option* given[] = {
       app.add_option("--rtol", t.rtol, "let |a - b| <= atol + rtol * max(|a|, |b|) pass as equal"),
       app.add_option("--atol", t.atol, "the same"),
-      app.add_option("--ulp", t.ulp, "let so many units in the last place pass as equal")};
+      app.add_option("--ulp", t.ulp, "let so many units in the last place pass as equal")
+          ->check([](const std::string& text) {
+            return text.starts_with('-') ? std::string(kTolerances) : std::string();
+          })};
   app.add_option("--select", o->select,
                  "modules and tensors: a selector such as 'conv1.**, Linear'");
   app.add_flag("--all", o->compare.all, "of checkpoints also optimizer state and averaged weights");
@@ -405,7 +409,7 @@ Action diff(CLI::App& app) {
     Tolerance& t = o->compare.tolerance;
     for (const CLI::Option* option : given) t.exact = t.exact && option->count() == 0;
     for (double x : {t.rtol, t.atol})
-      NNM_CHECK(std::isfinite(x) && x >= 0, config, "tolerances are finite and not negative");
+      NNM_CHECK(std::isfinite(x) && x >= 0, config, "{}", kTolerances);
     return run(*o);
   };
 }

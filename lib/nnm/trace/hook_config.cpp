@@ -128,10 +128,16 @@ class Reader {
     const lang::Tree& c = *t.find("capture");
     CaptureOptions& o = h.capture;
     o.tensor.keep = TensorMode::Keep::none;
+    // Each word is read alone first, so that a wrong one is pointed at.
+    const auto read_words = [](const lang::Tree& t, auto&& set) {
+      for (const lang::Tree& word : t.items)
+        at_place(kBadCapture, word.span, [&] { set(word.text()); });
+      at_place(kBadCapture, t.span, [&] { set(joined(t)); });
+    };
     if (const lang::Tree* what = c.find("what"))
-      at_place(kBadCapture, what->span, [&] { o.set_what(joined(*what)); });
+      read_words(*what, [&](const std::string& list) { o.set_what(list); });
     if (const lang::Tree* reduce = c.find("reduce"))
-      at_place(kBadCapture, reduce->span, [&] { o.set_reduce(joined(*reduce)); });
+      read_words(*reduce, [&](const std::string& list) { o.set_reduce(list); });
     if (const lang::Tree* tensor = c.find("tensor"))
       at_place(kBadCapture, tensor->span, [&] { o.tensor = TensorMode::parse(tensor->text()); });
     if (o.reduce.empty() && o.tensor.keep == TensorMode::Keep::none)
