@@ -112,6 +112,18 @@ void CheckSession::called(const Module& m, const std::string& path, const Value&
   set(out, std::move(result));
 }
 
+/// A size that has moved, as in a transpose; "" where the arguments have none like it.
+std::string CheckSession::origin_of_size(int64_t size, const Value* in, size_t n) const {
+  for (size_t k = 0; k < n; ++k) {
+    const auto* from = origins(in[k]);
+    if (!from) continue;
+    const Shape& shape = static_cast<const TensorImpl*>(in[k].object())->sizes;
+    for (int i = 0; i < shape.size(); ++i)
+      if (shape[i] == size) return (*from)[static_cast<size_t>(i)];
+  }
+  return "";
+}
+
 void CheckSession::computed(const std::string& what, const Span& at, const Value* in, size_t n,
                             const Value& out) {
   if (out.is_sequence()) {
@@ -134,8 +146,11 @@ void CheckSession::computed(const std::string& what, const Span& at, const Value
     if (in[k].is_sequence()) std::for_each(in[k].items().begin(), in[k].items().end(), take);
     else take(in[k]);
   }
-  for (std::string& origin : result)
+  for (int i = 0; i < shape.size(); ++i) {
+    std::string& origin = result[static_cast<size_t>(i)];
+    if (origin.empty()) origin = origin_of_size(shape[i], in, n);
     if (origin.empty()) origin = "`" + what + "`" + place(at);
+  }
   set(out, std::move(result));
 }
 

@@ -91,6 +91,7 @@ class CheckSession {
   };
   const std::vector<std::string>* origins(const Value& v) const;
   void set(const Value& v, std::vector<std::string> origins);
+  std::string origin_of_size(int64_t size, const Value* in, size_t n) const;
   /// A path as the forward being run calls it.
   std::string label(const std::string& path) const;
   void called(const Module& m, const std::string& path, const Value& in, const Value& out);
