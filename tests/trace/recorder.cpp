@@ -164,7 +164,7 @@ TEST_CASE("recorder: tensor hooks on inputs, outputs and parameters") {
   CaptureOptions o;
   o.hooks = {parse_hook("tensor:a.input"), parse_hook("tensor:b.output"),
              parse_hook("tensor:a.weight"), parse_hook("post_accumulate_grad:*.weight")};
-  CHECK(o.hooks[0].at() == "a.input");
+  CHECK(o.hooks[0].part == "input");
   Recorder r(net, o, log);
   r.begin_step();
   const Tensor x = input();
