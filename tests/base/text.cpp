@@ -115,4 +115,5 @@ TEST_CASE("counted: one or many") {
   CHECK(counted(1200, "site") == "1,200 sites");
   CHECK(counted(1, "batch") == "1 batch");
   CHECK(counted(2, "batch") == "2 batches");
+  CHECK(counted(2, "epoch") == "2 epochs");
 }

@@ -99,7 +99,7 @@ std::string with_thousands(int64_t n) {
 }
 
 std::string counted(int64_t n, std::string_view what) {
-  const char* ending = n == 1 ? "" : what.ends_with("ch") ? "es" : "s";
+  const char* ending = n == 1 ? "" : what.ends_with("tch") ? "es" : "s";
   return fmt::format("{} {}{}", with_thousands(n), what, ending);
 }
 
