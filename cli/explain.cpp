@@ -60,7 +60,9 @@ void write_json(Json& j, const CodeInfo& info) {
   j.object().entry("code", info.code).entry("title", info.title).entry("text", info.text);
   if (const CodeExample* e = lang::find_example(info.code)) {
     const auto part = [&](const char* name, const CodeCase& c) {
-      j.key(name).object().entry("command", c.command).entry("config", c.file()).end();
+      j.key(name).object().entry("command", c.command).entry("config", c.file());
+      if (const std::string base = c.base_file(); !base.empty()) j.entry("base", base);
+      j.end();
     };
     part("wrong", e->wrong);
     part("right", e->right);

@@ -3,10 +3,16 @@
 
 namespace nnm::lang {
 
-std::string CodeCase::file() const {
-  const std::string text = config;
-  return text.starts_with("nnm:") ? text : "nnm: 1\n" + text;
+namespace {
+
+std::string whole(const std::string& text) {
+  return text.empty() || text.starts_with("nnm:") ? text : "nnm: 1\n" + text;
 }
+
+}  // namespace
+
+std::string CodeCase::file() const { return whole(config); }
+std::string CodeCase::base_file() const { return whole(base); }
 
 const CodeExample* find_example(std::string_view code) {
   for (const auto& part : {detail::text_examples(), detail::name_examples(),

@@ -11,8 +11,10 @@ namespace nnm::lang {
 struct CodeCase {
   const char* config;  ///< without its line `nnm: 1`, unless that matters
   const char* command = "nnm check net.yaml";
-  /// The whole file.
+  const char* base = "";  ///< `base.yaml` beside it, where it takes two
+  /// The whole files.
   std::string file() const;
+  std::string base_file() const;
 };
 
 struct CodeExample {

@@ -109,6 +109,25 @@ train:
     {"E0440",
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n  batch: 0\n"},
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n  batch: 20\n"}},
+    {"E0442",
+     {R"(define:
+  Scale:
+    params:
+      scale: load('absent.h5', 'scale')
+    inputs: {x: "f32[B, 10]"}
+    forward:
+      - return x * self.scale
+model: Scale()
+)"},
+     {R"(define:
+  Scale:
+    params:
+      scale: ones(10)
+    inputs: {x: "f32[B, 10]"}
+    forward:
+      - return x * self.scale
+model: Scale()
+)"}},
     {"E0510",
      {NNM_TRAIN("  loss: cross_entropy(out, y, reduction=\"none\")\n")},
      {NNM_TRAIN("  loss: cross_entropy(out, y)\n")}},

@@ -104,6 +104,11 @@ vars:
   classes: 5
 model: Linear(vars.features, vars.classes)
 )"}},
+    {"E0115",
+     {"extends: base.yaml\nmodel: Linear(10, vars.classes)\n", "nnm check net.yaml",
+      "extends: net.yaml\nvars: {classes: 20}\n"},
+     {"extends: base.yaml\nmodel: Linear(10, vars.classes)\n", "nnm check net.yaml",
+      "vars: {classes: 20}\n"}},
     {"E0201", {"model: Linear(10 20)\n"}, {"model: Linear(10, 20)\n"}},
     {"E0202",
      {"model: \"Conv2d(8, 8, 3, padding_mode='reflect)\"\n"},
@@ -233,6 +238,18 @@ model: Net()
       "((((((((((((((((((((((((((((((((((((((((((20))))))))))))))))))))))))))))))))))))))))))))))"
       "))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))\n"},
      {"model: Linear(10, 20)\n"}},
+    {"E0217",
+     {"profiles: {small: {vars.hidden: 8}}\nvars: {hidden: 32}\nmodel: Linear(10, vars.hidden)\n",
+      "nnm check net.yaml -p smal"},
+     {"profiles: {small: {vars.hidden: 8}}\nvars: {hidden: 32}\nmodel: Linear(10, vars.hidden)\n",
+      "nnm check net.yaml -p small"}},
+    {"E0218",
+     {"import: {my-blocks: base.yaml}\nmodel: Linear(10, 20)\n", "nnm check net.yaml",
+      "define:\n  Block:\n    modules: {fc: \"Linear(10, 20)\"}\n"
+      "    inputs: {x: \"f32[B, 10]\"}\nmodel: Block()\n"},
+     {"import: {blocks: base.yaml}\nmodel: blocks.Block()\n", "nnm check net.yaml",
+      "define:\n  Block:\n    modules: {fc: \"Linear(10, 20)\"}\n"
+      "    inputs: {x: \"f32[B, 10]\"}\nmodel: Block()\n"}},
 };
 
 }  // namespace

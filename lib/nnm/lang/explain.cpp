@@ -36,8 +36,7 @@ std::string wrapped(std::string_view text) {
 }
 
 /// A config as it is shown: indented, and with nothing that a terminal would obey.
-std::string shown(const CodeCase& c) {
-  const std::string file = c.file();
+std::string shown(const std::string& file) {
   std::string out;
   for (size_t at = 0; at < file.size();) {
     const size_t end = file.find('\n', at);
@@ -54,7 +53,9 @@ std::string explain(const CodeInfo& info) {
   const CodeExample* e = find_example(info.code);
   if (!e) return out;
   const auto part = [&](const char* title, const CodeCase& c) {
-    out += fmt::format("\n{} ({}):\n\n{}", title, c.command, shown(c));
+    out += fmt::format("\n{} ({}):\n\n{}", title, c.command, shown(c.file()));
+    const std::string base = c.base_file();
+    if (!base.empty()) out += fmt::format("\nwith base.yaml:\n\n{}", shown(base));
   };
   part("Wrong", e->wrong);
   part("Right", e->right);
