@@ -36,9 +36,9 @@ class Search {
     return true;
   }
 
-  /// All but the last `except` sizes, from the right.
+  /// All but the last `except` sizes, counted from the right; the first that differ.
   bool broadcast(const Tensor& a, const Tensor& b, int except = 0) {
-    for (int k = 1 + except; k <= std::max(a.dim(), b.dim()); ++k)
+    for (int k = std::max(a.dim(), b.dim()); k > except; --k)
       if (equal(a, a.dim() - k, b, b.dim() - k, true)) return true;
     return false;
   }
