@@ -73,7 +73,10 @@ class Rebase {
     const std::string& text = t.text();
     begin = std::min(text.find_first_not_of(' ', begin), text.size());
     if (begin == text.size() || absolute(t.scalar.part(begin, text.size()))) return;
-    insert(t, begin, prefix_of(t.scalar));
+    const std::string prefix = prefix_of(t.scalar);
+    if (prefix.empty()) return;
+    const std::string moved = fs::path(prefix + text.substr(begin)).lexically_normal().string();
+    t.scalar = Located(text.substr(0, begin) + moved, t.scalar.file(), t.scalar.source_offset(0));
   }
   bool absolute(const Located& text) const {
     if (!text.text().starts_with("${")) return text.text().starts_with('/');
