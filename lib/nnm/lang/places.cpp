@@ -160,8 +160,7 @@ class Walk {
     std::vector<std::string> names = of.form ? of.form->names() : std::vector<std::string>();
     if (of.node) {
       for (const Tree::Entry& e : of.node->entries) {
-        const std::string key = e.key.text();
-        if (std::find(names.begin(), names.end(), key) == names.end()) names.push_back(key);
+        if (!of.form || !of.form->find(e.key.text())) names.push_back(e.key.text());
       }
     }
     suggest(at, segment_end(at), names);
