@@ -20,7 +20,7 @@ model:
 data:
   train: {random: {x: "f32[60, 4]", y: "i64[60] < 2"}, seed: 0}
   val: {split: 0.2, seed: 0}
-  batch: 8
+  batch: {train: 8, val: 12}
 train:
   max: 20 steps
   loss: cross_entropy(out, y)
@@ -31,7 +31,7 @@ train:
 hooks:
   - {name: large, on: forward, at: fc1, rule: exploding_tensor(threshold=0.1), action: note, patience: 7}
   - {name: loss, rule: loss_not_decreasing(num_steps=3), action: note}
-  - {name: still, on: forward, at: act, rule: unchanged_tensor(rtol=1e9), action: note, patience: 4}
+  - {name: still, on: forward, at: act, rule: unchanged_tensor(atol=1e9), action: note, patience: 4}
   - {name: evals, on: forward, at: act, rule: unchanged_tensor(atol=1e-3), action: note, patience: 2,
      when: {mode: eval}}
   - {name: weights, rule: weight_update_ratio, action: warn, patience: 6, when: {every: 2 steps}}
