@@ -236,7 +236,7 @@ TEST_CASE("changes: what cannot be says why") {
   CHECK(refusal("  - {on: forward, at: fc2, input: input * 0}\n") ==
         "E0331: a forward hook cannot change `input` | it changes `output`");
   CHECK(refusal("  - {on: forward, at: fc1, output: \"output[:, :1]\"}\n") ==
-        "E0502: hook `forward at fc1`: `output` is f64 [2, 2], and the change gives f64 [2, 1] | a "
+        "E0501: hook `forward at fc1`: `output` is f64 [2, 2], and the change gives f64 [2, 1] | a "
         "change keeps shape and dtype");
 }
 

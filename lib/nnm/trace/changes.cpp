@@ -55,7 +55,7 @@ struct Changes::Live {
 
   [[noreturn]] void wrong(const Tensor& t, const std::string& gives) const {
     Diagnostics d;
-    d.add({"E0502",
+    d.add({"E0501",
            fmt::format("hook `{}`: `{}` is {} {}, and the change {}", spec.name, spec.what,
                        info(t.dtype()).name, t.shape().str(), gives),
            spec.change.span(),
