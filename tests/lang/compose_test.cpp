@@ -163,7 +163,7 @@ TEST_CASE("extends: what is wrong is said where it stands") {
   f.add("old.yaml", "nnm: 2\n");
   starts(f.errors("h.yaml"), "E0215 old.yaml:1:6");
   f.add("i.yaml", "extends: {a: b}\n");
-  starts(f.errors("i.yaml"), "E0213 i.yaml:1:11 `extends:` is a path, or a list of paths");
+  starts(f.errors("i.yaml"), "E0213 i.yaml:1:10 `extends:` is a path, or a list of paths");
   f.add("j.yaml", "extends: \"${vars.x}.yaml\"\n");
   starts(f.errors("j.yaml"), "E0213 j.yaml:1:11 this path is read before there are variables");
   f.add("k.yaml", "extends: list.yaml\n");
@@ -185,7 +185,7 @@ TEST_CASE("extends: files have limits") {
   f.add("big.yaml", half).add("c.yaml", "extends: big.yaml\n" + half);
   starts(f.errors("c.yaml"),
          "E0107 c.yaml:1:10 with the files that it extends and imports the config is "
-         "larger than 1 MiB");
+         "larger than 1.0 MiB");
 }
 
 TEST_CASE("import: classes by the name of their file, each with the names of its own") {
