@@ -42,8 +42,8 @@ def on_terminal(*words, columns=80, later=None, **variables):
 
 
 def drawings(seen):
-    """What was drawn over itself: the pieces that begin with a carriage return and end no line."""
-    return [piece for line in seen.replace("\r\n", "\n").split("\n") for piece in line.split("\r")[1:]]
+    """What was drawn over: the pieces that begin with a carriage return and end no line."""
+    return [piece for line in seen.replace("\r\n", "\n").split("\n") for piece in line.split("\r")[1:-1]]
 
 
 def on_screen(seen, columns):
