@@ -58,6 +58,22 @@ TEST_CASE("shapes: given sizes must fit the declaration") {
                  "dimension 1 must be 8"));
 }
 
+TEST_CASE("shapes: a module that prints on several lines is told of by its class") {
+  const ParsedModel p(R"(nnm: 1
+define:
+  Net:
+    modules:
+      attn: MultiheadAttention(16, 4)
+    inputs:
+      x: f32[B, T, 16]
+    forward:
+      - return attn(x)
+model: Net()
+)");
+  const std::string text = diagnostics_of([&] { p.check(); });
+  CHECK_MESSAGE(contains(text, "note: attn is MultiheadAttention (t.yaml:5)"), text);
+}
+
 TEST_CASE("shapes: an operator that does not broadcast, with the calls that led there") {
   const ParsedModel p(changed(example("resnet18"), "project: stride != 1 or cin != cout",
                               "project: cin != cout and stride == 9"),

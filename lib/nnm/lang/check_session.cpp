@@ -62,8 +62,10 @@ std::string CheckSession::described(Module& called, const std::string& label,
     m = m->child(below.substr(from, dot - from));
     from = dot + 1;
   }
-  const std::string repr = (m ? m : &called)->repr();
-  return fmt::format("{} is {}{}", m ? inner : label, repr.substr(0, repr.find('\n')),
+  const Module& told = m ? *m : called;
+  const std::string repr = told.repr();
+  const bool one_line = repr.find('\n') == std::string::npos;
+  return fmt::format("{} is {}{}", m ? inner : label, one_line ? repr : told.type_name(),
                      place(site_of(inner)));
 }
 
