@@ -142,6 +142,20 @@ TEST_CASE("gradients pass a NaN as PyTorch's do") {
   CHECK(std::isnan(gradient(one, [](const Tensor& x) { return amax(x); })[1]));
 }
 
+TEST_CASE("what has no value is refused, or has no gradient, as in PyTorch") {
+  const Tensor i = numbers({2}, DType::i64), two = add(i, Scalar(1));
+  CHECK(message_of([&] { remainder(two, i); }) == "ZeroDivisionError");
+  CHECK(message_of([&] { floor_divide(two, i); }) == "ZeroDivisionError");
+  CHECK(message_of([&] { remainder(two, Scalar(0)); }) == "ZeroDivisionError");
+  CHECK(values(remainder(i, two)) == std::vector<double>{0, 1});
+  CHECK(std::isnan(values(remainder(two, numbers({2})))[0]));
+  CHECK(message_of([&] { abs(eq(i, i)); }) == "\"abs_cpu\" not implemented for 'Bool'");
+  const Tensor y = zeros({1}).requires_grad_(), x = zeros({1}).requires_grad_();
+  sum(atan2(y, x)).backward();
+  CHECK(values(y.grad()) == std::vector<double>{0});
+  CHECK(values(x.grad()) == std::vector<double>{0});
+}
+
 TEST_CASE("empty tensors go through everything") {
   const Tensor x = zeros({0, 3}).requires_grad_();
   sum(mul(relu(add(x, ones({3}))), Scalar(2))).backward();

@@ -182,10 +182,18 @@ Tensor div(Scalar a, const Tensor& b) {
   });
 }
 
+namespace {
+
+/// Integers have no quotient by zero.
+void check_divisor(const Tensor& b, DType type) {
+  NNM_CHECK(is_floating(type) || b.is_meta() || all(b).item().i != 0, runtime, "ZeroDivisionError");
+}
+
+}  // namespace
+
 Tensor floor_divide(const Tensor& a, const Tensor& b) {
   const DType type = common_type(a, b, "floor_divide");
-  NNM_CHECK(is_floating(type) || b.is_meta() || b.dim() > 0 || b.item().i != 0, runtime,
-            "ZeroDivisionError");
+  check_divisor(b, type);
   Tensor y = run(Binary::floor_divide, a, b, type, type);
   if (!needs_grad({&a, &b})) return y;
   return record("torch::autograd::NotImplemented", y, {&a, &b}, [](Backward&) {
@@ -195,6 +203,7 @@ Tensor floor_divide(const Tensor& a, const Tensor& b) {
 
 Tensor remainder(const Tensor& a, const Tensor& b) {
   const DType type = common_type(a, b, "remainder");
+  check_divisor(b, type);
   Tensor y = run(Binary::remainder, a, b, type, type);
   if (!needs_grad({&a, &b})) return y;
   return record("RemainderBackward1", y, {&a, &b},
@@ -312,7 +321,9 @@ Tensor atan2(const Tensor& a, const Tensor& b) {
   if (!needs_grad({&a, &b})) return y;
   return record("Atan2Backward0", y, {&a, &b}, [a = Saved(a), b = Saved(b)](Backward& back) {
     const Tensor &x = a.get(), &z = b.get();
-    const Tensor scale = div(back.grad(), add(square(x), square(z)));
+    const Tensor squares = add(square(x), square(z));
+    // At the origin there is no angle, and no gradient.
+    const Tensor scale = masked_fill(div(back.grad(), squares), eq(squares, Scalar(0)), Scalar(0));
     if (back.needs(0)) set_reduced(back, 0, mul(scale, z));
     if (back.needs(1)) set_reduced(back, 1, neg(mul(scale, x)));
   });

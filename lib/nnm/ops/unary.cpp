@@ -46,7 +46,8 @@ DType output_type(const Tensor& x, Unary f, const char* name) {
               "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
               "invert a mask, use the `~` or `logical_not()` operator instead.");
     NNM_CHECK(f != Unary::relu, runtime, "Boolean inputs not supported for relu");
-    NNM_CHECK(f == Unary::abs || f == Unary::sign || f == Unary::square, not_implemented,
+    NNM_CHECK(f != Unary::abs, not_implemented, "\"abs_cpu\" not implemented for 'Bool'");
+    NNM_CHECK(f == Unary::sign || f == Unary::square, not_implemented,
               "\"{}_vml_cpu\" not implemented for 'Bool'", name);
     if (f == Unary::square) return DType::i64;
   }
