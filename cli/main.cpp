@@ -158,6 +158,8 @@ int run(int argc, char** argv, std::string& diagnostics) {
       "A first run: nnm init, nnm check, nnm train, nnm eval. `nnm VERB --help` tells what a verb\n"
       "takes; where it takes a config, a checkpoint or a run folder does as well.");
   app.allow_extras();
+  // Once a verb is found, other words are its own: `nnm help train`, or a file called `list`.
+  app.require_subcommand(0, 1);
   bool quiet = false, verbose = false;
   std::vector<std::pair<CLI::App*, Action>> actions;
   for (const Verb& v : verbs()) {

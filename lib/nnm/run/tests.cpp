@@ -56,9 +56,6 @@ class Condition {
       Value right = sides_[i + 1].run(values);
       if (!truth(at_place([&] { return lang::compare(ops_[i], left, right); }))) {
         out.left = text_of(left), out.right = text_of(right);
-        if (ops_[i] == "==" && left.is_sequence() && right.is_sequence() &&
-            left.kind() != right.kind() && left.items() == right.items())
-          out.message = "a list and a tuple are never equal: [1, 2] is a list, (1, 2) a tuple";
         return false;
       }
       left = std::move(right);
