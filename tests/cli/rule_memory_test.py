@@ -75,7 +75,7 @@ def main():
         assert rules(folder, "half10") == whole
         train(folder, "proved", "--verify-resume")
         with h5py.File(folder / "whole/checkpoints/last.h5") as f:
-            assert f["rules/0"].attrs["hook"].startswith('{name: "large"')
+            assert f["rules/0"].attrs["hook"].startswith(b'{name: "large"')
             assert f["rules/0/places/0"].attrs["bad"] == 40
             assert "before" in f["rules/2/places/0"]
         done = nnm("verify", "whole/checkpoints/last.h5", cwd=folder)
