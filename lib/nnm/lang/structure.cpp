@@ -61,7 +61,10 @@ class Checker {
       case Tree::Kind::list:
         if (!form.item) return wrong_form(t, form, path);
         for (size_t i = 0; i < t.items.size(); ++i) {
-          value(t.items[i], *form.item, fmt::format("{}[{}]", path, i));
+          const std::string item = fmt::format("{}[{}]", path, i);
+          // A key without a value takes its default; an item of a list has none.
+          if (t.items[i].is_null()) wrong_form(t.items[i], *form.item, item);
+          else value(t.items[i], *form.item, item);
         }
         break;
       case Tree::Kind::map:
@@ -87,7 +90,10 @@ class Checker {
   }
 
   void wrong_form(const Tree& t, const Form& form, const std::string& path) {
-    const char* got = t.is_map() ? "a mapping" : t.is_list() ? "a list" : "a text";
+    const char* got = t.is_map()    ? "a mapping"
+                      : t.is_list() ? "a list"
+                      : t.is_null() ? "nothing"
+                                    : "a text";
     error("E0213", t.span, fmt::format("{} is {}, not {}", path, form.example, got));
   }
 
