@@ -150,6 +150,15 @@ int usage_error(const CLI::App& app, const CLI::ParseError& e) {
   return kUsage;
 }
 
+/// An option that was given an empty text, as by a shell variable that is not set: taken for left
+/// out, it would quietly mean something else. A prompt may be empty.
+const CLI::Option* empty_option(const CLI::App& verb) {
+  for (const CLI::Option* o : verb.get_options())
+    for (const std::string& value : o->results())
+      if (value.empty() && !o->check_name("--prompt")) return o;
+  return nullptr;
+}
+
 int run(int argc, char** argv, std::string& diagnostics) {
   CLI::App app("PyTorch's nn.Module, without Python", "nnm");
   app.set_version_flag("--version", std::string("nnm ") + NNM_VERSION);
@@ -187,7 +196,13 @@ int run(int argc, char** argv, std::string& diagnostics) {
   if (quiet) set_log_level(LogLevel::quiet);
   if (verbose) set_log_level(LogLevel::verbose);
   for (const auto& [sub, action] : actions)
-    if (sub->parsed()) return action();
+    if (sub->parsed()) {
+      if (const CLI::Option* o = empty_option(*sub)) {
+        say("error", fmt::format("{} is empty", o->get_name()), "say what it is, or leave it out");
+        return kUsage;
+      }
+      return action();
+    }
   std::fputs(app.help().c_str(), stderr);
   return kUsage;
 }
