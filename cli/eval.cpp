@@ -1,5 +1,6 @@
 // nnm eval: loss and metrics over a split.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "cli/verb.h"
@@ -7,6 +8,7 @@
 #include "nnm/base/json.h"
 #include "nnm/base/text.h"
 #include "nnm/base/text_table.h"
+#include "nnm/base/value.h"
 #include "nnm/run/evaluate.h"
 #include "nnm/run/hook_trace.h"
 
@@ -52,13 +54,16 @@ int run(const Options& o) {
   s.check.hooks = o.hooks;
   const std::string weights = run::resolve_weights(source, o.weights);
   run::Session session(std::move(source), s);
-  const run::Conditions conditions(o.asserts, session.objective().metrics());
+  const run::Conditions conditions(o.asserts, session.objective().metrics(),
+                                   session.checked().split);
   session.load_weights(weights, o.partial, o.ema);
   run::HookTrace trace(session, run::trace_path(session, weights, "eval"), weights);
   const train::EvalEvent e = run::evaluate(session, o.batch);
   trace.close();
   const bool silent = session.warn_silent_hooks(false) > 0;
   print_line(o.format == "json" ? json(weights, e) : text(e));
+  if (session.objective().has_loss() && !std::isfinite(e.loss))
+    fail(ErrorKind::diverged, "the loss over `{}` is {}", e.split, python_float(e.loss));
   const std::vector<std::string> failed = conditions.failed(e);
   if (!failed.empty()) fail(ErrorKind::negative, "not true: {}", fmt::join(failed, ", "));
   return silent && o.strict ? exit_code(ErrorKind::negative) : 0;
@@ -80,7 +85,8 @@ Action eval(CLI::App& app) {
       "--no-hooks", [hooks = &o->hooks] { *hooks = false; }, "leave the hooks of the config out");
   app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
-  app.add_option("--batch", o->batch, "samples at once")->check(CLI::PositiveNumber);
+  app.add_option("--batch", o->batch, "samples at once")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
   add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);

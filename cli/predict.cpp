@@ -83,7 +83,8 @@ Action predict(CLI::App& app) {
       "--no-hooks", [hooks = &o->hooks] { *hooks = false; }, "leave the hooks of the config out");
   app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
-  app.add_option("--batch", o->predict.batch, "samples at once")->check(CLI::PositiveNumber);
+  app.add_option("--batch", o->predict.batch, "samples at once")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
   app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
   add_overrides(app, o->config);
   add_format(app, o->format);

@@ -86,9 +86,11 @@ TEST_CASE("evaluation is the mean over samples") {
   CHECK(e.metrics[1].second >= e.metrics[0].second);
 
   const std::vector<std::string>& metrics = session.objective().metrics();
-  CHECK(run::Conditions({"loss > 0 and acc <= 1", "acc > 1"}, metrics).failed(e) ==
-        std::vector<std::string>{"acc > 1"});
-  CHECK(contains(diagnosed([&] { run::Conditions({"accc > 1"}, metrics); }), "acc"));
+  const std::vector<std::string> texts = {"loss > 0 and test.acc <= 1", "acc > 1", "test.acc > 1"};
+  CHECK(run::Conditions(texts, metrics, "test").failed(e) ==
+        std::vector<std::string>{"acc > 1", "test.acc > 1"});
+  CHECK(contains(diagnosed([&] { run::Conditions({"accc > 1"}, metrics, "test"); }), "acc"));
+  CHECK(contains(diagnosed([&] { run::Conditions({"acc"}, metrics, "test"); }), "no condition"));
   CHECK(contains(diagnosed([&] { run::Session(source, evaluation("tset")); }), "test"));
 }
 

@@ -24,17 +24,42 @@ train::EvalEvent evaluate(Session& session, int64_t batch) {
   return train::Evaluator(*loader, session.checked().split).run(*session.model(), objective);
 }
 
-Conditions::Conditions(const std::vector<std::string>& texts,
-                       const std::vector<std::string>& metrics) {
-  std::vector<std::string> names = {"loss"};
-  names.insert(names.end(), metrics.begin(), metrics.end());
-  for (const std::string& text : texts)
+namespace {
+
+// `loss`, the metrics, and all of them as those of the split: `acc` and `val.acc`.
+Values scope_of(const std::vector<double>& numbers, const std::vector<std::string>& names) {
+  Values values;
+  Items of_split;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    values.emplace_back(numbers[i]);
+    of_split.emplace_back(names[i], numbers[i]);
+  }
+  values.push_back(Value::dict(std::move(of_split)));
+  return values;
+}
+
+}  // namespace
+
+Conditions::Conditions(const std::vector<std::string>& texts, std::vector<std::string> metrics,
+                       const std::string& split)
+    : names_(std::move(metrics)) {
+  names_.insert(names_.begin(), "loss");
+  std::vector<std::string> names = names_;
+  names.push_back(split);
+  // Any number is true: a condition that lost its comparison must not pass.
+  const Values some = scope_of(std::vector<double>(names_.size(), 0.5), names_);
+  for (const std::string& text : texts) {
     conditions_.emplace_back(text, lang::Expression::compile(text, "--assert", names));
+    if (!conditions_.back().second.run(some).is(Value::Kind::boolean))
+      throw Error(ErrorKind::config, fmt::format("--assert: `{}` is no condition", text),
+                  "say what must hold, such as `acc >= 0.97`");
+  }
 }
 
 std::vector<std::string> Conditions::failed(const train::EvalEvent& result) const {
-  Values values = {result.loss};
-  for (const auto& metric : result.metrics) values.push_back(metric.second);
+  std::vector<double> numbers = {result.loss};
+  for (const auto& metric : result.metrics) numbers.push_back(metric.second);
+  const Values values = scope_of(numbers, names_);
   std::vector<std::string> out;
   for (const auto& [text, condition] : conditions_)
     if (!condition.run(values).truthy()) out.push_back(text);

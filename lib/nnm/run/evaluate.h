@@ -16,15 +16,18 @@ namespace nnm::run {
 /// where there is neither loss nor metric.
 train::EvalEvent evaluate(Session& session, int64_t batch = 0);
 
-/// Conditions such as `acc >= 0.97` on an evaluation's loss and metrics.
+/// Conditions such as `acc >= 0.97` or `val.acc >= 0.97` on the loss and metrics of a split.
 class Conditions {
  public:
-  /// Throws DiagnosticError where one reads anything but `loss` and these metrics.
-  Conditions(const std::vector<std::string>& texts, const std::vector<std::string>& metrics);
+  /// Throws DiagnosticError where one reads anything but `loss` and these metrics, Error(config)
+  /// where one is no comparison.
+  Conditions(const std::vector<std::string>& texts, std::vector<std::string> metrics,
+             const std::string& split);
   /// Those that are not true of an evaluation with the same metrics.
   std::vector<std::string> failed(const train::EvalEvent& result) const;
 
  private:
+  std::vector<std::string> names_;
   std::vector<std::pair<std::string, lang::Expression>> conditions_;
 };
 

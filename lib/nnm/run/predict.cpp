@@ -1,6 +1,7 @@
 // Outputs of all samples, side by side.
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "nnm/autograd/node.h"
 #include "nnm/base/file.h"
@@ -17,14 +18,17 @@ namespace {
 
 using Named = std::vector<std::pair<std::string, Tensor>>;
 
+// Named outputs by their names, those of a tuple by their place among all, as in traces.
 void flatten(const Value& v, const std::string& name, Named& out) {
   if (v.is(Value::Kind::tensor)) {
     out.emplace_back(name.empty() ? "out" : name, v.as<Tensor>());
   } else if (v.is(Value::Kind::dict)) {
     for (const auto& [key, x] : v.entries()) flatten(x, name.empty() ? key : name + "." + key, out);
   } else if (v.is_sequence()) {
-    for (size_t i = 0; i < v.items().size(); ++i)
-      flatten(v.items()[i], (name.empty() ? "" : name + ".") + std::to_string(i), out);
+    Named leaves;
+    for (const Value& x : v.items()) flatten(x, "", leaves);
+    for (size_t i = 0; i < leaves.size(); ++i)
+      out.emplace_back((name.empty() ? "" : name + ".") + std::to_string(i), leaves[i].second);
   }
 }
 
@@ -105,6 +109,10 @@ void write(const std::string& path, const Named& outputs) {
 Prediction predict(Session& session, const PredictOptions& options) {
   NNM_CHECK(!options.output.empty(), config, "there is no file to write: -o FILE");
   check_writable(options.output);
+  std::error_code ignored;
+  NNM_CHECK(
+      options.input.empty() || !std::filesystem::equivalent(options.input, options.output, ignored),
+      config, "{} is the input: predictions go into another file", options.output);
   std::unique_ptr<data::Loader> loader;
   train::InputBinding binding;
   if (!options.input.empty()) {
@@ -119,6 +127,8 @@ Prediction predict(Session& session, const PredictOptions& options) {
     loader = session.data().loader(session.checked().split, load);
     binding = session.objective().inputs();
   }
+  NNM_CHECK(loader->dataset().size() > 0, input_file, "{} holds no samples",
+            options.input.empty() ? "the split `" + session.checked().split + "`" : options.input);
   const NoGradGuard no_grad;
   session.model()->eval();
   Prediction result;
