@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <set>
+#include <utility>
 
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
@@ -83,14 +86,14 @@ Json opened(const char* event, const train::Moment& m) {
 
 std::string closed(Json& j) { return j.end().text() + "\n"; }
 
-// The number after `"step": ` in a line that EventLog wrote; -1 where there is none.
-int64_t step_in(std::string_view line) {
-  constexpr std::string_view kKey = "\"step\": ";
-  const size_t at = line.find(kKey);
-  int64_t step = -1;
+// The number after a key in a line that EventLog wrote; -1 where there is none.
+template <class T>
+T number_in(std::string_view line, std::string_view key) {
+  const size_t at = line.find(key);
+  T number = -1;
   if (at != std::string_view::npos)
-    std::from_chars(line.data() + at + kKey.size(), line.data() + line.size(), step);
-  return step;
+    std::from_chars(line.data() + at + key.size(), line.data() + line.size(), number);
+  return number;
 }
 
 }  // namespace
@@ -136,18 +139,33 @@ void EventLog::end(const train::EndEvent& e) {
   file_.write(closed(j));
 }
 
-void EventLog::cut(const std::string& path, int64_t step) {
-  if (::access(path.c_str(), F_OK) != 0) return;
+double EventLog::cut(const std::string& path, int64_t step, const train::History& history) {
+  std::set<std::pair<std::string_view, int64_t>> rows;
+  for (const train::History::Row& row : history.rows())
+    rows.emplace(row.eval ? "eval" : "step", row.step);
+  // Where a run stopped it told of a step that it would not tell of when it goes on.
+  const auto gone = [&](std::string_view line) {
+    const auto at = number_in<int64_t>(line, "\"step\": ");
+    if (at > step || line.starts_with("{\"event\": \"end\"")) return true;
+    for (const std::string_view kind : {"step", "eval"})
+      if (line.starts_with(fmt::format("{{\"event\": \"{}\"", kind)))
+        return !rows.contains({kind, at});
+    return false;
+  };
+  double last = 0;
+  if (::access(path.c_str(), F_OK) != 0) return last;
   const std::string all = read_file(path, size_t{1} << 40);
   std::string kept;
   for (size_t begin = 0, end = 0; begin < all.size(); begin = end + 1) {
     end = all.find('\n', begin);
     if (end == std::string::npos) break;
     const std::string_view line = std::string_view(all).substr(begin, end + 1 - begin);
-    if (line.starts_with("{\"event\": \"end\"") || step_in(line) > step) continue;
+    if (gone(line)) continue;
+    last = std::max(last, number_in<double>(line, "\"time\": "));
     kept += line;
   }
   write_file_atomic(path, kept);
+  return last;
 }
 
 namespace {
@@ -177,8 +195,11 @@ void MetricsFile::eval(const train::EvalEvent& e) {
 StatusFile::StatusFile(std::string path, train::Goal goal, train::Target target)
     : path_(std::move(path)), goal_(goal), target_(std::move(target)) {}
 
-void StatusFile::start(const train::Moment& m) {
+void StatusFile::start(const train::Moment& m, std::optional<double> loss,
+                       std::optional<double> best) {
   start_ = m;
+  loss_ = loss;
+  best_ = best;
   write("running", m, nullptr);
 }
 

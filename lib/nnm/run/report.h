@@ -44,8 +44,10 @@ class EventLog : public train::Events {
   void end(const train::EndEvent& e) override;
   void close() { file_.close(); }
 
-  /// Cuts a log back to what was said up to a step: later events, ends and a broken last line go.
-  static void cut(const std::string& path, int64_t step);
+  /// Cuts a log back to what was said up to a step: later events, ends, a broken last line, and
+  /// steps and evaluations of which the history has no row go. Returns the time of what is then the
+  /// last event; 0 where there is none.
+  static double cut(const std::string& path, int64_t step, const train::History& history);
 
  private:
   LineFile file_;
@@ -70,7 +72,8 @@ class StatusFile : public train::Events {
  public:
   /// `target`: the metric that is called best.
   StatusFile(std::string path, train::Goal goal, train::Target target);
-  void start(const train::Moment& m);
+  /// `loss` and `best`: of what was done before, if anything was.
+  void start(const train::Moment& m, std::optional<double> loss, std::optional<double> best);
   void eval(const train::EvalEvent& e) override;
   void tick(const train::Moment& m, double loss) override;
   void step(const train::StepEvent& e) override { loss_ = e.loss; }

@@ -50,6 +50,14 @@ std::shared_ptr<FolderLock> lock_of(const std::string& run) {
   return used ? std::make_shared<FolderLock>(run) : nullptr;
 }
 
+// Of the step that was logged last.
+std::optional<double> last_loss(const train::History& history) {
+  std::optional<double> loss;
+  for (const train::History::Row& row : history.rows())
+    if (!row.eval) loss = row.loss;
+  return loss;
+}
+
 int64_t parameter_count(Module& m) {
   int64_t n = 0;
   for (const Tensor& p : m.parameters()) n += p.numel();
@@ -170,7 +178,8 @@ class Run {
     p.data = vocabulary_items(rig_.session().data());
     folder_->prepare(plan_, config(), std::move(p));
     const int64_t step = rig_.trainer().step();
-    EventLog::cut(folder_->file("events.jsonl"), step);
+    rig_.trainer().not_before(
+        EventLog::cut(folder_->file("events.jsonl"), step, rig_.trainer().history()));
     if (!o_.resume_from.empty()) folder_->go_on(step, o_.resume_from);
   }
 
@@ -220,7 +229,7 @@ class Run {
     rig_.parts().store = &*folder_;
     try {
       const train::Moment begin = trainer.now();
-      status.start(begin);
+      status.start(begin, last_loss(trainer.history()), trainer.best());
       for (train::Events* e : events) e->other("start", begin, start_fields());
       for (const tracing::Hook& h : rig_.session().hooks().list()) {
         const tracing::HookSpec& hook = tracing::spec_of(h);
@@ -321,6 +330,12 @@ std::string TrainResult::line() const {
   return out;
 }
 
+namespace {
+
+Value or_none(const std::string& text) { return text.empty() ? Value() : Value(text); }
+
+}  // namespace
+
 std::string TrainResult::json() const {
   const train::Outcome& o = outcome;
   Json j;
@@ -336,7 +351,7 @@ std::string TrainResult::json() const {
   } else {
     j.value(nullptr);
   }
-  j.entry("checkpoint", last).entry("best", best);
+  j.entry("checkpoint", or_none(last)).entry("best", or_none(best));
   if (!o.message.empty()) j.entry("message", o.message);
   if (resume_difference) {
     j.entry("resume_exact", resume_difference->empty());

@@ -393,10 +393,13 @@ Plan read_plan(const lang::Config& config, const PlanOptions& options, Diagnosti
 }
 
 double parse_seconds(const std::string& text) {
+  // The language has no negative lengths.
+  NNM_CHECK(!text.starts_with('-'), config, "a time limit must be more than 0, got `{}`", text);
   const Value v = lang::evaluate_constant(
       lang::Located(text, std::make_shared<const SourceFile>("a time limit", text), 0), Value());
-  NNM_CHECK(v.is(Value::Kind::duration) && v.unit() == Unit::second && v.amount() > 0, config,
+  NNM_CHECK(v.is(Value::Kind::duration) && v.unit() == Unit::second, config,
             "expected a time such as `55 min` or `2 h`, got `{}`", text);
+  NNM_CHECK(v.amount() > 0, config, "a time limit must be more than 0, got `{}`", text);
   return v.amount();
 }
 

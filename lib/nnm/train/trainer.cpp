@@ -213,6 +213,7 @@ void Trainer::log_step(bool planned) {
   row.ending = !planned;
   history_.add(std::move(row));
   if (planned) {
+    logged_loss_ = e.loss_mean;
     loss_sum_ = 0;
     loss_count_ = 0;
   }

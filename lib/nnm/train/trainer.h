@@ -1,8 +1,10 @@
 // Trainer: the loop of a training run.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -72,7 +74,8 @@ struct Outcome {
   Reason reason = Reason::max_steps;
   int exit_code = 0;
   Moment at;
-  double loss = 0;                ///< mean since the last step event, or of it
+  /// Mean since the last step event, or of it; NaN before the first step.
+  double loss = std::numeric_limits<double>::quiet_NaN();
   std::optional<EvalEvent> eval;  ///< the last one
   std::string message;            ///< of a divergence: where it began; of a rule: what it found
 };
@@ -107,6 +110,12 @@ class Trainer {
   Outcome run();
 
   const History& history() const { return history_; }
+  /// The best value so far of Plan::best.
+  std::optional<double> best() const {
+    return best_.step < 0 ? std::nullopt : std::optional(best_.value);
+  }
+  /// Lets the run's clock stand at least there: events of before have told so.
+  void not_before(double seconds) { earlier_seconds_ = std::max(earlier_seconds_, seconds); }
   int64_t step() const { return step_; }
   Moment now() const;
   /// What takes part; changed before run() alone.
@@ -168,6 +177,7 @@ class Trainer {
   double earlier_seconds_ = 0;    // of the parts of the run before this process
   double loss_sum_ = 0;           // since the last step event
   int64_t loss_count_ = 0;
+  double logged_loss_ = std::numeric_limits<double>::quiet_NaN();  // the mean of that event
   Best best_;
   Wait wait_;
 

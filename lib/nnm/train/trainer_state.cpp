@@ -12,6 +12,19 @@ namespace {
 int64_t integer(const Items& items, const char* key) { return io::item_at(items, key).integer(); }
 double real(const Items& items, const char* key) { return io::item_at(items, key).real(); }
 
+// A run that goes on keeps its settings: says which of the config's are not followed.
+void warn_of_kept(const Items& kept, const Items& asked, const std::string& from) {
+  for (const auto& [name, value] : kept) {
+    const Value* other = io::find_item(asked, name);
+    const bool plain = value.is(Value::Kind::real) || value.is(Value::Kind::integer) ||
+                       value.is(Value::Kind::boolean);
+    if (!plain || !other || *other == value) continue;
+    log_warning(
+        "the run goes on with {}={} of {}, not {}: --weights starts a run with new settings", name,
+        value.config_text(), from, other->config_text());
+  }
+}
+
 }  // namespace
 
 io::Checkpoint Trainer::snapshot() const {
@@ -33,6 +46,7 @@ io::Checkpoint Trainer::snapshot() const {
             {"seed", static_cast<int64_t>(parts_.loader->options().seed)},
             {"loss_sum", loss_sum_},
             {"loss_count", loss_count_},
+            {"logged_loss", logged_loss_},
             {"ending_rows", history_.ending()},
             {"seconds", earlier_seconds_ + elapsed()}};
   c.metrics = history_.columns();
@@ -54,6 +68,7 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
                 "start from it with --weights");
   take_model(c, *parts_.model, from);
   try {
+    warn_of_kept(c.optimizer->defaults, to_io(parts_.optimizer->state_dict()).defaults, from);
     parts_.optimizer->load_state_dict(from_io(*c.optimizer));
     if (parts_.schedule) parts_.schedule->load_state(c.scheduler);
     if (ema_) ema_->load(c.ema);
@@ -61,13 +76,16 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
     default_generator().offset = static_cast<uint64_t>(integer(c.rng, "offset"));
     const int64_t batches = integer(c.data, "batches_per_epoch");
     micro_ = integer(c.data, "epoch") * batches_ + std::min(integer(c.data, "batch"), batches_ - 1);
-    if (batches != batches_ || integer(c.data, "samples") != parts_.loader->dataset().size(true))
+    if (batches != batches_ || integer(c.data, "samples") != parts_.loader->dataset().size(true) ||
+        integer(c.data, "seed") != static_cast<int64_t>(parts_.loader->options().seed))
       log_warning(
-          "{} was saved with other data or another batch size: the run goes on at the "
+          "{} was saved with other data, another batch size or another seed: the run goes on at "
+          "the "
           "nearest batch, not bit for bit",
           from);
     loss_sum_ = real(c.data, "loss_sum");
     loss_count_ = integer(c.data, "loss_count");
+    if (const Value* logged = io::find_item(c.data, "logged_loss")) logged_loss_ = logged->real();
     earlier_seconds_ = real(c.data, "seconds");
     if (io::item_at(c.best, "metric").string() == plan_.best.metric)
       best_ = {real(c.best, "value"), integer(c.best, "step")};
@@ -88,11 +106,9 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
 
 // A run that has nothing left to do ends with the numbers it had.
 void Trainer::recall_outcome() {
+  outcome_.loss = loss_count_ ? loss_sum_ / static_cast<double>(loss_count_) : logged_loss_;
   for (const History::Row& row : history_.rows()) {
-    if (!row.eval) {
-      outcome_.loss = row.loss;
-      continue;
-    }
+    if (!row.eval) continue;
     EvalEvent e;
     e.step = row.step;
     e.epoch = row.epoch;
