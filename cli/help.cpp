@@ -13,7 +13,9 @@ Action help(CLI::App& app) {
   return [&app, verb] {
     const CLI::App& program = *app.get_parent();
     if (verb->empty()) {
-      print(program.help());
+      // App::help() would tell of the verb that was found, which is this one.
+      print(program.get_formatter()->make_help(&program, program.get_name(),
+                                               CLI::AppFormatMode::Normal));
       return 0;
     }
     std::vector<std::string> names;
