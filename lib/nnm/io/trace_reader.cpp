@@ -65,6 +65,18 @@ TraceRecords records_of(const H5Reader& file, const H5Node& module, const H5Node
   return r;
 }
 
+// What the manifest lists is small, and read by many ways.
+void check_listed(const H5Reader& file, const Manifest& manifest) {
+  std::vector<char> bytes;
+  for (const ManifestRow& row : manifest.rows()) {
+    const H5Node& node = file.at(row.path);
+    bytes.resize(static_cast<size_t>(node.bytes()));
+    file.read_raw(node, bytes.data(), bytes.size());
+    const std::string problem = manifest.problem(node, bytes.data(), bytes.size());
+    if (!problem.empty()) file.fail(node, problem);
+  }
+}
+
 }  // namespace
 
 TraceReader::TraceReader(const std::string& path, bool unfinished, const H5Limits& limits)
@@ -80,7 +92,7 @@ TraceReader::TraceReader(const std::string& path, bool unfinished, const H5Limit
   }
   const bool complete = done.is(Value::Kind::integer) && done.integer() == 1;
   if (!complete && !unfinished) file_.fail(file_.root(), "the file was not finished");
-  if (complete) manifest_.emplace(file_);
+  if (complete) check_listed(file_, manifest_.emplace(file_));
   const H5Node* tensors = file_.find("/tensors");
   if (!tensors) return;
   for (const H5Node& module : tensors->children) {
