@@ -30,7 +30,9 @@ Verdict diagnose(const std::string& file, const Options& o) {
   try {
     const run::Source source = run::open_source(file, {.config = o.config});
     run::Checked c = run::check(source.config, {.shapes = read_shapes(o.shapes)});
-    for (const std::string& n : c.notes) log_note("note: {}", n);
+    // Errors of shapes have the notes with them.
+    if (!c.diagnostics.has_errors())
+      for (const std::string& n : c.notes) log_note("note: {}", n);
     if (c.model.module && !c.diagnostics.has_errors()) {
       int64_t parameters = 0;
       for (const Tensor& p : c.model.module->parameters()) parameters += p.numel();

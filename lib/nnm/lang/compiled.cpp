@@ -2,6 +2,7 @@
 #include "nnm/lang/compiled.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "nnm/base/literal.h"
@@ -176,8 +177,10 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
   for (const Local& l : locals_) all.push_back(l.name);
   names(all);
   std::string help;
-  if (name == "nn" || name == "F" || name == "torch")
+  static constexpr std::array kModules = {"nn", "F", "torch", "np", "numpy", "math"};
+  if (std::find(kModules.begin(), kModules.end(), name) != kModules.end())
     help = "PyTorch's names stand by themselves: write `Linear(…)`, `relu(…)`";
+  if (name == "self") help = "a child, parameter or buffer goes by its name: `fc(x)`, `self.scale`";
   if (name == "vars")
     help = "a class of `define:` sees its own arguments alone: pass the value as one";
   const Template& written = at.name;

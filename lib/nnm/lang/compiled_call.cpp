@@ -1,9 +1,30 @@
 // Compiling calls: children first, then functions; arguments bound and converted once.
 #include <algorithm>
+#include <cctype>
 
 #include "nnm/lang/compiled_nodes.h"
 
 namespace nnm::lang {
+
+namespace {
+
+/// The name that is the same but for cases, `_` and a final "loss": ReLU and relu, CrossEntropyLoss
+/// and cross_entropy. "" where there is none.
+std::string twin(const std::string& name, const std::vector<std::string>& candidates) {
+  const auto plain = [](std::string_view s) {
+    std::string out;
+    for (const char c : s)
+      if (c != '_') out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (out.size() > 4 && out.ends_with("loss")) out.resize(out.size() - 4);
+    return out;
+  };
+  const std::string wanted = plain(name);
+  for (const std::string& c : candidates)
+    if (c != name && plain(c) == wanted) return c;
+  return "";
+}
+
+}  // namespace
 
 bool CallArgs::constant() const {
   return std::all_of(all.begin(), all.end(), [](const One& a) { return a.value->constant(); });
@@ -93,23 +114,46 @@ NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& cal
     const bool module = l->known && (l->known->child() || l->known->constant());
     if (module || !function) return as_module(compile(callee));
   }
-  if (function) return call_function(name, args, callee);
+  if (function) {
+    try {
+      return call_function(name, args, callee);
+    } catch (Fault& e) {
+      // Where layers are made, a function without its tensor is meant as the layer of its name.
+      const std::string layer =
+          std::string_view(callable_kind()) == "layer" ? twin(name, Registry<Module>::names()) : "";
+      if (e.diagnostic.help.empty() && !layer.empty())
+        e.diagnostic.help =
+            fmt::format("the layer is `{}(…)`; functions are called in forward", layer);
+      throw;
+    }
+  }
   if (NodeRef n = resolve(name, callee)) return as_module(n);
   unknown_callable(name, callable_kind(), callee.span);
 }
 
 void Compiler::unknown_callable(const std::string& name, const char* kind, const Span& at) {
-  std::vector<std::string> all;
+  std::vector<std::string> all, layers;
   callables(all);
   for (auto n : native_names()) all.emplace_back(n);
   for (auto n : function_names()) all.emplace_back(n);
   const bool layer = std::string_view(kind) == "layer";
   std::string help;
-  if (!layer && Registry<Module>::find(name))
+  if (!layer && Registry<Module>::find(name)) {
+    const std::string function = twin(name, all);
     help = fmt::format(
-        "a layer is made under `modules:`, `child: {0}(…)`, and called by its name, `child(x)`",
-        name);
-  if (help.empty()) help = did_you_mean(name, all);
+        "a layer is made under `modules:`, `child: {0}(…)`, and called by its name, `child(x)`{1}",
+        name, function.empty() ? "" : fmt::format("; the function is `{}(…)`", function));
+  }
+  if (help.empty() && layer) {
+    callables(layers);
+    help = did_you_mean(name, layers);
+    std::vector<std::string> longer;
+    for (const std::string& l : layers)
+      if (l.starts_with(name)) longer.push_back(l);
+    if (!longer.empty()) help = fmt::format("there is {}", fmt::join(longer, ", "));
+  }
+  // Of a short name nearly everything is near.
+  if (help.empty() && (!layer || name.size() > 3)) help = did_you_mean(name, all);
   if (help.empty())
     help = fmt::format("`nnm list {}` prints those there are", layer ? "modules" : "functions");
   fault(at, "E0302", fmt::format("unknown {} `{}`", kind, name), std::move(help));

@@ -345,6 +345,22 @@ Value FunctionNode::complain(const Frame& f, const Value* values, const Error& e
                 f.check ? f.check->sources(name, values, args_.size(), e) : std::vector<Note>());
 }
 
+namespace {
+
+/// What to write where a module cannot take what it is given.
+std::string call_advice(const Module& m, const Value& in, const Error& e) {
+  const std::string type = m.type_name();
+  if (e.kind() == ErrorKind::not_implemented && (type == "ModuleList" || type == "ModuleDict"))
+    return "its children are called, each by itself: `for child in children:` and `x = child(x)`";
+  if (in.is_sequence() && e.kind() == ErrorKind::type)
+    return fmt::format(
+        "what is given is {} values: take them apart, `y, h = …`, or take one, `…[0]`",
+        in.items().size());
+  return "";
+}
+
+}  // namespace
+
 ModuleCallNode::ModuleCallNode(Span span, NodeRef callee, std::string label, const CallArgs& args)
     : Node(std::move(span)), callee_(std::move(callee)), label_(std::move(label)) {
   for (const CallArgs::One& a : args.all) {
@@ -398,6 +414,9 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
       notes = f.check->sources_of_call();
       notes.push_back({f.check->described(m, label_, inner, e.module_path()), {}});
     }
+    const std::string advice = e.hint().empty() ? call_advice(m, single, e) : "";
+    if (!advice.empty())
+      return failed(f, span, inner, Error(e.kind(), e.what(), advice), std::move(notes));
     return failed(f, span, inner, e, std::move(notes));
   }
 }

@@ -248,7 +248,8 @@ ForwardInput::Dim ForwardCompiler::dim(const ExprRef& e) {
   d.kind = Kind::check;
   if (const Value* v = d.expr->constant()) {
     if (!v->is(Value::Kind::integer) || v->integer() < 0)
-      fault(e->span, "E0401", fmt::format("a size is an integer, got {}", v->config_text()));
+      fault(e->span, "E0401", fmt::format("a size is an integer, got {}", v->config_text()),
+            "any size is `*`, or a name that means it below: `f32[B, 10]`");
     d.kind = Kind::size;
     d.size = v->integer();
   }

@@ -39,6 +39,7 @@ constexpr std::array kForeign = {
     Advice{"-=", "write `x = x - …`"},
     Advice{"*=", "write `x = x * …`"},
     Advice{"/=", "write `x = x / …`"},
+    Advice{"++", "write `x = x + 1`"},
     Advice{"->", "a type or a mapping is not written with an arrow here"},
     Advice{":=", "assign in a statement of its own: `x = …`"},
     Advice{"&&", "write `and`; elementwise, `logical_and(a, b)`"},
@@ -63,6 +64,10 @@ constexpr std::array kForeign = {
     Advice{"’", "strings stand in straight quotes: \"…\" or '…'"},
     Advice{"×", "write `*`"},
     Advice{"−", "write `-`"},
+    Advice{"–", "this is a dash; write `-`"},
+    Advice{"（", "write a plain `(`"},
+    Advice{"）", "write a plain `)`"},
+    Advice{"，", "write a plain `,`"},
     Advice{"\u00a0", "this is a no-break space; write a plain one"},
 };
 

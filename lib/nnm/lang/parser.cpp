@@ -91,6 +91,9 @@ void Parser::expect_end() {
   if (t.is(":")) help = "keyword arguments are written `name=value`";
   if (t.is("]") || t.is(")")) help = fmt::format("it closes nothing", t.text);
   if (t.is("for")) help = "a list of results is written `[f(x) for x in xs]`";
+  if (t.kind == Token::Kind::literal && at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::name)
+    help = fmt::format("arguments stand in parentheses: `{}({}, …)`", tokens_[at_ - 1].text,
+                       t.value.config_text());
   if (at_ > 0 && code_.span(t.begin, t.end).line > code_.span(last_end() - 1, last_end()).line) {
     help = "this line goes on with the one before it; a statement of its own starts with `- `";
   }
@@ -369,13 +372,17 @@ void Parser::close(const char* bracket, size_t open) {
   if (t.is("=")) help = "only a plain name can be a keyword; a comparison is `==`";
   if (t.is(":")) help = "keyword arguments are written `name=value`";
   if (t.is("for")) help = "put the comprehension into brackets: `[f(x) for x in xs]`";
+  if (t.kind == Token::Kind::literal || t.kind == Token::Kind::text || t.kind == Token::Kind::name)
+    help = "a comma is missing before it";
   fail(t, fmt::format("expected `,` or `{}`, got {}", bracket, words(t)), help);
 }
 
 Expr::Arg Parser::argument() {
   const Token& t = peek();
   if (t.is("*") || t.is("**")) {
-    fail(t, "arguments cannot be unpacked", "children in a loop: `for i in range(n):`");
+    fail(t, "arguments cannot be unpacked",
+         t.is("*") ? "a list is given as it is: `reshape(x, x.shape)`"
+                   : "keyword arguments are written out: `name=value`");
   }
   Expr::Arg arg;
   if (peek(1).is("=") && (t.kind == Token::Kind::name || t.kind == Token::Kind::keyword)) {

@@ -17,8 +17,10 @@ bool is_container(std::string_view type) {
 
 /// What to write for a text where a block stands.
 std::string block_advice(const std::string& text) {
-  const std::string advice = python_advice(text.substr(0, text.find('\n')));
-  return advice.empty() ? "write one `name: value` a line, indented" : advice;
+  const std::string line = text.substr(0, text.find('\n'));
+  return line.find('=') != line.npos || !python_advice(line).empty()
+             ? colon_advice(line, false)
+             : "write one `name: value` a line, indented";
 }
 
 ExprRef literal(Value value, const Span& span) {

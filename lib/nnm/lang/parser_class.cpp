@@ -122,6 +122,16 @@ ArgDecl read_arg(const Tree::Entry& e, Diagnostics& d) {
   return arg;
 }
 
+/// What to say of a text that is no type of an input: `f32(B, 10)` has the wrong brackets.
+std::string type_help(const std::string& text, const char* form,
+                      const std::vector<std::string>& types) {
+  const size_t open = text.find('(');
+  if (open != text.npos &&
+      std::find(types.begin(), types.end(), text.substr(0, open)) != types.end())
+    return form;
+  return fmt::format("dtypes are {}", fmt::join(types, ", "));
+}
+
 InputDecl read_input(const Tree::Entry& e, Diagnostics& d) {
   InputDecl in;
   in.name = e.key.text();
@@ -157,8 +167,7 @@ InputDecl read_input(const Tree::Entry& e, Diagnostics& d) {
     if (type == "int" || type == "long") near = "i64";
     if (type == "float" || type == "Tensor") near = "f32";
     error(code.span(0, type_end), fmt::format("unknown dtype `{}`", type),
-          near.empty() ? fmt::format("dtypes are {}", fmt::join(kTypes, ", "))
-                       : fmt::format("did you mean `{}`?", near));
+          near.empty() ? type_help(type, form, kTypes) : fmt::format("did you mean `{}`?", near));
     return in;
   }
   in.dtype = dtype.dtype();

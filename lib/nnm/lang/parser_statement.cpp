@@ -336,6 +336,15 @@ class StatementReader {
       return error("E0205", e.key.span(), fmt::format("`{}` is no statement", first_word(key)),
                    advice);
     }
+    if (e.value.is_scalar()) {
+      // `return: y`, `y: Tensor = f(x)` and `y: f(x)`.
+      const std::string& value = e.value.text();
+      const size_t equals = value.find(" = ");
+      const std::string right = equals == value.npos ? value : value.substr(equals + 3);
+      return error("E0205", e.key.span(), "a mapping stands where a statement should",
+                   key == "return" ? fmt::format("write `return {}`", right)
+                                   : fmt::format("write `{} = {}`", key, right));
+    }
     const std::string near = nearest(first_word(key), {"for", "if", "elif", "else"});
     error("E0205", e.key.span(), "a mapping stands where a statement should",
           near.empty() ? "a statement is `x = …` or `return …`; nested blocks start with `for …:` "

@@ -51,6 +51,7 @@ std::string colon_advice(const std::string& key, bool flow) {
   if (colon != key.npos) {
     return fmt::format("a space is missing: `{}: {}`", key.substr(0, colon), key.substr(colon + 1));
   }
+  if (key.starts_with("\u00a0")) return "it starts with no-break spaces; write plain ones";
   if (is_header(key)) return fmt::format("write `{}:`", key);
   if (std::string advice = python_advice(key); !advice.empty()) return advice;
   if (flow)
