@@ -128,7 +128,7 @@ bool makes(const Block& block, const std::string& name) {
 std::string BuildScope::advice(const std::string& name) const {
   const Namespace& here = builder_.names_of(instance_.definition);
   if (const Namespace* import = here.import_of(name)) {
-    const std::string near = did_you_mean(name, here.names());
+    std::string near = did_you_mean(name, here.names());
     if (!near.empty()) return near;
     return fmt::format("`{}` has {}", name.substr(0, name.find('.')),
                        fmt::join(import->names(), ", "));

@@ -430,7 +430,7 @@ Value RearrangeNode::eval(Frame& f) const {
   std::vector<std::pair<std::string, int64_t>> sizes;
   try {
     for (const auto& [name, n] : sizes_) sizes.emplace_back(name, n->eval(f).integer());
-    const Value out = rearrange(x.as<Tensor>(), pattern.string(), sizes);
+    Value out = rearrange(x.as<Tensor>(), pattern.string(), sizes);
     if (f.check) [[unlikely]]
       trace(f, "rearrange", span, {x}, out);
     return out;

@@ -40,7 +40,7 @@ class Walk {
   }
   /// The path up to a byte of it, from the root.
   std::string up_to(size_t end) const {
-    const std::string own = text_.substr(0, end);
+    std::string own = text_.substr(0, end);
     if (before_.empty()) return own;
     return before_ + (own.empty() || own.starts_with('[') ? "" : ".") + own;
   }

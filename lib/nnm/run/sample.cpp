@@ -96,7 +96,7 @@ class Predictor {
     const Value* v = &output;
     if (output.is(Value::Kind::dict)) v = output.find("logits");
     else if (output.is_sequence() && !output.items().empty()) v = &output.items()[0];
-    const Tensor t = v && v->is(Value::Kind::tensor) ? v->as<Tensor>() : Tensor();
+    Tensor t = v && v->is(Value::Kind::tensor) ? v->as<Tensor>() : Tensor();
     if (!t.defined() || t.dim() != 3 || t.size(0) != 1 || t.size(1) != length)
       throw Error(ErrorKind::config,
                   fmt::format("the model gives no logits (B, T, V) but {}",

@@ -150,7 +150,7 @@ class Player {
   /// A rule at a site.
   struct Watched {
     Watched(const Ref<Rule>& rule, std::string type, Site site, size_t index)
-        : rule(rule), streak(rule), type(std::move(type)), site(std::move(site)), index(index) {}
+        : rule(rule), streak(rule), type(std::move(type)), site(site), index(index) {}
     Ref<Rule> rule;
     Streak streak;
     std::string type;  // of the module
