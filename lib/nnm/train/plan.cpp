@@ -2,6 +2,7 @@
 #include "nnm/train/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "nnm/train/attempt.h"
@@ -147,9 +148,25 @@ class Reader {
       const auto same = [&](const NamedExpr& m) { return m.name == e.key.text(); };
       std::erase_if(plan_.metrics, same);
       plan_.metrics.push_back({e.key.text(), e.value.scalar});
-      if (e.key.text() == "loss")
-        error(kValue, e.key.span(), "a metric cannot be named loss: that is the loss itself");
+      check_metric_name(e.key);
     }
+  }
+
+  // A metric is a column of metrics.csv, a key of events and a dataset of checkpoints.
+  void check_metric_name(const lang::Located& name) {
+    static constexpr std::array kTaken = {"event", "time", "step",    "epoch",  "split",
+                                          "lr",    "best", "samples", "seconds"};
+    if (name.text() == "loss")
+      return error(kValue, name.span(), "a metric cannot be named loss: that is the loss itself");
+    if (std::find(kTaken.begin(), kTaken.end(), name.text()) != kTaken.end())
+      return error(kValue, name.span(),
+                   fmt::format("a metric cannot be named {0}: events and metrics.csv have a {0} of "
+                               "their own",
+                               name.text()));
+    const auto bad = [](unsigned char c) { return c < ' ' || c == '/' || c == ',' || c == '"'; };
+    if (std::any_of(name.text().begin(), name.text().end(), bad))
+      error(kValue, name.span(), "the name of a metric is a word, without `/`, `,` and quotes",
+            "such as `metrics: {acc: accuracy(out, y)}`");
   }
 
   void read_objective() {
