@@ -28,6 +28,7 @@ std::vector<ModelInput> Builder::model_inputs(Module& root) const {
   if (!c) {
     ModelInput x;
     x.name = "x";
+    x.dtype = options_.dtype;
     x.typed = false;
     x.span = sites_[0].second;
     return {x};
@@ -36,7 +37,8 @@ std::vector<ModelInput> Builder::model_inputs(Module& root) const {
   for (const ForwardInput& in : c->program().inputs) {
     ModelInput m;
     m.name = in.name;
-    m.dtype = in.dtype;
+    // A run gives all floating inputs in its own precision.
+    m.dtype = is_floating(in.dtype) ? options_.dtype : in.dtype;
     m.typed = in.typed;
     m.optional = in.optional;
     m.span = in.span ? in.span : sites_[0].second;

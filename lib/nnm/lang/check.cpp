@@ -91,7 +91,7 @@ struct Probe {
     const TensorOptions options{in.dtype, {DeviceType::meta, 0}};
     if (const auto* shape = given(in)) {
       TensorOptions o = options;
-      if (!in.typed) o.dtype = first_dtype();
+      if (!in.typed) o.dtype = first_dtype(in);
       return empty(Shape(*shape), o);
     }
     if (!in.typed) return guessed(in);
@@ -154,9 +154,9 @@ struct Probe {
     return m;
   }
 
-  DType first_dtype() const {
+  DType first_dtype(const ModelInput& in) const {
     const Module* m = first_layer();
-    return m && m->type_name() == "Embedding" ? DType::i64 : DType::f32;
+    return m && m->type_name() == "Embedding" ? DType::i64 : in.dtype;
   }
 
   /// A shape that the first layer takes.
@@ -170,7 +170,7 @@ struct Probe {
                fmt::format("declare `inputs:`, or give `--shape {}=2,16`", in.name));
     report.notes.push_back(fmt::format("`{}` was taken as {}, which the first layer ({}) fits",
                                        in.name, s->str(), type));
-    return empty(*s, {first_dtype(), {DeviceType::meta, 0}});
+    return empty(*s, {first_dtype(in), {DeviceType::meta, 0}});
   }
 
   /// The first module that holds no others.
