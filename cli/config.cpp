@@ -35,9 +35,10 @@ int show(const Options& o) {
   return 0;
 }
 
-void print_json(const Options& o, const std::vector<lang::ConfigDifference>& rows) {
+void print_json(const std::string& a, const std::string& b,
+                const std::vector<lang::ConfigDifference>& rows) {
   Json j(2);
-  j.object().entry("equal", rows.empty()).entry("a", o.file.file).entry("b", o.other);
+  j.object().entry("equal", rows.empty()).entry("a", a).entry("b", b);
   j.key("rows").array();
   for (const lang::ConfigDifference& r : rows) {
     j.object().entry("path", r.path);
@@ -51,27 +52,22 @@ void print_json(const Options& o, const std::vector<lang::ConfigDifference>& row
   print_line(j.end().end().text());
 }
 
-int diff(const Options& o) {
-  ConfigFile second = o.file;
-  second.file = o.other;
+}  // namespace
+
+int diff_configs(const ConfigFile& first, const ConfigFile& second, const std::string& format) {
   // Paths that mean the same are the same.
-  const lang::Tree a = o.file.open().config.resolved_tree(".");
+  const lang::Tree a = first.open().config.resolved_tree(".");
   const lang::Tree b = second.open().config.resolved_tree(".");
   const std::vector<lang::ConfigDifference> rows = lang::compare(a, b);
-  if (o.format == "json") {
-    print_json(o, rows);
-  } else if (rows.empty()) {
-    print_line("equal");
-  } else {
-    TextTable table({"path", "a", "from", "b", "from"}, 0);
-    for (const lang::ConfigDifference& r : rows)
-      table.row({r.path, r.a.value, r.a.origin, r.b.value, r.b.origin});
-    print(table.text());
-  }
+  TextTable table({"path", "a", "from", "b", "from"}, 0);
+  for (const lang::ConfigDifference& r : rows)
+    table.row({r.path, r.a.value, r.a.origin, r.b.value, r.b.origin});
+  if (format == "json") print_json(first.file, second.file, rows);
+  else if (format == "csv") print(table.csv());
+  else if (rows.empty()) print_line("equal");
+  else print(table.text());
   return rows.empty() ? 0 : exit_code(ErrorKind::negative);
 }
-
-}  // namespace
 
 Action config(CLI::App& app) {
   auto o = std::make_shared<Options>();
@@ -83,7 +79,11 @@ Action config(CLI::App& app) {
   two->fallthrough();  // the options are those of the verb
   two->add_option("a", o->file.file, "a config, checkpoint or run folder")->required();
   two->add_option("b", o->other, "another")->required();
-  return [o, two] { return two->parsed() ? diff(*o) : show(*o); };
+  return [o, two] {
+    ConfigFile second = o->file;
+    second.file = o->other;
+    return two->parsed() ? diff_configs(o->file, second, o->format) : show(*o);
+  };
 }
 
 }  // namespace nnm::cli

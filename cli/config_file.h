@@ -17,6 +17,9 @@ struct ConfigFile {
   run::Source open() const { return run::open_source(file, {.config = config, .best = best}); }
 };
 
+/// Prints the values in which two configs differ, as text, json or csv; gives the exit code.
+int diff_configs(const ConfigFile& first, const ConfigFile& second, const std::string& format);
+
 /// `--shape x=2,3,224,224`, repeatable.
 void add_shape(CLI::App& app, std::vector<std::string>& shapes);
 /// Throws Error(config) for what cannot be read.

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 
+#include "cli/config_file.h"
 #include "cli/selection.h"
 #include "cli/verb.h"
 #include "nnm/base/error.h"
@@ -373,7 +374,15 @@ std::string open_kind(std::string& path, bool best) {
   return io::format_of(path);
 }
 
+bool is_config(const std::string& path) {
+  return path.ends_with(".yaml") || path.ends_with(".yml");
+}
+
 int run(Options o) {
+  if (is_config(o.a) && is_config(o.b)) {
+    NNM_CHECK(o.select.empty(), config, "--select names modules and tensors; configs have none");
+    return diff_configs({.file = o.a}, {.file = o.b}, o.format);
+  }
   const std::string kind = open_kind(o.a, o.best), other = open_kind(o.b, o.best);
   if (kind != other)
     throw Error(ErrorKind::config,
@@ -391,7 +400,7 @@ int run(Options o) {
 Action diff(CLI::App& app) {
   auto o = std::make_shared<Options>();
   Tolerance& t = o->compare.tolerance;
-  app.add_option("a", o->a, "a checkpoint, run folder, trace or any HDF5 file")->required();
+  app.add_option("a", o->a, "a checkpoint, run folder, trace, config or any HDF5 file")->required();
   app.add_option("b", o->b, "what to compare it with, of the same kind")->required();
   CLI::Option* given[] = {
       app.add_option("--rtol", t.rtol, "let |a - b| <= atol + rtol * max(|a|, |b|) pass as equal"),
