@@ -16,6 +16,9 @@ std::string in_quotes(const std::string& text, const char* quote = "'\\''") {
   return out + "'";
 }
 
+/// The words as shells take them from one text.
+std::string spaced(const Words& words) { return fmt::format("{}", fmt::join(words, " ")); }
+
 Words verb_names(const std::vector<DeclaredVerb>& verbs) {
   Words out;
   for (const DeclaredVerb& v : verbs) out.push_back(v.name);
@@ -27,18 +30,17 @@ Words verb_names(const std::vector<DeclaredVerb>& verbs) {
 std::string bash_case(const DeclaredVerb& v) {
   std::string values, names;
   for (const DeclaredOption& o : v.options) {
-    for (const std::string& name : o.names) names += (names.empty() ? "" : " ") + name;
+    names += (names.empty() ? "" : " ") + spaced(o.names);
     if (o.value.empty()) continue;
     const std::string pattern = fmt::format("{}", fmt::join(o.names, "|"));
     if (!o.choices.empty())
-      values += fmt::format("        {}) _nnm_words {} ;;\n", pattern,
-                            in_quotes(fmt::format("{}", fmt::join(o.choices, " "))));
+      values +=
+          fmt::format("        {}) _nnm_words {} ;;\n", pattern, in_quotes(spaced(o.choices)));
     else values += fmt::format("        {}) {} ;;\n", pattern, o.is_path ? "_nnm_files" : ":");
   }
   std::string argument = ":";
   for (const DeclaredOption& a : v.arguments) {
-    if (!a.choices.empty())
-      argument = "_nnm_words " + in_quotes(fmt::format("{}", fmt::join(a.choices, " ")));
+    if (!a.choices.empty()) argument = "_nnm_words " + in_quotes(spaced(a.choices));
     else if (a.is_path) argument = "_nnm_files";
   }
   return fmt::format(
@@ -141,13 +143,12 @@ std::string fish(const std::vector<DeclaredVerb>& verbs) {
       out += when;
       for (const std::string& name : o.names)
         out += name.rfind("--", 0) == 0 ? " -l " + name.substr(2) : " -s " + name.substr(1);
-      if (!o.choices.empty()) out += " -x -a " + text(fmt::format("{}", fmt::join(o.choices, " ")));
+      if (!o.choices.empty()) out += " -x -a " + text(spaced(o.choices));
       else if (!o.value.empty()) out += o.is_path ? " -r -F" : " -x";
       out += " -d " + text(o.doc) + "\n";
     }
     for (const DeclaredOption& a : v.arguments) {
-      if (!a.choices.empty())
-        out += when + " -a " + text(fmt::format("{}", fmt::join(a.choices, " "))) + "\n";
+      if (!a.choices.empty()) out += when + " -a " + text(spaced(a.choices)) + "\n";
       else if (a.is_path) out += when + " -F\n";
     }
   }

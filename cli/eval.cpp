@@ -81,8 +81,7 @@ Action eval(CLI::App& app) {
   app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
-  app.add_flag_callback(
-      "--no-hooks", [hooks = &o->hooks] { *hooks = false; }, "leave the hooks of the config out");
+  add_no_hooks(app, o->hooks);
   app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->batch, "samples at once")

@@ -56,9 +56,7 @@ void declare(CLI::App& app, Options& o) {
   app.add_flag("--input-grad", o.trace.input_grad, "floating inputs require grad");
   app.add_option("--weights", o.weights.weights, "load these weights");
   app.add_flag("--fresh", o.weights.fresh, "take fresh weights");
-  app.add_flag_callback(
-      "--no-hooks", [hooks = &o.trace.config_hooks] { *hooks = false; },
-      "leave the hooks of the config out");
+  add_no_hooks(app, o.trace.config_hooks);
   app.add_flag("--strict", o.strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o.partial, "load of the weights what fits");
   app.add_flag("--list", o.list, "print what would be recorded, and read no data");

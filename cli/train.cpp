@@ -69,8 +69,7 @@ Action train(CLI::App& app) {
   app.add_flag("--partial", t.partial, "load the weights that fit");
   app.add_flag("--verify-resume", t.verify_resume,
                "afterwards prove that a stopped and resumed run is the same, bit for bit");
-  app.add_flag_callback(
-      "--no-hooks", [hooks = &t.hooks] { *hooks = false; }, "leave the hooks of the config out");
+  add_no_hooks(app, t.hooks);
   app.add_option("--trace", o->trace,
                  "further hooks, such as captures: a YAML file, or a hook as YAML (repeatable)")
       ->allow_extra_args(false);

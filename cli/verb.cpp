@@ -59,6 +59,11 @@ void add_diagnostics(CLI::App& app, std::string& format) {
       ->check(one_of(lang::diagnostic_formats()));
 }
 
+void add_no_hooks(CLI::App& app, bool& hooks) {
+  app.add_flag_callback(
+      "--no-hooks", [&hooks] { hooks = false; }, "leave the hooks of the config out");
+}
+
 Diagnostics diagnostics_of(const Error& e) {
   if (const auto* own = dynamic_cast<const DiagnosticError*>(&e)) return own->diagnostics;
   Diagnostics d;

@@ -52,6 +52,10 @@ void add_diagnostics(CLI::App& app, std::string& format);
 /// The diagnostics an error carries; of one without, itself as one that has no place.
 Diagnostics diagnostics_of(const Error& e);
 
+/// `--no-hooks`, which takes `hooks` away. A callback, since the help would name a negated flag by
+/// the value that it gives.
+void add_no_hooks(CLI::App& app, bool& hooks);
+
 /// `--device` and `--threads`, of every verb that computes.
 struct Compute {
   std::string device = "auto";
