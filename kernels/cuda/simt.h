@@ -44,8 +44,12 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                              cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
         name);
-  kernel<<<grid, block, shared, stream()> > >(args...);
-  check(cudaGetLastError(), name);
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = stream();
+  check(cudaLaunchKernelEx(&config, kernel, args...), name);
 }
 
 }  // namespace nnm::cuda
