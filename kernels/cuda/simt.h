@@ -3,12 +3,13 @@
 // a GPU.
 //
 // Beyond what CUDA itself defines, kernels use four words:
-//   NNM_LAUNCH(kernel, grid, block, shared_bytes, args...)  on the compute stream; a template with
-//       commas in parentheses. An empty grid launches nothing.
-//   NNM_DYNAMIC_SHARED(T, name)  in a kernel: the dynamic shared memory as T* name, 16-byte
-//   aligned. NNM_HD  a function for host and device (kernels/host_device.h). NNM_CUDA_KERNEL(slot,
-//   fn)  fills a slot of kernels/*.h; one line per slot at a file's end. The
-//       plug-in must keep the symbols of nnm::kernels visible, or it fills copies of its own.
+// - NNM_LAUNCH(kernel, grid, block, shared_bytes, args...)  on the compute stream; a template with
+//   commas in parentheses. An empty grid launches nothing.
+// - NNM_DYNAMIC_SHARED(T, name)  in a kernel: the dynamic shared memory as T* name, 16-byte
+// aligned.
+// - NNM_HD  a function for host and device (kernels/host_device.h).
+// - NNM_CUDA_KERNEL(slot, fn)  fills a slot of kernels/*.h (kernels/cuda/plugin.h).
+//
 // Atomics on floating types are left out of the emulation on purpose: their order is not fixed, and
 // results must be.
 #pragma once
@@ -17,20 +18,14 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/plugin.h"
 #include "kernels/host_device.h"
-#include "kernels/kernel.h"
 
 #ifdef NNM_SIMT_EMULATED
 #include "kernels/cuda/emulated/simt.h"
 #else
-#include <cuda_runtime.h>
 
 namespace nnm::cuda {
-
-/// The one stream that kernels are launched on.
-cudaStream_t stream();
-/// Reports a failed call of the CUDA runtime, `what` being what was tried; throws.
-void check(cudaError_t status, const char* what);
 
 /// What a block may have of dynamic shared memory without asking for more.
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
@@ -61,7 +56,3 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
 
 #define NNM_LAUNCH(kernel, grid, block, shared, ...) \
   ::nnm::cuda::launch(#kernel, kernel, grid, block, shared __VA_OPT__(, ) __VA_ARGS__)
-
-#define NNM_CUDA_KERNEL(slot, fn)                        \
-  [[maybe_unused]] static const bool slot##_registered = \
-      nnm::kernels::slot.set(nnm::DeviceType::cuda, fn)

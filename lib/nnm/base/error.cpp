@@ -1,6 +1,7 @@
-// Names and exit codes of the error kinds, and the error of a kernel that is not there.
+// Names and exit codes of the error kinds, and the errors that kernels throw.
 #include "nnm/base/error.h"
 
+#include "kernels/cuda.h"
 #include "kernels/kernel.h"
 
 namespace nnm {
@@ -37,6 +38,10 @@ int exit_code(ErrorKind kind) {
 void throw_missing_kernel(const char* kernel, DeviceType device) {
   static constexpr const char* kNames[kDeviceTypes] = {"cpu", "cuda", "meta"};
   fail(ErrorKind::device, "{}: not built for device {}", kernel, kNames[static_cast<int>(device)]);
+}
+
+void throw_device_error(const std::string& message, const std::string& hint) {
+  throw Error(ErrorKind::device, message, hint);
 }
 
 }  // namespace nnm

@@ -1,0 +1,70 @@
+// The CUDA plug-in libnnm_cuda.so: tensors and kernels on NVIDIA GPUs. It is loaded when a device
+// of CUDA is first asked for, so that programs without one neither wait for it nor need it.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/view.h"
+
+namespace nnm {
+
+struct CudaDevice {
+  std::string name;
+  size_t memory = 0;         ///< bytes
+  int major = 0, minor = 0;  ///< compute capability
+  int multiprocessors = 0;
+};
+
+/// Bytes in tensors, at the peak since the last reset, held from the driver; free on the device and
+/// in all, whoever uses the rest.
+struct CudaMemory {
+  size_t allocated = 0, peak = 0, reserved = 0, free = 0, total = 0;
+};
+
+/// What the plug-in does beside filling the kernels' slots for DeviceType::cuda when it is loaded.
+/// Everything that works on a device does so in the order of the calls, on one stream per device;
+/// failures throw Error(device) with the driver's words. Any thread.
+struct Cuda {
+  static constexpr int kVersion = 1;
+  int version;
+  /// The number of GPUs. 0 leaves the reason in *why.
+  int (*devices)(std::string* why);
+  CudaDevice (*describe)(int device);
+  /// What the plug-in runs on, by name, with version and path: driver, runtime, cublasLt; or that
+  /// it is missing, and where it was looked for.
+  std::vector<std::pair<std::string, std::string>> (*libraries)();
+  /// 512-byte aligned memory, kept for reuse when it is freed. "out of memory" says what was asked
+  /// and what is free.
+  void* (*allocate)(size_t bytes, int device);
+  void (*deallocate)(void* p, int device) noexcept;
+  CudaMemory (*memory)(int device);
+  void (*reset_peak)(int device);
+  /// Copies bytes between devices, of which at least one is of CUDA. Memory of the CPU may be
+  /// reused when it returns, and holds the bytes then.
+  void (*copy)(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
+  /// Waits until the device has done all that was asked of it.
+  void (*synchronize)(int device);
+};
+
+/// What became of loading the plug-in: its table, or null and why there is none.
+struct CudaPlugin {
+  const Cuda* table = nullptr;
+  std::string path;
+  int devices = 0;
+  std::string why;  ///< why there is no table, or no device; empty where there is one
+};
+
+/// The plug-in, loaded at the first call: the file that NNM_CUDA_PLUGIN names, or the one beside
+/// libnnm.so. Never throws. Any thread.
+const CudaPlugin& cuda_plugin();
+
+/// The table for work on this device. Throws Error(device) saying why it cannot be had.
+const Cuda& cuda_table(Device device);
+
+/// Throws Error(device). Defined above the kernels, in base.
+[[noreturn]] void throw_device_error(const std::string& message, const std::string& hint = {});
+
+}  // namespace nnm

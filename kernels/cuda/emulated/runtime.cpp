@@ -1,0 +1,125 @@
+// The emulated CUDA runtime.
+#include "kernels/cuda/emulated/runtime.h"
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+namespace {
+
+uint64_t setting(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+size_t total_memory() {
+  static const size_t total = setting("NNM_EMULATED_MEMORY", uint64_t{4} << 30);
+  return total;
+}
+int device_count() {
+  static const int count = static_cast<int>(setting("NNM_EMULATED_DEVICES", 1));
+  return count;
+}
+
+thread_local int current = 0;
+// Blocks handed out, each with its device and bytes; used bytes of each device.
+std::mutex mutex;
+std::map<void*, std::pair<int, size_t>> blocks;
+std::map<int, size_t> used;
+
+}  // namespace
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorInvalidValue: return "invalid argument";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorInsufficientDriver:
+      return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+  }
+  return "unknown error";
+}
+
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = device_count();
+  return *count > 0 ? cudaSuccess : cudaErrorNoDevice;
+}
+
+cudaError_t cudaGetDevice(int* device) {
+  *device = current;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
+  current = device;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
+  if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
+  *p = {"emulated on the CPU", total_memory(), 9, 0, 2};
+  return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+  std::lock_guard lock(mutex);
+  if (bytes > total_memory() - used[current]) return cudaErrorMemoryAllocation;
+  *p = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
+  if (!*p) return cudaErrorMemoryAllocation;
+  // Fresh memory of a GPU holds anything: NaN for every floating type.
+  std::memset(*p, 0xff, bytes);
+  blocks[*p] = {current, bytes};
+  used[current] += bytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFree(void* p) {
+  std::lock_guard lock(mutex);
+  const auto at = blocks.find(p);
+  if (at == blocks.end()) return cudaErrorInvalidValue;
+  used[at->second.first] -= at->second.second;
+  blocks.erase(at);
+  std::free(p);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  std::lock_guard lock(mutex);
+  *total = total_memory();
+  *free = *total - used[current];
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t) {
+  std::memmove(to, from, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
+  std::memset(p, value, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = nullptr;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }

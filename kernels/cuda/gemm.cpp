@@ -1,0 +1,322 @@
+// Matrix products by cuBLASLt, whose matrices are column-major: a row-major product c = a b is to
+// it c^T = b^T a^T, so that its first operand is b and the bias runs along its rows. f32 is
+// computed in f32: no TF32.
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "kernels/cuda/lt.h"
+#include "kernels/cuda/plugin.h"
+#include "kernels/pointwise.h"
+
+namespace nnm::cuda {
+namespace {
+
+constexpr size_t kWorkspace = size_t{32} << 20;       // Hopper's kernels want this much
+constexpr size_t kWorkspaceBefore = size_t{4} << 20;  // those of earlier GPUs
+constexpr int64_t kMaxAlignment = 256;
+
+/// A matrix as cuBLASLt takes it: columns `ld` apart, or rows (`transposed`); one or a batch.
+struct Matrix {
+  void* data = nullptr;
+  bool transposed = false;
+  int64_t rows = 0, cols = 0;  ///< as it takes part in the product
+  int64_t ld = 0, batch_stride = 0;
+
+  int64_t alignment() const {
+    const auto address = reinterpret_cast<uintptr_t>(data);
+    return std::min<int64_t>(kMaxAlignment, static_cast<int64_t>(address & -address));
+  }
+};
+
+/// The view (rows, cols), or (B, rows, cols), as a row-major matrix is seen column by column: its
+/// transpose. None where neither of its strides is 1.
+std::optional<Matrix> transpose_of(const View& v) {
+  const int r = v.ndim - 2, c = v.ndim - 1;
+  const int64_t rows = v.size[r], cols = v.size[c];
+  Matrix m{v.data, false, cols, rows, 0, v.ndim == 3 ? v.stride[0] : 0};
+  const bool row_major = cols == 1 || v.stride[c] == 1;
+  const bool col_major = rows == 1 || v.stride[r] == 1;
+  if (row_major && (rows == 1 || v.stride[r] >= cols)) {
+    m.ld = rows == 1 ? cols : v.stride[r];
+    return m;
+  }
+  if (col_major && (cols == 1 || v.stride[c] >= rows)) {
+    m.transposed = true;
+    m.ld = cols == 1 ? rows : v.stride[c];
+    return m;
+  }
+  return std::nullopt;
+}
+
+View transposed(View v) {
+  std::swap(v.size[v.ndim - 2], v.size[v.ndim - 1]);
+  std::swap(v.stride[v.ndim - 2], v.stride[v.ndim - 1]);
+  return v;
+}
+
+/// A row-major matrix, or batch of them, of the sizes of v, in temporary memory.
+class Packed {
+ public:
+  explicit Packed(const View& v)
+      : memory_(v.numel() * static_cast<int64_t>(item_size(v.dtype))), view_(v) {
+    view_.data = memory_.get();
+    int64_t stride = 1;
+    for (int d = v.ndim - 1; d >= 0; --d) {
+      view_.stride[d] = stride;
+      stride *= v.size[d];
+    }
+  }
+  const View& view() const { return view_; }
+
+ private:
+  Scratch<char> memory_;
+  View view_;
+};
+
+/// An operand that cuBLASLt can read: the view itself, or a copy without its gaps.
+class Operand {
+ public:
+  explicit Operand(const View& v) {
+    if (const auto direct = transpose_of(v)) {
+      matrix_ = *direct;
+      return;
+    }
+    copy_.emplace(v);
+    kernels::copy(copy_->view(), v);
+    matrix_ = *transpose_of(copy_->view());
+  }
+  const Matrix& matrix() const { return matrix_; }
+
+ private:
+  std::optional<Packed> copy_;
+  Matrix matrix_;
+};
+
+struct Types {
+  cudaDataType_t data, scale;
+  cublasComputeType_t compute;
+};
+Types types_of(DType t) {
+  switch (t) {
+    case DType::f64: return {CUDA_R_64F, CUDA_R_64F, CUBLAS_COMPUTE_64F};
+    case DType::bf16: return {CUDA_R_16BF, CUDA_R_32F, CUBLAS_COMPUTE_32F};
+    case DType::f16: return {CUDA_R_16F, CUDA_R_32F, CUBLAS_COMPUTE_32F};
+    default: return {CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F};
+  }
+}
+
+/// d = alpha x y + beta d (+ bias along the rows), all as column-major matrices.
+struct Product {
+  DType dtype;
+  Matrix x, y, d;
+  const void* bias = nullptr;
+  int64_t batch = 1;
+
+  using Key = std::array<int64_t, 18>;
+  Key key() const {
+    const auto aligned = [](const void* p) { return Matrix{const_cast<void*>(p)}.alignment(); };
+    return {static_cast<int64_t>(dtype),
+            d.rows,
+            d.cols,
+            x.cols,
+            batch,
+            x.transposed,
+            y.transposed,
+            x.ld,
+            y.ld,
+            d.ld,
+            x.batch_stride,
+            y.batch_stride,
+            d.batch_stride,
+            x.alignment(),
+            y.alignment(),
+            d.alignment(),
+            bias != nullptr,
+            bias ? aligned(bias) : 0};
+  }
+};
+
+/// What a product comes to on a device: descriptors and the algorithm that cuBLASLt thinks best.
+struct Plan {
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t x = nullptr, y = nullptr, d = nullptr;
+  cublasLtMatmulAlgo_t algorithm;
+  bool known = false;  ///< false: cuBLASLt has nothing for it
+};
+
+/// Of one device. Plans are kept: making one costs more CPU time than a small product.
+class Products {
+ public:
+  Products() {
+    check(lt().Create(&handle_), "cuBLASLt");
+    workspace_bytes_ = device_facts().major >= 9 ? kWorkspace : kWorkspaceBefore;
+    workspace_ = allocate(workspace_bytes_);
+  }
+
+  /// False, with nothing done, where cuBLASLt does not know the case.
+  bool run(const Product& p, double alpha, double beta) {
+    const std::lock_guard lock(mutex_);
+    const auto [at, fresh] = plans_.try_emplace(p.key());
+    if (fresh) at->second = make(p);
+    const Plan& plan = at->second;
+    if (!plan.known) return false;
+    if (p.bias) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    const auto a = static_cast<float>(alpha), b = static_cast<float>(beta);
+    const bool wide = p.dtype == DType::f64;
+    const void *alpha_at = wide ? static_cast<const void*>(&alpha) : &a,
+               *beta_at = wide ? static_cast<const void*>(&beta) : &b;
+    check(lt().Matmul(handle_, plan.operation, alpha_at, p.x.data, plan.x, p.y.data, plan.y,
+                      beta_at, p.d.data, plan.d, p.d.data, plan.d, &plan.algorithm, workspace_,
+                      workspace_bytes_, stream()),
+          "cuBLASLt");
+    return true;
+  }
+
+ private:
+  template <class T>
+  static void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t what, T value) {
+    check(lt().MatmulDescSetAttribute(operation, what, &value, sizeof value), "cuBLASLt");
+  }
+
+  // In memory the operand has the sizes that it takes part with, or these swapped.
+  static cublasLtMatrixLayout_t layout(const Matrix& m, cudaDataType_t type, int64_t batch) {
+    const int64_t rows = m.transposed ? m.cols : m.rows, cols = m.transposed ? m.rows : m.cols;
+    cublasLtMatrixLayout_t out = nullptr;
+    check(lt().MatrixLayoutCreate(&out, type, static_cast<uint64_t>(rows),
+                                  static_cast<uint64_t>(cols), m.ld),
+          "cuBLASLt");
+    if (batch == 1) return out;
+    const auto count = static_cast<int32_t>(batch);
+    check(lt().MatrixLayoutSetAttribute(out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
+                                        sizeof count),
+          "cuBLASLt");
+    check(lt().MatrixLayoutSetAttribute(out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                        &m.batch_stride, sizeof m.batch_stride),
+          "cuBLASLt");
+    return out;
+  }
+
+  Plan make(const Product& p) const {
+    const Types types = types_of(p.dtype);
+    Plan plan;
+    check(lt().MatmulDescCreate(&plan.operation, types.compute, types.scale), "cuBLASLt");
+    const auto op = [](const Matrix& m) { return m.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
+    set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, op(p.x));
+    set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, op(p.y));
+    if (p.bias) {
+      set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    }
+    plan.x = layout(p.x, types.data, p.batch);
+    plan.y = layout(p.y, types.data, p.batch);
+    plan.d = layout(p.d, types.data, p.batch);
+    plan.known = choose(p, plan);
+    return plan;
+  }
+
+  bool choose(const Product& p, Plan& plan) const {
+    cublasLtMatmulPreference_t wish = nullptr;
+    check(lt().MatmulPreferenceCreate(&wish), "cuBLASLt");
+    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
+      check(lt().MatmulPreferenceSetAttribute(wish, what, &value, sizeof value), "cuBLASLt");
+    };
+    const auto alignment = [](const Matrix& m) { return static_cast<uint32_t>(m.alignment()); };
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes_);
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(p.x));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(p.y));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(p.d));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(p.d));
+    cublasLtMatmulHeuristicResult_t best = {};
+    int found = 0;
+    const cublasStatus_t result = lt().MatmulAlgoGetHeuristic(
+        handle_, plan.operation, plan.x, plan.y, plan.d, plan.d, wish, 1, &best, &found);
+    lt().MatmulPreferenceDestroy(wish);
+    if (result == CUBLAS_STATUS_NOT_SUPPORTED || (result == CUBLAS_STATUS_SUCCESS && found == 0))
+      return false;
+    check(result, "cuBLASLt");
+    plan.algorithm = best.algo;
+    return true;
+  }
+
+  cublasLtHandle_t handle_ = nullptr;
+  void* workspace_ = nullptr;
+  size_t workspace_bytes_ = 0;
+  std::mutex mutex_;
+  std::map<Product::Key, Plan> plans_;
+};
+
+// Never destroyed, as the memory they hold is not.
+Products& products() {
+  static std::mutex mutex;
+  static auto* all = new std::map<int, Products>;
+  const std::lock_guard lock(mutex);
+  return (*all)[current_device()];
+}
+
+View repeated(const View& bias, const View& c) {
+  View v = c;
+  v.data = bias.data;
+  v.stride[0] = 0;
+  v.stride[1] = bias.stride[0];
+  return v;
+}
+
+// Sums without terms: c = beta c, which for beta 0 is not read.
+void scale(const View& c, double beta) {
+  if (beta == 0) kernels::fill(c, 0.0, int64_t{0});
+  else if (beta != 1) kernels::binary(c, c, c, Binary::add, compute_type(c.dtype), beta - 1);
+}
+
+// c may have any strides; bias is added afterwards where cuBLASLt cannot.
+void multiply(const View& c, const View& a, const View& b, const View& bias, double alpha,
+              double beta) {
+  if (c.numel() == 0) return;
+  const auto d = transpose_of(c);
+  if (!d || (d->transposed && bias)) {
+    const Packed packed(c);
+    if (beta != 0) kernels::copy(packed.view(), c);
+    multiply(packed.view(), a, b, bias, alpha, beta);
+    kernels::copy(c, packed.view());
+    return;
+  }
+  if (d->transposed) {
+    multiply(transposed(c), transposed(b), transposed(a), {}, alpha, beta);
+    return;
+  }
+  bool added = !bias;
+  if (a.size[a.ndim - 1] == 0) {
+    scale(c, beta);
+  } else {
+    const Operand x(b), y(a);
+    Product p{c.dtype, x.matrix(), y.matrix(), *d, nullptr, c.ndim == 3 ? c.size[0] : 1};
+    if (bias && (bias.stride[0] == 1 || bias.size[0] == 1)) {
+      p.bias = bias.data;
+      added = products().run(p, alpha, beta);
+    }
+    p.bias = nullptr;
+    if ((!added || !bias) && !products().run(p, alpha, beta))
+      throw_device_error(std::string("cuBLASLt has no product for ") + info(c.dtype).name);
+  }
+  if (!added) kernels::binary(c, c, repeated(bias, c), Binary::add, compute_type(c.dtype), 1.0);
+}
+
+void gemm(const View& c, const View& a, const View& b, const View& bias, double alpha,
+          double beta) {
+  multiply(c, a, b, bias, alpha, beta);
+}
+
+void gemm_batched(const View& c, const View& a, const View& b, double alpha, double beta) {
+  multiply(c, a, b, {}, alpha, beta);
+}
+
+}  // namespace
+
+NNM_CUDA_KERNEL(gemm, gemm);
+NNM_CUDA_KERNEL(gemm_batched, gemm_batched);
+
+}  // namespace nnm::cuda

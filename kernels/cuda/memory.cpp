@@ -1,0 +1,174 @@
+// Best fit, splitting and joining.
+#include "kernels/cuda/memory.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "kernels/cuda/plugin.h"
+
+namespace nnm::cuda {
+
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+constexpr size_t kGrain = 512;
+constexpr size_t kSmall = kMiB;  // up to here, from segments of kSmallSegment
+constexpr size_t kSmallSegment = 2 * kMiB;
+constexpr size_t kMedium = 10 * kMiB;  // up to here, from segments of kMediumSegment
+constexpr size_t kMediumSegment = 20 * kMiB;
+
+size_t round_up(size_t bytes, size_t grain) { return (bytes + grain - 1) / grain * grain; }
+
+std::string human(size_t bytes) {
+  char text[32];
+  if (bytes < kMiB) std::snprintf(text, sizeof text, "%zu bytes", bytes);
+  else if (bytes < 1024 * kMiB)
+    std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / kMiB);
+  else std::snprintf(text, sizeof text, "%.2f GiB", static_cast<double>(bytes) / (1024.0 * kMiB));
+  return text;
+}
+
+}  // namespace
+
+void* Memory::get(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (bytes > SIZE_MAX - 2 * kMiB) out_of_memory(bytes);
+  const size_t rounded = round_up(std::max<size_t>(bytes, 1), kGrain);
+  const bool small = rounded <= kSmall;
+  Block* b = best_fit(rounded, small);
+  if (!b) b = segment(rounded, small);
+  if (!b) {
+    release_unused();
+    b = segment(rounded, small);
+  }
+  if (!b) out_of_memory(bytes);
+  split(b, rounded);
+  b->used = true;
+  used_[b->data] = b;
+  figures_.allocated += b->bytes;
+  figures_.peak = std::max(figures_.peak, figures_.allocated);
+  return b->data;
+}
+
+Memory::Block* Memory::best_fit(size_t bytes, bool small) {
+  Block key{nullptr, bytes, small};
+  const auto at = free_[small].lower_bound(&key);
+  if (at == free_[small].end()) return nullptr;
+  Block* b = *at;
+  free_[small].erase(at);
+  return b;
+}
+
+// A new segment of at least so many bytes as one block; null where the driver has none.
+Memory::Block* Memory::segment(size_t bytes, bool small) {
+  const size_t size = small              ? kSmallSegment
+                      : bytes <= kMedium ? kMediumSegment
+                                         : round_up(bytes, kSmallSegment);
+  void* p = nullptr;
+  const cudaError_t result = cudaMalloc(&p, size);
+  if (result == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // dealt with here, not by the next kernel
+    return nullptr;
+  }
+  check(result, "CUDA allocation");
+  figures_.reserved += size;
+  return new Block{static_cast<char*>(p), size, small};
+}
+
+// Cuts off what a request leaves of its block, unless that would be too little to be of use.
+void Memory::split(Block* b, size_t bytes) {
+  const size_t rest = b->bytes - bytes;
+  if (rest < (b->small ? kGrain : kSmall)) return;
+  auto* tail = new Block{b->data + bytes, rest, b->small};
+  tail->before = b;
+  tail->after = b->after;
+  if (b->after) b->after->before = tail;
+  b->after = tail;
+  b->bytes = bytes;
+  free_[b->small].insert(tail);
+}
+
+// Both are free, in no list, and b follows a.
+Memory::Block* Memory::join(Block* a, Block* b) {
+  a->bytes += b->bytes;
+  a->after = b->after;
+  if (b->after) b->after->before = a;
+  delete b;
+  return a;
+}
+
+void Memory::put(void* p) noexcept {
+  std::lock_guard lock(mutex_);
+  const auto at = used_.find(p);
+  if (at == used_.end()) return;
+  Block* b = at->second;
+  used_.erase(at);
+  b->used = false;
+  figures_.allocated -= b->bytes;
+  if (b->after && !b->after->used) {
+    free_[b->small].erase(b->after);
+    b = join(b, b->after);
+  }
+  if (b->before && !b->before->used) {
+    free_[b->small].erase(b->before);
+    b = join(b->before, b);
+  }
+  free_[b->small].insert(b);
+}
+
+// Gives segments that are all free back to the driver, once nothing in the stream uses them.
+void Memory::release_unused() {
+  check(cudaStreamSynchronize(stream()), "CUDA");
+  for (Free& list : free_) {
+    for (auto at = list.begin(); at != list.end();) {
+      Block* b = *at;
+      if (b->before || b->after) {
+        ++at;
+        continue;
+      }
+      check(cudaFree(b->data), "CUDA allocation");
+      figures_.reserved -= b->bytes;
+      at = list.erase(at);
+      delete b;
+    }
+  }
+}
+
+void Memory::out_of_memory(size_t bytes) {
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  const size_t cut = figures_.reserved - figures_.allocated;
+  throw_device_error("out of memory on cuda:" + std::to_string(current_device()) +
+                         ": tried to allocate " + human(bytes) + "; of " + human(total) + ", " +
+                         human(free) + " are free, " + human(figures_.allocated) +
+                         " are in tensors and " + human(cut) + " are held but in pieces",
+                     "a smaller batch, a smaller network, or train.precision bf16");
+}
+
+CudaMemory Memory::figures() {
+  std::lock_guard lock(mutex_);
+  check(cudaMemGetInfo(&figures_.free, &figures_.total), "CUDA memory");
+  return figures_;
+}
+
+void Memory::reset_peak() {
+  std::lock_guard lock(mutex_);
+  figures_.peak = figures_.allocated;
+}
+
+// Never destroyed: tensors in static storage outlive any static cache.
+Memory& memory_of(int device) {
+  static auto* all = new std::map<int, Memory>;
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  return (*all)[device];
+}
+
+void* allocate(size_t bytes) { return memory_of(current_device()).get(bytes); }
+void deallocate(void* p) noexcept {
+  int device = 0;
+  cudaGetDevice(&device);
+  memory_of(device).put(p);
+}
+
+}  // namespace nnm::cuda

@@ -1,0 +1,144 @@
+// The plug-in's table: devices, copies, errors.
+#include "kernels/cuda/plugin.h"
+
+#include <array>
+#include <mutex>
+#include <string>
+
+#include "kernels/cuda/lt.h"
+#include "kernels/cuda/memory.h"
+
+namespace nnm::cuda {
+
+namespace {
+
+constexpr int kMaxDevices = 64;
+
+// A driver's version as it is written: 13020 is 13.2.
+std::string dotted(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+// Of one device, made when it is first used.
+struct State {
+  std::once_flag once;
+  cudaStream_t stream = nullptr;
+  CudaDevice facts;
+};
+
+State& state(int device) {
+  static std::array<State, kMaxDevices> all;
+  State& s = all[static_cast<size_t>(device)];
+  std::call_once(s.once, [&] {
+    cudaDeviceProp p;
+    check(cudaGetDeviceProperties(&p, device), "CUDA device");
+    s.facts = {p.name, p.totalGlobalMem, p.major, p.minor, p.multiProcessorCount};
+    const OnDevice here(device);
+    check(cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking), "CUDA stream");
+  });
+  return s;
+}
+
+int devices(std::string* why) {
+  int count = 0;
+  const cudaError_t result = cudaGetDeviceCount(&count);
+  if (result == cudaSuccess && count > 0) return count < kMaxDevices ? count : kMaxDevices;
+  cudaGetLastError();  // told here, not by the first kernel
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  if (driver == 0) {
+    *why = "no NVIDIA driver is installed (libcuda.so.1)";
+  } else if (result == cudaErrorInsufficientDriver) {
+    int runtime = 0;
+    cudaRuntimeGetVersion(&runtime);
+    *why = "the NVIDIA driver is too old: it knows CUDA " + dotted(driver) +
+           ", this plug-in needs CUDA " + dotted(runtime);
+  } else {
+    *why = std::string("no GPU: ") + cudaGetErrorString(result ? result : cudaErrorNoDevice);
+  }
+  return 0;
+}
+
+std::vector<std::pair<std::string, std::string>> libraries() {
+  int driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  return {{"driver", driver ? "CUDA " + dotted(driver) : "none"},
+          {"runtime", "CUDA " + dotted(runtime)},
+          {"cublasLt", lt_facts()}};
+}
+
+void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+  if (bytes == 0) return;
+  const bool up = to_device.type == DeviceType::cuda;
+  // Another GPU's stream must have written what is read here.
+  const bool across = up && from_device.type == DeviceType::cuda && !(to_device == from_device);
+  if (across) {
+    const OnDevice there(from_device.index);
+    check(cudaStreamSynchronize(stream()), "CUDA");
+  }
+  const OnDevice here(up ? to_device.index : from_device.index);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "CUDA copy");
+  if (across || !(up && from_device.type == DeviceType::cuda))
+    check(cudaStreamSynchronize(stream()), "CUDA copy");
+}
+
+}  // namespace
+
+void check(cudaError_t result, const char* what) {
+  if (result != cudaSuccess)
+    throw_device_error(std::string(what) + ": " + cudaGetErrorString(result));
+}
+
+OnDevice::OnDevice(int device) {
+  check(cudaGetDevice(&before_), "CUDA device");
+  if (device != before_) check(cudaSetDevice(device), "CUDA device");
+}
+OnDevice::~OnDevice() { cudaSetDevice(before_); }
+
+int current_device() {
+  int device = 0;
+  check(cudaGetDevice(&device), "CUDA device");
+  return device;
+}
+
+cudaStream_t stream() { return state(current_device()).stream; }
+const CudaDevice& device_facts() { return state(current_device()).facts; }
+
+void read_back(void* to, const void* from, size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "CUDA copy");
+  check(cudaStreamSynchronize(stream()), "CUDA");
+}
+
+}  // namespace nnm::cuda
+
+extern "C" [[gnu::visibility("default")]] const nnm::Cuda* nnm_cuda();
+
+const nnm::Cuda* nnm_cuda() {
+  using namespace nnm;
+  static const Cuda table = {
+      Cuda::kVersion,
+      cuda::devices,
+      [](int device) {
+        const cuda::OnDevice here(device);
+        return cuda::device_facts();
+      },
+      cuda::libraries,
+      [](size_t bytes, int device) {
+        const cuda::OnDevice here(device);
+        return cuda::allocate(bytes);
+      },
+      [](void* p, int device) noexcept { cuda::memory_of(device).put(p); },
+      [](int device) {
+        const cuda::OnDevice here(device);
+        return cuda::memory_of(device).figures();
+      },
+      [](int device) { cuda::memory_of(device).reset_peak(); },
+      cuda::copy,
+      [](int device) {
+        const cuda::OnDevice here(device);
+        cuda::check(cudaStreamSynchronize(cuda::stream()), "CUDA");
+      },
+  };
+  return &table;
+}
