@@ -4,13 +4,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
+#include "kernels/cuda.h"
 #include "kernels/parallel.h"
 #include "nnm/base/error.h"
+#include "nnm/base/log.h"
 #include "nnm/base/signature.h"
 #include "nnm/lang/diagnostic_formats.h"
+#include "nnm/ops/ops.h"
 
 namespace nnm::cli {
 
@@ -72,18 +76,44 @@ Diagnostics diagnostics_of(const Error& e) {
 }
 
 void Compute::declare(CLI::App& app) {
-  app.add_option("--device", device, "auto, cpu or cuda[:i]");
+  app.add_option("--device", device, "auto (the default), cpu or cuda[:i]");
   app.add_option("--threads", threads, "threads to compute with (default: the cores allowed)")
       ->check(CLI::Range(1, 1024));
 }
 
+namespace {
+
+Device first_gpu(bool say) {
+  const CudaPlugin& plugin = cuda_plugin();
+  if (plugin.devices > 0) return {DeviceType::cuda, 0};
+  if (say) log_note("computing on the CPU: {}", plugin.why);
+  return {};
+}
+
+Device device_of(const std::string& text) {
+  if (text.empty() || text == "auto") return first_gpu(!text.empty());
+  if (text == "cpu") return {};
+  Device d{DeviceType::cuda, 0};
+  bool known = text == "cuda";
+  if (text.starts_with("cuda:")) {
+    const char *begin = text.data() + 5, *end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(begin, end, d.index);
+    known = begin != end && error == std::errc() && stop == end && d.index >= 0;
+  }
+  if (!known)
+    throw Error(ErrorKind::config, fmt::format("unknown device `{}`", text),
+                "devices are auto, cpu and cuda[:i]");
+  cuda_table(d);  // says why there is none
+  return d;
+}
+
+}  // namespace
+
 Device Compute::apply() const {
   if (threads > 0) set_num_threads(threads);
-  if (device == "auto" || device == "cpu") return {};
-  if (device.rfind("cuda", 0) == 0)
-    throw Error(ErrorKind::device, "this build of nnm has no CUDA support", "use --device cpu");
-  throw Error(ErrorKind::config, fmt::format("unknown device `{}`", device),
-              "devices are auto, cpu and cuda[:i]");
+  const Device d = device_of(device);
+  set_default_device(d);
+  return d;
 }
 
 void print(std::string_view text) {

@@ -58,10 +58,12 @@ void add_no_hooks(CLI::App& app, bool& hooks);
 
 /// `--device` and `--threads`, of every verb that computes.
 struct Compute {
-  std::string device = "auto";
-  int threads = 0;  ///< 0: what affinity and the control group allow
+  std::string device;  ///< empty: not asked for, which is `auto` without a word
+  int threads = 0;     ///< 0: what affinity and the control group allow
   void declare(CLI::App& app);
-  /// Sets the number of threads and gives the device. Throws Error(device).
+  /// Sets the number of threads, and the device as this thread's default one; gives the device.
+  /// `auto` is the first GPU, or else the CPU, and says so. Throws Error(device) saying why a GPU
+  /// cannot be had, Error(config) for what is no device.
   Device apply() const;
 };
 

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "nnm/ops/ops.h"
+#include "nnm/tensor/device.h"
+
 namespace nnm::data {
 namespace {
 
@@ -191,6 +194,7 @@ std::optional<Batch> Loader::next() {
   if (sleeping_ > 0 && slots_.size() <= most_ahead_ / 2) wake_workers_.notify_all();
   lock.unlock();
   ++index_;
+  for (Tensor& t : slot->batch.fields) t = moved(t, default_device());
   return std::move(slot->batch);
 }
 

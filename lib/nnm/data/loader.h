@@ -59,7 +59,8 @@ class Loader {
 
   /// Goes to a batch of an epoch; what was prepared ahead is dropped.
   void seek(int64_t epoch, int64_t batch);
-  /// The next batch; after the last of an epoch nothing once, then the first of the next epoch.
+  /// The next batch, on this thread's default device; after the last of an epoch nothing once, then
+  /// the first of the next epoch.
   /// Errors of the preparing threads are thrown here, when their batch is due: Error(input_file)
   /// with file and sample for what a transform refuses.
   std::optional<Batch> next();

@@ -3,16 +3,15 @@
 
 #include "nnm/autograd/node.h"
 #include "nnm/ops/ops.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm::io {
 
 Tensor row_major(const Tensor& x) {
-  if (x.device().type != DeviceType::cpu) {
-    throw Error(ErrorKind::internal, "a tensor that is not on the CPU was given to a file");
-  }
-  if (x.is_contiguous()) return x;
+  NNM_CHECK(!x.is_meta(), internal, "a tensor without data was given to a file");
+  if (x.is_contiguous()) return moved(x, Device{});
   const NoGradGuard no_grad;
-  return contiguous(x);
+  return moved(contiguous(x), Device{});
 }
 
 }  // namespace nnm::io

@@ -66,7 +66,13 @@ Model build_source(const ModelSource& source, const BuildOptions& options) {
     meta.device = {DeviceType::meta, 0};
     Builder(source, meta).run();
   }
-  return Builder(source, options).run();
+  // Initial numbers come from the CPU, so that they are the same wherever the model is put.
+  BuildOptions host = options;
+  const bool gpu = options.device.type == DeviceType::cuda;
+  if (gpu) host.device = {};
+  Model out = Builder(source, host).run();
+  if (gpu) out.module->to(options.device);
+  return out;
 }
 
 Model build_model(const Config& config, const BuildOptions& options) {

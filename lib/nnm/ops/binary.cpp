@@ -4,6 +4,7 @@
 #include "kernels/half.h"
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm {
 
@@ -17,13 +18,17 @@ void check_devices(const Tensor& a, const Tensor& b) {
   const auto travels = [](const Tensor& x) {
     return x.dim() == 0 && x.device().type == DeviceType::cpu;
   };
-  if ((travels(a) && b.is_meta()) || (travels(b) && a.is_meta())) return;
+  if (travels(a) || travels(b)) return;
   detail::check_same_device(a, b);
 }
 
 Tensor run(Binary f, const Tensor& a, const Tensor& b, DType common, DType out_type,
            double alpha = 1) {
   Tensor out;
+  if (a.device() == Device{} && b.device().type == DeviceType::cuda)
+    return run(f, moved(a, b.device()), b, common, out_type, alpha);
+  if (b.device() == Device{} && a.device().type == DeviceType::cuda)
+    return run(f, a, moved(b, a.device()), common, out_type, alpha);
   if (a.shape() == b.shape()) {
     out = a.device() == b.device() || a.is_meta() ? detail::empty_pointwise(a, out_type)
                                                   : detail::empty_pointwise(b, out_type);
@@ -67,7 +72,10 @@ Saved saved_for(const Tensor& other, const Tensor& x) {
   return needs_grad({&other}) ? Saved(x) : Saved();
 }
 
-void set_reduced(Backward& b, size_t i, const Tensor& g) { b.set(i, sum_to(g, b.input(i).sizes)); }
+void set_reduced(Backward& b, size_t i, const Tensor& g) {
+  const Tensor sum = sum_to(g, b.input(i).sizes);
+  b.set(i, to(sum, {sum.dtype(), b.input(i).device}));
+}
 
 void check_alpha(Scalar alpha, DType t) {
   NNM_CHECK(alpha.kind != Scalar::Kind::real || is_floating(t), runtime,

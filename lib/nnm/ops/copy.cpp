@@ -1,6 +1,7 @@
 // Copies, casts and memory layouts.
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm {
 
@@ -9,6 +10,19 @@ namespace {
 Tensor copied(const Tensor& x, Tensor out) {
   kernels::copy(out, x);
   return out;
+}
+
+// x elsewhere and of another type, in x's format, without history. The smaller type travels.
+Tensor transferred(const Tensor& x, TensorOptions options) {
+  NNM_CHECK(!x.is_meta(), not_implemented, "Cannot copy out of meta tensor; no data!");
+  if (options.device.type == DeviceType::meta)
+    return empty_strided(x.shape(), detail::preserved_strides(x), options);
+  const bool before = item_size(options.dtype) < item_size(x.dtype());
+  Tensor y = x;
+  if (!x.is_dense() || before)
+    y = copied(x, detail::empty_pointwise(x, before ? options.dtype : x.dtype()));
+  y = moved(y, options.device);
+  return y.dtype() == options.dtype ? y : copied(y, detail::empty_pointwise(y, options.dtype));
 }
 
 Tensor pass_gradient(const char* name, const Tensor& x, Tensor y) {
@@ -41,15 +55,11 @@ Tensor to(const Tensor& x, DType dtype) {
 
 Tensor to(const Tensor& x, TensorOptions options) {
   if (x.device() == options.device) return to(x, options.dtype);
-  NNM_CHECK(!x.is_meta(), not_implemented, "Cannot copy out of meta tensor; no data!");
-  Tensor y = empty_strided(x.shape(), detail::preserved_strides(x), options);
-  if (!y.is_meta()) {
-    NNM_CHECK(false, not_implemented, "tensors cannot move from {} to {}",
-              detail::device_name(x.device()), detail::device_name(options.device));
-  }
+  Tensor y = transferred(x, options);
   if (!needs_grad({&x})) return y;
   return record("ToCopyBackward0", y, {&x}, [](Backward& b) {
-    b.set(0, zeros(b.input(0).sizes, {b.input(0).dtype, b.input(0).device}));
+    const TensorOptions back{b.input(0).dtype, b.input(0).device};
+    b.set(0, b.grad().is_meta() ? zeros(b.input(0).sizes, back) : to(b.grad(), back));
   });
 }
 
@@ -65,12 +75,17 @@ void copy_(const Tensor& self, const Tensor& src) {
   if (!self.is_same(src)) {
     // A source that overlaps its target elsewhere than in place is read before it is written.
     const bool aliased = self.ref()->storage.get() == src.ref()->storage.get();
-    const Tensor from = aliased ? copied(src, empty(src.shape(), src.options())) : src;
+    const Tensor from = aliased ? copied(src, empty(src.shape(), src.options()))
+                        : src.device() == self.device() || self.is_meta()
+                            ? src
+                            : transferred(src, {src.dtype(), self.device()});
     kernels::copy(self, detail::broadcast_view(from, self.shape()));
   }
   record_inplace("torch::autograd::CopyBackwards", self, {&self, &src}, [](Backward& b) {
     if (b.needs(0)) b.set(0, zeros_like(b.grad()));
-    if (b.needs(1)) b.set(1, sum_to(b.grad(), b.input(1).sizes));
+    if (!b.needs(1)) return;
+    const Tensor g = sum_to(b.grad(), b.input(1).sizes);
+    b.set(1, to(g, {g.dtype(), b.input(1).device}));
   });
 }
 

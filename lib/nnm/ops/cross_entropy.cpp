@@ -8,6 +8,7 @@
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
 #include "nnm/ops/reduction.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm {
 
@@ -82,8 +83,9 @@ Tensor checked_labels(const Tensor& target, int64_t classes, int64_t inner, int6
             "expected target dtype to be Long or Byte, but got {}",
             detail::scalar_type_name(target.dtype()));
   Tensor t = detail::row_major(to(target, DType::i64));
-  if (t.device().type != DeviceType::cpu) return t;
-  const auto* p = t.data<int64_t>();
+  if (t.is_meta()) return t;
+  const Tensor seen = moved(t, Device{});
+  const auto* p = seen.data<int64_t>();
   for (int64_t i = 0; i < t.numel(); ++i) {
     if ((p[i] < 0 || p[i] >= classes) && p[i] != ignore) throw LabelError(p[i], i / inner, classes);
   }

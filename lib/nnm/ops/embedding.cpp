@@ -5,6 +5,7 @@
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm {
 
@@ -17,8 +18,9 @@ Tensor checked_indices(const Tensor& indices, int64_t rows) {
             "Long, Int; but got {} instead (while checking arguments for embedding)",
             legacy_type_name(indices.dtype()));
   Tensor at = detail::row_major(to(indices, DType::i64));
-  if (at.device().type != DeviceType::cpu) return at;
-  const auto* p = at.data<int64_t>();
+  if (at.is_meta()) return at;
+  const Tensor seen = moved(at, Device{});
+  const auto* p = seen.data<int64_t>();
   for (int64_t i = 0; i < at.numel(); ++i) {
     if (p[i] >= 0 && p[i] < rows) continue;
     throw Error(ErrorKind::index, "index out of range in self",

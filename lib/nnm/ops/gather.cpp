@@ -29,7 +29,8 @@ Tensor nonzero_positions(const Tensor& mask) {
   const Tensor count = cumsum(flat, 0, DType::i64);
   const int64_t total = select(count, 0, n - 1).item().i;
   // Position i goes to place count[i] - 1; what is not selected goes to a place past the end.
-  const Tensor place = where(flat, sub(count, Scalar(1)), scalar_tensor(total, DType::i64));
+  const Tensor place =
+      where(flat, sub(count, Scalar(1)), scalar_tensor(total, DType::i64, mask.device()));
   const Tensor out = empty({total + 1}, {DType::i64, mask.device()});
   kernels::put(out.as_strided({}, {}, 0), arange(0, n, 1, DType::i64, mask.device()), place, false);
   return narrow(out, 0, 0, total);

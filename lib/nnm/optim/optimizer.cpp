@@ -5,6 +5,7 @@
 
 #include "kernels/pointwise.h"
 #include "nnm/autograd/node.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm::optim {
 
@@ -25,11 +26,11 @@ const T* find_named(const std::vector<std::pair<std::string, T>>& items, std::st
   return it == items.end() ? nullptr : &it->second;
 }
 
-/// x with the type and memory layout of `like`, which the update kernels ask for.
+/// x with the type, memory layout and device of `like`, which the update kernels ask for.
 Tensor laid_out_as(const Tensor& x, const Tensor& like) {
-  if (x.dtype() == like.dtype() && x.strides() == like.strides()) return x;
+  if (x.dtype() == like.dtype() && x.strides() == like.strides()) return moved(x, like.device());
   Tensor out = empty_like(like);
-  kernels::copy(out, x);
+  kernels::copy(out, moved(x, like.device()));
   return out;
 }
 
@@ -231,7 +232,7 @@ Optimizer::State Optimizer::loaded_state(const NamedParameter& param, const Item
     if (!tensor.defined()) tensor = empty_like(param.tensor);
     NNM_CHECK(loaded.shape() == tensor.shape(), runtime, "`{}` of `{}`: shape {} where {} is meant",
               names[k], param.name, loaded.shape().str(), tensor.shape().str());
-    kernels::copy(tensor, loaded);
+    kernels::copy(tensor, moved(loaded, tensor.device()));
   }
   return state;
 }

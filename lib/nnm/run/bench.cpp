@@ -9,6 +9,7 @@
 #include "nnm/autograd/node.h"
 #include "nnm/io/module_rows.h"
 #include "nnm/ops/autocast.h"
+#include "nnm/ops/detail.h"
 #include "nnm/ops/ops.h"
 #include "nnm/run/module_clock.h"
 #include "nnm/tensor/allocator.h"
@@ -136,17 +137,23 @@ class Bench {
     session_.model()->zero_grad();
   }
 
+  /// The time, once the device has done all so far.
+  static Clock::time_point now() {
+    synchronize(default_device());
+    return Clock::now();
+  }
+
   void whole() {
     std::vector<double> step, parts[3];
     for (int64_t i = 0; i < options_.warmup + options_.steps; ++i) {
-      if (i == options_.warmup) reset_peak_memory();
-      const auto begin = Clock::now();
+      if (i == options_.warmup) reset_peak_memory(default_device());
+      const auto begin = now();
       Tensor loss = forward();
-      const auto lossy = Clock::now();
+      const auto lossy = now();
       backward(std::move(loss));
-      const auto backed = Clock::now();
+      const auto backed = now();
       update();
-      const auto end = Clock::now();
+      const auto end = now();
       if (i < options_.warmup) continue;
       const auto seconds = [](auto a, auto b) {
         return std::chrono::duration<double>(b - a).count();
@@ -156,7 +163,7 @@ class Bench {
       parts[1].push_back(seconds(lossy, backed));
       parts[2].push_back(seconds(backed, end));
     }
-    report_.peak_bytes = memory_stats().peak;
+    report_.peak_bytes = memory_stats(default_device()).peak;
     report_.step = timing(step);
     report_.forward = timing(parts[0]);
     report_.backward = timing(parts[1]);
@@ -229,7 +236,7 @@ BenchReport bench(Session& session, const BenchOptions& options) {
   BenchReport report;
   const train::Plan& plan = session.plan();
   report.config = session.config().path();
-  report.device = "cpu";
+  report.device = detail::device_name(default_device());
   report.precision = Value(plan.autocast.value_or(plan.dtype)).config_text();
   report.threads = num_threads();
   report.steps = options.steps;

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "nnm/nn/hooks.h"
+#include "nnm/ops/ops.h"
 #include "nnm/tensor/allocator.h"
 
 namespace nnm::run {
@@ -13,11 +14,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+// The time, once the device has done all so far.
+Clock::time_point now() {
+  synchronize(default_device());
+  return Clock::now();
 }
 
-int64_t allocated() { return static_cast<int64_t>(memory_stats().allocated); }
+double since(Clock::time_point begin) {
+  return std::chrono::duration<double>(now() - begin).count();
+}
+
+int64_t allocated() { return static_cast<int64_t>(memory_stats(default_device()).allocated); }
 
 /// A node that no graph holds: its number is where the tape stands.
 class Mark final : public Node {
@@ -52,7 +59,7 @@ void ModuleClock::start() {
   node_hooks_.clear();
   below_ = 0, bytes_below_ = 0;
   mark();
-  begin_ = Clock::now();
+  begin_ = now();
 }
 
 void ModuleClock::mark() {
@@ -64,7 +71,7 @@ void ModuleClock::mark() {
 void ModuleClock::enter(const Module& m) {
   calls_.push_back({&m, {}, allocated()});
   mark();
-  calls_.back().begin = Clock::now();
+  calls_.back().begin = now();
 }
 
 void ModuleClock::leave() {
@@ -104,7 +111,7 @@ void ModuleClock::spend(const Stack& owners, double seconds) {
 
 void ModuleClock::watch(Node& n, const Stack& owners) {
   node_hooks_.emplace_back(n.register_prehook([this](const Tensors&) -> std::optional<Tensors> {
-    node_begin_ = Clock::now();
+    node_begin_ = now();
     return std::nullopt;
   }));
   node_hooks_.emplace_back(

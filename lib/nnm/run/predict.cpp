@@ -48,7 +48,8 @@ class Collector {
       if (!row.empty()) row[0] = c.all.size(0);
       NNM_CHECK(at != now.end() && row == c.all.shape() && at->second.size(0) == n, runtime,
                 "output {} changes its shape from batch to batch", c.name);
-      const Tensor rows = contiguous(to(at->second.detach(), c.all.dtype()));
+      const Tensor rows =
+          contiguous(to(at->second.detach(), TensorOptions{c.all.dtype(), Device{}}));
       const size_t bytes = static_cast<size_t>(rows.numel()) * item_size(rows.dtype());
       if (!bytes) continue;
       const size_t offset = bytes / static_cast<size_t>(n) * static_cast<size_t>(done_);

@@ -19,6 +19,8 @@
 namespace nnm::run {
 namespace {
 
+constexpr Device kMeta{DeviceType::meta, 0};
+
 std::vector<int64_t> dims(const Tensor& t) { return {t.shape().begin(), t.shape().end()}; }
 
 int64_t bytes_of(const Tensor& t) { return t.numel() * static_cast<int64_t>(item_size(t.dtype())); }
@@ -75,7 +77,7 @@ class Watch {
     int64_t flops = 0, memory = 0;
     bool called = false;
   };
-  static int64_t taken() { return static_cast<int64_t>(memory_stats(DeviceType::meta).allocated); }
+  static int64_t taken() { return static_cast<int64_t>(memory_stats(kMeta).allocated); }
   FlopCounter counter_;
   std::map<Module*, Seen> seen_;
   std::vector<ScopedHandle> handles_;
@@ -110,17 +112,17 @@ int64_t state_bytes(const lang::Config& config, Module& root) {
     if (p.requires_grad()) all.push_back({name, p});
   if (all.empty()) return 0;
   o->add_param_group(all);
-  const auto before = memory_stats(DeviceType::meta).allocated;
+  const auto before = memory_stats(kMeta).allocated;
   o->step();
-  return static_cast<int64_t>(memory_stats(DeviceType::meta).allocated - before);
+  return static_cast<int64_t>(memory_stats(kMeta).allocated - before);
 }
 
 /// Runs a training step on meta: what lives at its peak, and what each module keeps. The loss
 /// stands for any sum over outputs.
 void count_training(const lang::Config& config, const lang::Model& model, Summary& s) {
   Module& root = *model.module;
-  const auto before = memory_stats(DeviceType::meta).allocated;
-  reset_peak_memory(DeviceType::meta);
+  const auto before = memory_stats(kMeta).allocated;
+  reset_peak_memory(kMeta);
   Tensors outputs;
   {
     const Watch watch(root);
@@ -134,7 +136,7 @@ void count_training(const lang::Config& config, const lang::Model& model, Summar
   outputs.clear();
   backward(sums);
   sums.clear();
-  const auto peak = memory_stats(DeviceType::meta).peak;
+  const auto peak = memory_stats(kMeta).peak;
   s.training_bytes = s.bytes + static_cast<int64_t>(peak - before) + state_bytes(config, root);
 }
 

@@ -201,11 +201,11 @@ TraceResult record_trace(Session& session, const TraceOptions& o) {
          .wall_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(since).count(),
          .mode = o.train ? "train" : "eval"});
     model.zero_grad();
-    reset_peak_memory();
+    reset_peak_memory(default_device());
     hooks.begin({.step = i});
     step(model, *feed.objective, feed.fields(batch->fields), o, backward);
     hooks.end();
-    const MemoryStats m = memory_stats();
+    const MemoryStats m = memory_stats(default_device());
     writer.memory(static_cast<int64_t>(m.allocated), static_cast<int64_t>(m.peak),
                   static_cast<int64_t>(m.reserved));
     ++result.steps;

@@ -1,4 +1,4 @@
-// Size-class free lists over aligned_alloc.
+// Size-class free lists over aligned_alloc; the memory of GPUs is the plug-in's.
 #include "nnm/tensor/allocator.h"
 
 #include <sys/mman.h>
@@ -6,9 +6,11 @@
 #include <atomic>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <vector>
 
+#include "kernels/cuda.h"
 #include "nnm/base/error.h"
 
 namespace nnm {
@@ -101,6 +103,7 @@ void* allocate(size_t bytes, Device device) {
     return nullptr;
   }
   if (bytes == 0) return nullptr;
+  if (device.type == DeviceType::cuda) return cuda_table(device).allocate(bytes, device.index);
   const size_t rounded = round_up(bytes);
   if (void* p = cache().get(rounded)) return p;
   const size_t align = rounded >= 2 * kHugePage ? kHugePage : kAlign;
@@ -118,15 +121,34 @@ void* allocate(size_t bytes, Device device) {
 
 void deallocate(void* p, size_t bytes, Device device) noexcept {
   if (device.type == DeviceType::meta) imagined.remove(bytes);
-  else if (p && device.type == DeviceType::cpu) cache().put(p, round_up(bytes));
+  else if (p && device.type == DeviceType::cuda) cuda_plugin().table->deallocate(p, device.index);
+  else if (p) cache().put(p, round_up(bytes));
 }
 
-MemoryStats memory_stats(DeviceType device) {
-  return device == DeviceType::meta ? imagined.stats() : cache().stats();
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+  if (bytes == 0) return;
+  if (to_device.type == DeviceType::cpu && from_device.type == DeviceType::cpu) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  const Device gpu = to_device.type == DeviceType::cuda ? to_device : from_device;
+  cuda_table(gpu).copy(to, to_device, from, from_device, bytes);
 }
-void reset_peak_memory(DeviceType device) {
-  if (device == DeviceType::meta) imagined.reset_peak();
-  else cache().reset_peak();
+
+void synchronize(Device device) {
+  if (device.type == DeviceType::cuda) cuda_table(device).synchronize(device.index);
+}
+
+MemoryStats memory_stats(Device device) {
+  if (device.type == DeviceType::meta) return imagined.stats();
+  if (device.type == DeviceType::cpu) return cache().stats();
+  const CudaMemory m = cuda_table(device).memory(device.index);
+  return {m.allocated, m.peak, m.reserved};
+}
+void reset_peak_memory(Device device) {
+  if (device.type == DeviceType::meta) imagined.reset_peak();
+  else if (device.type == DeviceType::cpu) cache().reset_peak();
+  else cuda_table(device).reset_peak(device.index);
 }
 
 }  // namespace nnm

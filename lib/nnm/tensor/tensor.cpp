@@ -6,6 +6,7 @@
 
 #include "kernels/half.h"
 #include "nnm/tensor/allocator.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm {
 
@@ -142,6 +143,7 @@ Scalar Tensor::item() const {
   NNM_CHECK(numel() == 1, runtime, "a Tensor with {} elements cannot be converted to Scalar",
             numel());
   NNM_CHECK(!is_meta(), runtime, "Tensor.item() cannot be called on meta tensors");
+  if (device().type == DeviceType::cuda) return moved(*this, Device{}).item();
   const char* p = data<char>();
   if (dtype() == DType::b8) return Scalar(*p != 0);
   if (is_integral(dtype())) return Scalar(read_as<int64_t>(p, dtype()));
@@ -151,6 +153,7 @@ Scalar Tensor::item() const {
 template <class T>
 std::vector<T> Tensor::to_vector() const {
   NNM_CHECK(!is_meta(), runtime, "a meta tensor has no data");
+  if (device().type == DeviceType::cuda) return moved(*this, Device{}).to_vector<T>();
   std::vector<T> out;
   out.reserve(static_cast<size_t>(numel()));
   for_each_address(*this, [&](const char* p) { out.push_back(read_as<T>(p, dtype())); });
@@ -179,6 +182,14 @@ Tensor empty_strided(const Shape& sizes, const Shape& strides, TensorOptions o) 
   }
   auto storage = make_ref<Storage>(static_cast<size_t>(last) * item_size(o.dtype), o.device);
   return Tensor(make_ref<TensorImpl>(std::move(storage), sizes, strides, 0, o.dtype));
+}
+
+Tensor moved(const Tensor& x, Device device) {
+  if (x.device() == device) return x;
+  NNM_CHECK(!x.is_meta(), not_implemented, "Cannot copy out of meta tensor; no data!");
+  Tensor y = empty_strided(x.shape(), x.strides(), {x.dtype(), device});
+  if (!y.is_meta()) copy_bytes(y.data(), device, x.data(), x.device(), y.impl()->storage->bytes);
+  return y;
 }
 
 Tensor empty(const Shape& sizes, TensorOptions o) {
@@ -211,7 +222,7 @@ template <class T>
 Tensor tensor_of(std::span<const T> values, const Shape& shape, TensorOptions o) {
   NNM_CHECK(shape.numel() == static_cast<int64_t>(values.size()), value,
             "{} values do not fill a tensor of size {}", values.size(), shape.str());
-  Tensor out = empty(shape, o);
+  Tensor out = empty(shape, {o.dtype, o.device.type == DeviceType::cuda ? Device{} : o.device});
   char* p = out.data<char>();
   for (int64_t i = 0; p && i < out.numel(); ++i) {
     const T v = values[static_cast<size_t>(i)];
@@ -226,7 +237,7 @@ Tensor tensor_of(std::span<const T> values, const Shape& shape, TensorOptions o)
       case DType::b8: store<uint8_t>(p, i, v != T{}); break;
     }
   }
-  return out;
+  return moved(out, o.device);
 }
 template Tensor tensor_of(std::span<const float>, const Shape&, TensorOptions);
 template Tensor tensor_of(std::span<const double>, const Shape&, TensorOptions);

@@ -3,6 +3,7 @@
 
 #include "nnm/autograd/node.h"
 #include "nnm/ops/ops.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm::train {
 
@@ -35,7 +36,7 @@ void Ema::load(const std::vector<io::NamedTensor>& state) {
     NNM_CHECK(state[i].name == name && state[i].tensor.shape() == p.shape(), input_file,
               "the checkpoint averages {} {} where the model has {} {}", state[i].name,
               state[i].tensor.shape().str(), name, p.shape().str());
-    averages_.push_back(clone(state[i].tensor));
+    averages_.push_back(clone(moved(state[i].tensor, p.device())));
   }
 }
 

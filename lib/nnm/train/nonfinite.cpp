@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/statistics.h"
 #include "nnm/base/handle.h"
 
 namespace nnm::train {
@@ -23,6 +24,11 @@ int64_t count_nonfinite(const Tensor& t, Bits exponent) {
 
 int64_t nonfinite(const Tensor& t) {
   if (!t.defined() || !is_floating(t.dtype())) return 0;
+  if (t.device().type == DeviceType::cuda) {
+    TensorStatistics s;
+    kernels::moments(t.view(), &s, nullptr);
+    return s.nan + s.inf;
+  }
   if (t.is_dense()) {
     switch (t.dtype()) {
       case DType::f64: return count_nonfinite<uint64_t>(t, 0x7ff0000000000000);

@@ -1,0 +1,117 @@
+// Products through cuBLASLt's interface: which descriptors a layout comes to, and their results.
+#include "kernels/gemm.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "nnm/ops/ops.h"
+#include "support/gpu.h"
+
+namespace nnm {
+namespace {
+
+using testing::emulated_gpu;
+
+Tensor there(const Tensor& t) { return to(t, {t.dtype(), emulated_gpu()}); }
+
+/// What f asks of cuBLASLt, one line a product.
+template <class F>
+std::vector<std::string> asked(const F& f) {
+  const auto path = std::filesystem::temp_directory_path() / "nnm_lt_log";
+  std::filesystem::remove(path);
+  setenv("NNM_EMULATED_LT_LOG", path.c_str(), 1);
+  f();
+  unsetenv("NNM_EMULATED_LT_LOG");
+  std::ifstream in(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// The largest difference of a product on the GPU from the CPU's, over the largest value.
+double error_of(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, double alpha,
+                double beta) {
+  const Tensor own = there(c);
+  const Tensor at = own.as_strided(own.shape(), own.strides(), own.impl()->offset);
+  kernels::gemm(at, there(a), there(b), bias.defined() ? there(bias).view() : View{}, alpha, beta);
+  const Tensor expected = clone(c);
+  kernels::gemm(expected, a, b, bias, alpha, beta);
+  const Tensor difference = sub(to(own, {DType::f64, Device{}}), to(expected, DType::f64));
+  return max(abs(difference)).item().d /
+         std::max(max(abs(to(expected, DType::f64))).item().d, 1e-3);
+}
+
+TEST_CASE("a linear layer is one product with its bias in the epilogue") {
+  emulated_gpu();
+  const Tensor x = there(randn({6, 4})), w = there(randn({3, 4})), bias = there(randn({3}));
+  const Tensor y = empty({6, 3}, x.options());
+  const auto lines = asked([&] { kernels::gemm(y, x, transpose(w, 0, 1), bias, 1, 0); });
+  CHECK(lines == std::vector<std::string>{"TN 3x6x4 ld 4 4 3 batch 1 stride 0 0 0 type 0 bias"});
+  // Its gradients: of the input, of the weight.
+  const Tensor dx = empty({6, 4}, x.options()), dw = empty({3, 4}, x.options());
+  CHECK(asked([&] { kernels::gemm(dx, y, w, View{}, 1, 0); }) ==
+        std::vector<std::string>{"NN 4x6x3 ld 4 3 4 batch 1 stride 0 0 0 type 0"});
+  CHECK(asked([&] { kernels::gemm(dw, transpose(y, 0, 1), x, View{}, 1, 0); }) ==
+        std::vector<std::string>{"NT 4x3x6 ld 4 3 4 batch 1 stride 0 0 0 type 0"});
+}
+
+TEST_CASE("products agree with the CPU's for every layout and type") {
+  emulated_gpu();
+  for (const DType type : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+    const double limit = type == DType::f64 ? 1e-14 : type == DType::f32 ? 1e-6 : 1e-2;
+    const auto matrix = [&](int64_t r, int64_t c) { return to(randn({r, c}), type); };
+    for (const auto& [m, n, k] :
+         {std::array<int64_t, 3>{5, 7, 3}, {1, 4, 6}, {4, 1, 1}, {8, 2, 1}}) {
+      CAPTURE(info(type).name, m, n, k);
+      for (int layout = 0; layout < 16; ++layout) {
+        CAPTURE(layout);
+        const Tensor a = layout & 1 ? transpose(matrix(k, m), 0, 1) : matrix(m, k);
+        const Tensor b = layout & 2 ? transpose(matrix(n, k), 0, 1) : matrix(k, n);
+        const Tensor c = layout & 4 ? transpose(matrix(n, m), 0, 1) : matrix(m, n);
+        const Tensor bias = layout & 8 ? to(randn({n}), type) : Tensor();
+        CHECK(error_of(c, a, b, bias, 1, 0) < limit);
+        CHECK(error_of(c, a, b, bias, 0.5, 2) < limit);
+      }
+      // Neither stride is 1; rows further apart than they are long; one element repeated.
+      const Tensor wide = to(randn({2 * m, 2 * k}), type);
+      const Tensor gaps = wide.as_strided({m, k}, {4 * k, 2}, 1);
+      const Tensor rows = wide.as_strided({m, k}, {2 * k, 1}, 1);
+      const Tensor same = wide.as_strided({m, k}, {0, 0}, 0);
+      for (const Tensor& a : {gaps, rows, same})
+        CHECK(error_of(matrix(m, n), a, matrix(k, n), to(randn({n}), type), 1, 1) < limit);
+    }
+  }
+}
+
+TEST_CASE("sums without terms, and products without elements") {
+  emulated_gpu();
+  const Tensor bias = randn({3});
+  CHECK(error_of(full({2, 3}, NAN), zeros({2, 0}), zeros({0, 3}), bias, 1, 0) == 0);
+  CHECK(error_of(randn({2, 3}), zeros({2, 0}), zeros({0, 3}), {}, 1, 0.5) < 1e-6);
+  CHECK(asked([] {
+          kernels::gemm(there(zeros({0, 3})), there(zeros({0, 2})), there(zeros({2, 3})), View{}, 1,
+                        0);
+        }).empty());
+}
+
+TEST_CASE("batches of products, repeated operands among them") {
+  emulated_gpu();
+  const Tensor a = randn({3, 4, 5}), b = randn({3, 5, 2}), one = randn({5, 2});
+  for (const Tensor& right :
+       {b, transpose(randn({3, 2, 5}), 1, 2), one.as_strided({3, 5, 2}, {0, 2, 1}, 0)}) {
+    const Tensor c = zeros({3, 4, 2}), own = there(c);
+    const Tensor moved_right = there(one).as_strided({3, 5, 2}, {0, 2, 1}, 0);
+    kernels::gemm_batched(c, a, right, 1, 0);
+    kernels::gemm_batched(own, there(a), right.strides()[0] ? there(right) : moved_right, 1, 0);
+    CHECK(allclose(to(own, {DType::f32, Device{}}), c, 1e-5, 1e-6));
+  }
+  const Tensor own = there(zeros({3, 4, 2}));
+  CHECK(asked([&] { kernels::gemm_batched(own, there(a), there(b), 1, 0); }) ==
+        std::vector<std::string>{"NN 2x4x5 ld 2 5 2 batch 3 stride 10 20 8 type 0"});
+}
+
+}  // namespace
+}  // namespace nnm
