@@ -42,8 +42,12 @@ struct Cuda {
   void (*deallocate)(void* p, int device) noexcept;
   CudaMemory (*memory)(int device);
   void (*reset_peak)(int device);
+  /// Page-locked memory of the CPU, which copies to a device do not wait for. It may be given back
+  /// while such copies are under way.
+  void* (*pin)(size_t bytes, int device);
+  void (*unpin)(void* p, int device) noexcept;
   /// Copies bytes between devices, of which at least one is of CUDA. Memory of the CPU may be
-  /// reused when it returns, and holds the bytes then.
+  /// reused when it returns, unless it is page-locked, and holds the bytes then.
   void (*copy)(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
   /// Waits until the device has done all that was asked of it.
   void (*synchronize)(int device);

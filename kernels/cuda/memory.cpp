@@ -141,7 +141,7 @@ void Memory::out_of_memory(size_t bytes) {
   throw_device_error("out of memory on cuda:" + std::to_string(current_device()) +
                          ": tried to allocate " + human(bytes) + "; of " + human(total) + ", " +
                          human(free) + " are free, " + human(figures_.allocated) +
-                         " are in tensors and " + human(cut) + " are held but in pieces",
+                         " are in tensors and " + human(cut) + " are kept for smaller ones",
                      "a smaller batch, a smaller network, or train.precision bf16");
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/lt.h"
 #include "kernels/cuda/memory.h"
+#include "kernels/cuda/pinned.h"
 
 namespace nnm::cuda {
 
@@ -134,6 +135,11 @@ const nnm::Cuda* nnm_cuda() {
         return cuda::memory_of(device).figures();
       },
       [](int device) { cuda::memory_of(device).reset_peak(); },
+      [](size_t bytes, int device) {
+        const cuda::OnDevice here(device);
+        return cuda::pinned_of(device).get(bytes);
+      },
+      [](void* p, int device) noexcept { cuda::pinned_of(device).put(p, device); },
       cuda::copy,
       [](int device) {
         const cuda::OnDevice here(device);

@@ -114,7 +114,7 @@ void Loader::prepare(Order& order, Batch& batch, Worker& worker) const {
     const SampleType& type = pipelines_[f].output();
     Shape shape = type.shape;
     shape.insert(0, static_cast<int64_t>(keys.size()));
-    Tensor out = empty(shape, {type.dtype});
+    Tensor out = empty_for(shape, type.dtype, device_);
     char* y = out.data<char>();
     for (size_t i = 0; i < keys.size(); ++i, y += type.bytes()) {
       try {
@@ -178,6 +178,7 @@ std::optional<Batch> Loader::next() {
     return std::nullopt;
   }
   if (threads_.empty()) {
+    device_ = default_device();
     next_epoch_ = epoch_;
     next_index_ = index_;
     for (int i = 0; i < std::clamp(options_.workers, 1, 64); ++i) {
@@ -194,7 +195,7 @@ std::optional<Batch> Loader::next() {
   if (sleeping_ > 0 && slots_.size() <= most_ahead_ / 2) wake_workers_.notify_all();
   lock.unlock();
   ++index_;
-  for (Tensor& t : slot->batch.fields) t = moved(t, default_device());
+  for (Tensor& t : slot->batch.fields) t = moved(t, device_);
   return std::move(slot->batch);
 }
 

@@ -59,10 +59,10 @@ class Loader {
 
   /// Goes to a batch of an epoch; what was prepared ahead is dropped.
   void seek(int64_t epoch, int64_t batch);
-  /// The next batch, on this thread's default device; after the last of an epoch nothing once, then
-  /// the first of the next epoch.
-  /// Errors of the preparing threads are thrown here, when their batch is due: Error(input_file)
-  /// with file and sample for what a transform refuses.
+  /// The next batch, on the default device of the thread that asked for the first; after the last
+  /// of an epoch nothing once, then the first of the next epoch. Errors of the preparing threads
+  /// are thrown here, when their batch is due: Error(input_file) with file and sample for what a
+  /// transform refuses.
   std::optional<Batch> next();
 
  private:
@@ -100,6 +100,7 @@ class Loader {
   std::vector<Pipeline> pipelines_;
   size_t most_ahead_ = 2;
   int64_t epoch_ = 0, index_ = 0;  // of the reader
+  Device device_;                  // where batches go
 
   std::vector<std::thread> threads_;
   std::mutex mutex_;

@@ -10,4 +10,8 @@ namespace nnm {
 /// meta.
 Tensor moved(const Tensor& x, Device device);
 
+/// Uninitialised and row-major on the CPU, in memory from which tensors can be moved to the device
+/// while the CPU goes on. The tensor may be dropped once `moved` has returned, but not be written.
+Tensor empty_for(const Shape& sizes, DType dtype, Device device);
+
 }  // namespace nnm

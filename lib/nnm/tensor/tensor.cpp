@@ -184,14 +184,6 @@ Tensor empty_strided(const Shape& sizes, const Shape& strides, TensorOptions o) 
   return Tensor(make_ref<TensorImpl>(std::move(storage), sizes, strides, 0, o.dtype));
 }
 
-Tensor moved(const Tensor& x, Device device) {
-  if (x.device() == device) return x;
-  NNM_CHECK(!x.is_meta(), not_implemented, "Cannot copy out of meta tensor; no data!");
-  Tensor y = empty_strided(x.shape(), x.strides(), {x.dtype(), device});
-  if (!y.is_meta()) copy_bytes(y.data(), device, x.data(), x.device(), y.impl()->storage->bytes);
-  return y;
-}
-
 Tensor empty(const Shape& sizes, TensorOptions o) {
   return empty_strided(sizes, contiguous_strides(sizes), o);
 }

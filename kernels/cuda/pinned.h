@@ -1,0 +1,35 @@
+// Page-locked memory for what goes to one device.
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/cuda/runtime.h"
+
+namespace nnm::cuda {
+
+/// Blocks are kept for requests of their size, as a loader makes them for batch after batch: to
+/// lock pages takes longer than to copy them. A block given back is handed out again once the
+/// copies from it that the device's stream had by then are done. Any thread.
+class Pinned {
+ public:
+  /// The device is the current one. Throws Error(device).
+  void* get(size_t bytes);
+  void put(void* p, int device) noexcept;
+
+ private:
+  struct Block {
+    void* data;
+    size_t bytes;
+    cudaEvent_t last_use;
+  };
+  std::mutex mutex_;
+  std::unordered_map<void*, Block> used_;
+  std::unordered_map<size_t, std::vector<Block>> free_;
+};
+
+Pinned& pinned_of(int device);
+
+}  // namespace nnm::cuda
