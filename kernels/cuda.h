@@ -68,7 +68,10 @@ const CudaPlugin& cuda_plugin();
 /// The table for work on this device. Throws Error(device) saying why it cannot be had.
 const Cuda& cuda_table(Device device);
 
-/// Throws Error(device). Defined above the kernels, in base.
+/// Throws Error(runtime): "Expected all tensors to be on the same device, but found at least two
+/// devices, cuda:0 and cpu!". Defined above the kernels, in base, as the other is.
+[[noreturn]] void throw_mixed_devices(Device a, Device b);
+/// Throws Error(device).
 [[noreturn]] void throw_device_error(const std::string& message, const std::string& hint = {});
 
 }  // namespace nnm

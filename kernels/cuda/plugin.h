@@ -2,6 +2,8 @@
 // errors, and how a kernel gets into its slot.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cuda.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/kernel.h"
@@ -63,12 +65,21 @@ T read_back(const T* from) {
 
 namespace detail {
 
+template <class T>
+void check_device(const View& out, const T& other) {
+  if constexpr (std::is_same_v<T, View>) {
+    if (other.data && !(other.device == out.device)) throw_mixed_devices(out.device, other.device);
+  }
+}
+
 template <class F, F fn>
 struct Slot;
-/// Calls fn with the output's device as the current one.
+/// Calls fn with the output's device as the current one, on which the other views must lie: a
+/// kernel that followed an address of the CPU would end the process.
 template <class... Rest, void (*fn)(const View&, Rest...)>
 struct Slot<void (*)(const View&, Rest...), fn> {
   static void run(const View& out, Rest... rest) {
+    (check_device(out, rest), ...);
     const OnDevice device(out.device.index);
     fn(out, rest...);
   }

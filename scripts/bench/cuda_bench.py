@@ -13,6 +13,7 @@ over each of PyTorch's. nnm's times are those of its log, from a fifth of a run 
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -119,7 +120,10 @@ def nnm_rate(nnm, config, overrides, steps):
                    f"{steps} steps", "--progress", "none", "-q"]
         for o in [*overrides, f"train.log=every {log} steps"]:
             command += ["--set", o]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        # The libraries that PyTorch uses, whichever Python is in the PATH.
+        libraries = ":".join(map(str, pathlib.Path(torch.__file__).parent.parent.glob("nvidia/*/lib")))
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder,
+                              env={"NNM_CUDA_LIBS": libraries, **os.environ})
         if done.returncode:
             sys.exit(f"nnm failed: {done.stderr}")
         events = [json.loads(line) for line in open(f"{folder}/run/events.jsonl")]

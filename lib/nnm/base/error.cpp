@@ -40,6 +40,15 @@ void throw_missing_kernel(const char* kernel, DeviceType device) {
   fail(ErrorKind::device, "{}: not built for device {}", kernel, kNames[static_cast<int>(device)]);
 }
 
+void throw_mixed_devices(Device a, Device b) {
+  const auto name = [](Device d) {
+    return d.type == DeviceType::cuda ? fmt::format("cuda:{}", d.index) : std::string("cpu");
+  };
+  fail(ErrorKind::runtime,
+       "Expected all tensors to be on the same device, but found at least two devices, {} and {}!",
+       name(a), name(b));
+}
+
 void throw_device_error(const std::string& message, const std::string& hint) {
   throw Error(ErrorKind::device, message, hint);
 }
