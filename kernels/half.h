@@ -4,26 +4,28 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/host_device.h"
+
 namespace nnm {
 
 struct BFloat16 {
   uint16_t bits;
   BFloat16() = default;
   /// Rounds to nearest even; NaN stays NaN (quiet).
-  explicit BFloat16(float f) {
+  NNM_HD explicit BFloat16(float f) {
     const uint32_t u = std::bit_cast<uint32_t>(f);
     const bool is_nan = (u & 0x7fffffffu) > 0x7f800000u;
     bits = is_nan ? static_cast<uint16_t>((u >> 16) | 0x40u)
                   : static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
-  explicit operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
+  NNM_HD explicit operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 };
 
 struct Half {
   uint16_t bits;
   Half() = default;
   /// Rounds to nearest even, overflows to infinity, keeps denormals and NaN (quiet).
-  explicit Half(float f) {
+  NNM_HD explicit Half(float f) {
     const uint32_t u = std::bit_cast<uint32_t>(f);
     const uint32_t sign = (u >> 16) & 0x8000u;
     const uint32_t mag = u & 0x7fffffffu;
@@ -41,7 +43,7 @@ struct Half {
     }
     bits = static_cast<uint16_t>(sign | h);
   }
-  explicit operator float() const {
+  NNM_HD explicit operator float() const {
     const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
     const uint32_t mag = bits & 0x7fffu;
     if (mag >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((mag & 0x3ffu) << 13));

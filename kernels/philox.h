@@ -6,10 +6,12 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/host_device.h"
+
 namespace nnm {
 
 /// The four numbers of one counter; `stream` tells apart draws that share it.
-inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter, uint64_t stream = 0) {
+NNM_HD inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter, uint64_t stream = 0) {
   uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32);
   uint32_t c2 = static_cast<uint32_t>(stream), c3 = static_cast<uint32_t>(stream >> 32);
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
@@ -28,15 +30,15 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter, uint64_t 
 }
 
 /// A uniform number in [0, 1) with 24 bits.
-inline float uniform24(uint32_t bits) {
+NNM_HD inline float uniform24(uint32_t bits) {
   return static_cast<float>(bits >> 8) * 5.9604644775390625e-08f;
 }
 /// A uniform number in [0, 1) with 53 bits, from two words.
-inline double uniform53(uint32_t a, uint32_t b) {
+NNM_HD inline double uniform53(uint32_t a, uint32_t b) {
   return static_cast<double>((uint64_t{a} << 32 | b) >> 11) * 1.1102230246251565e-16;
 }
 /// A standard normal number from two words (Box and Muller), computed in double.
-inline double normal_from(uint32_t a, uint32_t b) {
+NNM_HD inline double normal_from(uint32_t a, uint32_t b) {
   const double u = (static_cast<double>(a) + 1.0) * 2.3283064365386963e-10;  // (0, 1]
   const double v = static_cast<double>(b) * 2.3283064365386963e-10;
   return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * v);

@@ -13,20 +13,6 @@ namespace {
 constexpr int64_t kGrain = 16384;
 constexpr int64_t kBlock = 512;
 
-// The polynomial's slope is 0.79788456 (1 + 3 · 0.044715 x²).
-template <class T>
-inline T gelu_tanh_forward(T x) {
-  const T u = T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
-  return T(0.5) * x * (T(1) + m::tanh(u));
-}
-template <class T>
-inline T gelu_tanh_slope(T x) {
-  const T u = T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
-  const T du = T(0.79788456080286535588) * (T(1) + T(0.134145) * x * x);
-  const T t = m::tanh(u);
-  return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * du;
-}
-
 #define NNM_ACTIVATION(name, node, forward, backward)                                          \
   struct name##_fn {                                                                           \
     template <class T>                                                                         \

@@ -9,66 +9,6 @@
 namespace nnm {
 namespace {
 
-template <class T>
-T floor_div(T a, T b) {
-  if constexpr (std::is_integral_v<T>) {
-    if (b == 0) return 0;
-    const T q = a / b;
-    return q - ((a % b != 0) && ((a < 0) != (b < 0)));
-  } else {
-    if (b == T(0)) return a / b;
-    const T mod = std::fmod(a, b);
-    T q = (a - mod) / b;
-    if (mod != T(0) && (b < T(0)) != (mod < T(0))) q -= T(1);
-    if (q == T(0)) return std::copysign(T(0), a / b);
-    const T floored = std::floor(q);
-    return q - floored > T(0.5) ? floored + T(1) : floored;
-  }
-}
-
-// The result has the divisor's sign, as in Python.
-template <class T>
-T remainder_of(T a, T b) {
-  if constexpr (std::is_integral_v<T>) {
-    if (b == 0) return 0;
-    const T r = a % b;
-    return r != 0 && ((r < 0) != (b < 0)) ? r + b : r;
-  } else {
-    const T r = std::fmod(a, b);
-    return r != T(0) && ((r < T(0)) != (b < T(0))) ? r + b : r;
-  }
-}
-
-template <class T>
-T power(T a, T b) {
-  if constexpr (std::is_integral_v<T>) {
-    if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 ? -1 : 1) : 0;
-    T r = 1;
-    for (; b; b >>= 1) {
-      if (b & 1) r *= a;
-      a *= a;
-    }
-    return r;
-  } else {
-    return std::pow(a, b);
-  }
-}
-
-template <class T>
-T larger(T a, T b) {
-  return a != a ? a : b != b ? b : a > b ? a : b;
-}
-template <class T>
-T smaller(T a, T b) {
-  return a != a ? a : b != b ? b : a < b ? a : b;
-}
-
-template <class T>
-T angle(T a, T b) {
-  if constexpr (std::is_integral_v<T>) return T(0);
-  else return std::atan2(a, b);
-}
-
 template <class T, class F>
 void loop(T* __restrict out, const T* const* in, const int64_t* stride, int64_t n, const F& f) {
   const T* __restrict a = in[0], * __restrict b = in[1];
@@ -103,26 +43,26 @@ void binary_typed(const Walk<3>& w, Binary f, double alpha) {
       if (alpha == 1) return run<T>(w, [](T a, T b) { return a + b; });
       if (alpha == -1) return run<T>(w, [](T a, T b) { return a - b; });
       return run<T>(w, [k](T a, T b) { return a + k * b; });
-    case Binary::mul: return run<T>(w, [](T a, T b) { return a * b; });
-    case Binary::div:
-      if constexpr (std::is_integral_v<T>) return;
-      else return run<T>(w, [](T a, T b) { return a / b; });
-    case Binary::floor_divide: return run<T>(w, [](T a, T b) { return floor_div(a, b); });
-    case Binary::remainder: return run<T>(w, [](T a, T b) { return remainder_of(a, b); });
-    case Binary::pow: return run<T>(w, [](T a, T b) { return power(a, b); });
-    case Binary::maximum: return run<T>(w, [](T a, T b) { return larger(a, b); });
-    case Binary::minimum: return run<T>(w, [](T a, T b) { return smaller(a, b); });
-    case Binary::atan2: return run<T>(w, [](T a, T b) { return angle(a, b); });
-    case Binary::eq: return run<T>(w, [](T a, T b) { return T(a == b); });
-    case Binary::ne: return run<T>(w, [](T a, T b) { return T(a != b); });
-    case Binary::lt: return run<T>(w, [](T a, T b) { return T(a < b); });
-    case Binary::le: return run<T>(w, [](T a, T b) { return T(a <= b); });
-    case Binary::gt: return run<T>(w, [](T a, T b) { return T(a > b); });
-    case Binary::ge: return run<T>(w, [](T a, T b) { return T(a >= b); });
-    case Binary::logical_and: return run<T>(w, [](T a, T b) { return T(a != T(0) && b != T(0)); });
-    case Binary::logical_or: return run<T>(w, [](T a, T b) { return T(a != T(0) || b != T(0)); });
-    case Binary::logical_xor:
-      return run<T>(w, [](T a, T b) { return T((a != T(0)) != (b != T(0))); });
+#define NNM_CASE(name) \
+  case Binary::name: return run<T>(w, [](T a, T b) { return binary_of<Binary::name>(a, b); });
+      NNM_CASE(mul)
+      NNM_CASE(div)
+      NNM_CASE(floor_divide)
+      NNM_CASE(remainder)
+      NNM_CASE(pow)
+      NNM_CASE(maximum)
+      NNM_CASE(minimum)
+      NNM_CASE(atan2)
+      NNM_CASE(eq)
+      NNM_CASE(ne)
+      NNM_CASE(lt)
+      NNM_CASE(le)
+      NNM_CASE(gt)
+      NNM_CASE(ge)
+      NNM_CASE(logical_and)
+      NNM_CASE(logical_or)
+      NNM_CASE(logical_xor)
+#undef NNM_CASE
   }
 }
 

@@ -14,12 +14,6 @@ namespace {
 constexpr int64_t kGrain = 16384;
 constexpr int64_t kBlock = 1024;
 
-// NaN stays NaN.
-template <class T>
-inline T at_least(T x, T low) {
-  return x < low ? low : x;
-}
-
 #define NNM_LOSS(name, node, forward, backward)                                \
   struct name##_fn {                                                           \
     template <class T>                                                         \

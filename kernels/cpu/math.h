@@ -127,62 +127,8 @@ inline float log1p(float x) {
   return x == __builtin_inff() ? x : r;
 }
 
-/// Giles' approximation ("Approximating the erfinv function", 2012), then two steps of Newton.
-inline double erfinv(double x) {
-  if (!(x > -1 && x < 1)) return x == 1 || x == -1 ? x / 0.0 : std::nan("");
-  double w = -std::log((1 - x) * (1 + x));
-  constexpr double kCentre[] = {2.81022636e-08,  3.43273939e-07, -3.5233877e-06,
-                                -4.39150654e-06, 0.00021858087,  -0.00125372503,
-                                -0.00417768164,  0.246640727,    1.50140941};
-  constexpr double kTail[] = {-0.000200214257, 0.000100950558, 0.00134934322,
-                              -0.00367342844,  0.00573950773,  -0.0076224613,
-                              0.00943887047,   1.00167406,     2.83297682};
-  const bool centre = w < 5;
-  w = centre ? w - 2.5 : std::sqrt(w) - 3;
-  double p = 0;
-  for (int i = 0; i < 9; ++i) p = p * w + (centre ? kCentre[i] : kTail[i]);
-  double y = p * x;
-  for (int i = 0; i < 2; ++i) {
-    y -= (std::erf(y) - x) * 0.8862269254527580 * std::exp(y * y);
-  }
-  return y;
-}
-
-template <class T>
-inline T sigmoid(T x) {
-  return T(1) / (T(1) + m::exp(-x));
-}
-template <class T>
-inline T abs(T x) {
-  return std::fabs(x);
-}
-template <class T>
-inline T sign(T x) {
-  return T((x > T(0)) - (x < T(0)));
-}
-
-/// c ? a : b with both computed: a branch around a long expression would not vectorise.
-template <class T>
-inline T select(bool c, T a, T b) {
-  return c ? a : b;
-}
-
-/// log(1 + e^x), linear above 20 as PyTorch has it.
-template <class T>
-inline T softplus(T x) {
-  return m::select(x > T(20), x, m::log1p(m::exp(x)));
-}
-template <class T>
-inline T silu_slope(T x) {
-  const T s = m::sigmoid(x);
-  return s * (T(1) + x * (T(1) - s));
-}
-template <class T>
-inline T mish_slope(T x) {
-  const T t = m::tanh(m::softplus(x));
-  return t + x * m::sigmoid(x) * (T(1) - t * t);
-}
-
 }  // namespace m
 }  // namespace
 }  // namespace nnm
+
+#include "kernels/formulas.h"

@@ -1,0 +1,91 @@
+// Elements on a device: conversion at run time, accesses of 16 bytes, positions of strided walks.
+#pragma once
+
+#include "kernels/cuda/simt.h"
+#include "kernels/dtype.h"
+#include "kernels/folded.h"
+
+namespace nnm::cuda {
+namespace {
+
+/// The element i of type t at p, as C.
+template <class C>
+__device__ inline C load(const void* p, DType t, int64_t i) {
+  switch (t) {
+    case DType::f32: return static_cast<C>(static_cast<const float*>(p)[i]);
+    case DType::f64: return static_cast<C>(static_cast<const double*>(p)[i]);
+    case DType::bf16: return static_cast<C>(static_cast<float>(static_cast<const BFloat16*>(p)[i]));
+    case DType::f16: return static_cast<C>(static_cast<float>(static_cast<const Half*>(p)[i]));
+    case DType::i64: return static_cast<C>(static_cast<const int64_t*>(p)[i]);
+    case DType::i32: return static_cast<C>(static_cast<const int32_t*>(p)[i]);
+    case DType::u8: return static_cast<C>(static_cast<const uint8_t*>(p)[i]);
+    case DType::b8: return static_cast<C>(static_cast<const bool*>(p)[i]);
+  }
+  return C(0);
+}
+
+/// x as the element i of type t at p: to bool as `!= 0`, to integers truncated.
+template <class C>
+__device__ inline void store(void* p, DType t, int64_t i, C x) {
+  switch (t) {
+    case DType::f32: static_cast<float*>(p)[i] = static_cast<float>(x); break;
+    case DType::f64: static_cast<double*>(p)[i] = static_cast<double>(x); break;
+    case DType::bf16: static_cast<BFloat16*>(p)[i] = BFloat16(static_cast<float>(x)); break;
+    case DType::f16: static_cast<Half*>(p)[i] = Half(static_cast<float>(x)); break;
+    case DType::i64: static_cast<int64_t*>(p)[i] = static_cast<int64_t>(x); break;
+    case DType::i32:
+      static_cast<int32_t*>(p)[i] = static_cast<int32_t>(static_cast<int64_t>(x));
+      break;
+    case DType::u8:
+      static_cast<uint8_t*>(p)[i] = static_cast<uint8_t>(static_cast<int64_t>(x));
+      break;
+    case DType::b8: static_cast<bool*>(p)[i] = x != C(0); break;
+  }
+}
+
+/// Elements that move in one access.
+template <class T, int N = 16 / sizeof(T)>
+struct alignas(sizeof(T) * N) Pack {
+  T v[N];
+};
+
+inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
+/// a / b and a % b, in 32 bits where they suffice: a division of 64 bits is a subroutine.
+__device__ inline int64_t divide(int64_t a, int64_t b, int64_t* rest) {
+  if (static_cast<uint64_t>(a | b) >> 32 == 0) {
+    const auto x = static_cast<uint32_t>(a), y = static_cast<uint32_t>(b);
+    const uint32_t q = x / y;
+    *rest = x - q * y;
+    return q;
+  }
+  const int64_t q = a / b;
+  *rest = a - q * b;
+  return q;
+}
+
+/// Where the operands have the i-th element of a walk.
+template <int N>
+__device__ inline void offsets(const Folded<N>& w, int64_t i, int64_t (&at)[N]) {
+  for (int k = 0; k < N; ++k) at[k] = 0;
+  for (int d = w.ndim - 1; d > 0; --d) {
+    int64_t place;
+    i = divide(i, w.size[d], &place);
+    for (int k = 0; k < N; ++k) at[k] += place * w.stride[k][d];
+  }
+  for (int k = 0; k < N; ++k) at[k] += i * w.stride[k][0];
+}
+
+constexpr int kThreads = 256;
+
+/// Blocks of kThreads for n threads, one each.
+inline dim3 blocks_for(int64_t n) {
+  return dim3(static_cast<unsigned>((n + kThreads - 1) / kThreads));
+}
+
+__device__ inline int64_t global_thread() {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+}  // namespace
+}  // namespace nnm::cuda

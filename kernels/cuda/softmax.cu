@@ -1,0 +1,299 @@
+// Softmax along one dimension, and cross entropy that never stores probabilities. A row of classes
+// belongs to a group of threads: one thread where the rows lie side by side, a warp where they are
+// short, else a block.
+#include "kernels/softmax.h"
+
+#include <limits>
+
+#include "kernels/cuda/block.h"
+#include "kernels/cuda/element.h"
+#include "kernels/cuda/math.h"
+
+namespace nnm::cuda {
+namespace {
+
+constexpr int kRowWarps = kThreads / 32;
+constexpr int64_t kShortRow = 1024;
+
+/// The threads of a row: kWarps warps, or one thread for 0.
+template <int kWarps>
+struct Group {
+  static constexpr int kSize = kWarps == 0 ? 1 : kWarps * 32;
+  __device__ static int64_t row() {
+    return kWarps == 0 ? global_thread()
+                       : static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  }
+  __device__ static int rank() { return kWarps == 0 ? 0 : static_cast<int>(threadIdx.x); }
+  template <class T, class F>
+  __device__ static T over(T x, F f) {
+    if constexpr (kWarps == 0) return x;
+    else return over_block<kWarps>(x, f);
+  }
+};
+
+/// Rows of n elements, `inner` apart; there are `inner` rows side by side.
+struct Rows {
+  int64_t count, n, inner;
+  Rows(int64_t outer, int64_t n, int64_t inner) : count(outer * inner), n(n), inner(inner) {}
+  Rows(const View& v, int64_t dim) : count(1), n(1), inner(1) {
+    for (int64_t i = 0; i < v.ndim; ++i)
+      (i == dim ? n : count) *= v.size[i], inner *= i > dim ? v.size[i] : 1;
+  }
+  __device__ int64_t start(int64_t row) const {
+    if (inner == 1) return row * n;
+    int64_t column;
+    const int64_t slice = divide(row, inner, &column);
+    return slice * n * inner + column;
+  }
+};
+
+/// Calls body.template operator()<kWarps>(grid, block) with the groups that suit the rows.
+template <class Body>
+void by_group(const Rows& rows, const Body& body) {
+  if (rows.inner > 1 || rows.n < 16)
+    return body.template operator()<0>(blocks_for(rows.count), dim3(kThreads));
+  if (rows.n <= kShortRow) {
+    const auto blocks = static_cast<unsigned>((rows.count + kRowWarps - 1) / kRowWarps);
+    return body.template operator()<1>(dim3(blocks), dim3(32, kRowWarps));
+  }
+  body.template operator()<kRowWarps>(dim3(static_cast<unsigned>(rows.count)), dim3(kThreads));
+}
+
+template <class C>
+constexpr C kLowest = -std::numeric_limits<C>::infinity();
+
+/// The largest element (NaN left out) and the sum of exponentials of distances from it.
+template <class G, class T>
+__device__ inline Compute<T> largest(const T* x, int64_t n, int64_t step) {
+  using C = Compute<T>;
+  C top = kLowest<C>;
+  for (int64_t i = G::rank(); i < n; i += G::kSize) {
+    const C v = static_cast<C>(x[i * step]);
+    top = v > top ? v : top;
+  }
+  return G::over(top, Most());
+}
+template <class G, class T>
+__device__ inline Compute<T> exponentials(const T* x, int64_t n, int64_t step, Compute<T> top) {
+  using C = Compute<T>;
+  C sum = 0;
+  for (int64_t i = G::rank(); i < n; i += G::kSize)
+    sum += m::exp(static_cast<C>(x[i * step]) - top);
+  return G::over(sum, Plus());
+}
+
+template <class T, int kWarps>
+__global__ void softmax_kernel(T* y, const T* x, Rows rows, bool log) {
+  using C = Compute<T>;
+  using G = Group<kWarps>;
+  const int64_t row = G::row();
+  if (row >= rows.count) return;
+  const int64_t at = rows.start(row), step = rows.inner;
+  x += at;
+  y += at;
+  const C top = largest<G>(x, rows.n, step), sum = exponentials<G>(x, rows.n, step, top);
+  const C shift = log ? top + m::log(sum) : top, scale = C(1) / sum;
+  for (int64_t i = G::rank(); i < rows.n; i += G::kSize) {
+    const C v = static_cast<C>(x[i * step]) - shift;
+    y[i * step] = T(log ? v : m::exp(v) * scale);
+  }
+}
+
+void softmax(const View& y, const View& x, int64_t dim, bool log) {
+  const Rows rows(x, dim);
+  if (x.numel() == 0) return;
+  by_floating(x.dtype, [&]<class T>() {
+    by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((softmax_kernel<T, kWarps>), grid, block, 0, y.as<T>(), x.as<T>(), rows, log);
+    });
+  });
+}
+
+template <class T, int kWarps>
+__global__ void softmax_backward_kernel(T* dx, const T* g, const T* y, Rows rows, bool log) {
+  using C = Compute<T>;
+  using G = Group<kWarps>;
+  const int64_t row = G::row();
+  if (row >= rows.count) return;
+  const int64_t at = rows.start(row), step = rows.inner;
+  C sum = 0;
+  for (int64_t i = G::rank(); i < rows.n; i += G::kSize) {
+    const C gi = static_cast<C>(g[at + i * step]);
+    sum += log ? gi : gi * static_cast<C>(y[at + i * step]);
+  }
+  sum = G::over(sum, Plus());
+  for (int64_t i = G::rank(); i < rows.n; i += G::kSize) {
+    const int64_t k = at + i * step;
+    const C gi = static_cast<C>(g[k]), yi = static_cast<C>(y[k]);
+    dx[k] = T(log ? gi - m::exp(yi) * sum : (gi - sum) * yi);
+  }
+}
+
+void softmax_backward(const View& dx, const View& g, const View& y, int64_t dim, bool log) {
+  const Rows rows(y, dim);
+  if (y.numel() == 0) return;
+  by_floating(y.dtype, [&]<class T>() {
+    by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((softmax_backward_kernel<T, kWarps>), grid, block, 0, dx.as<T>(), g.as<T>(),
+                 y.as<T>(), rows, log);
+    });
+  });
+}
+
+/// What the samples of cross entropy share: the smoothed target spreads `even` over all classes
+/// beside `peak`.
+template <class T>
+struct Rule {
+  using C = Compute<T>;
+  Rule(const View& weight, const CrossEntropy& o, int64_t classes)
+      : weights(weight.as<T>()),
+        ignore(o.ignore_index),
+        log_probs(o.log_probs),
+        peak(C(1 - o.label_smoothing)),
+        even(C(o.label_smoothing / static_cast<double>(classes))) {}
+  __device__ C weight(int64_t c) const { return weights ? static_cast<C>(weights[c]) : C(1); }
+  const T* weights;
+  int64_t ignore;
+  bool log_probs;
+  C peak, even;
+};
+
+/// y, where it is given, or else losses get each sample's loss.
+template <class T, int kWarps>
+__global__ void cross_entropy_kernel(T* y, Compute<T>* losses, Compute<T>* lse, const T* x,
+                                     const int64_t* target, Rows rows, Rule<T> rule) {
+  using C = Compute<T>;
+  using G = Group<kWarps>;
+  const int64_t row = G::row();
+  if (row >= rows.count) return;
+  const int64_t step = rows.inner, t = target[row];
+  x += rows.start(row);
+  const bool ignored = t == rule.ignore;
+  C log_sum = 0;
+  if (!rule.log_probs && !ignored) {
+    const C top = largest<G>(x, rows.n, step);
+    log_sum = top + m::log(exponentials<G>(x, rows.n, step, top));
+  }
+  C spread = 0;
+  if (rule.even != C(0) && !ignored) {
+    for (int64_t c = G::rank(); c < rows.n; c += G::kSize)
+      spread += rule.weight(c) * (log_sum - static_cast<C>(x[c * step]));
+    spread = G::over(spread, Plus());
+  }
+  if (G::rank() != 0) return;
+  lse[row] = log_sum;
+  C loss = 0;
+  if (!ignored) {
+    loss = rule.peak * rule.weight(t) * (log_sum - static_cast<C>(x[t * step]));
+    if (rule.even != C(0)) loss += rule.even * spread;
+  }
+  if (y) y[row] = T(loss);
+  else losses[row] = loss;
+}
+
+constexpr int kSumWarps = 32;
+
+/// The weights of the samples that count, summed by one block.
+template <class T>
+__device__ inline double weight_sum(const int64_t* target, int64_t n, const Rule<T>& rule) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < n; i += kSumWarps * 32)
+    if (target[i] != rule.ignore) sum += static_cast<double>(rule.weight(target[i]));
+  return over_block<kSumWarps>(sum, Plus());
+}
+
+template <class T>
+__global__ void __launch_bounds__(1024)
+    sum_losses(T* y, const Compute<T>* losses, const int64_t* target, int64_t n, Rule<T> rule,
+               bool mean) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < n; i += kSumWarps * 32) sum += static_cast<double>(losses[i]);
+  sum = over_block<kSumWarps>(sum, Plus());
+  if (mean) sum /= weight_sum(target, n, rule);
+  if (threadIdx.x == 0) *y = T(static_cast<Compute<T>>(sum));
+}
+
+void cross_entropy(const View& y, const View& lse, const View& x, const View& target,
+                   const View& weight, const CrossEntropy& o) {
+  const Rows rows(x.size[0], x.size[1], x.size[2]);
+  const int64_t* t = target.as<int64_t>();
+  by_floating(x.dtype, [&]<class T>() {
+    using C = Compute<T>;
+    const Rule<T> rule(weight, o, rows.n);
+    const bool none = o.reduction == CrossEntropy::Reduction::none;
+    const Scratch<C> losses(none ? 0 : rows.count);
+    by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((cross_entropy_kernel<T, kWarps>), grid, block, 0, none ? y.as<T>() : nullptr,
+                 losses.get(), lse.as<C>(), x.as<T>(), t, rows, rule);
+    });
+    if (none) return;
+    NNM_LAUNCH(sum_losses<T>, 1, kSumWarps * 32, 0, y.as<T>(), losses.get(), t, rows.count, rule,
+               o.reduction == CrossEntropy::Reduction::mean);
+  });
+}
+
+/// What a sample's gradient is divided by in the mean.
+template <class T>
+__global__ void __launch_bounds__(1024)
+    total_weight(double* total, const int64_t* target, int64_t n, Rule<T> rule) {
+  const double sum = weight_sum(target, n, rule);
+  if (threadIdx.x == 0) *total = sum;
+}
+
+template <class T, int kWarps>
+__global__ void cross_entropy_backward_kernel(T* dx, const T* g, bool one_g, const double* total,
+                                              const Compute<T>* lse, const T* x,
+                                              const int64_t* target, Rows rows, Rule<T> rule) {
+  using C = Compute<T>;
+  using G = Group<kWarps>;
+  const int64_t row = G::row();
+  if (row >= rows.count) return;
+  const int64_t at = rows.start(row), step = rows.inner, t = target[row];
+  x += at;
+  dx += at;
+  const bool ignored = t == rule.ignore;
+  const C gi = static_cast<C>(g[one_g ? 0 : row]) * C(total ? 1 / *total : 1);
+  const C peak = ignored ? C(0) : gi * rule.peak * rule.weight(t);
+  if (ignored || rule.log_probs) {
+    for (int64_t c = G::rank(); c < rows.n; c += G::kSize)
+      dx[c * step] = T(ignored || c != t ? C(0) : -gi * rule.weight(t));
+    return;
+  }
+  C mass = 0;
+  if (rule.even != C(0)) {
+    for (int64_t c = G::rank(); c < rows.n; c += G::kSize) mass += rule.even * rule.weight(c);
+    mass = G::over(mass, Plus());
+  }
+  const C scale = gi * (rule.peak * rule.weight(t) + mass), shift = lse[row];
+  for (int64_t c = G::rank(); c < rows.n; c += G::kSize) {
+    C d = scale * m::exp(static_cast<C>(x[c * step]) - shift);
+    if (rule.even != C(0)) d -= gi * rule.even * rule.weight(c);
+    if (c == t) d -= peak;
+    dx[c * step] = T(d);
+  }
+}
+
+void cross_entropy_backward(const View& dx, const View& g, const View& lse, const View& x,
+                            const View& target, const View& weight, const CrossEntropy& o) {
+  const Rows rows(x.size[0], x.size[1], x.size[2]);
+  const int64_t* t = target.as<int64_t>();
+  const bool mean = o.reduction == CrossEntropy::Reduction::mean;
+  by_floating(x.dtype, [&]<class T>() {
+    const Rule<T> rule(weight, o, rows.n);
+    const Scratch<double> total(mean ? 1 : 0);
+    if (mean) NNM_LAUNCH(total_weight<T>, 1, kSumWarps * 32, 0, total.get(), t, rows.count, rule);
+    by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((cross_entropy_backward_kernel<T, kWarps>), grid, block, 0, dx.as<T>(), g.as<T>(),
+                 o.reduction != CrossEntropy::Reduction::none, total.get(), lse.as<Compute<T>>(),
+                 x.as<T>(), t, rows, rule);
+    });
+  });
+}
+
+NNM_CUDA_KERNEL(softmax, softmax);
+NNM_CUDA_KERNEL(softmax_backward, softmax_backward);
+NNM_CUDA_KERNEL(cross_entropy, cross_entropy);
+NNM_CUDA_KERNEL(cross_entropy_backward, cross_entropy_backward);
+
+}  // namespace
+}  // namespace nnm::cuda
