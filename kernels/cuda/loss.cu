@@ -1,0 +1,113 @@
+// The losses of loss.def on a device: elementwise, or summed by a tree of a fixed form.
+#include "kernels/loss.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/block.h"
+#include "kernels/cuda/math.h"
+#include "kernels/cuda/pointwise.h"
+
+namespace nnm::cuda {
+namespace {
+
+// in: x, t; and g, x, t.
+#define NNM_LOSS(name, node, forward, backward)                                     \
+  template <class T>                                                                \
+  struct name##_value {                                                             \
+    using C = T;                                                                    \
+    T a, scale;                                                                     \
+    __device__ T of(T x, T t) const { return forward; }                             \
+    __device__ T operator()(const T* in) const { return scale * of(in[0], in[1]); } \
+  };                                                                                \
+  template <class T>                                                                \
+  struct name##_gradient {                                                          \
+    using C = T;                                                                    \
+    T a, scale;                                                                     \
+    __device__ T operator()(const T* in) const {                                    \
+      const T g = in[0] * scale;                                                    \
+      [[maybe_unused]] const T x = in[1];                                           \
+      const T t = in[2];                                                            \
+      return backward;                                                              \
+    }                                                                               \
+  };
+#include "kernels/loss.def"
+#undef NNM_LOSS
+
+constexpr int kWarps = kThreads / 32;
+/// A part of a sum, and how many parts there are at most.
+constexpr int64_t kPart = 4096, kParts = 1024;
+
+/// Block i sums part i into sums[i]; a single block gives y its value.
+template <class T, class F>
+__global__ void sum_parts(T* y, double* sums, const T* x, const T* t, int64_t n, int64_t part, F f,
+                          double scale) {
+  using C = Compute<T>;
+  const int64_t begin = blockIdx.x * part, end = begin + part < n ? begin + part : n;
+  double sum = 0;
+  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads)
+    sum += static_cast<double>(f.of(static_cast<C>(x[i]), static_cast<C>(t[i])));
+  sum = over_block<kWarps>(sum, Plus());
+  if (threadIdx.x != 0) return;
+  if (gridDim.x == 1) *y = T(static_cast<C>(sum * scale));
+  else sums[blockIdx.x] = sum;
+}
+
+template <class T>
+__global__ void sum_sums(T* y, const double* sums, int parts, double scale) {
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < parts; i += kThreads) sum += sums[i];
+  sum = over_block<kWarps>(sum, Plus());
+  if (threadIdx.x == 0) *y = T(static_cast<Compute<T>>(sum * scale));
+}
+
+template <class T, class F>
+void summed(const View& y, const View& x, const View& t, const F& f, double scale) {
+  const int64_t n = x.numel();
+  const int64_t parts = std::clamp<int64_t>((n + kPart - 1) / kPart, 1, kParts);
+  const int64_t part = (n + parts - 1) / parts;
+  const Scratch<double> sums(parts > 1 ? parts : 0);
+  NNM_LAUNCH((sum_parts<T, F>), static_cast<unsigned>(parts), kThreads, 0, y.as<T>(), sums.get(),
+             x.as<T>(), t.as<T>(), n, part, f, scale);
+  if (parts > 1)
+    NNM_LAUNCH(sum_sums<T>, 1, kThreads, 0, y.as<T>(), sums.get(), static_cast<int>(parts), scale);
+}
+
+/// body.template operator()<Value, Gradient>() with the functions of f that compute in C.
+template <class C, class Body>
+void by_loss(Loss f, const Body& body) {
+  switch (f) {
+#define NNM_LOSS(name, ...) \
+  case Loss::name:          \
+    return body.template operator()<name##_value<C>, name##_gradient<C>>();
+#include "kernels/loss.def"
+#undef NNM_LOSS
+  }
+}
+
+void loss(const View& y, const View& x, const View& t, Loss f, double a, double scale) {
+  const bool each = y.ndim == x.ndim && y.numel() == x.numel() && y.ndim > 0;
+  by_floating(x.dtype, [&]<class T>() {
+    using C = Compute<T>;
+    by_loss<C>(f, [&]<class Value, class Gradient>() {
+      const Value value{C(a), C(scale)};
+      if (each) pointwise(flat({&y, &x, &t}), value);
+      else summed<T>(y, x, t, value, scale);
+    });
+  });
+}
+
+void loss_backward(const View& dx, const View& g, const View& x, const View& t, Loss f, double a,
+                   double scale) {
+  Folded<4> w = flat({&dx, &g, &x, &t});
+  if (g.ndim == 0) w.stride[1][0] = 0;
+  by_floating(x.dtype, [&]<class T>() {
+    using C = Compute<T>;
+    by_loss<C>(f, [&]<class Value, class Gradient>() { pointwise(w, Gradient{C(a), C(scale)}); });
+  });
+}
+
+NNM_CUDA_KERNEL(loss, loss);
+NNM_CUDA_KERNEL(loss_backward, loss_backward);
+
+}  // namespace
+}  // namespace nnm::cuda
