@@ -38,6 +38,7 @@ namespace nnm::cli {
   V(completion, "completion of the command line, for your shell")          \
   V(man, "the manual page, in roff: nnm man | man -l -")                   \
   V(doctor, "this build and this machine")                                 \
+  V(selftest, "whether a GPU computes what the CPU computes")              \
   V(version, "the version")                                                \
   V(help, "this help, or that of a verb")
 

@@ -1,0 +1,243 @@
+// Cases of reductions, sorting, softmax and the loss of classes.
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "kernels/difference.h"
+#include "kernels/optim.h"
+#include "kernels/reduce.h"
+#include "kernels/softmax.h"
+#include "kernels/statistics.h"
+#include "nnm/run/selftest/suite.h"
+
+namespace nnm::run {
+
+namespace {
+
+constexpr const char* kReduceNames[] = {"sum", "prod", "max", "min"};
+
+struct Reduced {
+  Sizes x, out;
+};
+
+/// Rows and columns, short and so long that they go in parts, and dimensions between others.
+const std::vector<Reduced>& shapes() {
+  static const std::vector<Reduced> all = {{{1}, {1}},
+                                           {{37}, {1}},
+                                           {{70001}, {1}},
+                                           {{5, 33}, {5, 1}},
+                                           {{300, 7}, {300, 1}},
+                                           {{3, 9001}, {3, 1}},
+                                           {{33, 70}, {1, 70}},
+                                           {{3000, 5}, {1, 5}},
+                                           {{4, 6, 35}, {4, 1, 35}},
+                                           {{3, 5, 7}, {1, 5, 1}},
+                                           {{2, 300, 3, 4}, {1, 300, 1, 1}},
+                                           {{5, 1, 8}, {5, 1, 1}}};
+  return all;
+}
+
+void check_reduce(Suite& s) {
+  for (int i = 0; i < 4; ++i) {
+    const auto f = static_cast<Reduce>(i);
+    const auto call = [f](const Views& v) { kernels::reduce(v[0], v[1], f); };
+    for (const Reduced& r : shapes()) {
+      const Values v = f == Reduce::prod ? uniform(0.999, 1.001) : Values{};
+      for (const DType t : kFloats) {
+        s.check(kernels::reduce, kReduceNames[i], {out(t, r.out), in(t, r.x, v)}, 2, call);
+        s.check(kernels::reduce, kReduceNames[i], {out(t, r.out), in(t, r.x, Lay::turned, v)}, 2,
+                call);
+      }
+      for (const DType t : {DType::i64, DType::i32, DType::u8, DType::b8})
+        s.check(kernels::reduce, kReduceNames[i],
+                {out(f == Reduce::sum || f == Reduce::prod ? DType::i64 : t, r.out),
+                 in(t, r.x, integers(0, 3))},
+                0, call);
+    }
+    s.check(kernels::reduce, kReduceNames[i],
+            {out(DType::f32, {4, 1}), in(DType::f32, {4, 50}, specials())}, 2, call);
+    if (f == Reduce::sum || f == Reduce::prod) {
+      s.check(kernels::reduce, kReduceNames[i], {out(DType::f32, {3, 1}), in(DType::f32, {3, 0})},
+              0, call);
+      s.check(kernels::reduce, kReduceNames[i], {out(DType::f32, {1, 3}), in(DType::f32, {0, 3})},
+              0, call);
+    }
+    s.check(kernels::reduce, kReduceNames[i], {out(DType::f32, {0, 1}), in(DType::f32, {0, 4})}, 0,
+            call);
+    s.check(kernels::reduce, std::string(kReduceNames[i]) + " into f32",
+            {out(DType::f32, {8, 1}), in(DType::bf16, {8, 500}, uniform(0.9, 1.1))}, 2, call);
+  }
+}
+
+void check_along(Suite& s) {
+  const std::vector<Sizes> all = {{1}, {40}, {3, 1500}, {40, 6}, {2, 33, 5}};
+  for (const Sizes& x : all)
+    for (int64_t dim = 0; dim < static_cast<int64_t>(x.size()); ++dim)
+      for (const DType t : {DType::f32, DType::bf16, DType::f64, DType::i64, DType::i32}) {
+        const Values few = integers(0, 12);
+        for (const bool yes : {true, false}) {
+          Sizes one = x;
+          one[static_cast<size_t>(dim)] = 1;
+          const std::string note = fmt::format("{} dim {}", yes ? "descending" : "ascending", dim);
+          s.check(kernels::extremum, note, {out(t, one), out(DType::i64, one), in(t, x, few)}, 0,
+                  [=](const Views& v) { kernels::extremum(v[0], v[1], v[2], dim, yes); });
+          s.check(kernels::sort, note, {out(t, x), out(DType::i64, x), in(t, x, few)}, 0,
+                  [=](const Views& v) { kernels::sort(v[0], v[1], v[2], dim, yes); });
+          Sizes top = x;
+          top[static_cast<size_t>(dim)] = (x[static_cast<size_t>(dim)] + 2) / 3;
+          s.check(kernels::sort, note,
+                  {out(t, top), out(DType::i64, top), in(t, x, Lay::turned, few)}, 0,
+                  [=](const Views& v) { kernels::sort(v[0], v[1], v[2], dim, yes); });
+          s.check(kernels::cumsum, yes ? "reverse" : "forward",
+                  {out(t, x), in(t, x, is_floating(t) ? Values{} : few)}, 2,
+                  [=](const Views& v) { kernels::cumsum(v[0], v[1], dim, yes); });
+        }
+      }
+  for (const bool yes : {true, false}) {
+    s.check(kernels::extremum, "specials",
+            {out(DType::f32, {9, 1}), out(DType::i64, {9, 1}), in(DType::f32, {9, 7}, specials())},
+            0, [=](const Views& v) { kernels::extremum(v[0], v[1], v[2], 1, yes); });
+    s.check(
+        kernels::sort, "specials",
+        {out(DType::f32, {9, 70}), out(DType::i64, {9, 70}), in(DType::f32, {9, 70}, specials())},
+        0, [=](const Views& v) { kernels::sort(v[0], v[1], v[2], 1, yes); });
+  }
+}
+
+void check_softmax(Suite& s) {
+  const std::vector<Sizes> all = {{1, 1}, {5, 10}, {9, 33}, {3, 2500}, {4, 17, 6}, {2, 3, 40}};
+  for (const Sizes& x : all)
+    for (const DType t : kFloats)
+      for (const bool log : {false, true}) {
+        const char* note = log ? "log" : "";
+        s.check(kernels::softmax, note, {out(t, x), in(t, x)}, 4,
+                [=](const Views& v) { kernels::softmax(v[0], v[1], 1, log); });
+        s.check(kernels::softmax_backward, note,
+                {out(t, x), in(t, x), in(t, x, log ? uniform(-3, -0.1) : uniform(0, 1))}, 4,
+                [=](const Views& v) { kernels::softmax_backward(v[0], v[1], v[2], 1, log); });
+      }
+  s.check(kernels::softmax, "", {out(DType::f32, {0, 4}), in(DType::f32, {0, 4})}, 1,
+          [](const Views& v) { kernels::softmax(v[0], v[1], 1, false); });
+}
+
+void check_cross_entropy(Suite& s) {
+  using Reduction = CrossEntropy::Reduction;
+  const std::vector<Sizes> all = {{1, 3, 1}, {37, 10, 1}, {5, 1500, 1}, {66, 40, 1}, {3, 7, 21}};
+  for (const Sizes& x : all)
+    for (const DType t : kFloats)
+      for (const Reduction r : {Reduction::none, Reduction::mean, Reduction::sum})
+        for (const int kind : {0, 1, 2, 3}) {
+          CrossEntropy o;
+          o.reduction = r;
+          o.label_smoothing = kind == 2 ? 0.1 : 0;
+          o.log_probs = kind == 3;
+          o.ignore_index = kind == 1 ? 1 : -100;
+          const Sizes rows = {x[0], x[2]}, y = r == Reduction::none ? rows : Sizes{};
+          const DType wide = t == DType::f64 ? DType::f64 : DType::f32;
+          const Operand target = in(DType::i64, rows, integers(0, x[1])),
+                        weight = kind >= 1 ? in(t, {x[1]}, uniform(0.5, 2)) : absent();
+          const std::string note = fmt::format("reduction {} kind {}", static_cast<int>(r), kind);
+          s.check(kernels::cross_entropy, note,
+                  {out(t, y), out(wide, rows), in(t, x), target, weight}, 4,
+                  [o](const Views& v) { kernels::cross_entropy(v[0], v[1], v[2], v[3], v[4], o); });
+          s.check(kernels::cross_entropy_backward, note,
+                  {out(t, x), in(t, y), in(wide, rows, uniform(2, 4)), in(t, x), target, weight}, 4,
+                  [o](const Views& v) {
+                    kernels::cross_entropy_backward(v[0], v[1], v[2], v[3], v[4], v[5], o);
+                  });
+        }
+}
+
+std::vector<double> numbers(const TensorStatistics& s) {
+  return {static_cast<double>(s.numel), static_cast<double>(s.finite), static_cast<double>(s.nan),
+          static_cast<double>(s.inf), static_cast<double>(s.zero)};
+}
+
+void check_statistics_of(Suite& s, DType t, const Operand& x) {
+  for (const bool all : {true, false}) {
+    const auto& k = all ? kernels::statistics : kernels::moments;
+    s.check(k, "counts and histogram", {x}, 0, [&k, all](const Views& v) {
+      TensorStatistics r;
+      uint32_t bins[kHistogramBins] = {};
+      k(v[0], &r, bins);
+      std::vector<double> n = numbers(r);
+      n.insert(n.end(), bins, bins + kHistogramBins);
+      n.insert(n.end(), {r.min, r.max});
+      return n;
+    });
+    for (const int which : {0, 1, 2, 3, 4})
+      s.check(k, fmt::format("number {}", which), {x}, t == DType::f64 ? 10 : 1,
+              [&k, which](const Views& v) -> std::vector<double> {
+                TensorStatistics r;
+                k(v[0], &r, nullptr);
+                const double values[] = {r.mean, r.second, r.sum, r.l1, r.squares};
+                return {values[which]};
+              });
+  }
+}
+
+void check_difference(Suite& s) {
+  for (const DType t :
+       {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i64, DType::i32, DType::u8})
+    for (const DType u : {t, DType::f32})
+      for (const int64_t n : {int64_t{0}, int64_t{5}, int64_t{3000}})
+        for (const bool exact : {true, false}) {
+          const Values v = is_floating(t) && is_floating(u) ? specials() : integers(0, 6);
+          Tolerance tolerance;
+          tolerance.exact = exact;
+          tolerance.rtol = 0.1;
+          tolerance.ulp = 2;
+          s.check(kernels::difference, exact ? "exact" : "", {in(t, {n}, v), in(u, {n}, v)}, 1,
+                  [tolerance](const Views& v) -> std::vector<double> {
+                    TensorDifference d;
+                    kernels::difference(v[0], v[1], tolerance, &d);
+                    return {static_cast<double>(d.numel),
+                            static_cast<double>(d.changed),
+                            static_cast<double>(d.beyond),
+                            static_cast<double>(d.worst),
+                            static_cast<double>(d.nan),
+                            static_cast<double>(d.max_ulp),
+                            d.max_abs};
+                  });
+        }
+}
+
+void check_power_sum(Suite& s) {
+  for (const DType t : kFloats)
+    for (const double p : {1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()})
+      for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{999}, int64_t{70001}})
+        s.check(kernels::power_sum, fmt::format("p {}", p), {in(t, {n})}, 1,
+                [p](const Views& v) -> std::vector<double> {
+                  double sum = -1;
+                  kernels::power_sum(v[0], p, &sum);
+                  return {sum};
+                });
+}
+
+}  // namespace
+
+void check_reductions(Suite& s) {
+  check_reduce(s);
+  check_along(s);
+}
+
+void check_classes(Suite& s) {
+  check_softmax(s);
+  check_cross_entropy(s);
+}
+
+void check_statistics(Suite& s) {
+  for (const DType t : {DType::f32, DType::bf16, DType::f16, DType::f64}) {
+    check_statistics_of(s, t, in(t, {13}));
+    check_statistics_of(s, t, in(t, {9001}, uniform(10, 11)));
+    check_statistics_of(s, t, in(t, {9001}, specials()));
+    check_statistics_of(s, t, in(t, {40, 50}, Lay::gaps));
+    check_statistics_of(s, t, in(t, {0}));
+  }
+  for (const DType t : {DType::i64, DType::i32, DType::u8, DType::b8})
+    check_statistics_of(s, t, in(t, {777}, integers(0, 2)));
+  check_difference(s);
+  check_power_sum(s);
+}
+
+}  // namespace nnm::run

@@ -1,0 +1,138 @@
+// Cases of the optimizers' update rules, and of random draws.
+#include <fmt/format.h>
+
+#include "kernels/dropout.h"
+#include "kernels/optim.h"
+#include "kernels/random.h"
+#include "nnm/run/selftest/suite.h"
+
+namespace nnm::run {
+
+namespace {
+
+/// A rule on a parameter, its gradient and `states` of positive numbers, of every type and of sizes
+/// around those of packs.
+template <class Signature, class F>
+void check_rule(Suite& s, const Kernel<Signature>& k, const std::string& note, size_t states,
+                const F& call) {
+  for (const DType t : kFloats)
+    for (const Sizes& size : {Sizes{1}, Sizes{7, 5}, Sizes{2051}}) {
+      std::vector<Operand> all = {both(t, size), in(t, size)};
+      for (size_t i = 0; i < states; ++i) all.push_back(both(t, size, uniform(0.1, 1)));
+      s.check(k, note, all, 4, call);
+    }
+  std::vector<Operand> all = {both(DType::f32, {33}, {}, Lay::off), in(DType::f32, {33})};
+  for (size_t i = 0; i < states; ++i) all.push_back(both(DType::f32, {33}, uniform(0.1, 1)));
+  s.check(k, note, all, 4, call);
+}
+
+void check_sgd(Suite& s) {
+  SgdStep o;
+  o.lr = 0.1;
+  check_rule(s, kernels::sgd_step, "plain", 0,
+             [o](const Views& v) { kernels::sgd_step(v[0], v[1], {}, o); });
+  o.weight_decay = 0.01;
+  o.maximize = true;
+  check_rule(s, kernels::sgd_step, "decay", 0,
+             [o](const Views& v) { kernels::sgd_step(v[0], v[1], {}, o); });
+  o.momentum = 0.9;
+  o.dampening = 0.1;
+  for (const bool first : {true, false})
+    for (const bool nesterov : {true, false}) {
+      o.first = first;
+      o.nesterov = nesterov;
+      check_rule(s, kernels::sgd_step, fmt::format("momentum {} {}", first, nesterov), 1,
+                 [o](const Views& v) { kernels::sgd_step(v[0], v[1], v[2], o); });
+    }
+}
+
+void check_adam(Suite& s) {
+  AdamStep o;
+  o.lr = 0.01;
+  o.weight_decay = 0.1;
+  for (const bool decoupled : {true, false}) {
+    o.decoupled = decoupled;
+    o.step = decoupled ? 1 : 1000;
+    check_rule(s, kernels::adam_step, decoupled ? "decoupled" : "", 2,
+               [o](const Views& v) { kernels::adam_step(v[0], v[1], v[2], v[3], {}, o); });
+    check_rule(s, kernels::adam_step, decoupled ? "decoupled amsgrad" : "amsgrad", 3,
+               [o](const Views& v) { kernels::adam_step(v[0], v[1], v[2], v[3], v[4], o); });
+  }
+}
+
+void check_rmsprop(Suite& s) {
+  RmspropStep o;
+  o.lr = 0.01;
+  o.weight_decay = 0.1;
+  check_rule(s, kernels::rmsprop_step, "", 1,
+             [o](const Views& v) { kernels::rmsprop_step(v[0], v[1], v[2], {}, {}, o); });
+  o.momentum = 0.9;
+  check_rule(s, kernels::rmsprop_step, "momentum", 2,
+             [o](const Views& v) { kernels::rmsprop_step(v[0], v[1], v[2], {}, v[3], o); });
+}
+
+void check_others(Suite& s) {
+  AdagradStep adagrad;
+  adagrad.lr = 0.1;
+  adagrad.lr_decay = 0.1;
+  adagrad.step = 3;
+  check_rule(s, kernels::adagrad_step, "", 1,
+             [=](const Views& v) { kernels::adagrad_step(v[0], v[1], v[2], adagrad); });
+  AdadeltaStep adadelta;
+  adadelta.lr = 1;
+  check_rule(s, kernels::adadelta_step, "", 2,
+             [=](const Views& v) { kernels::adadelta_step(v[0], v[1], v[2], v[3], adadelta); });
+  AdamaxStep adamax;
+  adamax.lr = 0.01;
+  adamax.step = 5;
+  check_rule(s, kernels::adamax_step, "", 2,
+             [=](const Views& v) { kernels::adamax_step(v[0], v[1], v[2], v[3], adamax); });
+  MomentStep moment;
+  moment.grad_rate = 0.01;
+  moment.rate = 0.02;
+  moment.spread = 1.5;
+  moment.shrink = 0.99;
+  for (const bool plain : {true, false}) {
+    moment.plain = plain;
+    check_rule(s, kernels::moment_step, plain ? "plain" : "", 2,
+               [=](const Views& v) { kernels::moment_step(v[0], v[1], v[2], v[3], moment); });
+  }
+  check_rule(s, kernels::rprop_step, "", 2,
+             [](const Views& v) { kernels::rprop_step(v[0], v[1], v[2], v[3], RpropStep{}); });
+  AsgdStep asgd;
+  asgd.eta = 0.1;
+  asgd.mu = 0.5;
+  check_rule(s, kernels::asgd_step, "", 1,
+             [=](const Views& v) { kernels::asgd_step(v[0], v[1], v[2], asgd); });
+}
+
+}  // namespace
+
+void check_updates(Suite& s) {
+  check_sgd(s);
+  check_adam(s);
+  check_rmsprop(s);
+  check_others(s);
+}
+
+void check_random(Suite& s) {
+  constexpr uint64_t kSeed = 0x123456789abcdef, kOffset = 0xfffffffe;
+  for (const DType t : kFloats)
+    for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{1027}}) {
+      for (const double p : {0.0, 0.3, 1.0})
+        s.check(kernels::dropout, fmt::format("p {}", p), {out(t, {n}), in(t, {n})}, 0,
+                [=](const Views& v) { kernels::dropout(v[0], v[1], p, kSeed, kOffset); });
+      s.check(kernels::random_mask, "", {out(t, {n}), in(t, {n})}, 0,
+              [=](const Views& v) { kernels::random_mask(v[0], v[1], kSeed, kOffset, 0.3, 1.7); });
+      // Whether a product and a sum are rounded once or twice is each compiler's choice.
+      s.check(kernels::random_uniform, "", {out(t, {n})}, 0.1,
+              [=](const Views& v) { kernels::random_uniform(v[0], kSeed, kOffset, -1.5, 2); });
+      s.check(kernels::random_normal, "", {out(t, {n})}, 0.1,
+              [=](const Views& v) { kernels::random_normal(v[0], kSeed, kOffset, 0.5, 2); });
+    }
+  for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{1027}})
+    s.check(kernels::random_integers, "", {out(DType::i64, {n})}, 0,
+            [=](const Views& v) { kernels::random_integers(v[0], kSeed, kOffset, -5, 1000003); });
+}
+
+}  // namespace nnm::run
