@@ -36,7 +36,9 @@ if(NNM_CUDA)
   nnm_cuda_plugin(nnm_cuda)
   set_target_properties(nnm_cuda PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON
     CUDA_RUNTIME_LIBRARY Static)
-  target_compile_options(nnm_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall>"
+  # Kernels call the standard library's constexpr functions.
+  target_compile_options(nnm_cuda PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall$<SEMICOLON>--expt-relaxed-constexpr>"
     $<$<COMPILE_LANGUAGE:CXX>:-Wall$<SEMICOLON>-Wextra>)
   # The runtime's headers are on nvcc's own path, and needed by the C++ files, too.
   target_include_directories(nnm_cuda SYSTEM PRIVATE
