@@ -8,6 +8,7 @@
 
 #include "kernels/half.h"
 #include "kernels/parallel.h"
+#include "kernels/ulp.h"
 
 namespace nnm {
 namespace {
@@ -48,18 +49,6 @@ void load(DType dtype, const void* from, int64_t n, double* to) {
   }
 }
 
-/// Floats in the order of their values: the bits as integers, the negative ones turned around, both
-/// zeros at 0.
-template <class Bits>
-int64_t ordered(Bits bits) {
-  return bits < 0 ? std::numeric_limits<Bits>::min() - static_cast<int64_t>(bits) : bits;
-}
-
-uint64_t distance(int64_t a, int64_t b) {
-  return a > b ? static_cast<uint64_t>(a) - static_cast<uint64_t>(b)
-               : static_cast<uint64_t>(b) - static_cast<uint64_t>(a);
-}
-
 /// Fills `same` and `ulp` from elements of one type, whose bits Int holds.
 template <class Int, bool kFloat>
 void compare_bits(const void* a, const void* b, Pairs& p) {
@@ -85,27 +74,6 @@ void compare_alike(DType dtype, const void* a, const void* b, Pairs& p) {
     case DType::i32: return compare_bits<int32_t, false>(a, b, p);
     case DType::u8:
     case DType::b8: return compare_bits<uint8_t, false>(a, b, p);
-  }
-}
-
-/// The place of x among the values of a float type.
-int64_t place(DType dtype, double x) {
-  const auto f = static_cast<float>(x);
-  switch (dtype) {
-    case DType::f64: return ordered(std::bit_cast<int64_t>(x));
-    case DType::f16: return ordered(static_cast<int16_t>(Half(f).bits));
-    case DType::bf16: return ordered(static_cast<int16_t>(BFloat16(f).bits));
-    default: return ordered(std::bit_cast<int32_t>(f));
-  }
-}
-
-/// Significant bits of a float type.
-int precision(DType dtype) {
-  switch (dtype) {
-    case DType::f64: return 53;
-    case DType::f32: return 24;
-    case DType::f16: return 11;
-    default: return 8;
   }
 }
 

@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "kernels/cpu/strided.h"
+#include "kernels/statistics_sums.h"
 
 namespace nnm {
 namespace {
 
 constexpr int64_t kPiece = 4096;
-constexpr double kInf = std::numeric_limits<double>::infinity();
 
 template <class T>
 constexpr bool kSixteenBits = std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>;
@@ -47,12 +47,6 @@ double centre(const T* p, int64_t n) {
   return few[count / 2];
 }
 
-struct Sums {
-  double d1 = 0, d2 = 0, l1 = 0;  // of the distances from the centre, their squares, magnitudes
-  double low = kInf, high = -kInf;
-  int64_t finite = 0, nan = 0, zero = 0;
-};
-
 // All finite, or else d2 is not. Without `kAll`, no magnitudes and no zeros.
 template <bool kAll, class T>
 Sums sums_of_finite(const T* p, int64_t n, double shift) {
@@ -75,7 +69,7 @@ Sums sums_of_finite(const T* p, int64_t n, double shift) {
   return {d1, d2, l1, low, high, n, 0, zero};
 }
 
-template <class T>
+template <bool kAll, class T>
 Sums sums_of_any(const T* p, int64_t n, double shift) {
   Sums s;
   for (int64_t i = 0; i < n; ++i) {
@@ -85,11 +79,13 @@ Sums sums_of_any(const T* p, int64_t n, double shift) {
     const double d = x - shift;
     s.d1 += d;
     s.d2 += d * d;
-    s.l1 += std::abs(x);
+    if constexpr (kAll) {
+      s.l1 += std::abs(x);
+      s.zero += x == 0;
+    }
     s.low = std::min(s.low, x);
     s.high = std::max(s.high, x);
     ++s.finite;
-    s.zero += x == 0;
   }
   return s;
 }
@@ -97,30 +93,8 @@ Sums sums_of_any(const T* p, int64_t n, double shift) {
 template <bool kAll, class T>
 TensorStatistics piece(const T* p, int64_t n, double shift) {
   Sums sums = sums_of_finite<kAll>(p, n, shift);
-  if (!(sums.d2 < kInf)) sums = sums_of_any(p, n, shift);
-  TensorStatistics s;
-  s.numel = n;
-  s.finite = sums.finite;
-  s.nan = sums.nan;
-  s.inf = n - sums.finite - sums.nan;
-  s.zero = sums.zero;
-  s.min = sums.low;
-  s.max = sums.high;
-  if (s.finite == 0) return s;
-  const double count = static_cast<double>(s.finite);
-  s.mean = shift + sums.d1 / count;
-  s.second = std::max(0.0, sums.d2 - sums.d1 * sums.d1 / count);
-  s.sum = shift * count + sums.d1;
-  s.l1 = sums.l1;
-  s.squares = sums.d2 + shift * (2 * sums.d1 + shift * count);
-  return s;
-}
-
-// The bin of elements with this sign and exponent. A bin holds its lower edge, so a negative power
-// of two belongs to the bin nearer to zero: it is one bit less for its exponent to be read.
-int bin_of(bool negative, int exponent) {
-  const int away = std::clamp(exponent - kHistogramLow + 1, 0, kHistogramSide - 1);
-  return kHistogramSide - 1 + (negative ? -away : away);
+  if (!(sums.d2 < kInf)) sums = sums_of_any<kAll>(p, n, shift);
+  return sums.statistics(n, shift);
 }
 
 /// Counts by sign and exponent, in turns, so that equal ones need not wait for one another.

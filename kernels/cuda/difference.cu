@@ -1,0 +1,207 @@
+// How two tensors differ, by pieces, one to a block; the host merges them in their order. And sums
+// of powers, for norms of gradients.
+#include "kernels/difference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/cuda/block.h"
+#include "kernels/cuda/element.h"
+#include "kernels/optim.h"
+#include "kernels/ulp.h"
+
+namespace nnm::cuda {
+namespace {
+
+constexpr int64_t kPiece = 4096, kPieces = 1024;
+constexpr int kWarps = kThreads / 32;
+
+/// Where a dense vector is cut: at most kPieces pieces, of kPiece elements at least.
+struct Pieces {
+  explicit Pieces(int64_t n)
+      : n(n),
+        count(std::clamp<int64_t>((n + kPiece - 1) / kPiece, 1, kPieces)),
+        size((n + count - 1) / count) {}
+  int64_t n, count, size;
+  unsigned blocks() const { return static_cast<unsigned>(count); }
+  __device__ int64_t begin() const { return blockIdx.x * size; }
+  __device__ int64_t end() const { return begin() + size < n ? begin() + size : n; }
+};
+
+/// The bits of an element as the integer that orders it, and whether it is a float.
+__device__ inline int64_t element_place(const void* p, DType t, int64_t i) {
+  switch (t) {
+    case DType::f32: return ordered(static_cast<const int32_t*>(p)[i]);
+    case DType::f64: return ordered(static_cast<const int64_t*>(p)[i]);
+    case DType::bf16:
+    case DType::f16: return ordered(static_cast<const int16_t*>(p)[i]);
+    case DType::i64: return static_cast<const int64_t*>(p)[i];
+    case DType::i32: return static_cast<const int32_t*>(p)[i];
+    default: return static_cast<const uint8_t*>(p)[i];
+  }
+}
+
+__device__ inline bool same_bits(const void* a, const void* b, DType t, int64_t i) {
+  switch (item_size(t)) {
+    case 1: return static_cast<const uint8_t*>(a)[i] == static_cast<const uint8_t*>(b)[i];
+    case 2: return static_cast<const uint16_t*>(a)[i] == static_cast<const uint16_t*>(b)[i];
+    case 4: return static_cast<const uint32_t*>(a)[i] == static_cast<const uint32_t*>(b)[i];
+    default: return static_cast<const uint64_t*>(a)[i] == static_cast<const uint64_t*>(b)[i];
+  }
+}
+
+/// A pair of elements: their values, |a - b|, units in the last place.
+struct Pair {
+  double a, b, delta;
+  uint64_t ulp;
+  bool same;
+};
+
+struct Operands {
+  const void *a, *b;
+  DType a_type, b_type;
+
+  __device__ Pair at(int64_t i) const {
+    Pair p;
+    p.a = load<double>(a, a_type, i);
+    p.b = load<double>(b, b_type, i);
+    p.delta = p.a - p.b;
+    if (a_type == b_type) {
+      p.same = same_bits(a, b, a_type, i);
+      p.ulp = distance(element_place(a, a_type, i), element_place(b, b_type, i));
+      // Doubles cannot tell 64-bit integers apart beyond 2^53.
+      if (a_type == DType::i64) p.delta = static_cast<double>(p.ulp);
+    } else {
+      const bool floats = is_floating(a_type) && is_floating(b_type);
+      const DType coarser = floats && precision(b_type) < precision(a_type) ? b_type : a_type;
+      p.same = p.a == p.b || (p.a != p.a && p.b != p.b);
+      p.ulp = floats   ? distance(place(coarser, p.a), place(coarser, p.b))
+              : p.same ? 0
+                       : TensorDifference::kNoUlp;
+    }
+    p.delta = p.same ? 0 : std::abs(p.delta);
+    return p;
+  }
+};
+
+__device__ inline bool finite(double x) {
+  return std::abs(x) < std::numeric_limits<double>::infinity();
+}
+
+__device__ inline bool passes(const Pair& p, const Tolerance& t) {
+  if (p.same) return true;
+  if (t.exact || !finite(p.delta)) return false;
+  const double a = std::abs(p.a), b = std::abs(p.b);
+  return p.delta <= t.atol + t.rtol * (a < b ? b : a) || (t.ulp && p.ulp <= t.ulp);
+}
+
+struct Least {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a < b ? a : b;
+  }
+};
+
+/// The first place in the piece whose difference is the largest, or NaN where there is one.
+__device__ inline int64_t first_worst(const Operands& x, const Pieces& pieces, double most) {
+  int64_t first = INT64_MAX;
+  for (int64_t i = pieces.begin() + threadIdx.x; i < pieces.end(); i += kThreads) {
+    const Pair p = x.at(i);
+    const bool worst = !p.same && (most == most ? p.delta == most : p.delta != p.delta);
+    if (worst && i - pieces.begin() < first) first = i - pieces.begin();
+  }
+  return over_block<kWarps>(first, Least());
+}
+
+__global__ void compare_pieces(Operands x, Pieces pieces, Tolerance t, TensorDifference* out) {
+  TensorDifference d;
+  double most = 0;
+  for (int64_t i = pieces.begin() + threadIdx.x; i < pieces.end(); i += kThreads) {
+    const Pair p = x.at(i);
+    // What is equal is no difference and, where it is not finite, has no part in the norms.
+    const bool leave = p.same && !finite(p.a);
+    const double a = leave ? 0 : p.a, b = leave ? 0 : p.b;
+    d.squares_a += a * a;
+    d.squares_b += b * b;
+    d.dot += a * b;
+    d.squares += p.delta * p.delta;
+    d.changed += !p.same;
+    d.beyond += !passes(p, t);
+    if (p.delta != p.delta) {
+      ++d.nan;
+      continue;
+    }
+    most = most < p.delta ? p.delta : most;
+    d.max_ulp = d.max_ulp < p.ulp ? p.ulp : d.max_ulp;
+  }
+  d.squares_a = over_block<kWarps>(d.squares_a, Plus());
+  d.squares_b = over_block<kWarps>(d.squares_b, Plus());
+  d.dot = over_block<kWarps>(d.dot, Plus());
+  d.squares = over_block<kWarps>(d.squares, Plus());
+  d.changed = over_block<kWarps>(d.changed, Plus());
+  d.beyond = over_block<kWarps>(d.beyond, Plus());
+  d.nan = over_block<kWarps>(d.nan, Plus());
+  d.max_ulp = over_block<kWarps>(d.max_ulp, Most());
+  most = over_block<kWarps>(most, Most());
+  d.max_abs = d.nan ? std::numeric_limits<double>::quiet_NaN() : most;
+  d.worst = d.changed ? first_worst(x, pieces, d.max_abs) : -1;
+  d.numel = pieces.end() - pieces.begin();
+  if (threadIdx.x == 0) out[blockIdx.x] = d;
+}
+
+void difference(const View& a, const View& b, const Tolerance& t, TensorDifference* out) {
+  *out = {};
+  if (a.size[0] == 0) return;
+  const Pieces pieces(a.size[0]);
+  const Scratch<TensorDifference> parts(pieces.count);
+  NNM_LAUNCH(compare_pieces, pieces.blocks(), kThreads, 0,
+             Operands{a.data, b.data, a.dtype, b.dtype}, pieces, t, parts.get());
+  std::vector<TensorDifference> back(static_cast<size_t>(pieces.count));
+  read_back(back.data(), parts.get(), back.size() * sizeof(TensorDifference));
+  for (const TensorDifference& d : back) out->merge(d);
+}
+
+struct MostOrNan {
+  __device__ double operator()(double a, double b) const {
+    return a != a ? a : b != b ? b : a > b ? a : b;
+  }
+};
+
+template <class T>
+__global__ void power_pieces(const T* x, Pieces pieces, double p, double* out) {
+  const bool top = std::isinf(p);
+  double sum = 0;
+  for (int64_t i = pieces.begin() + threadIdx.x; i < pieces.end(); i += kThreads) {
+    const double v = std::abs(static_cast<double>(static_cast<Compute<T>>(x[i])));
+    if (p == 2) sum += v * v;
+    else if (p == 1) sum += v;
+    else if (top) sum = MostOrNan()(sum, v);
+    else sum += std::pow(v, p);
+  }
+  sum = top ? over_block<kWarps>(sum, MostOrNan()) : over_block<kWarps>(sum, Plus());
+  if (threadIdx.x == 0) out[blockIdx.x] = sum;
+}
+
+void power_sum(const View& x, double p, double* sum) {
+  *sum = 0;
+  const Pieces pieces(x.numel());
+  if (pieces.n == 0) return;
+  const Scratch<double> parts(pieces.count);
+  by_floating(x.dtype, [&]<class T>() {
+    NNM_LAUNCH(power_pieces<T>, pieces.blocks(), kThreads, 0, x.as<T>(), pieces, p, parts.get());
+  });
+  std::vector<double> back(static_cast<size_t>(pieces.count));
+  read_back(back.data(), parts.get(), back.size() * sizeof(double));
+  for (const double v : back) {
+    if (!std::isinf(p)) *sum += v;
+    else if (v > *sum || v != v) *sum = v;
+    if (*sum != *sum) return;
+  }
+}
+
+NNM_CUDA_KERNEL(difference, difference);
+NNM_CUDA_KERNEL(power_sum, power_sum);
+
+}  // namespace
+}  // namespace nnm::cuda
