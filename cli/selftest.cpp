@@ -60,8 +60,8 @@ std::string summary(size_t kernels, const std::map<SelfTestResult::Status, int>&
 int run_selftest(const Options& o) {
   const Device device = o.compute.apply();
   if (device.type != DeviceType::cuda)
-    throw Error(ErrorKind::device, "the CPU is what devices are compared with, and there is no GPU",
-                "`nnm doctor` says why");
+    throw Error(ErrorKind::device, "the self-test compares a GPU with the CPU",
+                "`nnm doctor` says which GPUs there are");
   check_names(device, o.kernels);
   const std::set<std::string> wanted(o.kernels.begin(), o.kernels.end());
   std::set<std::string> kernels;

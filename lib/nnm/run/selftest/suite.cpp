@@ -345,6 +345,7 @@ void selftest(Device device, const std::function<bool(const std::string&)>& want
   check_updates(s);
   check_random(s);
   check_statistics(s);
+  check_products(s);
 }
 
 }  // namespace nnm::run

@@ -50,7 +50,7 @@ inline Operand in(DType t, Sizes size, Values v) {
   return {Operand::Role::in, t, std::move(size), Lay::plain, v};
 }
 inline Operand out(DType t, Sizes size, Lay lay = Lay::plain) {
-  return {Operand::Role::out, t, std::move(size), lay};
+  return {Operand::Role::out, t, std::move(size), lay, {}};
 }
 inline Operand both(DType t, Sizes size, Values v = {}, Lay lay = Lay::plain) {
   return {Operand::Role::both, t, std::move(size), lay, v};
@@ -108,5 +108,6 @@ void check_classes(Suite& s);
 void check_updates(Suite& s);
 void check_random(Suite& s);
 void check_statistics(Suite& s);
+void check_products(Suite& s);
 
 }  // namespace nnm::run
