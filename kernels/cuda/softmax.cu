@@ -62,24 +62,30 @@ void by_group(const Rows& rows, const Body& body) {
 template <class C>
 constexpr C kLowest = -std::numeric_limits<C>::infinity();
 
-/// The largest element (NaN left out) and the sum of exponentials of distances from it.
+/// The largest element of a row, and the sum of exponentials of distances from it.
+template <class C>
+struct Mass {
+  C top, sum;
+};
+
+/// In one pass, since a long row does not stay in the cache: each thread scales what it has when it
+/// meets a larger element. NaN where an element is NaN or +inf, or all are -inf, as in PyTorch.
 template <class G, class T>
-__device__ inline Compute<T> largest(const T* x, int64_t n, int64_t step) {
+__device__ inline Mass<Compute<T>> mass_of(const T* x, int64_t n, int64_t step) {
   using C = Compute<T>;
-  C top = kLowest<C>;
+  C top = kLowest<C>, sum = 0;
   for (int64_t i = G::rank(); i < n; i += G::kSize) {
     const C v = static_cast<C>(x[i * step]);
-    top = v > top ? v : top;
+    if (v > top) {
+      sum = sum * m::exp(top - v) + C(1);
+      top = v;
+    } else if (v != kLowest<C>) {
+      sum += m::exp(v - top);
+    }
   }
-  return G::over(top, Most());
-}
-template <class G, class T>
-__device__ inline Compute<T> exponentials(const T* x, int64_t n, int64_t step, Compute<T> top) {
-  using C = Compute<T>;
-  C sum = 0;
-  for (int64_t i = G::rank(); i < n; i += G::kSize)
-    sum += m::exp(static_cast<C>(x[i * step]) - top);
-  return G::over(sum, Plus());
+  const C most = G::over(top, Most());
+  sum = G::over(top == kLowest<C> ? sum : sum * m::exp(top - most), Plus());
+  return {most, most - most == C(0) ? sum : std::numeric_limits<C>::quiet_NaN()};
 }
 
 template <class T, int kWarps>
@@ -91,8 +97,8 @@ __global__ void softmax_kernel(T* y, const T* x, Rows rows, bool log) {
   const int64_t at = rows.start(row), step = rows.inner;
   x += at;
   y += at;
-  const C top = largest<G>(x, rows.n, step), sum = exponentials<G>(x, rows.n, step, top);
-  const C shift = log ? top + m::log(sum) : top, scale = C(1) / sum;
+  const Mass<C> mass = mass_of<G>(x, rows.n, step);
+  const C shift = log ? mass.top + m::log(mass.sum) : mass.top, scale = C(1) / mass.sum;
   for (int64_t i = G::rank(); i < rows.n; i += G::kSize) {
     const C v = static_cast<C>(x[i * step]) - shift;
     y[i * step] = T(log ? v : m::exp(v) * scale);
@@ -171,8 +177,8 @@ __global__ void cross_entropy_kernel(T* y, Compute<T>* losses, Compute<T>* lse, 
   const bool ignored = t == rule.ignore;
   C log_sum = 0;
   if (!rule.log_probs && !ignored) {
-    const C top = largest<G>(x, rows.n, step);
-    log_sum = top + m::log(exponentials<G>(x, rows.n, step, top));
+    const Mass<C> mass = mass_of<G>(x, rows.n, step);
+    log_sum = mass.top + m::log(mass.sum);
   }
   C spread = 0;
   if (rule.even != C(0) && !ignored) {

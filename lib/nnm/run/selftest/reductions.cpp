@@ -116,6 +116,9 @@ void check_softmax(Suite& s) {
                 {out(t, x), in(t, x), in(t, x, log ? uniform(-3, -0.1) : uniform(0, 1))}, 4,
                 [=](const Views& v) { kernels::softmax_backward(v[0], v[1], v[2], 1, log); });
       }
+  for (const Sizes& x : {Sizes{40, 3}, Sizes{40, 18}, Sizes{9, 1100}})
+    s.check(kernels::softmax, "specials", {out(DType::f32, x), in(DType::f32, x, specials())}, 4,
+            [](const Views& v) { kernels::softmax(v[0], v[1], 1, false); });
   s.check(kernels::softmax, "", {out(DType::f32, {0, 4}), in(DType::f32, {0, 4})}, 1,
           [](const Views& v) { kernels::softmax(v[0], v[1], 1, false); });
 }
