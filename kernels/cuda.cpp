@@ -23,6 +23,10 @@ CudaPlugin load() {
   CudaPlugin p;
   const char* chosen = std::getenv("NNM_CUDA_PLUGIN");
   p.path = chosen && *chosen ? chosen : folder_of_library() + "libnnm_cuda.so";
+  if (p.path == "none") {
+    p.why = "CUDA is left out: NNM_CUDA_PLUGIN=none";
+    return p;
+  }
   if (access(p.path.c_str(), F_OK) != 0) {
     p.why = "no CUDA plug-in: " + p.path + " is not there";
     return p;

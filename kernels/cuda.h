@@ -61,8 +61,8 @@ struct CudaPlugin {
   std::string why;  ///< why there is no table, or no device; empty where there is one
 };
 
-/// The plug-in, loaded at the first call: the file that NNM_CUDA_PLUGIN names, or the one beside
-/// libnnm.so. Never throws. Any thread.
+/// The plug-in, loaded at the first call: the file that NNM_CUDA_PLUGIN names (`none`: none), or the
+/// one beside libnnm.so. Never throws. Any thread.
 const CudaPlugin& cuda_plugin();
 
 /// The table for work on this device. Throws Error(device) saying why it cannot be had.
