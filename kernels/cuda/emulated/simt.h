@@ -38,7 +38,8 @@ enum class Order : uint8_t { forward, reverse, shuffled };
 
 /// Overrides NNM_SIMT_ORDER.
 void set_order(Order order, uint64_t seed = 0);
-/// Names of the kernels launched so far in this process, sorted, each once.
+/// The kernels launched so far in this process, as NNM_LAUNCH names them, sorted, each once.
+/// NNM_SIMT_LAUNCHED=FILE has them written there at the end, one a line.
 std::vector<std::string> launched();
 
 /// Runs body(args) for every thread of every block.
