@@ -88,6 +88,14 @@ double get(const void* p, DType t) {
   }
 }
 
+/// The k-th innermost dimension of `ndim`.
+int innermost(Lay lay, int ndim, int k) {
+  if (lay == Lay::turned) return k;
+  const int d = ndim - 1 - k;
+  if (lay != Lay::channels || ndim < 2 || d == 0) return d;
+  return k == 0 ? 1 : d + 1;
+}
+
 View laid_out(const Operand& o) {
   View v;
   v.dtype = o.dtype;
@@ -95,7 +103,7 @@ View laid_out(const Operand& o) {
   std::copy(o.size.begin(), o.size.end(), v.size);
   int64_t step = o.lay == Lay::gaps ? 2 : 1;
   for (int k = 0; k < v.ndim; ++k) {
-    const int d = o.lay == Lay::turned ? k : v.ndim - 1 - k;
+    const int d = innermost(o.lay, v.ndim, k);
     if (o.spread >> d & 1) continue;
     v.stride[d] = step;
     step *= std::max<int64_t>(v.size[d], 1);
@@ -261,7 +269,7 @@ bool strayed(const Buffer& b, const std::vector<char>& bytes) {
 }
 
 std::string described(const std::vector<Operand>& operands, const std::string& note) {
-  static constexpr const char* kLays[] = {"", " turned", " gaps", " rows", " off"};
+  static constexpr const char* kLays[] = {"", " turned", " gaps", " rows", " off", " channels"};
   std::string s;
   for (const Operand& o : operands) {
     if (!s.empty()) s += ", ";
@@ -346,6 +354,8 @@ void selftest(Device device, const std::function<bool(const std::string&)>& want
   check_random(s);
   check_statistics(s);
   check_products(s);
+  check_layers(s);
+  check_indices(s);
 }
 
 }  // namespace nnm::run

@@ -14,11 +14,12 @@ using Sizes = std::vector<int64_t>;
 
 /// How an operand lies in memory.
 enum class Lay : uint8_t {
-  plain,   ///< row-major
-  turned,  ///< column-major
-  gaps,    ///< every other element
-  rows,    ///< dense rows with room between them
-  off      ///< row-major, from an address that is not aligned
+  plain,    ///< row-major
+  turned,   ///< column-major
+  gaps,     ///< every other element
+  rows,     ///< dense rows with room between them
+  off,      ///< row-major, from an address that is not aligned
+  channels  ///< dimension 1 innermost, the others row-major
 };
 
 /// What an operand holds before the call. Outputs hold bytes 0xFF.
@@ -109,5 +110,7 @@ void check_updates(Suite& s);
 void check_random(Suite& s);
 void check_statistics(Suite& s);
 void check_products(Suite& s);
+void check_layers(Suite& s);
+void check_indices(Suite& s);
 
 }  // namespace nnm::run

@@ -1,0 +1,80 @@
+// Rows of a table by index, and the sums of their gradients in the order of the indices.
+#include "kernels/embedding.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "kernels/cuda/element.h"
+#include "kernels/cuda/order.h"
+#include "kernels/cuda/plugin.h"
+
+namespace nnm::cuda {
+namespace {
+
+/// Elements of one size: their type does not matter to what only moves them.
+template <class Bits>
+__global__ void take_rows(Bits* y, const Bits* weight, const int64_t* indices, int64_t n,
+                          int64_t width) {
+  const int64_t i = global_thread();
+  if (i >= n * width) return;
+  int64_t column;
+  const int64_t row = divide(i, width, &column);
+  y[i] = weight[indices[row] * width + column];
+}
+
+template <class Bits>
+void take_rows_as(const View& y, const View& weight, const View& indices, int64_t bytes) {
+  const int64_t width = bytes / static_cast<int64_t>(sizeof(Bits)), n = indices.numel();
+  NNM_LAUNCH(take_rows<Bits>, blocks_for(n * width), dim3(kThreads), 0, y.as<Bits>(),
+             weight.as<Bits>(), indices.as<int64_t>(), n, width);
+}
+
+void embedding_cuda(const View& y, const View& weight, const View& indices) {
+  const int64_t bytes = weight.size[1] * static_cast<int64_t>(item_size(weight.dtype));
+  if (bytes % 16 == 0 && aligned(y.data) && aligned(weight.data))
+    return take_rows_as<Pack<uint64_t>>(y, weight, indices, bytes);
+  switch (item_size(weight.dtype)) {
+    case 2: return take_rows_as<uint16_t>(y, weight, indices, bytes);
+    case 4: return take_rows_as<uint32_t>(y, weight, indices, bytes);
+    default: return take_rows_as<uint64_t>(y, weight, indices, bytes);
+  }
+}
+
+constexpr int kColumns = 128;
+
+/// Blocks whose place begins a run of one row add that run's gradients, a column a thread.
+template <class T>
+__global__ void add_rows(T* dw, const T* g, const int64_t* rows, const int64_t* places, int64_t n,
+                         int64_t width, int64_t padding) {
+  using C = Compute<T>;
+  const int64_t first = blockIdx.x, row = rows[first];
+  if ((first > 0 && rows[first - 1] == row) || row == padding) return;
+  for (int64_t column = threadIdx.x; column < width; column += kColumns) {
+    C sum = 0;
+    for (int64_t i = first; i < n && rows[i] == row; ++i)
+      sum += static_cast<C>(g[places[i] * width + column]);
+    dw[row * width + column] = T(sum);
+  }
+}
+
+void embedding_backward_cuda(const View& dw, const View& g, const View& indices,
+                             int64_t padding_idx) {
+  const int64_t n = indices.numel(), width = dw.size[1];
+  if (dw.numel() == 0) return;
+  check(
+      cudaMemsetAsync(dw.data, 0, static_cast<size_t>(dw.numel()) * item_size(dw.dtype), stream()),
+      "embedding_backward");
+  const Scratch<int64_t> sorted(n), order(n);
+  stable_order(sorted.get(), order.get(), indices.as<int64_t>(), n,
+               static_cast<int>(std::bit_width(static_cast<uint64_t>(dw.size[0]))));
+  by_floating(dw.dtype, [&]<class T>() {
+    NNM_LAUNCH(add_rows<T>, dim3(static_cast<unsigned>(n)), dim3(kColumns), 0, dw.as<T>(),
+               g.as<T>(), sorted.get(), order.get(), n, width, padding_idx);
+  });
+}
+
+}  // namespace
+}  // namespace nnm::cuda
+
+NNM_CUDA_KERNEL(embedding, nnm::cuda::embedding_cuda);
+NNM_CUDA_KERNEL(embedding_backward, nnm::cuda::embedding_backward_cuda);

@@ -1,0 +1,36 @@
+// What the normalisations share.
+#pragma once
+
+#include "kernels/cuda/block.h"
+#include "kernels/cuda/element.h"
+
+namespace nnm::cuda {
+namespace {
+
+/// The elements of a view in T, null where it is absent.
+template <class T>
+T* optional(const View& v) {
+  return v.data ? v.as<T>() : nullptr;
+}
+
+/// An element of an optional vector.
+template <class T>
+__device__ inline Compute<T> element_or(const T* v, int64_t i, Compute<T> otherwise) {
+  return v ? static_cast<Compute<T>>(v[i]) : otherwise;
+}
+
+/// The sum over the threads along x, for all of them: a warp, or the block, which is kThreads then.
+template <class C>
+__device__ inline C row_sum(C v) {
+  return blockDim.x == 32 ? over_warp(v, Plus()) : over_block<kThreads / 32>(v, Plus());
+}
+
+/// What gradients of rows are made of: g and x, the weight, and the rows' statistics.
+template <class T>
+struct Saved {
+  const T *g, *x, *w;
+  const Compute<T>*mean, *rstd;  ///< no mean: no centring
+};
+
+}  // namespace
+}  // namespace nnm::cuda
