@@ -65,7 +65,8 @@ TEST_CASE("products agree with the CPU's for every layout and type") {
     const auto matrix = [&](int64_t r, int64_t c) { return to(randn({r, c}), type); };
     for (const auto& [m, n, k] :
          {std::array<int64_t, 3>{5, 7, 3}, {1, 4, 6}, {4, 1, 1}, {8, 2, 1}}) {
-      CAPTURE(info(type).name, m, n, k);
+      const std::string what = info(type).name + Shape({m, n, k}).str();
+      CAPTURE(what);
       for (int layout = 0; layout < 16; ++layout) {
         CAPTURE(layout);
         const Tensor a = layout & 1 ? transpose(matrix(k, m), 0, 1) : matrix(m, k);
