@@ -125,9 +125,9 @@ void check_random(Suite& s) {
       s.check(kernels::random_mask, "", {out(t, {n}), in(t, {n})}, 0,
               [=](const Views& v) { kernels::random_mask(v[0], v[1], kSeed, kOffset, 0.3, 1.7); });
       // Whether a product and a sum are rounded once or twice is each compiler's choice.
-      s.check(kernels::random_uniform, "", {out(t, {n})}, 0.1,
+      s.check(kernels::random_uniform, "", {out(t, {n})}, 0.5,
               [=](const Views& v) { kernels::random_uniform(v[0], kSeed, kOffset, -1.5, 2); });
-      s.check(kernels::random_normal, "", {out(t, {n})}, 0.1,
+      s.check(kernels::random_normal, "", {out(t, {n})}, 0.5,
               [=](const Views& v) { kernels::random_normal(v[0], kSeed, kOffset, 0.5, 2); });
     }
   for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{1027}})
