@@ -19,6 +19,7 @@ namespace {
 constexpr size_t kWorkspace = size_t{32} << 20;       // Hopper's kernels want this much
 constexpr size_t kWorkspaceBefore = size_t{4} << 20;  // those of earlier GPUs
 constexpr int64_t kMaxAlignment = 256;
+constexpr size_t kMaxPlans = 4096;  // where sizes never repeat, as lengths of texts
 
 /// A matrix as cuBLASLt takes it: columns `ld` apart, or rows (`transposed`); one or a batch.
 struct Matrix {
@@ -161,6 +162,7 @@ class Products {
   /// False, with nothing done, where cuBLASLt does not know the case.
   bool run(const Product& p, double alpha, double beta) {
     const std::lock_guard lock(mutex_);
+    if (plans_.size() >= kMaxPlans) forget();
     const auto [at, fresh] = plans_.try_emplace(p.key());
     if (fresh) at->second = make(p);
     const Plan& plan = at->second;
@@ -236,11 +238,22 @@ class Products {
     const cublasStatus_t result = lt().MatmulAlgoGetHeuristic(
         handle_, plan.operation, plan.x, plan.y, plan.d, plan.d, wish, 1, &best, &found);
     lt().MatmulPreferenceDestroy(wish);
-    if (result == CUBLAS_STATUS_NOT_SUPPORTED || (result == CUBLAS_STATUS_SUCCESS && found == 0))
-      return false;
-    check(result, "cuBLASLt");
-    plan.algorithm = best.algo;
-    return true;
+    if (result == CUBLAS_STATUS_SUCCESS && found > 0) {
+      plan.algorithm = best.algo;
+      return true;
+    }
+    // How an epilogue is refused depends on the version; without one the reason is worth telling.
+    if (result != CUBLAS_STATUS_NOT_SUPPORTED && !p.bias) check(result, "cuBLASLt");
+    return false;
+  }
+
+  void forget() {
+    for (const auto& [key, plan] : plans_) {
+      lt().MatmulDescDestroy(plan.operation);
+      for (cublasLtMatrixLayout_t layout : {plan.x, plan.y, plan.d})
+        lt().MatrixLayoutDestroy(layout);
+    }
+    plans_.clear();
   }
 
   cublasLtHandle_t handle_ = nullptr;
