@@ -10,7 +10,7 @@ namespace {
 // in: x; and g, x. The parameters in the computing type.
 #define NNM_ACTIVATION(name, node, forward, backward) \
   template <class T>                                  \
-  struct name##_value {                                 \
+  struct name##_value {                               \
     using C = T;                                      \
     T a, b, c;                                        \
     __device__ T operator()(const T* in) const {      \
@@ -19,7 +19,7 @@ namespace {
     }                                                 \
   };                                                  \
   template <class T>                                  \
-  struct name##_gradient {                               \
+  struct name##_gradient {                            \
     using C = T;                                      \
     T a, b, c;                                        \
     __device__ T operator()(const T* in) const {      \

@@ -3,6 +3,8 @@
 #include "kernels/statistics.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <vector>
 
 #include "kernels/cuda/block.h"
@@ -37,18 +39,27 @@ struct Head {
 
 __device__ inline bool finite(double x) { return std::abs(x) < kInf; }
 
-/// A number amid the others: sums of distances from it keep the second moment where the mean is
-/// large. The middle one of a few that lie scattered, so that no outlier is taken.
+constexpr int kFew = 15;
+
+/// By one warp: a number amid the others, since sums of distances from it keep the second moment
+/// where the mean is large. The middle one of a few that lie scattered, so that no outlier is
+/// taken.
 template <class S>
 __global__ void find_centre(Numbers<S> x, int64_t n, Head* head) {
-  constexpr int kFew = 15;
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
+  __shared__ double looked[kFew];
+  const int looks = n <= kPiece ? 5 : kFew, rank = static_cast<int>(threadIdx.x);
+  if (rank < looks) {
+    // The golden ratio's multiples, modulo 1, times n.
+    const uint64_t part = static_cast<uint64_t>(rank + 1) * kGolden;
+    looked[rank] = x(static_cast<int64_t>(__umul64hi(part, static_cast<uint64_t>(n))));
+  }
+  __syncthreads();
+  if (rank != 0) return;
   double few[kFew];
   int count = 0;
-  const uint64_t looks = n <= kPiece ? 5 : kFew;
-  for (uint64_t i = 1; i <= looks; ++i) {
-    // The golden ratio's multiples, modulo 1, times n.
-    const double v = x(static_cast<int64_t>(__umul64hi(i * kGolden, static_cast<uint64_t>(n))));
+  for (int i = 0; i < looks; ++i) {
+    const double v = looked[i];
     if (!finite(v)) continue;
     int at = count++;
     for (; at > 0 && few[at - 1] > v; --at) few[at] = few[at - 1];
@@ -114,7 +125,7 @@ void typed(const View& x, TensorStatistics* out, uint32_t* histogram) {
   auto* const head = reinterpret_cast<Head*>(memory.get());
   auto* const pieces = reinterpret_cast<Sums*>(head + 1);
   check(cudaMemsetAsync(head, 0, sizeof(Head), stream()), "clear a histogram");
-  NNM_LAUNCH(find_centre<S>, 1, 1, 0, numbers, n, head);
+  NNM_LAUNCH(find_centre<S>, 1, 32, 0, numbers, n, head);
   NNM_LAUNCH((sum_pieces<S, kAll>), static_cast<unsigned>(count), kThreads, 0, numbers, n, piece,
              head, pieces, histogram != nullptr);
   std::vector<char> back(bytes);
