@@ -77,7 +77,8 @@ struct Machine {
   std::set<std::string> names;
   Order order = Order::forward;
   uint64_t seed = 0;
-  bool order_known = false;
+  bool order_set = false;        ///< by the program, whatever the environment says
+  std::string wish = "forward";  ///< what the environment said last
 
   // The launch.
   const char* name = "";
@@ -267,20 +268,23 @@ void run_block() {
   }
 }
 
+/// Looked up at every launch, so that a test can change it for a plug-in that is loaded.
 void learn_order() {
   Machine& m = machine();
-  if (m.order_known) return;
-  m.order_known = true;
-  const char* wish = std::getenv("NNM_SIMT_ORDER");
-  if (!wish || std::strcmp(wish, "forward") == 0) return;
-  if (std::strcmp(wish, "reverse") == 0) {
+  const char* value = std::getenv("NNM_SIMT_ORDER");
+  const std::string wish = value ? value : "forward";
+  if (m.order_set || wish == m.wish) return;
+  m.wish = wish;
+  if (wish == "forward") {
+    m.order = Order::forward;
+  } else if (wish == "reverse") {
     m.order = Order::reverse;
-  } else if (std::strncmp(wish, "shuffled", 8) == 0) {
+  } else if (wish.starts_with("shuffled")) {
     m.order = Order::shuffled;
-    if (wish[8] == ':') m.seed = std::strtoull(wish + 9, nullptr, 10);
+    m.seed = wish.size() > 9 ? std::strtoull(wish.c_str() + 9, nullptr, 10) : 0;
   } else {
-    std::fprintf(stderr,
-                 "NNM_SIMT_ORDER=%s: expected forward, reverse, shuffled or shuffled:SEED\n", wish);
+    std::fprintf(
+        stderr, "NNM_SIMT_ORDER=%s: expected forward, reverse, shuffled or shuffled:SEED\n", value);
     std::abort();
   }
 }
@@ -319,7 +323,7 @@ void set_order(Order order, uint64_t seed) {
   Machine& m = machine();
   m.order = order;
   m.seed = seed;
-  m.order_known = true;
+  m.order_set = true;
 }
 
 std::vector<std::string> launched() {
@@ -340,7 +344,6 @@ void run(const char* name, dim3 grid, dim3 block, size_t shared, void (*body)(vo
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   prepare(grid, block, shared);
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
-
   for (uint64_t i = 0; i < blocks; ++i) {
     const uint64_t b = m.order == Order::forward ? i : blocks - 1 - i;
     blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
