@@ -22,8 +22,8 @@ void add_cuda(std::vector<Fact>& out) {
                              ? fmt::format("{} device{}", p.devices, p.devices == 1 ? "" : "s")
                              : "off: " + p.why});
   if (!p.table) return;
-  out.push_back({"cuda plug-in", p.path});
-  for (const auto& [name, value] : p.table->libraries()) out.push_back({"cuda " + name, value});
+  out.push_back({"cuda_plugin", p.path});
+  for (const auto& [name, value] : p.table->libraries()) out.push_back({name, value});
   for (int i = 0; i < p.devices; ++i) {
     const CudaDevice d = p.table->describe(i);
     const CudaMemory m = p.table->memory(i);

@@ -33,8 +33,8 @@ struct Cuda {
   /// The number of GPUs. 0 leaves the reason in *why.
   int (*devices)(std::string* why);
   CudaDevice (*describe)(int device);
-  /// What the plug-in runs on, by name, with version and path: driver, runtime, cublasLt; or that
-  /// it is missing, and where it was looked for.
+  /// What the plug-in runs on, by name, with version and path: cuda_driver, cuda_runtime, cublasLt;
+  /// or that it is missing, and where it was looked for.
   std::vector<std::pair<std::string, std::string>> (*libraries)();
   /// 512-byte aligned memory, kept for reuse when it is freed. "out of memory" says what was asked
   /// and what is free.
@@ -61,8 +61,8 @@ struct CudaPlugin {
   std::string why;  ///< why there is no table, or no device; empty where there is one
 };
 
-/// The plug-in, loaded at the first call: the file that NNM_CUDA_PLUGIN names (`none`: none), or the
-/// one beside libnnm.so. Never throws. Any thread.
+/// The plug-in, loaded at the first call: the file that NNM_CUDA_PLUGIN names (`none`: none), or
+/// the one beside libnnm.so. Never throws. Any thread.
 const CudaPlugin& cuda_plugin();
 
 /// The table for work on this device. Throws Error(device) saying why it cannot be had.

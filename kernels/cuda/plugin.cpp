@@ -64,8 +64,8 @@ std::vector<std::pair<std::string, std::string>> libraries() {
   int driver = 0, runtime = 0;
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
-  return {{"driver", driver ? "CUDA " + dotted(driver) : "none"},
-          {"runtime", "CUDA " + dotted(runtime)},
+  return {{"cuda_driver", driver ? "CUDA " + dotted(driver) : "none"},
+          {"cuda_runtime", "CUDA " + dotted(runtime)},
           {"cublasLt", lt_facts()}};
 }
 
