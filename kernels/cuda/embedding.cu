@@ -40,21 +40,45 @@ void embedding_cuda(const View& y, const View& weight, const View& indices) {
   }
 }
 
-constexpr int kColumns = 128;
+constexpr int kWarps = 8;
+constexpr int64_t kLeastRows = 16;  ///< of a warp, where a run is longer
 
-/// Blocks whose place begins a run of one row add that run's gradients, a column a thread.
+/// The end of the run of equal rows that begins at `first`.
+__device__ inline int64_t run_end(const int64_t* rows, int64_t first, int64_t n) {
+  int64_t low = first + 1, high = n;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (rows[middle] == rows[first]) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/// Blocks whose place begins a run of one row add that run's gradients for 32 columns. Warps share
+/// a long run, each a part of it in order; their sums are added in order.
 template <class T>
 __global__ void add_rows(T* dw, const T* g, const int64_t* rows, const int64_t* places, int64_t n,
                          int64_t width, int64_t padding) {
   using C = Compute<T>;
-  const int64_t first = blockIdx.x, row = rows[first];
-  if ((first > 0 && rows[first - 1] == row) || row == padding) return;
-  for (int64_t column = threadIdx.x; column < width; column += kColumns) {
-    C sum = 0;
-    for (int64_t i = first; i < n && rows[i] == row; ++i)
-      sum += static_cast<C>(g[places[i] * width + column]);
-    dw[row * width + column] = T(sum);
+  __shared__ C sums[kWarps][32];
+  const int64_t begin = blockIdx.x, row = rows[begin];
+  if ((begin > 0 && rows[begin - 1] == row) || row == padding) return;
+  const int64_t count = run_end(rows, begin, n) - begin;
+  const int64_t share = (count + kWarps - 1) / kWarps,
+                part = share > kLeastRows ? share : kLeastRows;
+  const int64_t column = static_cast<int64_t>(blockIdx.y) * 32 + threadIdx.x;
+  const int64_t first = threadIdx.y * part, last = first + part < count ? first + part : count;
+  C sum = 0;
+  if (column < width) {
+#pragma unroll 8
+    for (int64_t i = first; i < last; ++i)
+      sum += static_cast<C>(g[places[begin + i] * width + column]);
   }
+  sums[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y != 0 || column >= width) return;
+  for (int64_t w = 1; w * part < count; ++w) sum += sums[w][threadIdx.x];
+  dw[row * width + column] = T(sum);
 }
 
 void embedding_backward_cuda(const View& dw, const View& g, const View& indices,
@@ -68,8 +92,10 @@ void embedding_backward_cuda(const View& dw, const View& g, const View& indices,
   stable_order(sorted.get(), order.get(), indices.as<int64_t>(), n,
                static_cast<int>(std::bit_width(static_cast<uint64_t>(dw.size[0]))));
   by_floating(dw.dtype, [&]<class T>() {
-    NNM_LAUNCH(add_rows<T>, dim3(static_cast<unsigned>(n)), dim3(kColumns), 0, dw.as<T>(),
-               g.as<T>(), sorted.get(), order.get(), n, width, padding_idx);
+    NNM_LAUNCH(add_rows<T>,
+               dim3(static_cast<unsigned>(n), static_cast<unsigned>((width + 31) / 32)),
+               dim3(32, kWarps), 0, dw.as<T>(), g.as<T>(), sorted.get(), order.get(), n, width,
+               padding_idx);
   });
 }
 
