@@ -2,6 +2,7 @@
 // the image; groups of few channels, one result a thread.
 #include "kernels/cuda/conv.h"
 
+#include "kernels/cuda/patches.h"
 #include "kernels/cuda/plugin.h"
 #include "kernels/cuda/tile.h"
 #include "kernels/gemm.h"
@@ -87,8 +88,25 @@ __global__ void convolve_directly(ConvShape s, T* y, const T* x, const T* w, con
   y[at] = T(sum);
 }
 
+/// y as products of patches and weights (depth, O).
+template <class T>
+void forward_by_patches(const ConvShape& s, const View& y, const View& x, const View& w,
+                        const View& bias) {
+  const Scratch<T> packed(s.weights()), patches(patch_elements(s));
+  pack(packed.get(), w, s, false);
+  each_batch(s, [&](const Batch& b) {
+    const int64_t pixels = int64_t{s.oh} * s.ow, n = b.count * pixels;
+    lay(s, patches.get(), x.as<T>(), b);
+    kernels::gemm(pixel_rows(y, y.as<T>() + b.first * pixels * s.o, n, s.o),
+                  pixel_rows(y, patches.get(), n, s.depth()),
+                  pixel_rows(y, packed.get(), s.depth(), s.o), bias, 1, 0);
+  });
+}
+
 template <class T>
 void forward(const ConvShape& s, const View& y, const View& x, const View& w, const View& bias) {
+  if constexpr (kIsHalf<T>)
+    if (has_patches(s, x)) return forward_by_patches<T>(s, y, x, w, bias);
   const T* b = bias.data ? bias.as<T>() : nullptr;
   if (s.groups > 1 && s.o < kTileChannels) {
     NNM_LAUNCH(convolve_directly<T>, blocks_for(y.numel()), dim3(kThreads), 0, s, y.as<T>(),
@@ -121,18 +139,23 @@ __device__ inline Corner reached_of(const ConvShape& s, int i) {
   return {n * s.oh * s.ow, y + s.before[0], x + s.before[1]};
 }
 
-/// g of the output whose tap reaches the pixel, 0 where there is none. `first` is the group's first
-/// output.
+/// The output pixel whose tap reaches the pixel, -1 where there is none.
+__device__ inline int output_reached(const ConvShape& s, const Corner& at, const Tap& tap) {
+  const int y = at.y - tap.y, x = at.x - tap.x;
+  if (at.y < 0 || tap.y < 0 || y < 0 || x < 0) return -1;
+  int off_y, off_x;
+  const int oy = s.by_stride[0].divide(y, off_y), ox = s.by_stride[1].divide(x, off_x);
+  if (off_y != 0 || off_x != 0 || oy >= s.oh || ox >= s.ow) return -1;
+  return at.image + oy * s.ow + ox;
+}
+
+/// g of that output, 0 where there is none. `first` is the group's first output.
 template <class T>
 __device__ inline Compute<T> gradient_at(const ConvShape& s, const T* g, const Corner& at,
                                          const Tap& tap, int first) {
-  const int y = at.y - tap.y, x = at.x - tap.x;
-  if (at.y < 0 || tap.y < 0 || y < 0 || x < 0) return 0;
-  int off_y, off_x;
-  const int oy = s.by_stride[0].divide(y, off_y), ox = s.by_stride[1].divide(x, off_x);
-  if (off_y != 0 || off_x != 0 || oy >= s.oh || ox >= s.ow) return 0;
-  const int64_t pixel = at.image + oy * s.ow + ox;
-  return static_cast<Compute<T>>(g[pixel * s.outputs + first + tap.channel]);
+  const int pixel = output_reached(s, at, tap);
+  if (pixel < 0) return 0;
+  return static_cast<Compute<T>>(g[int64_t{pixel} * s.outputs + first + tap.channel]);
 }
 
 /// dx: rows are the input's pixels, columns a group's channels, the depth its outputs at all taps.
@@ -187,8 +210,56 @@ __global__ void gradient_directly(ConvShape s, T* dx, const T* g, const T* w) {
   dx[at] = T(sum);
 }
 
+/// dx of the batch's images: adds up what the gradients of patches (pixels, taps, C) say of a
+/// pixel, tap by tap.
+template <class T>
+__global__ void fold_patches(ConvShape s, T* dx, const T* patches, Batch b) {
+  using C = Compute<T>;
+  using Access = Pack<T, kPatchChannels>;
+  const int64_t i = global_thread();
+  const int each = s.c / kPatchChannels, first = b.first * s.h * s.w;
+  if (i >= int64_t{b.count} * s.h * s.w * each) return;
+  int64_t k;
+  const int pixel = static_cast<int>(divide(i, each, &k)) + first;
+  const Corner at = reached_of(s, pixel);
+  C sum[kPatchChannels] = {};
+  for (int tap = 0; tap < s.taps(); ++tap) {
+    int kx;
+    const int ky = s.by_kw.divide(tap, kx);
+    const int output = output_reached(s, at, {ky * s.dilation[0], kx * s.dilation[1], 0});
+    if (output < 0) continue;
+    const int64_t row = output - b.first * s.oh * s.ow;
+    const Access v = reinterpret_cast<const Access*>(patches)[(row * s.taps() + tap) * each + k];
+#pragma unroll
+    for (int j = 0; j < kPatchChannels; ++j) sum[j] += static_cast<C>(v.v[j]);
+  }
+  Access v;
+#pragma unroll
+  for (int j = 0; j < kPatchChannels; ++j) v.v[j] = T(sum[j]);
+  reinterpret_cast<Access*>(dx)[int64_t{pixel} * each + k] = v;
+}
+
+/// dx from the gradients of patches, products of g and weights (O, depth).
+template <class T>
+void backward_input_by_patches(const ConvShape& s, const View& dx, const View& g, const View& w) {
+  const Scratch<T> packed(s.weights()), patches(patch_elements(s));
+  pack(packed.get(), w, s, false);
+  View weights = matrix(w, s.o, s.depth(), 1, s.o);
+  weights.data = packed.get();
+  each_batch(s, [&](const Batch& b) {
+    const int64_t pixels = int64_t{s.oh} * s.ow, n = b.count * pixels;
+    kernels::gemm(pixel_rows(dx, patches.get(), n, s.depth()),
+                  pixel_rows(dx, g.as<T>() + b.first * pixels * s.o, n, s.o), weights, View{}, 1,
+                  0);
+    NNM_LAUNCH(fold_patches<T>, blocks_for(int64_t{b.count} * s.h * s.w * s.c / kPatchChannels),
+               dim3(kThreads), 0, s, dx.as<T>(), patches.get(), b);
+  });
+}
+
 template <class T>
 void backward_input(const ConvShape& s, const View& dx, const View& g, const View& w) {
+  if constexpr (kIsHalf<T>)
+    if (has_patches(s, dx)) return backward_input_by_patches<T>(s, dx, g, w);
   if (s.groups > 1 && s.c < kTileChannels) {
     NNM_LAUNCH(gradient_directly<T>, blocks_for(dx.numel()), dim3(kThreads), 0, s, dx.as<T>(),
                g.as<T>(), w.as<T>());

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/conv.h"
 #include "kernels/cuda/parts.h"
+#include "kernels/cuda/patches.h"
 #include "kernels/cuda/plugin.h"
 #include "kernels/cuda/tile.h"
 #include "kernels/gemm.h"
@@ -88,9 +89,43 @@ __global__ void weight_sums(ConvShape s, Compute<T>* sums, const T* g, const T* 
   sums[part * s.weights() + static_cast<int64_t>(o) * s.depth() + c * s.taps() + at] = sum;
 }
 
+/// sums (O, C, taps) += product (O, taps, C), or = where `first`.
+template <class T>
+__global__ void add_product(ConvShape s, Compute<T>* sums, const T* product, bool first) {
+  const int64_t i = global_thread();
+  if (i >= s.weights()) return;
+  int64_t rest;
+  const int64_t o = divide(i, s.depth(), &rest);
+  int c;
+  const int tap = s.by_c.divide(static_cast<int>(rest), c);
+  Compute<T>& sum = sums[o * s.depth() + c * s.taps() + tap];
+  sum = (first ? Compute<T>(0) : sum) + static_cast<Compute<T>>(product[i]);
+}
+
+/// dw as products of g (O, pixels) and patches.
+template <class T>
+void weight_gradient_by_patches(const ConvShape& s, const View& dw, const View& g, const View& x) {
+  using C = Compute<T>;
+  const Scratch<T> patches(patch_elements(s)), product(s.weights());
+  const Scratch<C> sums(s.weights());
+  each_batch(s, [&](const Batch& b) {
+    const int64_t pixels = int64_t{s.oh} * s.ow, n = b.count * pixels;
+    lay(s, patches.get(), x.as<T>(), b);
+    View outputs = matrix(g, s.o, n, 1, s.o);
+    outputs.data = g.as<T>() + b.first * pixels * s.o;
+    kernels::gemm(pixel_rows(dw, product.get(), s.o, s.depth()), outputs,
+                  pixel_rows(dw, patches.get(), n, s.depth()), View{}, 1, 0);
+    NNM_LAUNCH(add_product<T>, blocks_for(s.weights()), dim3(kThreads), 0, s, sums.get(),
+               product.get(), b.first == 0);
+  });
+  sum_parts(dw.as<T>(), sums.get(), 1, s.weights());
+}
+
 template <class T>
 void weight_gradient(const ConvShape& s, const View& dw, const View& g, const View& x) {
   using C = Compute<T>;
+  if constexpr (kIsHalf<T>)
+    if (has_patches(s, x) && s.out_pixels() > 0) return weight_gradient_by_patches<T>(s, dw, g, x);
   const bool small = s.groups > 1 && (s.o < kTileOutputs || s.depth() < kTileWeights);
   const int64_t blocks =
       small ? int64_t{tiles_along(s.outputs, 32)} * s.depth()

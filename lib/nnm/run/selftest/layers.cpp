@@ -24,7 +24,7 @@ int64_t extent(const Convolved& c, size_t d) {
 }
 
 /// Every way a pass may be taken: as a product of matrices, by tiles small and (of so many pixels
-/// that they are enough for a large device) large, directly.
+/// that they are enough for a large device) large, by products of patches, directly.
 const std::vector<Convolved>& convolutions() {
   static const std::vector<Convolved> all = {
       {{2, 3, 9, 8}, 5, {3, 3}, {{1, 1}, {1, 1}, {1, 1}, {1, 1}, 1}},
@@ -36,32 +36,35 @@ const std::vector<Convolved>& convolutions() {
       {{1, 6, 5, 5}, 12, {2, 2}, {{1, 1}, {2, 1}, {1, 0}, {1, 0}, 3}},
       {{11, 1, 40, 40}, 72, {1, 2}, {{1, 1}, {1, 1}, {0, 0}, {0, 0}, 1}},
       {{5, 12, 10, 11}, 40, {3, 3}, {{1, 1}, {1, 1}, {1, 1}, {1, 1}, 1}},
+      {{3, 16, 9, 10}, 24, {3, 3}, {{2, 1}, {1, 2}, {1, 1}, {1, 2}, 1}},
       {{0, 3, 5, 5}, 4, {3, 3}, {{1, 1}, {1, 1}, {1, 1}, {1, 1}, 1}}};
   return all;
 }
 
-void check_conv(Suite& s) {
-  for (const DType t : kFloats) {
-    for (const Convolved& c : convolutions()) {
-      const Sizes y = {c.x[0], c.outputs, extent(c, 0), extent(c, 1)},
-                  w = {c.outputs, c.x[1] / c.p.groups, c.kernel[0], c.kernel[1]};
-      const Conv2d p = c.p;
-      const std::string note =
-          fmt::format("stride {} {}, groups {}", p.stride[0], p.stride[1], p.groups);
-      const auto forward = [p](const Views& v) { kernels::conv2d(v[0], v[1], v[2], v[3], p); };
-      for (const Operand& bias : {in(t, {c.outputs}), absent()})
-        s.check(kernels::conv2d, note,
-                {out(t, y, Lay::channels), in(t, c.x, Lay::channels), in(t, w), bias}, 4, forward);
-      s.check(kernels::conv2d_backward_input, note,
-              {out(t, c.x, Lay::channels), in(t, y, Lay::channels), in(t, w)}, 4,
-              [p](const Views& v) { kernels::conv2d_backward_input(v[0], v[1], v[2], p); });
-      for (const Operand& bias : {out(t, {c.outputs}), absent()})
-        s.check(
-            kernels::conv2d_backward_weight, note,
+void check_passes(Suite& s, const Convolved& c, DType t) {
+  const Sizes y = {c.x[0], c.outputs, extent(c, 0), extent(c, 1)},
+              w = {c.outputs, c.x[1] / c.p.groups, c.kernel[0], c.kernel[1]};
+  const Conv2d p = c.p;
+  const std::string note =
+      fmt::format("stride {} {}, groups {}", p.stride[0], p.stride[1], p.groups);
+  const auto forward = [p](const Views& v) { kernels::conv2d(v[0], v[1], v[2], v[3], p); };
+  for (const Operand& bias : {in(t, {c.outputs}), absent()})
+    s.check(kernels::conv2d, note,
+            {out(t, y, Lay::channels), in(t, c.x, Lay::channels), in(t, w), bias}, 4, forward);
+  s.check(kernels::conv2d_backward_input, note,
+          {out(t, c.x, Lay::channels), in(t, y, Lay::channels), in(t, w)}, 4,
+          [p](const Views& v) { kernels::conv2d_backward_input(v[0], v[1], v[2], p); });
+  for (const Operand& bias : {out(t, {c.outputs}), absent()})
+    s.check(kernels::conv2d_backward_weight, note,
             {out(t, w), bias, in(t, y, Lay::channels), in(t, c.x, Lay::channels)}, 8,
             [p](const Views& v) { kernels::conv2d_backward_weight(v[0], v[1], v[2], v[3], p); });
-    }
-  }
+}
+
+void check_conv(Suite& s) {
+  for (const DType t : kFloats)
+    for (const Convolved& c : convolutions()) check_passes(s, c, t);
+  // Images whose patches go in two batches.
+  check_passes(s, {{2, 8, 100, 110}, 8, {7, 7}, {{1, 1}, {1, 1}, {3, 3}, {3, 3}, 1}}, DType::bf16);
 }
 
 struct Pooled {
