@@ -25,6 +25,11 @@ void* Pinned::get(size_t bytes) {
   return b.data;
 }
 
+bool Pinned::holds(const void* p) {
+  const std::lock_guard lock(mutex_);
+  return used_.contains(p);
+}
+
 void Pinned::put(void* p, int device) noexcept {
   const std::lock_guard lock(mutex_);
   const auto at = used_.find(p);

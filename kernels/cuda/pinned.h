@@ -18,6 +18,8 @@ class Pinned {
   /// The device is the current one. Throws Error(device).
   void* get(size_t bytes);
   void put(void* p, int device) noexcept;
+  /// Whether p begins a block that is handed out.
+  bool holds(const void* p);
 
  private:
   struct Block {
@@ -26,7 +28,7 @@ class Pinned {
     cudaEvent_t last_use;
   };
   std::mutex mutex_;
-  std::unordered_map<void*, Block> used_;
+  std::unordered_map<const void*, Block> used_;
   std::unordered_map<size_t, std::vector<Block>> free_;
 };
 

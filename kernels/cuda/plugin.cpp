@@ -2,6 +2,7 @@
 #include "kernels/cuda/plugin.h"
 
 #include <array>
+#include <cstring>
 #include <mutex>
 #include <string>
 
@@ -14,6 +15,7 @@ namespace nnm::cuda {
 namespace {
 
 constexpr int kMaxDevices = 64;
+constexpr size_t kSmallCopy = 4096;
 
 // A driver's version as it is written: 13020 is 13.2.
 std::string dotted(int version) {
@@ -25,6 +27,8 @@ struct State {
   std::once_flag once;
   cudaStream_t stream = nullptr;
   CudaDevice facts;
+  std::mutex small_mutex;
+  void* small = nullptr;  ///< page-locked, of kSmallCopy
 };
 
 State& state(int device) {
@@ -36,6 +40,7 @@ State& state(int device) {
     s.facts = {p.name, p.totalGlobalMem, p.major, p.minor, p.multiProcessorCount};
     const OnDevice here(device);
     check(cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking), "CUDA stream");
+    check(cudaHostAlloc(&s.small, kSmallCopy, cudaHostAllocDefault), "page-locked memory");
   });
   return s;
 }
@@ -79,9 +84,13 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
     check(cudaStreamSynchronize(stream()), "CUDA");
   }
   const OnDevice here(up ? to_device.index : from_device.index);
+  if (!up) {
+    read_back(to, from, bytes);
+    return;
+  }
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "CUDA copy");
-  if (across || !(up && from_device.type == DeviceType::cuda))
-    check(cudaStreamSynchronize(stream()), "CUDA copy");
+  const bool stays = from_device.type == DeviceType::cuda || pinned_of(to_device.index).holds(from);
+  if (across || !stays) check(cudaStreamSynchronize(stream()), "CUDA copy");
 }
 
 }  // namespace
@@ -107,8 +116,14 @@ cudaStream_t stream() { return state(current_device()).stream; }
 const CudaDevice& device_facts() { return state(current_device()).facts; }
 
 void read_back(void* to, const void* from, size_t bytes) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "CUDA copy");
-  check(cudaStreamSynchronize(stream()), "CUDA");
+  State& s = state(current_device());
+  // The driver takes longer for few bytes into memory that may be swapped out.
+  std::unique_lock small(s.small_mutex, std::defer_lock);
+  if (bytes <= kSmallCopy) small.lock();
+  void* at = small ? s.small : to;
+  check(cudaMemcpyAsync(at, from, bytes, cudaMemcpyDefault, s.stream), "CUDA copy");
+  check(cudaStreamSynchronize(s.stream), "CUDA");
+  if (small) std::memcpy(to, at, bytes);
 }
 
 }  // namespace nnm::cuda
