@@ -94,8 +94,13 @@ struct Fetch {
 
 inline int tiles_along(int n, int tile) { return (n + tile - 1) / tile; }
 
+/// Blocks of this tile that share a multiprocessor's registers: their waits overlap.
+template <class C, int kRows, int kColumns>
+constexpr int kTogether = sizeof(Strip<C, kRows, kColumns>) > 10000 ? 2 : 3;
+
 template <class F, int kRows, int kColumns>
-__global__ void __launch_bounds__(kThreads) product(F f, int row_tiles, int column_tiles) {
+__global__ void __launch_bounds__(kThreads, kTogether<typename F::C, kRows, kColumns>)
+    product(F f, int row_tiles, int column_tiles) {
   using C = typename F::C;
   __shared__ __align__(16) Strip<C, kRows, kColumns> strip;
   const int tile = static_cast<int>(blockIdx.x), across = tile / row_tiles;
@@ -141,8 +146,11 @@ void multiply_tiles(const F& f, int products) {
       return int64_t{tiles_along(f.rows, rows)} * tiles_along(f.columns, columns) * products;
     };
     const int64_t enough = multiprocessors();
-    if (f.columns > 64 && blocks(128, 128) >= enough) return launch_product<128, 128>(f, products);
-    if (blocks(128, 64) >= enough) return launch_product<128, 64>(f, products);
+    // Without kDeep, what a thread fetches for the largest tiles leaves its sums no registers.
+    if constexpr (F::kDeep)
+      if (f.rows > 64 && f.columns > 64 && blocks(128, 128) >= enough)
+        return launch_product<128, 128>(f, products);
+    if (f.rows > 64 && blocks(128, 64) >= enough) return launch_product<128, 64>(f, products);
   }
   launch_product<64, 64>(f, products);
 }
