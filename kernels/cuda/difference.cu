@@ -43,10 +43,15 @@ __device__ inline int64_t element_place(const void* p, DType t, int64_t i) {
 }
 
 __device__ inline bool same_bits(const void* a, const void* b, DType t, int64_t i) {
-  switch (item_size(t)) {
-    case 1: return static_cast<const uint8_t*>(a)[i] == static_cast<const uint8_t*>(b)[i];
-    case 2: return static_cast<const uint16_t*>(a)[i] == static_cast<const uint16_t*>(b)[i];
-    case 4: return static_cast<const uint32_t*>(a)[i] == static_cast<const uint32_t*>(b)[i];
+  switch (t) {
+    case DType::u8:
+    case DType::b8: return static_cast<const uint8_t*>(a)[i] == static_cast<const uint8_t*>(b)[i];
+    case DType::bf16:
+    case DType::f16:
+      return static_cast<const uint16_t*>(a)[i] == static_cast<const uint16_t*>(b)[i];
+    case DType::f32:
+    case DType::i32:
+      return static_cast<const uint32_t*>(a)[i] == static_cast<const uint32_t*>(b)[i];
     default: return static_cast<const uint64_t*>(a)[i] == static_cast<const uint64_t*>(b)[i];
   }
 }
@@ -61,6 +66,7 @@ struct Pair {
 struct Operands {
   const void *a, *b;
   DType a_type, b_type;
+  bool floats;  // both: told by the host, for the table of types lies in its memory
 
   __device__ Pair at(int64_t i) const {
     Pair p;
@@ -73,7 +79,6 @@ struct Operands {
       // Doubles cannot tell 64-bit integers apart beyond 2^53.
       if (a_type == DType::i64) p.delta = static_cast<double>(p.ulp);
     } else {
-      const bool floats = is_floating(a_type) && is_floating(b_type);
       const DType coarser = floats && precision(b_type) < precision(a_type) ? b_type : a_type;
       p.same = p.a == p.b || (p.a != p.a && p.b != p.b);
       p.ulp = floats   ? distance(place(coarser, p.a), place(coarser, p.b))
@@ -154,9 +159,10 @@ void difference(const View& a, const View& b, const Tolerance& t, TensorDifferen
   *out = {};
   if (a.size[0] == 0) return;
   const Pieces pieces(a.size[0]);
+  const bool floats = is_floating(a.dtype) && is_floating(b.dtype);
   const Scratch<TensorDifference> parts(pieces.count);
   NNM_LAUNCH(compare_pieces, pieces.blocks(), kThreads, 0,
-             Operands{a.data, b.data, a.dtype, b.dtype}, pieces, t, parts.get());
+             Operands{a.data, b.data, a.dtype, b.dtype, floats}, pieces, t, parts.get());
   std::vector<TensorDifference> back(static_cast<size_t>(pieces.count));
   read_back(back.data(), parts.get(), back.size() * sizeof(TensorDifference));
   for (const TensorDifference& d : back) out->merge(d);
