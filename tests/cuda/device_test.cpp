@@ -94,16 +94,16 @@ TEST_CASE("memory of a GPU is counted, reused, and runs out with a reason") {
   CHECK(memory_stats(gpu).allocated == before);
   CHECK(memory_stats(gpu).peak == before + (size_t{8} << 20));
   try {
-    empty({int64_t{3} << 30}, {DType::f32, gpu});
-    FAIL("12 GiB of 4");
+    empty({int64_t{256} << 20}, {DType::f32, gpu});
+    FAIL("1 GiB of a half");
   } catch (const Error& e) {
     CHECK(exit_code(e.kind()) == 6);
     const std::string text = e.what();
-    CHECK(text.find("out of memory on cuda:0: tried to allocate 12.00 GiB; of 4.00 GiB, ") == 0);
+    CHECK(text.find("out of memory on cuda:0: tried to allocate 1.00 GiB; of 512.0 MiB, ") == 0);
   }
   // What is only kept for reuse makes room.
-  { const Tensor x = empty({int64_t{600} << 20}, {DType::f32, gpu}); }
-  const Tensor y = empty({int64_t{800} << 20}, {DType::f32, gpu});
+  { const Tensor x = empty({int64_t{75} << 20}, {DType::f32, gpu}); }
+  const Tensor y = empty({int64_t{100} << 20}, {DType::f32, gpu});
   CHECK(y.defined());
 }
 

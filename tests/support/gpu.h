@@ -6,7 +6,7 @@
 namespace nnm::testing {
 
 /// The device cuda:0 of the emulated plug-in, which the process loads instead of the real one. It
-/// has 4 GiB.
+/// has 512 MiB.
 Device emulated_gpu();
 
 }  // namespace nnm::testing

@@ -209,6 +209,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
       !aligned(a, algo->data[0]) || !aligned(b, algo->data[1]) || !aligned(c, algo->data[2]) ||
       !aligned(d, algo->data[3]) || (workspace_bytes > 0 && !workspace))
     return kInvalid;
+  const nnm::simt::DeviceAccess access;
   log_product(*desc, *a_layout, *b_layout, *d_layout, s);
   const cudaDataType_t type = d_layout->type;
   const double by = load(alpha, 0, desc->scale), keep = load(beta, 0, desc->scale);

@@ -1,11 +1,15 @@
 // The emulated CUDA runtime.
 #include "kernels/cuda/emulated/runtime.h"
 
+#include <sys/mman.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+
+#include "kernels/cuda/emulated/simt.h"
 
 namespace {
 
@@ -28,8 +32,55 @@ thread_local int current = 0;
 std::mutex mutex;
 std::map<void*, std::pair<int, size_t>> blocks;
 std::map<int, size_t> used;
+int accesses = 0;  // under way
+
+constexpr size_t kPage = 4096;
+size_t pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+bool guarded() {
+  static const bool on = setting("NNM_EMULATED_GUARD", 0) != 0;
+  return on;
+}
+
+void change_access(int by) {
+  if (!guarded()) return;
+  std::lock_guard lock(mutex);
+  const bool was_open = accesses > 0;
+  accesses += by;
+  const bool open = accesses > 0;
+  if (open == was_open) return;
+  for (const auto& [p, block] : blocks)
+    mprotect(p, pages(block.second), open ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+[[maybe_unused]] const bool launches_open_it = [] {
+  nnm::simt::around_launch = [](bool begins) { change_access(begins ? 1 : -1); };
+  return true;
+}();
+
+// Fresh memory of a GPU holds anything: NaN for every floating type.
+void* fresh(size_t bytes) {
+  void* p = nullptr;
+  if (guarded()) {
+    p = mmap(nullptr, pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return nullptr;
+  } else {
+    p = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
+    if (!p) return nullptr;
+  }
+  std::memset(p, 0xff, bytes);
+  if (guarded() && accesses == 0) mprotect(p, pages(bytes), PROT_NONE);
+  return p;
+}
 
 }  // namespace
+
+namespace nnm::simt {
+
+DeviceAccess::DeviceAccess() { change_access(1); }
+DeviceAccess::~DeviceAccess() { change_access(-1); }
+
+}  // namespace nnm::simt
 
 const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
@@ -81,10 +132,8 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   std::lock_guard lock(mutex);
   if (bytes > total_memory() - used[current]) return cudaErrorMemoryAllocation;
-  *p = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
+  *p = fresh(bytes);
   if (!*p) return cudaErrorMemoryAllocation;
-  // Fresh memory of a GPU holds anything: NaN for every floating type.
-  std::memset(*p, 0xff, bytes);
   blocks[*p] = {current, bytes};
   used[current] += bytes;
   return cudaSuccess;
@@ -94,9 +143,11 @@ cudaError_t cudaFree(void* p) {
   std::lock_guard lock(mutex);
   const auto at = blocks.find(p);
   if (at == blocks.end()) return cudaErrorInvalidValue;
-  used[at->second.first] -= at->second.second;
+  const size_t bytes = at->second.second;
+  used[at->second.first] -= bytes;
   blocks.erase(at);
-  std::free(p);
+  if (guarded()) munmap(p, pages(bytes));
+  else std::free(p);
   return cudaSuccess;
 }
 
@@ -109,11 +160,13 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t) {
+  const nnm::simt::DeviceAccess access;
   std::memmove(to, from, bytes);
   return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
+  const nnm::simt::DeviceAccess access;
   std::memset(p, value, bytes);
   return cudaSuccess;
 }

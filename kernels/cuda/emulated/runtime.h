@@ -1,6 +1,8 @@
 // The CUDA runtime's functions that the plug-in calls, on the CPU: device memory is memory of the
 // process, a stream does everything at once. NNM_EMULATED_MEMORY (bytes) is what the device has, so
-// that running out of it can be tried; NNM_EMULATED_DEVICES how many devices there are.
+// that running out of it can be tried; NNM_EMULATED_DEVICES how many devices there are. With
+// NNM_EMULATED_GUARD=1 device memory is open to kernels and copies alone: other code that touches
+// it ends the process, as it would with a GPU.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +26,19 @@ struct cudaDeviceProp {
   size_t totalGlobalMem;
   int major, minor, multiProcessorCount;
 };
+
+namespace nnm::simt {
+
+/// Device memory is open while one lives.
+class DeviceAccess {
+ public:
+  DeviceAccess();
+  ~DeviceAccess();
+  DeviceAccess(const DeviceAccess&) = delete;
+  DeviceAccess& operator=(const DeviceAccess&) = delete;
+};
+
+}  // namespace nnm::simt
 
 const char* cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetLastError();

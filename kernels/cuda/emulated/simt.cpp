@@ -343,6 +343,7 @@ void run(const char* name, dim3 grid, dim3 block, size_t shared, void (*body)(vo
   m.args = args;
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   prepare(grid, block, shared);
+  if (around_launch) around_launch(true);
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
   for (uint64_t i = 0; i < blocks; ++i) {
     const uint64_t b = m.order == Order::forward ? i : blocks - 1 - i;
@@ -350,6 +351,7 @@ void run(const char* name, dim3 grid, dim3 block, size_t shared, void (*body)(vo
                 static_cast<unsigned>(b / grid.x / grid.y)};
     run_block();
   }
+  if (around_launch) around_launch(false);
 }
 
 void* dynamic_shared() {

@@ -42,6 +42,10 @@ void set_order(Order order, uint64_t seed = 0);
 /// NNM_SIMT_LAUNCHED=FILE has them written there at the end, one a line.
 std::vector<std::string> launched();
 
+/// Called before and after each launch, where it is set: the emulated runtime opens the device's
+/// memory meanwhile.
+inline void (*around_launch)(bool begins) = nullptr;
+
 /// Runs body(args) for every thread of every block.
 void run(const char* name, dim3 grid, dim3 block, size_t shared, void (*body)(void*), void* args);
 
