@@ -8,8 +8,8 @@ namespace nnm::kernels {
 /// y (n, D) = weight (V, D) at indices (n), i64 and in range; all row-major.
 inline constinit Kernel<void(const View& y, const View& weight, const View& indices)> embedding{
     "embedding"};
-/// dweight (V, D) (overwritten): sums of g's rows in their order; row padding_idx (-1: none) stays
-/// 0.
+/// dweight (V, D) (overwritten): sums of g's rows in an order that the indices alone fix, on the
+/// CPU their own; row padding_idx (-1: none) stays 0.
 inline constinit Kernel<void(const View& dweight, const View& g, const View& indices,
                              int64_t padding_idx)>
     embedding_backward{"embedding_backward"};

@@ -69,11 +69,19 @@ __global__ void channel_parts(Layout l, double* sums, F f, int64_t parts) {
   if (inner || lane == 0) sums[(part * 2 + warp) * l.channels + channel] = total;
 }
 
-/// The sum of column i of sums (parts, n).
+/// The sum of column i of sums (parts, n), by a warp: one thread would wait for every load.
 __device__ inline double over_parts(const double* sums, int64_t parts, int64_t n, int64_t i) {
   double total = 0;
-  for (int64_t p = 0; p < parts; ++p) total += sums[p * n + i];
-  return total;
+  for (int64_t p = threadIdx.x; p < parts; p += 32) total += sums[p * n + i];
+  return over_warp(total, Plus());
+}
+
+/// The channel of a warp, in blocks of 8 warps.
+__device__ inline int64_t own_channel() {
+  return static_cast<int64_t>(blockIdx.x) * 8 + threadIdx.y;
+}
+inline dim3 channel_blocks(int64_t channels) {
+  return dim3(static_cast<unsigned>((channels + 7) / 8));
 }
 
 int64_t parts_of(const Layout& l) {
@@ -139,11 +147,12 @@ __global__ void statistics_of(Layout l, const double* sums, int64_t parts, const
                               View bias, Compute<T>* mean, Compute<T>* invstd, Running running,
                               Affine<Compute<T>> out) {
   using C = Compute<T>;
-  const int64_t c = global_thread();
+  const int64_t c = own_channel();
   if (c >= l.channels) return;
   const auto n = static_cast<double>(l.count);
   const double delta = over_parts(sums, parts, 2 * l.channels, c) / n,
                square = over_parts(sums, parts, 2 * l.channels, l.channels + c) / n - delta * delta;
+  if (threadIdx.x != 0) return;
   const double mu = static_cast<double>(static_cast<C>(x[l.element(c, 0)])) + delta,
                var = square > 0 || square != square ? square : 0;
   const double s = 1 / std::sqrt(var + running.eps);
@@ -175,7 +184,7 @@ void batch_norm_cuda(const View& y, const View& x, const View& weight, const Vie
     const Scratch<Compute<T>> factors(3 * l.channels);
     const auto f = affine_in(factors, l.channels);
     sum_channels(l, sums.get(), AboutFirst<T>{l, x.as<T>()}, parts);
-    NNM_LAUNCH(statistics_of<T>, blocks_for(l.channels), dim3(kThreads), 0, l, sums.get(), parts,
+    NNM_LAUNCH(statistics_of<T>, channel_blocks(l.channels), dim3(32, 8), 0, l, sums.get(), parts,
                x.as<T>(), weight, bias, mean.as<Compute<T>>(), invstd.as<Compute<T>>(),
                Running{running_mean, running_var, momentum, eps}, f);
     NNM_LAUNCH(map_elements<T>, blocks_for(l.numel()), dim3(kThreads), 0, l, y.as<T>(), x.as<T>(),
@@ -224,10 +233,11 @@ __global__ void gradients_of(Layout l, const double* sums, int64_t parts, View w
                              const Compute<T>* mean, const Compute<T>* invstd, T* dw, T* db,
                              bool training, Affine<Compute<T>> out) {
   using C = Compute<T>;
-  const int64_t c = global_thread();
+  const int64_t c = own_channel();
   if (c >= l.channels) return;
   const double along_1 = over_parts(sums, parts, 2 * l.channels, c),
                along_x = over_parts(sums, parts, 2 * l.channels, l.channels + c);
+  if (threadIdx.x != 0) return;
   const double s = static_cast<double>(invstd[c]), mu = static_cast<double>(mean[c]),
                scale = s * number_or(weight, c, 1), n = static_cast<double>(l.count);
   if (dw) dw[c] = T(static_cast<C>(along_x * s));
@@ -258,7 +268,7 @@ void batch_norm_backward_cuda(const View& mean, const View& dx, const View& dw, 
     const Scratch<C> factors(3 * l.channels);
     const auto f = affine_in(factors, l.channels);
     sum_channels(l, sums.get(), GradientSums<T>{g.as<T>(), x.as<T>(), mean.as<C>()}, parts);
-    NNM_LAUNCH(gradients_of<T>, blocks_for(l.channels), dim3(kThreads), 0, l, sums.get(), parts,
+    NNM_LAUNCH(gradients_of<T>, channel_blocks(l.channels), dim3(32, 8), 0, l, sums.get(), parts,
                weight, mean.as<C>(), invstd.as<C>(), optional<T>(dw), optional<T>(db), training, f);
     if (!dx.data) return;
     NNM_LAUNCH(map_gradients<T>, blocks_for(l.numel()), dim3(kThreads), 0, l, dx.as<T>(), g.as<T>(),

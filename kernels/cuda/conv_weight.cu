@@ -15,7 +15,7 @@ namespace {
 /// Outputs of a group, and weights of one, from which tiles are not mostly empty.
 constexpr int kTileOutputs = 8, kTileWeights = 32;
 /// Blocks that fill a large device twice, and pixels that are worth one.
-constexpr int64_t kBlocks = 264, kLeastPixels = 512;
+constexpr int64_t kBlocks = 264, kLeastPixels = 256;
 
 int parts_of(int64_t pixels, int64_t blocks) {
   return static_cast<int>(std::clamp<int64_t>(kBlocks / std::max<int64_t>(blocks, 1), 1,
