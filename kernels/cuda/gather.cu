@@ -74,14 +74,16 @@ View in_order(const View& shape) {
   return v;
 }
 
-/// targets (n): the element of `out` that each index, in order, names. The walk is over (order,
-/// index, out).
-__global__ void find_targets(Folded<3> w, int64_t* targets, int64_t n, int64_t step) {
+/// targets (n): the element of `out` that each index, in order, names; places (n) counts them. The
+/// walk is over (order, index, out).
+__global__ void find_targets(Folded<3> w, int64_t* targets, int64_t* places, int64_t n,
+                             int64_t step) {
   const int64_t i = global_thread();
   if (i >= n) return;
   int64_t at[3];
   offsets(w, i, at);
   targets[i] = at[2] + reinterpret_cast<const int64_t*>(w.data[1])[at[1]] * step;
+  places[i] = i;
 }
 
 /// The first thread of a run of equal targets writes what its sources add up to, or the last of
@@ -124,8 +126,10 @@ void scatter_cuda(const View& out, const View& index, const View& src, int64_t d
   const View order = in_order(index), still = without_step(out, dim);
   const Scratch<int64_t> targets(n), places(n);
   NNM_LAUNCH(find_targets, blocks_for(n), dim3(kThreads), 0, Folded<3>({&order, &index, &still}),
-             targets.get(), n, out.stride[dim]);
-  stable_order(targets.get(), places.get(), targets.get(), n, offset_bits(out));
+             targets.get(), places.get(), n, out.stride[dim]);
+  // Indices that differ in other dimensions never name the same element.
+  if (index.size[dim] > 1)
+    stable_order(targets.get(), places.get(), targets.get(), n, offset_bits(out));
   const Folded<2> w({&order, &src});
   by_sum(out.dtype, [&]<class T, class A>() {
     NNM_LAUNCH((scatter_runs<T, A>), blocks_for(n), dim3(kThreads), 0, out.as<T>(), w,
@@ -170,9 +174,12 @@ void take_cuda(const View& out, const View& x, const View& offsets) {
   });
 }
 
-__global__ void copy_offsets(int64_t* to, Offsets from) {
+/// windows (n) and, counted, their rows.
+__global__ void copy_offsets(int64_t* windows, int64_t* rows, Offsets from) {
   const int64_t i = global_thread();
-  if (i < from.n) to[i] = from.data[i * from.step];
+  if (i >= from.n) return;
+  windows[i] = from.data[i * from.step];
+  rows[i] = i;
 }
 
 /// A thread has one element of the windows at one offset, whose rows of src follow each other in
@@ -207,10 +214,11 @@ void put_cuda(const View& x, const View& src, const View& offsets, bool accumula
   const int64_t n = src.size[0], width = row.numel();
   if (n * width == 0) return;
   const Scratch<int64_t> windows(n), rows(n);
-  NNM_LAUNCH(copy_offsets, blocks_for(n), dim3(kThreads), 0, windows.get(), Offsets(offsets));
+  NNM_LAUNCH(copy_offsets, blocks_for(n), dim3(kThreads), 0, windows.get(), rows.get(),
+             Offsets(offsets));
   // An offset may reach anywhere in the storage, whose size no view tells.
   constexpr int kBits = 63;
-  stable_order(windows.get(), rows.get(), windows.get(), n, kBits);
+  if (n > 1) stable_order(windows.get(), rows.get(), windows.get(), n, kBits);
   by_sum(x.dtype, [&]<class T, class A>() {
     NNM_LAUNCH((put_windows<T, A>), blocks_for(n * width), dim3(kThreads), 0, w, windows.get(),
                rows.get(), n, width, src.stride[0], accumulate);

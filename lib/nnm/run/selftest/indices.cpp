@@ -29,10 +29,10 @@ void check_embedding(Suite& s) {
       s.check(kernels::embedding, "", {out(t, {c.n, c.width}), in(t, {c.rows, c.width}), at}, 0,
               [](const Views& v) { kernels::embedding(v[0], v[1], v[2]); });
       const int64_t padding = c.padding;
-      s.check(
-          kernels::embedding_backward, fmt::format("padding {}", padding),
-          {out(t, {c.rows, c.width}), in(t, {c.n, c.width}), at}, 4,
-          [padding](const Views& v) { kernels::embedding_backward(v[0], v[1], v[2], padding); });
+      s.check(kernels::embedding_backward, fmt::format("padding {}", padding),
+              {out(t, {c.rows, c.width}), in(t, {c.n, c.width}), at}, 4, [padding](const Views& v) {
+                kernels::embedding_backward(v[0], v[1], v[2], padding);
+              });
     }
   }
 }
@@ -56,6 +56,10 @@ void check_gather(Suite& s) {
       }
     }
   }
+  s.check(
+      kernels::scatter, "one in each row",
+      {both(DType::f32, {40, 7}), in(DType::i64, {40, 1}, integers(0, 7)), in(DType::f32, {40, 1})},
+      0, [](const Views& v) { kernels::scatter(v[0], v[1], v[2], 1, true); });
   s.check(kernels::scatter, "many to few",
           {both(DType::f32, {3}), in(DType::i64, {5000}, integers(0, 3)), in(DType::f32, {5000})},
           0, [](const Views& v) { kernels::scatter(v[0], v[1], v[2], 0, true); });
