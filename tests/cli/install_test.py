@@ -82,7 +82,10 @@ class Install(unittest.TestCase):
     def test_the_program_runs(self):
         nnm = self.prefix / "bin/nnm"
         self.assertRegex(run(nnm, "version"), r"0\.\d+\.\d+")
-        self.assertEqual(run(nnm, "doctor"), run(BUILD / "nnm", "doctor"))
+        facts = [[line for line in run(program, "doctor").splitlines() if "/" not in line]
+                 for program in (nnm, BUILD / "nnm")]  # but for where libraries lie
+        self.assertEqual(*facts)
+        self.assertGreater(len(facts[0]), 4)
 
     def test_the_manual_and_completions(self):
         share = self.prefix / "share"
