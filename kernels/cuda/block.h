@@ -19,6 +19,11 @@ struct Most {
   }
 };
 
+/// The thread's number in its block.
+__device__ inline int block_rank() {
+  return static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
+}
+
 /// Every lane gets the result of all 32.
 template <class T, class F>
 __device__ inline T over_warp(T x, F f) {
@@ -34,13 +39,27 @@ __device__ inline T over_block(T x, F f) {
   } else {
     __shared__ T parts[kWarps];
     x = over_warp(x, f);
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
+    if (block_rank() % 32 == 0) parts[block_rank() / 32] = x;
     __syncthreads();
     x = parts[0];
     for (int w = 1; w < kWarps; ++w) x = f(x, parts[w]);
     __syncthreads();  // before the next call writes the parts again
     return x;
   }
+}
+
+/// Whether this block is the last of the grid to come here: what the others wrote before, it may
+/// read by __ldcg. `arrived` is a counter of the kernel's own, 0 between launches.
+__device__ inline bool last_block(unsigned* arrived) {
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (block_rank() == 0) {
+    last = atomicAdd(arrived, 1u) == gridDim.x - 1;
+    if (last) *arrived = 0;
+  }
+  __syncthreads();
+  return last;
 }
 
 }  // namespace

@@ -37,7 +37,9 @@ constexpr int kWarps = kThreads / 32;
 /// A part of a sum, and how many parts there are at most.
 constexpr int64_t kPart = 4096, kParts = 1024;
 
-/// Block i sums part i into sums[i]; a single block gives y its value.
+__device__ unsigned sums_arrived;
+
+/// Block i sums part i into sums[i]; the last one to end leaves the sum of all in *y.
 template <class T, class F>
 __global__ void sum_parts(T* y, double* sums, const T* x, const T* t, int64_t n, int64_t part, F f,
                           double scale) {
@@ -47,17 +49,12 @@ __global__ void sum_parts(T* y, double* sums, const T* x, const T* t, int64_t n,
   for (int64_t i = begin + threadIdx.x; i < end; i += kThreads)
     sum += static_cast<double>(f.of(static_cast<C>(x[i]), static_cast<C>(t[i])));
   sum = over_block<kWarps>(sum, Plus());
-  if (threadIdx.x != 0) return;
-  if (gridDim.x == 1) *y = T(static_cast<C>(sum * scale));
-  else sums[blockIdx.x] = sum;
-}
-
-template <class T>
-__global__ void sum_sums(T* y, const double* sums, int parts, double scale) {
-  double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < parts; i += kThreads) sum += sums[i];
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+  if (!last_block(&sums_arrived)) return;
+  sum = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += kThreads) sum += __ldcg(sums + i);
   sum = over_block<kWarps>(sum, Plus());
-  if (threadIdx.x == 0) *y = T(static_cast<Compute<T>>(sum * scale));
+  if (threadIdx.x == 0) *y = T(static_cast<C>(sum * scale));
 }
 
 template <class T, class F>
@@ -65,11 +62,9 @@ void summed(const View& y, const View& x, const View& t, const F& f, double scal
   const int64_t n = x.numel();
   const int64_t parts = std::clamp<int64_t>((n + kPart - 1) / kPart, 1, kParts);
   const int64_t part = (n + parts - 1) / parts;
-  const Scratch<double> sums(parts > 1 ? parts : 0);
+  const Scratch<double> sums(parts);
   NNM_LAUNCH((sum_parts<T, F>), static_cast<unsigned>(parts), kThreads, 0, y.as<T>(), sums.get(),
              x.as<T>(), t.as<T>(), n, part, f, scale);
-  if (parts > 1)
-    NNM_LAUNCH(sum_sums<T>, 1, kThreads, 0, y.as<T>(), sums.get(), static_cast<int>(parts), scale);
 }
 
 /// body.template operator()<Value, Gradient>() with the functions of f that compute in C.

@@ -160,7 +160,7 @@ void reduce_typed(Target out, const Elements<S>& x, const Split& s, Reduce f) {
   const int64_t outputs = s.kept.count(), depth = s.reduced.count();
   const int inner = s.kept.n - 1;
   const bool columns = inner >= 0 && s.kept.x[inner] == 1 && s.kept.size[inner] > 1 && depth > 1;
-  if (!columns && depth <= 512) {
+  if (!columns && depth <= 1024) {
     int width = 1;
     while (width < 32 && width < depth) width *= 2;
     NNM_LAUNCH((reduce_short_rows<S, kSum>), blocks_for(outputs * width), kThreads, 0, out, x,
@@ -169,7 +169,7 @@ void reduce_typed(Target out, const Elements<S>& x, const Split& s, Reduce f) {
   }
   const int64_t n = columns ? s.kept.size[inner] : 1;
   const int64_t blocks = columns ? outputs / n * ((n + kColumns - 1) / kColumns) : outputs;
-  const int64_t part = part_of(depth, blocks, columns ? 64 : 4096);
+  const int64_t part = part_of(depth, blocks, columns ? 256 : 4096);
   const int64_t parts = (depth + part - 1) / part;
   const Scratch<A> totals(parts > 1 ? outputs * parts : 0);
   const Target to = parts > 1 ? Target{reinterpret_cast<char*>(totals.get()),

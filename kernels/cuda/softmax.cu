@@ -164,59 +164,63 @@ struct Rule {
   C peak, even;
 };
 
-/// y, where it is given, or else losses get each sample's loss.
-template <class T, int kWarps>
-__global__ void cross_entropy_kernel(T* y, Compute<T>* losses, Compute<T>* lse, const T* x,
-                                     const int64_t* target, Rows rows, Rule<T> rule) {
-  using C = Compute<T>;
-  using G = Group<kWarps>;
-  const int64_t row = G::row();
-  if (row >= rows.count) return;
-  const int64_t step = rows.inner, t = target[row];
-  x += rows.start(row);
-  const bool ignored = t == rule.ignore;
-  C log_sum = 0;
-  if (!rule.log_probs && !ignored) {
-    const Mass<C> mass = mass_of<G>(x, rows.n, step);
-    log_sum = mass.top + m::log(mass.sum);
-  }
-  C spread = 0;
-  if (rule.even != C(0) && !ignored) {
-    for (int64_t c = G::rank(); c < rows.n; c += G::kSize)
-      spread += rule.weight(c) * (log_sum - static_cast<C>(x[c * step]));
-    spread = G::over(spread, Plus());
-  }
-  if (G::rank() != 0) return;
-  lse[row] = log_sum;
-  C loss = 0;
-  if (!ignored) {
-    loss = rule.peak * rule.weight(t) * (log_sum - static_cast<C>(x[t * step]));
-    if (rule.even != C(0)) loss += rule.even * spread;
-  }
-  if (y) y[row] = T(loss);
-  else losses[row] = loss;
-}
+constexpr int64_t kFewSamples = 1024;
 
-constexpr int kSumWarps = 32;
-
-/// The weights of the samples that count, summed by one block.
+/// The weights of the samples that count, summed by a block of kThreads.
 template <class T>
 __device__ inline double weight_sum(const int64_t* target, int64_t n, const Rule<T>& rule) {
   double sum = 0;
-  for (int64_t i = threadIdx.x; i < n; i += kSumWarps * 32)
+  for (int64_t i = block_rank(); i < n; i += kThreads)
     if (target[i] != rule.ignore) sum += static_cast<double>(rule.weight(target[i]));
-  return over_block<kSumWarps>(sum, Plus());
+  return over_block<kRowWarps>(sum, Plus());
 }
 
-template <class T>
-__global__ void __launch_bounds__(1024)
-    sum_losses(T* y, const Compute<T>* losses, const int64_t* target, int64_t n, Rule<T> rule,
-               bool mean) {
+/// A sample's loss, of which the group's first thread gets the value, and its log_sum_exp.
+template <class G, class T>
+__device__ inline Compute<T> sample_loss(const T* x, int64_t t, int64_t n, int64_t step,
+                                         const Rule<T>& rule, Compute<T>* lse) {
+  using C = Compute<T>;
+  *lse = 0;
+  if (t == rule.ignore) return 0;
+  if (!rule.log_probs) {
+    const Mass<C> mass = mass_of<G>(x, n, step);
+    *lse = mass.top + m::log(mass.sum);
+  }
+  C loss = rule.peak * rule.weight(t) * (*lse - static_cast<C>(x[t * step]));
+  if (rule.even == C(0)) return loss;
+  C spread = 0;
+  for (int64_t c = G::rank(); c < n; c += G::kSize)
+    spread += rule.weight(c) * (*lse - static_cast<C>(x[c * step]));
+  return loss + rule.even * G::over(spread, Plus());
+}
+
+__device__ unsigned losses_arrived;
+
+/// The losses of the samples into losses, whose sum or mean the last block leaves in *y; without
+/// losses, into y.
+template <class T, int kWarps>
+__global__ void cross_entropy_kernel(T* y, Compute<T>* losses, Compute<T>* lse, const T* x,
+                                     const int64_t* target, Rows rows, Rule<T> rule, bool mean) {
+  using C = Compute<T>;
+  using G = Group<kWarps>;
+  const int64_t row = G::row();
+  if (row < rows.count) {
+    C log_sum;
+    const C loss =
+        sample_loss<G>(x + rows.start(row), target[row], rows.n, rows.inner, rule, &log_sum);
+    if (G::rank() == 0) {
+      lse[row] = log_sum;
+      if (losses) losses[row] = loss;
+      else y[row] = T(loss);
+    }
+  }
+  if (!losses || !last_block(&losses_arrived)) return;
   double sum = 0;
-  for (int64_t i = threadIdx.x; i < n; i += kSumWarps * 32) sum += static_cast<double>(losses[i]);
-  sum = over_block<kSumWarps>(sum, Plus());
-  if (mean) sum /= weight_sum(target, n, rule);
-  if (threadIdx.x == 0) *y = T(static_cast<Compute<T>>(sum));
+  for (int64_t i = block_rank(); i < rows.count; i += kThreads)
+    sum += static_cast<double>(__ldcg(losses + i));
+  sum = over_block<kRowWarps>(sum, Plus());
+  if (mean) sum /= weight_sum(target, rows.count, rule);
+  if (block_rank() == 0) *y = T(static_cast<C>(sum));
 }
 
 void cross_entropy(const View& y, const View& lse, const View& x, const View& target,
@@ -229,36 +233,36 @@ void cross_entropy(const View& y, const View& lse, const View& x, const View& ta
     const bool none = o.reduction == CrossEntropy::Reduction::none;
     const Scratch<C> losses(none ? 0 : rows.count);
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
-      NNM_LAUNCH((cross_entropy_kernel<T, kWarps>), grid, block, 0, none ? y.as<T>() : nullptr,
-                 losses.get(), lse.as<C>(), x.as<T>(), t, rows, rule);
+      NNM_LAUNCH((cross_entropy_kernel<T, kWarps>), grid, block, 0, y.as<T>(), losses.get(),
+                 lse.as<C>(), x.as<T>(), t, rows, rule,
+                 o.reduction == CrossEntropy::Reduction::mean);
     });
-    if (none) return;
-    NNM_LAUNCH(sum_losses<T>, 1, kSumWarps * 32, 0, y.as<T>(), losses.get(), t, rows.count, rule,
-               o.reduction == CrossEntropy::Reduction::mean);
   });
 }
 
 /// What a sample's gradient is divided by in the mean.
 template <class T>
-__global__ void __launch_bounds__(1024)
-    total_weight(double* total, const int64_t* target, int64_t n, Rule<T> rule) {
+__global__ void total_weight(double* total, const int64_t* target, int64_t n, Rule<T> rule) {
   const double sum = weight_sum(target, n, rule);
   if (threadIdx.x == 0) *total = sum;
 }
 
 template <class T, int kWarps>
-__global__ void cross_entropy_backward_kernel(T* dx, const T* g, bool one_g, const double* total,
-                                              const Compute<T>* lse, const T* x,
-                                              const int64_t* target, Rows rows, Rule<T> rule) {
+__global__ void cross_entropy_backward_kernel(T* dx, const T* g, bool one_g, bool mean,
+                                              const double* total, const Compute<T>* lse,
+                                              const T* x, const int64_t* target, Rows rows,
+                                              Rule<T> rule) {
   using C = Compute<T>;
   using G = Group<kWarps>;
+  double weights = 1;
+  if (mean) weights = total ? *total : weight_sum(target, rows.count, rule);
   const int64_t row = G::row();
   if (row >= rows.count) return;
   const int64_t at = rows.start(row), step = rows.inner, t = target[row];
   x += at;
   dx += at;
   const bool ignored = t == rule.ignore;
-  const C gi = static_cast<C>(g[one_g ? 0 : row]) * C(total ? 1 / *total : 1);
+  const C gi = static_cast<C>(g[one_g ? 0 : row]) * C(1 / weights);
   const C peak = ignored ? C(0) : gi * rule.peak * rule.weight(t);
   if (ignored || rule.log_probs) {
     for (int64_t c = G::rank(); c < rows.n; c += G::kSize)
@@ -286,12 +290,14 @@ void cross_entropy_backward(const View& dx, const View& g, const View& lse, cons
   const bool mean = o.reduction == CrossEntropy::Reduction::mean;
   by_floating(x.dtype, [&]<class T>() {
     const Rule<T> rule(weight, o, rows.n);
-    const Scratch<double> total(mean ? 1 : 0);
-    if (mean) NNM_LAUNCH(total_weight<T>, 1, kSumWarps * 32, 0, total.get(), t, rows.count, rule);
+    // Of few samples every block sums the weights for itself.
+    const bool many = mean && rows.count > kFewSamples;
+    const Scratch<double> total(many ? 1 : 0);
+    if (many) NNM_LAUNCH(total_weight<T>, 1, kThreads, 0, total.get(), t, rows.count, rule);
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
       NNM_LAUNCH((cross_entropy_backward_kernel<T, kWarps>), grid, block, 0, dx.as<T>(), g.as<T>(),
-                 o.reduction != CrossEntropy::Reduction::none, total.get(), lse.as<Compute<T>>(),
-                 x.as<T>(), t, rows, rule);
+                 o.reduction != CrossEntropy::Reduction::none, mean, total.get(),
+                 lse.as<Compute<T>>(), x.as<T>(), t, rows, rule);
     });
   });
 }

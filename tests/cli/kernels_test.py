@@ -35,7 +35,7 @@ class Kernels(unittest.TestCase):
             run = subprocess.run([BUILD / "nnm", "selftest", "--device", "cuda", "--failures"],
                                  env=env, capture_output=True, text=True)
             self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
-            launched = {re.match(r"\(?(?:\w+::)*(\w+)", line)[1]
+            launched = {re.match(r"\d+\t\(?(?:\w+::)*(\w+)", line)[1]
                         for line in log.read_text().splitlines()}
         print(f"own kernels: {len(own & launched)} of {len(own)} emulated")
         self.assertEqual(own - launched, set())

@@ -8,10 +8,10 @@
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <numeric>
-#include <set>
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
@@ -74,7 +74,7 @@ struct Thread {
 
 struct Machine {
   std::mutex launching;
-  std::set<std::string> names;
+  std::map<std::string, int64_t> names;  ///< of the kernels launched, and how often
   Order order = Order::forward;
   uint64_t seed = 0;
   bool order_set = false;        ///< by the program, whatever the environment says
@@ -292,7 +292,8 @@ void learn_order() {
 void write_launched() {
   std::FILE* f = std::fopen(std::getenv("NNM_SIMT_LAUNCHED"), "w");
   if (!f) return;
-  for (const std::string& name : launched()) std::fprintf(f, "%s\n", name.c_str());
+  for (const auto& [name, count] : machine().names)
+    std::fprintf(f, "%lld\t%s\n", static_cast<long long>(count), name.c_str());
   std::fclose(f);
 }
 
@@ -326,22 +327,16 @@ void set_order(Order order, uint64_t seed) {
   m.order_set = true;
 }
 
-std::vector<std::string> launched() {
-  Machine& m = machine();
-  const std::lock_guard lock(m.launching);
-  return {m.names.begin(), m.names.end()};
-}
-
 void run(const char* name, dim3 grid, dim3 block, size_t shared, void (*body)(void*), void* args) {
   Machine& m = machine();
   const std::lock_guard lock(m.launching);
   learn_order();
-  if (m.names.empty() && std::getenv("NNM_SIMT_LAUNCHED")) std::atexit(write_launched);
   m.name = name;
-  m.names.insert(name);
   m.body = body;
   m.args = args;
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  if (m.names.empty() && std::getenv("NNM_SIMT_LAUNCHED")) std::atexit(write_launched);
+  ++m.names[name];
   prepare(grid, block, shared);
   if (around_launch) around_launch(true);
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;

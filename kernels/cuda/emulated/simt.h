@@ -2,15 +2,15 @@
 // another between barriers, in an order that NNM_SIMT_ORDER chooses (forward, reverse, shuffled or
 // shuffled:SEED), so that a missing barrier changes results instead of hiding. Barriers that not
 // all threads reach, shuffles whose lanes do not all arrive and launches that no device accepts end
-// the process with a message. Only kernels/cuda/simt.h includes this.
+// the process with a message. NNM_SIMT_LAUNCHED=FILE gets, at the process's end, a line for every
+// kernel launched: how often, and its name as NNM_LAUNCH was given it. Only kernels/cuda/simt.h
+// includes this.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <type_traits>
-#include <vector>
 
 #define __global__
 #define __device__
@@ -38,9 +38,6 @@ enum class Order : uint8_t { forward, reverse, shuffled };
 
 /// Overrides NNM_SIMT_ORDER.
 void set_order(Order order, uint64_t seed = 0);
-/// The kernels launched so far in this process, as NNM_LAUNCH names them, sorted, each once.
-/// NNM_SIMT_LAUNCHED=FILE has them written there at the end, one a line.
-std::vector<std::string> launched();
 
 /// Called before and after each launch, where it is set: the emulated runtime opens the device's
 /// memory meanwhile.
@@ -142,6 +139,10 @@ inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(static_cast<unsigne
 inline int __ffs(int x) { return __builtin_ffs(x); }
 template <class T>
 T __ldg(const T* p) {
+  return *p;
+}
+template <class T>
+T __ldcg(const T* p) {
   return *p;
 }
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {

@@ -125,7 +125,8 @@ void check_softmax(Suite& s) {
 
 void check_cross_entropy(Suite& s) {
   using Reduction = CrossEntropy::Reduction;
-  const std::vector<Sizes> all = {{1, 3, 1}, {37, 10, 1}, {5, 1500, 1}, {66, 40, 1}, {3, 7, 21}};
+  const std::vector<Sizes> all = {{1, 3, 1},   {37, 10, 1}, {5, 1500, 1},
+                                  {66, 40, 1}, {3, 7, 21},  {1500, 4, 1}};
   for (const Sizes& x : all)
     for (const DType t : kFloats)
       for (const Reduction r : {Reduction::none, Reduction::mean, Reduction::sum})
