@@ -174,7 +174,7 @@ class Products {
                *beta_at = wide ? static_cast<const void*>(&beta) : &b;
     check(lt().Matmul(handle_, plan.operation, alpha_at, p.x.data, plan.x, p.y.data, plan.y,
                       beta_at, p.d.data, plan.d, p.d.data, plan.d, &plan.algorithm, workspace_,
-                      workspace_bytes_, stream()),
+                      workspace_bytes_, stream(&plan)),
           "cuBLASLt");
     return true;
   }

@@ -118,7 +118,7 @@ void Memory::put(void* p) noexcept {
 
 // Gives segments that are all free back to the driver, once nothing in the stream uses them.
 void Memory::release_unused() {
-  check(cudaStreamSynchronize(stream()), "CUDA");
+  check(cudaStreamSynchronize(flushed_stream()), "CUDA");
   for (Free& list : free_) {
     for (auto at = list.begin(); at != list.end();) {
       Block* b = *at;

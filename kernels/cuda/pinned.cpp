@@ -25,22 +25,20 @@ void* Pinned::get(size_t bytes) {
   return b.data;
 }
 
-bool Pinned::holds(const void* p) {
+bool Pinned::used(const void* p, cudaStream_t stream) {
   const std::lock_guard lock(mutex_);
-  return used_.contains(p);
+  const auto at = used_.find(p);
+  if (at == used_.end()) return false;
+  check(cudaEventRecord(at->second.last_use, stream), "CUDA event");
+  return true;
 }
 
-void Pinned::put(void* p, int device) noexcept {
+void Pinned::put(void* p) noexcept {
   const std::lock_guard lock(mutex_);
   const auto at = used_.find(p);
   if (at == used_.end()) return;
   const Block b = at->second;
   used_.erase(at);
-  int before = 0;
-  cudaGetDevice(&before);
-  cudaSetDevice(device);
-  cudaEventRecord(b.last_use, stream());
-  cudaSetDevice(before);
   free_[b.bytes].push_back(b);
 }
 

@@ -12,14 +12,15 @@ namespace nnm::cuda {
 
 /// Blocks are kept for requests of their size, as a loader makes them for batch after batch: to
 /// lock pages takes longer than to copy them. A block given back is handed out again once the
-/// copies from it that the device's stream had by then are done. Any thread.
+/// copies from it are done. Any thread.
 class Pinned {
  public:
   /// The device is the current one. Throws Error(device).
   void* get(size_t bytes);
-  void put(void* p, int device) noexcept;
-  /// Whether p begins a block that is handed out.
-  bool holds(const void* p);
+  void put(void* p) noexcept;
+  /// After a copy from p in the stream: true where p begins a block that is handed out, which is
+  /// kept until the copy is done.
+  bool used(const void* p, cudaStream_t stream);
 
  private:
   struct Block {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 
+#include "kernels/cuda/graphs.h"
 #include "kernels/cuda/lt.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/pinned.h"
@@ -29,6 +30,7 @@ struct State {
   CudaDevice facts;
   std::mutex small_mutex;
   void* small = nullptr;  ///< page-locked, of kSmallCopy
+  Graphs graphs;
 };
 
 State& state(int device) {
@@ -81,16 +83,18 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
   const bool across = up && from_device.type == DeviceType::cuda && !(to_device == from_device);
   if (across) {
     const OnDevice there(from_device.index);
-    check(cudaStreamSynchronize(stream()), "CUDA");
+    check(cudaStreamSynchronize(flushed_stream()), "CUDA");
   }
   const OnDevice here(up ? to_device.index : from_device.index);
   if (!up) {
     read_back(to, from, bytes);
     return;
   }
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "CUDA copy");
-  const bool stays = from_device.type == DeviceType::cuda || pinned_of(to_device.index).holds(from);
-  if (across || !stays) check(cudaStreamSynchronize(stream()), "CUDA copy");
+  const cudaStream_t s = flushed_stream();
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s), "CUDA copy");
+  const bool stays =
+      from_device.type == DeviceType::cuda || pinned_of(to_device.index).used(from, s);
+  if (across || !stays) check(cudaStreamSynchronize(s), "CUDA copy");
 }
 
 }  // namespace
@@ -112,7 +116,16 @@ int current_device() {
   return device;
 }
 
-cudaStream_t stream() { return state(current_device()).stream; }
+cudaStream_t stream(const void* kind) {
+  State& s = state(current_device());
+  s.graphs.record(s.stream, kind);
+  return s.stream;
+}
+cudaStream_t flushed_stream() {
+  State& s = state(current_device());
+  s.graphs.flush(s.stream);
+  return s.stream;
+}
 const CudaDevice& device_facts() { return state(current_device()).facts; }
 
 void read_back(void* to, const void* from, size_t bytes) {
@@ -121,6 +134,7 @@ void read_back(void* to, const void* from, size_t bytes) {
   std::unique_lock small(s.small_mutex, std::defer_lock);
   if (bytes <= kSmallCopy) small.lock();
   void* at = small ? s.small : to;
+  s.graphs.flush(s.stream);
   check(cudaMemcpyAsync(at, from, bytes, cudaMemcpyDefault, s.stream), "CUDA copy");
   check(cudaStreamSynchronize(s.stream), "CUDA");
   if (small) std::memcpy(to, at, bytes);
@@ -154,11 +168,11 @@ const nnm::Cuda* nnm_cuda() {
         const cuda::OnDevice here(device);
         return cuda::pinned_of(device).get(bytes);
       },
-      [](void* p, int device) noexcept { cuda::pinned_of(device).put(p, device); },
+      [](void* p, int device) noexcept { cuda::pinned_of(device).put(p); },
       cuda::copy,
       [](int device) {
         const cuda::OnDevice here(device);
-        cuda::check(cudaStreamSynchronize(cuda::stream()), "CUDA");
+        cuda::check(cudaStreamSynchronize(cuda::flushed_stream()), "CUDA");
       },
   };
   return &table;

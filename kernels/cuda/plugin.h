@@ -26,8 +26,11 @@ class OnDevice {
 };
 
 int current_device();
-/// The one stream on which the current device computes and copies.
-cudaStream_t stream();
+/// The one stream on which the current device computes and copies, for an operation that may be
+/// recorded in a graph (graphs.h): a kernel or a memset. `kind` tells kernels apart.
+cudaStream_t stream(const void* kind = nullptr);
+/// The same for anything else, once what is recorded is launched.
+cudaStream_t flushed_stream();
 /// What the current device is; looked up once.
 const CudaDevice& device_facts();
 inline int multiprocessors() { return device_facts().multiprocessors; }

@@ -43,7 +43,7 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_
   config.gridDim = grid;
   config.blockDim = block;
   config.dynamicSmemBytes = shared;
-  config.stream = stream();
+  config.stream = stream(reinterpret_cast<const void*>(kernel));
   check(cudaLaunchKernelEx(&config, kernel, args...), name);
 }
 

@@ -8,7 +8,7 @@ Both train the same networks in f32 without TF32 on batches of 128 random sample
 on the GPU, nnm's loader prepares each batch on the CPU and copies it. PyTorch runs eager with the
 fused optimizer, compiled (reduce-overhead), and eager as one CUDA graph of the whole step. A round
 runs every one once; shown are medians over rounds with minimum and maximum, and what nnm's median is
-over each of PyTorch's. nnm's times are those of its log, from a fifth of a run to its end.
+over each of the others; nnm runs eager and with NNM_CUDA_GRAPHS=1. nnm's times are those of its log, from a fifth of a run to its end.
 """
 
 import argparse
@@ -113,7 +113,7 @@ class Torch:
         return steps / (time.perf_counter() - begin)
 
 
-def nnm_rate(nnm, config, overrides, steps):
+def nnm_rate(nnm, config, overrides, steps, graphs=False):
     log = max(1, steps // 10)
     with tempfile.TemporaryDirectory() as folder:
         command = [nnm, "train", HERE / config, "--run", f"{folder}/run", "--device", "cuda", "--max",
@@ -123,7 +123,8 @@ def nnm_rate(nnm, config, overrides, steps):
         # The libraries that PyTorch uses, whichever Python is in the PATH.
         libraries = ":".join(map(str, pathlib.Path(torch.__file__).parent.parent.glob("nvidia/*/lib")))
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder,
-                              env={"NNM_CUDA_LIBS": libraries, **os.environ})
+                              env={"NNM_CUDA_LIBS": libraries, **os.environ,
+                                   "NNM_CUDA_GRAPHS": str(int(graphs))})
         if done.returncode:
             sys.exit(f"nnm failed: {done.stderr}")
         events = [json.loads(line) for line in open(f"{folder}/run/events.jsonl")]
@@ -137,9 +138,10 @@ def measure(name, workload, o):
     modes = {mode: Torch(make, mode) for mode in ("eager", "compile", "graph")}
     # So many steps that a round of nnm takes about as long as one of PyTorch.
     steps = max(100, int(nnm_rate(o.nnm, config, overrides, 300) * o.seconds))
-    rates = {key: [] for key in ("nnm", *modes)}
+    rates = {key: [] for key in ("nnm", "nnm, graphs", *modes)}
     for _ in range(o.rounds):
         rates["nnm"].append(nnm_rate(o.nnm, config, overrides, steps))
+        rates["nnm, graphs"].append(nnm_rate(o.nnm, config, overrides, steps, graphs=True))
         for mode, worker in modes.items():
             rates[mode].append(worker.rate(o.seconds))
     ours = statistics.median(rates["nnm"])
