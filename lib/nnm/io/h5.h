@@ -173,6 +173,8 @@ class H5Writer {
     std::vector<int64_t> row;
     std::vector<int64_t> chunk;  ///< extents, those of the rows first
     int64_t rows = 0;
+    double fill = 0;
+    std::string begun;  ///< bytes of the last chunk, while entries are missing in it
   };
   /// `fill` is what f64 entries read as where nothing was written.
   Stream stream(const std::string& path, DType dtype, std::span<const int64_t> row,
@@ -212,6 +214,8 @@ class H5Writer {
   uint32_t write_texts(const std::string& path, std::span<const std::string> texts, uint32_t seed);
   void append_rows(Stream& s, std::span<const int64_t> block, const void* data);
   void append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data);
+  void append_guarded(Stream& s, int64_t count, const void* data);
+  void write_guarded(Stream& s, int64_t first);
   void write_attribute(const std::string& path, const std::string& name, int64_t type,
                        int64_t space, const void* data);
 

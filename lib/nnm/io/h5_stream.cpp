@@ -1,7 +1,9 @@
 // H5Writer's growing datasets: one entry after the other along the first axis.
 #include <algorithm>
-#include <cstring>
+#include <functional>
+#include <numeric>
 
+#include "nnm/io/fletcher32.h"
 #include "nnm/io/h5.h"
 #include "nnm/io/h5_handle.h"
 
@@ -52,10 +54,25 @@ Handle chunked(std::span<const int64_t> chunk, bool fletcher32) {
   return made_with;
 }
 
+int64_t item_bytes(const H5Writer::Stream& s) {
+  if (s.text > 0) return static_cast<int64_t>(s.text);
+  return s.u32 ? 4 : static_cast<int64_t>(item_size(s.dtype));
+}
+
+int64_t entry_bytes(const H5Writer::Stream& s) {
+  return std::accumulate(s.row.begin(), s.row.end(), item_bytes(s), std::multiplies());
+}
+
+// Whether a chunk of a checksummed dataset is so many whole entries, and what it lacks is known.
+bool guarded_whole(const H5Writer::Stream& s) {
+  return s.filtered && std::equal(s.row.begin(), s.row.end(), s.chunk.begin() + 1, s.chunk.end()) &&
+         s.rows % s.chunk[0] * entry_bytes(s) == static_cast<int64_t>(s.begun.size());
+}
+
 // Bytes of a chunk if each is one piece of an entry's memory and the pieces fill the entry, else 0.
 int64_t piece_bytes(const H5Writer::Stream& s) {
   if (s.filtered || s.text > 0 || s.chunk[0] != 1) return 0;
-  int64_t bytes = s.u32 ? 4 : static_cast<int64_t>(item_size(s.dtype));
+  int64_t bytes = item_bytes(s);
   bool cut = false;
   for (size_t i = s.row.size(); i > 0; --i) {
     const int64_t extent = s.row[i - 1], part = s.chunk[i];
@@ -87,7 +104,8 @@ H5Writer::Stream H5Writer::stream(const std::string& path, DType dtype,
           .dtype = dtype,
           .filtered = fletcher32,
           .row = {row.begin(), row.end()},
-          .chunk = std::move(chunk)};
+          .chunk = std::move(chunk),
+          .fill = fill};
 }
 
 H5Writer::Stream H5Writer::u32_stream(const std::string& path, std::span<const int64_t> row,
@@ -134,14 +152,16 @@ void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void
   H5Lock lock;
   std::vector<hsize_t> start(block.size(), 0);
   const std::vector<hsize_t> extents(block.begin(), block.end());
+  const bool whole = std::equal(s.row.begin(), s.row.end(), block.begin() + 1, block.end());
+  const bool guarded = whole && guarded_whole(s);
   start[0] = static_cast<hsize_t>(s.rows);
   s.rows += block[0];
-  const std::vector<hsize_t> whole = extents_of(s);
-  if (H5Dset_extent(s.id, whole.data()) < 0) fail(s.path, "cannot be extended");
+  if (H5Dset_extent(s.id, extents_of(s).data()) < 0) fail(s.path, "cannot be extended");
   if (std::find(block.begin(), block.end(), 0) != block.end()) return;
-  if (std::equal(s.row.begin(), s.row.end(), block.begin() + 1, block.end())) {
-    if (const int64_t bytes = piece_bytes(s)) return append_pieces(s, block[0], bytes, data);
-  }
+  if (guarded) return append_guarded(s, block[0], data);
+  s.begun.clear();
+  if (const int64_t bytes = whole ? piece_bytes(s) : 0)
+    return append_pieces(s, block[0], bytes, data);
   Handle text, file_space(H5Dget_space(s.id));
   Handle memory_space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
   if (s.text > 0) text = h5_text_type(s.text);
@@ -173,6 +193,36 @@ void H5Writer::append_pieces(Stream& s, int64_t count, int64_t bytes, const void
     }
   }
   check_disk(s.path);
+}
+
+// Checksummed chunks are made here: HDF5 would copy each twice and sum it byte by byte. One that is
+// not full yet is written all the same, so that a flush has it, and once more with what comes.
+void H5Writer::append_guarded(Stream& s, int64_t count, const void* data) {
+  const int64_t bytes = entry_bytes(s);
+  const auto* entries = static_cast<const char*>(data);
+  for (int64_t row = s.rows - count; row < s.rows;) {
+    const int64_t taken = std::min(s.rows - row, s.chunk[0] - row % s.chunk[0]);
+    s.begun.append(entries, static_cast<size_t>(taken * bytes));
+    write_guarded(s, row / s.chunk[0] * s.chunk[0]);
+    entries += taken * bytes;
+    row += taken;
+  }
+  check_disk(s.path);
+}
+
+// The chunk of `s.begun`, whose first entry is `first`, with what it lacks filled up.
+void H5Writer::write_guarded(Stream& s, int64_t first) {
+  const size_t bytes = static_cast<size_t>(s.chunk[0] * entry_bytes(s)), begun = s.begun.size();
+  while (s.fill != 0 && s.begun.size() < bytes)
+    s.begun.append(reinterpret_cast<const char*>(&s.fill), sizeof s.fill);
+  s.begun.resize(bytes, '\0');
+  const uint32_t sum = fletcher32(s.begun.data(), bytes);
+  s.begun.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+  std::vector<hsize_t> at(s.chunk.size(), 0);
+  at[0] = static_cast<hsize_t>(first);
+  if (H5Dwrite_chunk(s.id, H5P_DEFAULT, 0, at.data(), s.begun.size(), s.begun.data()) < 0)
+    fail(s.path, "cannot be written");
+  s.begun.resize(begun < bytes ? begun : 0);
 }
 
 void H5Writer::read(const Stream& s, int64_t row, void* out) const {
