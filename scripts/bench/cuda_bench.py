@@ -8,7 +8,8 @@ Both train the same networks in f32 without TF32 on batches of 128 random sample
 on the GPU, nnm's loader prepares each batch on the CPU and copies it. PyTorch runs eager with the
 fused optimizer, compiled (reduce-overhead), and eager as one CUDA graph of the whole step. A round
 runs every one once; shown are medians over rounds with minimum and maximum, and what nnm's median is
-over each of the others; nnm runs eager and with NNM_CUDA_GRAPHS=1. nnm's times are those of its log, from a fifth of a run to its end.
+over each of the others; nnm runs eager and with NNM_CUDA_GRAPHS=1. nnm's times are those of its log,
+from a fifth of a run to its end.
 """
 
 import argparse
