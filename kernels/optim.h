@@ -2,6 +2,8 @@
 // same strides as the parameter; floating, of one type. Absent state stays absent.
 #pragma once
 
+#include <span>
+
 #include "kernels/kernel.h"
 
 namespace nnm {
@@ -61,6 +63,15 @@ inline constinit Kernel<void(const View& param, const View& grad, const View& mo
 inline constinit Kernel<void(const View& param, const View& grad, const View& exp_avg,
                              const View& exp_avg_sq, const View& max_exp_avg_sq, const AdamStep& s)>
     adam_step{"adam_step"};
+/// What adam_step takes of one parameter.
+struct AdamOperands {
+  View param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq;
+};
+/// adam_step for parameters of one type on one device, the first of which is `first`: a GPU updates
+/// many at once.
+inline constinit Kernel<void(const View& first, std::span<const AdamOperands> all,
+                             const AdamStep& s)>
+    adam_steps{"adam_steps"};
 /// grad_avg: centered; momentum_buffer: momentum > 0.
 inline constinit Kernel<void(const View& param, const View& grad, const View& square_avg,
                              const View& grad_avg, const View& momentum_buffer,

@@ -81,6 +81,11 @@ void adam_cpu(const View& param, const View& grad, const View& exp_avg, const Vi
   });
 }
 
+void adam_all_cpu(const View&, std::span<const kernels::AdamOperands> all, const AdamStep& s) {
+  for (const kernels::AdamOperands& o : all)
+    adam_cpu(o.param, o.grad, o.exp_avg, o.exp_avg_sq, o.max_exp_avg_sq, s);
+}
+
 template <class C>
 void rmsprop_rule(C* __restrict p, const C* __restrict g, C* __restrict sq, C* __restrict avg,
                   C* __restrict buf, int64_t n, const RmspropStep& s) {
@@ -135,6 +140,7 @@ void adagrad_cpu(const View& param, const View& grad, const View& sum, const Ada
 
 NNM_KERNEL(sgd_step, sgd_cpu);
 NNM_KERNEL(adam_step, adam_cpu);
+NNM_KERNEL(adam_steps, adam_all_cpu);
 NNM_KERNEL(rmsprop_step, rmsprop_cpu);
 NNM_KERNEL(adagrad_step, adagrad_cpu);
 

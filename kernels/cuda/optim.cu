@@ -27,12 +27,13 @@ __device__ inline void update_one(const Memory5<T>& v, const R& rule, int64_t i)
     if (v.p[k] && k != 1) v.p[k][i] = T(x[k]);
 }
 
-/// rule(C (&x)[5]) with x = parameter, gradient, states; it leaves what they become.
+/// rule(C (&x)[5]) with x = parameter, gradient, states; it leaves what they become. For the
+/// `pack`-th 16 bytes of each.
 template <class T, class R>
-__global__ void update_kernel(Memory5<T> v, int64_t n, R rule) {
+__device__ inline void update_pack(const Memory5<T>& v, int64_t n, int64_t pack, const R& rule) {
   using C = Compute<T>;
   constexpr int kWide = 16 / sizeof(T);
-  const int64_t at = global_thread() * kWide;
+  const int64_t at = pack * kWide;
   if (at + kWide > n) {
     for (int64_t i = at; i < n; ++i) update_one(v, rule, i);
     return;
@@ -52,6 +53,11 @@ __global__ void update_kernel(Memory5<T> v, int64_t n, R rule) {
     if (v.p[k] && k != 1) *reinterpret_cast<Pack<T>*>(v.p[k] + at) = packs[k];
 }
 
+template <class T, class R>
+__global__ void update_kernel(Memory5<T> v, int64_t n, R rule) {
+  update_pack(v, n, global_thread(), rule);
+}
+
 /// For memory that packs do not reach: a parameter that is a part of another tensor.
 template <class T, class R>
 __global__ void update_singly(Memory5<T> v, int64_t n, R rule) {
@@ -59,28 +65,57 @@ __global__ void update_singly(Memory5<T> v, int64_t n, R rule) {
   if (i < n) update_one(v, rule, i);
 }
 
+/// Parameters that one launch updates, as many as a kernel's 4 KB of arguments hold with the rule.
+template <class T>
+struct Together {
+  static constexpr int kMost = 64;
+  Memory5<T> memory[kMost];
+  int64_t n[kMost];
+  unsigned first[kMost];  ///< block of each
+  int count = 0;
+  unsigned blocks = 0;
+  void add(const Memory5<T>& v, int64_t size) {
+    constexpr int64_t kWide = 16 / sizeof(T);
+    memory[count] = v;
+    n[count] = size;
+    first[count++] = blocks;
+    blocks += blocks_for((size + kWide - 1) / kWide).x;
+  }
+};
+
+template <class T, class R>
+__global__ void update_together(Together<T> all, R rule) {
+  int k = 0;
+  while (k + 1 < all.count && all.first[k + 1] <= blockIdx.x) ++k;
+  const int64_t block = blockIdx.x - all.first[k];
+  update_pack(all.memory[k], all.n[k], block * kThreads + threadIdx.x, rule);
+}
+
+template <class T>
+Memory5<T> memory_of(const View* const (&views)[kViews], bool* packs) {
+  Memory5<T> v;
+  for (int k = 0; k < kViews; ++k) {
+    v.p[k] = views[k]->as<T>();
+    *packs = *packs && aligned(v.p[k]);
+  }
+  return v;
+}
+
 /// make.template operator()<C>() gives the rule that computes in C.
 template <class Make>
 void update(const View& param, const View& grad, const View& a, const View& b, const View& c,
             const Make& make) {
-  const View* const views[kViews] = {&param, &grad, &a, &b, &c};
   const int64_t n = param.numel();
   by_floating(param.dtype, [&]<class T>() {
-    Memory5<T> v;
     bool packs = true;
-    for (int k = 0; k < kViews; ++k) {
-      v.p[k] = views[k]->as<T>();
-      packs = packs && aligned(v.p[k]);
-    }
+    const Memory5<T> v = memory_of<T>({&param, &grad, &a, &b, &c}, &packs);
     const auto rule = make.template operator()<Compute<T>>();
-    using R = decltype(rule);
+    using R = std::remove_const_t<decltype(rule)>;
     constexpr int64_t kWide = 16 / sizeof(T);
     if (packs)
-      NNM_LAUNCH((update_kernel<T, std::remove_const_t<R>>), blocks_for((n + kWide - 1) / kWide),
-                 kThreads, 0, v, n, rule);
-    else
-      NNM_LAUNCH((update_singly<T, std::remove_const_t<R>>), blocks_for(n), kThreads, 0, v, n,
+      NNM_LAUNCH((update_kernel<T, R>), blocks_for((n + kWide - 1) / kWide), kThreads, 0, v, n,
                  rule);
+    else NNM_LAUNCH((update_singly<T, R>), blocks_for(n), kThreads, 0, v, n, rule);
   });
 }
 
@@ -134,21 +169,53 @@ struct AdamRule {
   }
 };
 
-void adam(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq,
-          const View& top, const AdamStep& s) {
+template <class C>
+AdamRule<C> adam_rule(const AdamStep& s, bool amsgrad) {
   const auto step = static_cast<double>(s.step);
   const double correction1 = 1 - std::pow(s.beta1, step), correction2 = 1 - std::pow(s.beta2, step);
-  update(param, grad, exp_avg, exp_avg_sq, top, [&]<class C>() {
-    return AdamRule<C>{C(s.lr / correction1),
-                       C(1 / std::sqrt(correction2)),
-                       C(s.eps),
-                       C(1 - s.beta1),
-                       C(s.beta2),
-                       C(1 - s.beta2),
-                       sign_of<C>(s.maximize),
-                       C(s.decoupled ? 1 - s.lr * s.weight_decay : 1),
-                       C(s.decoupled ? 0 : s.weight_decay),
-                       top.data != nullptr};
+  return {C(s.lr / correction1),
+          C(1 / std::sqrt(correction2)),
+          C(s.eps),
+          C(1 - s.beta1),
+          C(s.beta2),
+          C(1 - s.beta2),
+          sign_of<C>(s.maximize),
+          C(s.decoupled ? 1 - s.lr * s.weight_decay : 1),
+          C(s.decoupled ? 0 : s.weight_decay),
+          amsgrad};
+}
+
+void adam(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq,
+          const View& top, const AdamStep& s) {
+  update(param, grad, exp_avg, exp_avg_sq, top,
+         [&]<class C>() { return adam_rule<C>(s, top.data != nullptr); });
+}
+
+void adam_all(const View& first, std::span<const kernels::AdamOperands> all, const AdamStep& s) {
+  if (all.empty()) return;
+  const bool amsgrad = all[0].max_exp_avg_sq.data != nullptr;
+  by_floating(first.dtype, [&]<class T>() {
+    using R = AdamRule<Compute<T>>;
+    static_assert(sizeof(Together<T>) + sizeof(R) <= 4096);
+    const R rule = adam_rule<Compute<T>>(s, amsgrad);
+    Together<T> batch;
+    const auto launch = [&] {
+      NNM_LAUNCH((update_together<T, R>), batch.blocks, kThreads, 0, batch, rule);
+      batch.count = 0;
+      batch.blocks = 0;
+    };
+    for (const kernels::AdamOperands& o : all) {
+      bool packs = true;
+      const Memory5<T> v =
+          memory_of<T>({&o.param, &o.grad, &o.exp_avg, &o.exp_avg_sq, &o.max_exp_avg_sq}, &packs);
+      if (!packs) {
+        adam(o.param, o.grad, o.exp_avg, o.exp_avg_sq, o.max_exp_avg_sq, s);
+        continue;
+      }
+      batch.add(v, o.param.numel());
+      if (batch.count == Together<T>::kMost) launch();
+    }
+    launch();
   });
 }
 
@@ -307,6 +374,7 @@ void asgd(const View& param, const View& grad, const View& ax, const AsgdStep& s
 
 NNM_CUDA_KERNEL(sgd_step, sgd);
 NNM_CUDA_KERNEL(adam_step, adam);
+NNM_CUDA_KERNEL(adam_steps, adam_all);
 NNM_CUDA_KERNEL(rmsprop_step, rmsprop);
 NNM_CUDA_KERNEL(adagrad_step, adagrad);
 NNM_CUDA_KERNEL(adadelta_step, adadelta);

@@ -99,6 +99,7 @@ void Optimizer::run_step() {
       if (!grad.defined()) continue;
       update_parameter(p.tensor, grad, states_[g][i]);
     }
+    finish_updates();
   }
 }
 
@@ -113,7 +114,10 @@ void Optimizer::update_parameter(const Tensor& param, const Tensor& grad, State&
   }
   ++state.step;
   update(target, laid_out_as(grad, target), state);
-  if (!dense) kernels::copy(param, target);
+  if (!dense) {
+    finish_updates();
+    kernels::copy(param, target);
+  }
   param.bump_version();
 }
 

@@ -128,6 +128,9 @@ class Optimizer : public Object {
   virtual void init_state(const Tensor& param, State& state) const = 0;
   /// One update of `param` by `grad`. state.step has been counted already.
   virtual void update(const Tensor& param, const Tensor& grad, State& state) = 0;
+  /// Called before a parameter is read after its update, and after the last of a group: does what
+  /// update() has put off.
+  virtual void finish_updates() {}
 
  private:
   using States = std::vector<std::vector<State>>;  // [group][parameter]

@@ -56,9 +56,14 @@ class AdamBase : public Optimizer {
   }
   void init_state(const Tensor& param, State& state) const override;
   void update(const Tensor& param, const Tensor& grad, State& state) override;
+  void finish_updates() override;
 
   AdamStep rule_;
   bool amsgrad_ = false;
+
+ private:
+  /// Updates that a GPU does together: parameter, gradient and states of each.
+  std::vector<Tensors> waiting_;
 };
 
 /// Adam (torch.optim.Adam; Kingma and Ba, 2015).

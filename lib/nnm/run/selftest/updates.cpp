@@ -60,6 +60,30 @@ void check_adam(Suite& s) {
   }
 }
 
+/// More parameters than one launch takes, some of them empty, one not aligned.
+void check_adam_together(Suite& s) {
+  for (const DType t : kFloats)
+    for (const size_t top : {size_t{0}, size_t{1}}) {
+      const size_t each = 4 + top;
+      std::vector<Operand> all;
+      for (int64_t i = 0; i < 70; ++i) {
+        const Sizes size = {i % 9 * 17};
+        all.push_back(both(t, size, {}, i == 30 ? Lay::off : Lay::plain));
+        all.push_back(in(t, size));
+        for (size_t k = 2; k < each; ++k) all.push_back(both(t, size, uniform(0.1, 1)));
+      }
+      AdamStep o;
+      o.lr = 0.01;
+      o.step = 3;
+      s.check(kernels::adam_steps, "70 parameters", all, 4, [=](const Views& v) {
+        std::vector<kernels::AdamOperands> operands;
+        for (size_t i = 0; i < v.size(); i += each)
+          operands.push_back({v[i], v[i + 1], v[i + 2], v[i + 3], top ? v[i + 4] : View{}});
+        kernels::adam_steps(v[0], operands, o);
+      });
+    }
+}
+
 void check_rmsprop(Suite& s) {
   RmspropStep o;
   o.lr = 0.01;
@@ -111,6 +135,7 @@ void check_others(Suite& s) {
 void check_updates(Suite& s) {
   check_sgd(s);
   check_adam(s);
+  check_adam_together(s);
   check_rmsprop(s);
   check_others(s);
 }
