@@ -233,6 +233,10 @@ class Checkpoint(Files):
                  if t["kind"] == "parameter" and t["name"] != "head.weight"]
         self.assertEqual(sorted(o["state"]), sorted(names))
         self.assertEqual(o["state/mix.weight/exp_avg"].shape, (6, 6))
+        step = o["state/mix.weight/step"]
+        self.assertEqual((step.shape, step.dtype), ((), np.float64))
+        self.assertEqual(step[()], self.f.attrs["global_step"])
+        self.assertEqual(list(o["state/mix.weight"].attrs), [])
         self.assertEqual(texts(o["param_groups/0/params"]), names)
         self.assertEqual(sorted(self.f["ema"]), sorted(names))
 

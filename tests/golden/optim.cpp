@@ -81,7 +81,7 @@ void run_optimizer(const io::H5Reader& file, const io::H5Node& node, const std::
       const io::H5Node* expected = node.find(param + "." + name);
       REQUIRE(expected);
       ++compared;
-      if (name == "step") CHECK(value.integer() == file.tensor(*expected).item().i);
+      if (name == "step") CHECK(value.as<Tensor>().item().i == file.tensor(*expected).item().i);
       else CHECK(difference(value.as<Tensor>(), file, node, param + "." + name) == "");
     }
   }

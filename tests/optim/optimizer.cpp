@@ -187,6 +187,12 @@ TEST_CASE("optimizer: a loaded state goes on bit for bit") {
   }
 }
 
+TEST_CASE("optimizer: an empty list of parameters is refused") {
+  CHECK(error_of([] { SGD(Tensors{}, {.lr = 0.1}); }) == "optimizer got an empty parameter list");
+  CHECK(error_of([] { Adam(std::vector<std::pair<std::string, Tensor>>{}); }) ==
+        "optimizer got an empty parameter list");
+}
+
 TEST_CASE("optimizer: state has PyTorch's names, and what does not fit is refused") {
   const Tensor p = leaf({1, 2, 3}, {3});
   Adam o({.amsgrad = true});
@@ -201,6 +207,15 @@ TEST_CASE("optimizer: state has PyTorch's names, and what does not fit is refuse
   for (const auto& [name, value] : good.state[0].second) names.push_back(name);
   CHECK(names == std::vector<std::string>{"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"});
   CHECK(good.param_groups[0].options.back().first == "initial_lr");
+  const Tensor step = good.state[0].second[0].second.as<Tensor>();
+  CHECK(step.shape() == Shape{});
+  CHECK(step.dtype() == DType::f64);
+  CHECK(step.item().d == 1);
+  // A number, as files of older versions have it.
+  OptimizerState older = good;
+  older.state[0].second[0].second = int64_t{7};
+  o.load_state_dict(older);
+  CHECK(o.state_dict().state[0].second[0].second.as<Tensor>().item().d == 7);
 
   const auto loaded = [&](auto change) {
     OptimizerState bad = good;

@@ -5,15 +5,26 @@
 
 #include "kernels/pointwise.h"
 #include "nnm/autograd/node.h"
+#include "nnm/ops/ops.h"
 #include "nnm/tensor/device.h"
 
 namespace nnm::optim {
 
+namespace {
+
+void check_not_empty(size_t count) {
+  NNM_CHECK(count > 0, value, "optimizer got an empty parameter list");
+}
+
+}  // namespace
+
 Params::Params(const std::vector<std::pair<std::string, Tensor>>& named) {
+  check_not_empty(named.size());
   for (const auto& [name, tensor] : named) list.push_back({name, tensor});
 }
 
 Params::Params(const Tensors& tensors) {
+  check_not_empty(tensors.size());
   for (const Tensor& t : tensors) list.push_back({std::to_string(list.size()), t});
 }
 
@@ -162,7 +173,8 @@ std::string Optimizer::repr() const {
 Items Optimizer::state_items(const State& state) const {
   Items items;
   if (state.tensors.empty()) return items;
-  if (counts_steps()) items.emplace_back("step", state.step);
+  // A 0-d tensor, as in PyTorch, but float64: float32 stops counting at 2^24.
+  if (counts_steps()) items.emplace_back("step", scalar_tensor(state.step, DType::f64));
   const auto names = state_names();
   for (size_t k = 0; k < names.size(); ++k) {
     if (state.tensors[k].defined()) items.emplace_back(names[k], state.tensors[k]);
