@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "nnm/base/select.h"
+#include "nnm/base/items.h"
 
 namespace nnm::cli {
 
@@ -54,8 +54,9 @@ std::set<std::string> select_tensors(const std::vector<io::ModuleRow>& modules,
   const Scope scope(modules.empty() ? groups(paths) : named(modules), std::move(tensors));
   const Selector s = Selector::parse(select);
   std::set<std::string> out;
+  require_matches(scope, s,
+                  [&](const Selector& item) { return !scope.tensors(item, true).empty(); });
   for (size_t i : scope.tensors(s, true)) out.insert(names[i]);
-  if (out.empty()) throw scope.no_match(s);
   return out;
 }
 
@@ -85,6 +86,9 @@ std::set<std::string> select_sites(const std::vector<io::ModuleRow>& modules,
   }
   const Scope scope(named(modules), std::move(tensors));
   const Selector s = Selector::parse(select);
+  require_matches(scope, s, [&](const Selector& item) {
+    return !scope.modules(item).empty() || !scope.tensors(item).empty();
+  });
   std::set<std::string> chosen, out;
   for (size_t i : scope.modules(s)) chosen.insert(modules[i].name);
   const auto add = [&](const io::TraceSite& site) {
@@ -93,7 +97,6 @@ std::set<std::string> select_sites(const std::vector<io::ModuleRow>& modules,
   for (const io::TraceSite& site : sites)
     if (chosen.contains(path_of(site))) add(site);
   for (size_t i : scope.tensors(s)) add(sites[site_of[i]]);
-  if (chosen.empty() && out.empty()) throw scope.no_match(s);
   return out;
 }
 

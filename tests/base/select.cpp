@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "nnm/base/glob.h"
+#include "nnm/base/items.h"
 
 using namespace nnm;
 
@@ -142,6 +143,31 @@ TEST_CASE("select: a selector without a match names the nearest") {
   CHECK(hint("LayerNrom.weight") == "did you mean `LayerNorm.weight`?");
   CHECK(hint("LayerNorm.weihgt") == "did you mean `LayerNorm.weight`?");
   CHECK(hint("something_else") == "the model's children are `h`, `Linear`, `lm_head`");
+}
+
+TEST_CASE("select: each item of a list must match, whatever its neighbours do") {
+  const Scope scope = gpt();
+  const auto unmatched = [&](const char* selector) -> UnmatchedItem {
+    try {
+      require_matches(scope, Selector::parse(selector),
+                      [&](const Selector& item) { return !scope.tensors(item, true).empty(); });
+    } catch (const UnmatchedItem& e) {
+      return e;
+    }
+    return {"none", "", 0, 0};
+  };
+  const UnmatchedItem e = unmatched("lm_head,  hh.0 , h.0");
+  CHECK(std::string(e.what()) == "`hh.0` matches nothing in the model");
+  CHECK(e.hint() == "did you mean `h.0`?");
+  CHECK(e.offset == 10);
+  CHECK(e.length == 4);
+  CHECK(std::string(unmatched("h.0, \"\", h.1").what()) == "none");
+  CHECK(std::string(unmatched("").what()) == "none");
+  CHECK(std::string(unmatched(" Block ").what()) == "none");
+  CHECK(unmatched(" nope").offset == 1);
+  // Braces are one item: one of its alternatives is enough.
+  CHECK(std::string(unmatched("{lm_head,nope}, h.0").what()) == "none");
+  CHECK(std::string(unmatched("h.0, {x,y}.z").what()) == "`{x,y}.z` matches nothing in the model");
 }
 
 TEST_CASE("select: many stars do not explode") {

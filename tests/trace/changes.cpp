@@ -195,10 +195,22 @@ TEST_CASE("changes: inputs and outputs") {
   Trial doubled("  - {on: forward_pre, at: fc1, input: input * 2}\n");
   CHECK(doubled.output().to_vector<double>() == Doubles{28.75, 70.75});
   CHECK(doubled.gradients() == Doubles{1928, 1026, 2892, 1539, 398, 597, 2089.5, 2478.5, 199});
-  Trial shifted("  - {on: forward, at: \"fc1, nothing.*\", output: output + 10}\n");
+  Trial shifted("  - {on: forward, at: \"{fc1,nothing.*}\", output: output + 10}\n");
   CHECK(shifted.output().to_vector<double>() == Doubles{65.75, 86.75});
   CHECK(Trial("  - {on: forward, at: Linear, output: output * 0}\n").output().to_vector<double>() ==
         Doubles{0, 0});
+}
+
+TEST_CASE("changes: expressions see what PyTorch's hook is given beside the value") {
+  // fc2: [5.5, 2.5] -> 18.75 …, so that its input is what act gave.
+  Trial forward("  - {on: forward, at: fc2, output: output + 100 * input.sum(1, keepdim=true)}\n");
+  CHECK(forward.output().to_vector<double>() == Doubles{715.75, 1536.75});
+  Trial scaled("  - {on: forward, at: fc1, output: output * input.shape[0]}\n");
+  CHECK(scaled.output().to_vector<double>() == Doubles{31.25, 73.25});
+  // Of y² with y = [15.75, 36.75], grad_output of fc2 is [31.5, 73.5].
+  Trial backward("  - {on: full_backward, at: fc2, grad_input: 0 * grad_input + grad_output}\n");
+  CHECK(backward.gradients() == Doubles{31.5 + 3 * 73.5, 2 * 31.5 + 73.5, 31.5 + 3 * 73.5,
+                                        2 * 31.5 + 73.5, 105, 105, 2089.5, 2478.5, 105 + 105});
 }
 
 TEST_CASE("changes: when, enabled, and what never fired") {

@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "nnm/autograd/node.h"
+#include "nnm/base/items.h"
 #include "nnm/lang/build.h"
 #include "nnm/nn/construct.h"
 #include "nnm/ops/ops.h"
@@ -170,6 +171,17 @@ Selector Builder::selector(const Template& t, const BuildScope& scope) const {
   return Reporter::at(t.span, "E0405", [&] { return Selector::parse(text); });
 }
 
+namespace {
+
+void require_matches(const Template& at, const Selector& s, const Scope& names) {
+  Reporter::at(at.span, "E0405", [&] {
+    nnm::require_matches(names, s,
+                         [&](const Selector& item) { return !names.tensors(item, true).empty(); });
+  });
+}
+
+}  // namespace
+
 /// Ties, init rules and frozen tensors, of all that the class contains.
 void Builder::rules(Instance& instance, BuildScope& scope) {
   const ClassDef& c = *instance.definition;
@@ -199,13 +211,9 @@ void Builder::init_rules(Instance& instance, BuildScope& outer, const Scope& nam
   run_block(instance.definition->init, scope, [&](const BlockItem& item, const BuildScope& s) {
     const Selector sel = selector(*item.key, s);
     const Ref<Initializer> init = initializer(*item.value, s);
-    const std::vector<size_t> picked = names.tensors(sel, true);
     const auto optional = option(item, "optional", s);
-    if (picked.empty() && !(optional && optional->truthy())) {
-      const Error e = names.no_match(sel);
-      fault(item.key->span, "E0405", e.what(), e.hint());
-    }
-    for (size_t i : picked) {
+    if (!(optional && optional->truthy())) require_matches(*item.key, sel, names);
+    for (size_t i : names.tensors(sel, true)) {
       if (!taken.insert(tensors[i].impl()).second) continue;
       init_.push_back({tensors[i], init, item.value->span});
     }
@@ -217,12 +225,8 @@ void Builder::freeze(Instance& instance, BuildScope& outer, const Scope& names,
   BuildScope scope(*this, instance, &outer);
   run_block(instance.definition->freeze, scope, [&](const BlockItem& item, const BuildScope& s) {
     const Selector sel = selector(*item.key, s);
-    const std::vector<size_t> picked = names.tensors(sel, true);
-    if (picked.empty()) {
-      const Error e = names.no_match(sel);
-      fault(item.key->span, "E0405", e.what(), e.hint());
-    }
-    for (size_t i : picked) frozen_.push_back(tensors[i]);
+    require_matches(*item.key, sel, names);
+    for (size_t i : names.tensors(sel, true)) frozen_.push_back(tensors[i]);
   });
 }
 

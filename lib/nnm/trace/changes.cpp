@@ -6,10 +6,20 @@
 
 namespace nnm::tracing {
 
+const char* beside(std::string_view what) {
+  if (what == "output") return "input";
+  return what == "grad_input" ? "grad_output" : "";
+}
+
 struct Changes::Live {
   ChangeHook spec;
   int64_t fired = 0;
-  Values scope;  // of the expression: the tensor, vars, fields
+  Values scope;  // of the expression: the tensor, vars, what is beside it, fields
+
+  size_t first_field() const { return *beside(spec.what) ? 3 : 2; }
+  /// What the expression sees beside the tensor: one value as itself, as a module's only output is.
+  void see_beside(const Values& all) { scope[2] = all.size() == 1 ? all[0] : Value::tuple(all); }
+  void forget_beside() { scope[2] = Value(); }
 
   bool due(int64_t call, int64_t step, bool training) const {
     return (!spec.call || *spec.call == call) && spec.when.holds(step, training);
@@ -111,7 +121,7 @@ void Changes::see_fields(const std::vector<std::string>& names, const Values& va
   for (const auto& h : hooks_)
     for (size_t i = 0; i < h->spec.fields.size(); ++i)
       for (size_t k = 0; k < names.size(); ++k)
-        if (names[k] == h->spec.fields[i]) h->scope[2 + i] = values[k];
+        if (names[k] == h->spec.fields[i]) h->scope[h->first_field() + i] = values[k];
 }
 
 std::vector<int64_t> Changes::fired() const {
@@ -127,9 +137,10 @@ Calls& Changes::new_calls() {
 
 void Changes::add(const ChangeHook& hook, Diagnostics& d) {
   hooks_.push_back(std::make_unique<Live>(Live{.spec = hook, .fired = 0, .scope = {}}));
-  hooks_.back()->scope.resize(2 + hook.fields.size());
-  hooks_.back()->scope[1] = hook.vars;
-  for (HookKind kind : hook.kinds) attach(*hooks_.back(), kind, find_targets(root_, hook, kind, d));
+  Live& live = *hooks_.back();
+  live.scope.resize(live.first_field() + hook.fields.size());
+  live.scope[1] = hook.vars;
+  for (HookKind kind : hook.kinds) attach(live, kind, find_targets(root_, hook, kind, d));
 }
 
 void Changes::attach(Live& h, HookKind kind, const Targets& targets) {
@@ -162,11 +173,13 @@ void Changes::attach_forward_pre(Live& h, Module& m) {
 
 void Changes::attach_forward(Live& h, Module& m) {
   handles_.push_back(m.register_forward_hook(
-      [this, &h, &calls = new_calls()](Module&, const Args&, const Value& output) -> Value {
+      [this, &h, &calls = new_calls()](Module&, const Args& args, const Value& output) -> Value {
         if (!h.due(calls.next(), step_, root_.training())) return {};
         bool any = false;
         size_t position = 0;
+        h.see_beside(args.pos);
         const Value out = h.replace(output, "", position, root_.training(), any);
+        h.forget_beside();
         return any ? out : Value();
       },
       {.prepend = h.spec.prepend, .always_call = h.spec.always_call}));
@@ -193,7 +206,14 @@ void Changes::attach_backward(Live& h, HookKind kind, Module& m) {
     return;
   }
   handles_.push_back(m.register_full_backward_hook(
-      [change](Module&, const Tensors& grad_input, const Tensors&) { return change(grad_input); },
+      [change, &h](Module&, const Tensors& grad_input, const Tensors& grad_output) {
+        Values given;
+        for (const Tensor& g : grad_output) given.push_back(g.defined() ? Value(g) : Value());
+        h.see_beside(given);
+        auto changed = change(grad_input);
+        h.forget_beside();
+        return changed;
+      },
       options));
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "nnm/trace/hook_text.h"
+#include "nnm/trace/targets.h"
 
 namespace nnm::tracing {
 namespace {
@@ -107,13 +108,18 @@ class Reader {
                  fmt::format("it changes `{}`", effect_of(k)));
       h.what = what;
       std::vector<std::string> names = {what, "vars"};
+      if (const std::string other = beside(h.what); !other.empty()) names.push_back(other);
+      const std::vector<std::string> own = names;
+      const auto is_own = [&own](const std::string& name) {
+        return std::find(own.begin(), own.end(), name) != own.end();
+      };
       for (const std::string& f : fields_)
-        if (f != what && f != "vars") names.push_back(f);
+        if (!is_own(f)) names.push_back(f);
       // Compiled over what it reads, so that each run is given no more.
       const lang::Expression all = lang::Expression::compile(code->scalar, names);
       for (const std::string& name : all.uses())
-        if (name != what && name != "vars") h.fields.push_back(name);
-      names.resize(2);
+        if (!is_own(name)) h.fields.push_back(name);
+      names = own;
       names.insert(names.end(), h.fields.begin(), h.fields.end());
       h.change = lang::Expression::compile(code->scalar, names);
       h.vars = config_.vars();

@@ -144,12 +144,7 @@ void Recorder::select(Module& root, const HookRequest& request, Sites& sites) co
     if (!site) site = std::make_unique<Site>(m.module, m.name);
     return *site;
   };
-  Targets targets;
-  try {
-    targets = find_targets(root, request);
-  } catch (const Error& e) {
-    if (e.kind() == ErrorKind::internal || !options_.optional) throw;
-  }
+  const Targets targets = find_targets(root, request, options_.optional);
   for (const Targets::OfModule& m : targets.modules) {
     Site& site = site_of(m);
     site.want(request);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "nnm/base/items.h"
 #include "nnm/io/link_name.h"
 #include "nnm/io/trace_cube.h"
 
@@ -101,8 +102,8 @@ class Player {
     }
     scope_.emplace(std::move(names), std::vector<NamedTensor>());
     if (!select) return;
+    require_matches(*scope_, *select, [&](const Selector& item) { return !modules(item).empty(); });
     chosen_ = modules(*select);
-    if (chosen_->empty()) throw scope_->no_match(*select);
   }
 
   void play(const lang::CallSpec& call, Replay& out) {

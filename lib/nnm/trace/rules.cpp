@@ -225,7 +225,9 @@ struct saturated_activation final : Rule {
     return s;
   }
   explicit saturated_activation(const Options& options) : o(options) {}
-  const char* at() const override { return "Tanh, Sigmoid, Hardtanh, Hardsigmoid, Softsign"; }
+  const char* at() const override {  // One item: a model need not have all of them.
+    return "{Tanh,Sigmoid,Hardtanh,Hardsigmoid,Softsign}";
+  }
 
   struct Range {
     double low, high;

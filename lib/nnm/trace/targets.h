@@ -31,15 +31,19 @@ struct Targets {
 
 /// What a hook is registered on: the modules that its selector names. `post_accumulate_grad` means
 /// their parameters. A pattern of the selector that names no module may name parameters, for this
-/// kind and for `tensor` without a part. Throws Error(config) where nothing is found, with the
-/// nearest name.
-Targets find_targets(Module& root, const HookRequest& request);
-/// The same of a hook of a config, for one of its kinds. Adds an error to `d` where nothing is
-/// found, unless the hook is `optional`.
+/// kind and for `tensor` without a part. Throws UnmatchedItem for an item of the selector that
+/// matches nothing, with the nearest name, unless `optional`.
+Targets find_targets(Module& root, const HookRequest& request, bool optional = false);
+/// The same of a hook of a config, for one of its kinds. Adds an error to `d`, at the item, where
+/// one matches nothing, unless the hook is `optional`.
 Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnostics& d);
 
-/// Adds what is wrong with a hook, at the place of its selector.
+/// Adds what is wrong with a hook, at the place of its selector, or of the item that is wrong.
 void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem);
+
+/// What PyTorch's hook is given beside the value that it can change (`what`): `input` beside an
+/// `output`, `grad_output` beside a `grad_input`; else "".
+const char* beside(std::string_view what);
 
 /// Numbers the calls of a module since the root was called.
 class Calls {
