@@ -490,6 +490,28 @@ void gemm_half(const View& c, const View& a, const View& b, const View& bias, do
   }
 }
 
+// Integers wrap around, as PyTorch's do: sums are those of unsigned ones, cut to the type's bits.
+template <class T>
+void gemm_integer(const View& c, const View& a, const View& b, const View& bias, double alpha,
+                  double beta) {
+  const auto at = [](const View& v, int64_t i, int64_t j) -> T& {
+    return v.as<T>()[i * v.stride[0] + j * v.stride[1]];
+  };
+  const auto factor = static_cast<uint64_t>(static_cast<int64_t>(alpha));
+  const auto kept = static_cast<uint64_t>(static_cast<int64_t>(beta));
+  for (int64_t i = 0; i < c.size[0]; ++i) {
+    for (int64_t j = 0; j < c.size[1]; ++j) {
+      uint64_t sum = 0;
+      for (int64_t k = 0; k < a.size[1]; ++k)
+        sum += static_cast<uint64_t>(at(a, i, k)) * static_cast<uint64_t>(at(b, k, j));
+      sum *= factor;
+      if (kept != 0) sum += kept * static_cast<uint64_t>(at(c, i, j));
+      if (bias) sum += static_cast<uint64_t>(bias.as<T>()[j * bias.stride[0]]);
+      at(c, i, j) = static_cast<T>(sum);
+    }
+  }
+}
+
 void gemm_cpu(const View& c, const View& a, const View& b, const View& bias, double alpha,
               double beta) {
   switch (c.dtype) {
@@ -497,7 +519,10 @@ void gemm_cpu(const View& c, const View& a, const View& b, const View& bias, dou
     case DType::f64: return gemm_typed<double>(c, a, b, bias, alpha, beta);
     case DType::bf16: return gemm_half<BFloat16>(c, a, b, bias, alpha, beta);
     case DType::f16: return gemm_half<Half>(c, a, b, bias, alpha, beta);
-    default: return;
+    case DType::i64: return gemm_integer<int64_t>(c, a, b, bias, alpha, beta);
+    case DType::i32: return gemm_integer<int32_t>(c, a, b, bias, alpha, beta);
+    case DType::u8: return gemm_integer<uint8_t>(c, a, b, bias, alpha, beta);
+    case DType::b8: return;
   }
 }
 

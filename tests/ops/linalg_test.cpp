@@ -7,6 +7,30 @@
 
 using namespace nnm;
 
+TEST_CASE("products: integers wrap around") {
+  const Tensor a = labels({1, 2, 3, 4}, {2, 2}), b = labels({5, 6, 7, 8}, {2, 2});
+  CHECK(equal(mm(a, b), labels({19, 22, 43, 50}, {2, 2})));
+  CHECK(equal(mm(a, transpose(b, 0, 1)), labels({17, 23, 39, 53}, {2, 2})));
+  CHECK(equal(matmul(a, labels({5, 6}, {2})), labels({17, 39}, {2})));
+  CHECK(equal(dot(labels({1, 2}, {2}), labels({3, 4}, {2})), labels({11}, {})));
+  CHECK(equal(linear(a, b, labels({1, -1}, {2})), labels({18, 22, 40, 52}, {2, 2})));
+  CHECK(equal(bmm(reshape(a, {1, 2, 2}), reshape(b, {1, 2, 2})),
+              labels({19, 22, 43, 50}, {1, 2, 2})));
+  CHECK(equal(addmm(a, a, b, 2, 3), labels({59, 70, 135, 158}, {2, 2})));
+  const auto bytes = [](const Tensor& t) { return to(t, DType::u8); };
+  CHECK(equal(mm(bytes(a), bytes(labels({100, 2, 3, 4}, {2, 2}))),
+              bytes(labels({106, 10, 56, 22}, {2, 2}))));
+  // More rows than columns, which goes by the transpose, and nothing to add up.
+  CHECK(equal(mm(labels({1, 2, 3, 4, 5, 6}, {6, 1}), labels({2}, {1, 1})),
+              labels({2, 4, 6, 8, 10, 12}, {6, 1})));
+  CHECK(equal(mm(to(zeros({2, 0}), DType::i64), to(zeros({0, 1}), DType::i64)),
+              labels({0, 0}, {2, 1})));
+  CHECK(error_of([&] { mm(a, to(b, DType::f32)); }) ==
+        "expected m1 and m2 to have the same dtype, but got: long int != float");
+  const Tensor yes = to(labels({1}, {1, 1}), DType::b8);
+  CHECK(error_of([&] { mm(yes, yes); }) == "\"addmm_impl_cpu_\" not implemented for 'Bool'");
+}
+
 TEST_CASE("products: values") {
   CHECK(differs(mm(wave({2, 3}), wave({3, 2}, 1)),
                 {-0.70529839729, -1.10212368141, 1.18275154771, 1.32857985956}) == "");

@@ -1,6 +1,7 @@
 // Softmax, norms and distances against PyTorch.
 #include <doctest/doctest.h>
 
+#include "nnm/ops/function.h"
 #include "ops/wave.h"
 #include "support/gradcheck.h"
 
@@ -22,6 +23,19 @@ TEST_CASE("softmax: values") {
                  -2.38808190601}) == "");
   CHECK(differs(softmin(wave({2, 3}), 1), {0.545104467786, 0.249049220763, 0.20584631145,
                                            0.134015330231, 0.319850763083, 0.546133906686}) == "");
+}
+
+TEST_CASE("softmax: PyTorch's choice where no dimension is given") {
+  const auto value = [](const char* name, const Tensor& x) {
+    const Function* f = find_function(name);
+    return f->run(f->signature().bind({.pos = {x}, .kw = {}}).data()).as<Tensor>();
+  };
+  for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 3, 2}}) {
+    CHECK(equal(value("softmax", wave(shape)), softmax(wave(shape), 0)));
+    CHECK(equal(value("softmin", wave(shape)), softmin(wave(shape), 0)));
+  }
+  for (const Shape& shape : {Shape{2, 3}, Shape{2, 3, 2, 2}})
+    CHECK(equal(value("log_softmax", wave(shape)), log_softmax(wave(shape), 1)));
 }
 
 TEST_CASE("distances: values") {

@@ -222,7 +222,7 @@ struct Binding {
     }
   }
 
-  /// A list given for `*xs`, by name or alone: it stands for its items.
+  /// A list given for `*xs` by name: it stands for its items.
   NodeRef spread(const Param& p, const CallArgs::One& a, int position) const {
     const Value* v = a.value->constant();
     if (!v) return std::make_shared<SpreadNode>(a.span, a.value);
@@ -234,11 +234,6 @@ struct Binding {
   /// The positional arguments from `from` on as one list (a tuple for `*xs`).
   void pack(size_t slot, size_t from, const std::vector<const CallArgs::One*>& positional) {
     const Param& p = signature.params()[slot];
-    const bool alone = p.variadic && positional.size() == from + 1;
-    if (alone && p.type.base == ArgType::Base::integer) {
-      bound[slot] = spread(p, *positional[from], static_cast<int>(from));
-      return;
-    }
     std::vector<NodeRef> items;
     bool known = true;
     for (size_t i = from; i < positional.size(); ++i) {

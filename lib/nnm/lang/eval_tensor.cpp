@@ -188,9 +188,25 @@ Value subscript(const Value& a, const Value& b) {
   return sequence_item(a, b);
 }
 
+namespace {
+
+/// `.values` and `.indices` of the pairs that max, min, sort, topk and their like give
+/// (torch.return_types); null for anything else.
+const Value* field_of_pair(const Value& a, const std::string& name) {
+  if (!a.is(Kind::tuple) || a.items().size() != 2) return nullptr;
+  const Value &values = a.items()[0], &indices = a.items()[1];
+  if (!values.is(Kind::tensor) || !indices.is(Kind::tensor)) return nullptr;
+  if (indices.as<Tensor>().dtype() != DType::i64) return nullptr;
+  if (name == "values") return &values;
+  return name == "indices" ? &indices : nullptr;
+}
+
+}  // namespace
+
 Value attribute(const Value& a, const std::string& name) {
   if (a.is(Kind::tensor)) return detail::tensor_attribute(a, name);
   if (a.is(Kind::module)) return a.as<Ref<Module>>()->get_attribute(name);
+  if (const Value* field = field_of_pair(a, name)) return *field;
   std::vector<std::string> names;
   if (a.is(Kind::dict)) {
     if (const Value* v = a.find(name)) return *v;

@@ -1,10 +1,6 @@
 // Global hooks and the registration of backward hooks.
 #include "nnm/nn/hooks.h"
 
-#include <mutex>
-#include <set>
-
-#include "nnm/base/log.h"
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/module.h"
 
@@ -24,16 +20,6 @@ Value run_registration_hooks(const HookList<RegistrationHook>& list, Module& m,
     }
   }
   return value;
-}
-
-void warn_once(const std::string& text) {
-  static std::mutex lock;
-  static std::set<std::string> said;
-  {
-    const std::scoped_lock held(lock);
-    if (!said.insert(text).second) return;
-  }
-  log_warning("{}", text);
 }
 
 namespace detail {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "nnm/base/warn_once.h"
 #include "nnm/nn/hooks.h"
 
 namespace nnm {
@@ -29,9 +30,5 @@ GlobalHooks& global_hooks();
 /// Whatever the registration hooks of `list` make of the value.
 Value run_registration_hooks(const HookList<RegistrationHook>& list, Module& m,
                              const std::string& name, Value value);
-
-/// log_warning, but only the first time: hooks run every step, and Python's filter repeats no
-/// warning either.
-void warn_once(const std::string& text);
 
 }  // namespace nnm

@@ -23,12 +23,16 @@ void check_shapes(const Tensor& a, const Tensor& b) {
             a.shape()[1], b.shape()[0], b.shape()[1]);
 }
 
+void check_numbers(const Tensor& x, const char* kernel) {
+  NNM_CHECK(x.dtype() != DType::b8, not_implemented, "\"{}\" not implemented for 'Bool'", kernel);
+}
+
 void check_m1_m2(const Tensor& a, const Tensor& b, const char* kernel) {
   detail::check_same_device(a, b);
   NNM_CHECK(a.dtype() == b.dtype(), runtime,
             "expected m1 and m2 to have the same dtype, but got: {} != {}",
             detail::c_type_name(a.dtype()), detail::c_type_name(b.dtype()));
-  detail::check_floating(a, kernel);
+  check_numbers(a, kernel);
 }
 
 // x (n) as a matrix of one row.
@@ -123,7 +127,7 @@ Tensor addmm(const Tensor& self, const Tensor& mat1, const Tensor& mat2, double 
   NNM_CHECK(input.dtype() == w.dtype(), runtime,
             "self and mat2 must have the same dtype, but got {} and {}",
             detail::scalar_type_name(input.dtype()), detail::scalar_type_name(w.dtype()));
-  detail::check_floating(x, "addmm_impl_cpu_");
+  check_numbers(x, "addmm_impl_cpu_");
   check_shapes(x, w);
   const Shape shape{x.shape()[0], w.shape()[1]};
   const bool vector = input.dim() == 1 && input.shape()[0] == shape[1];
@@ -165,7 +169,7 @@ Tensor dot(const Tensor& x, const Tensor& y) {
       "inconsistent tensor size, expected tensor [{}] and src [{}] to have the same number of "
       "elements, but got {} and {} elements respectively",
       x.numel(), y.numel(), x.numel(), y.numel());
-  detail::check_floating(x, "dot");
+  check_numbers(x, "dot");
   Tensor out = empty({}, x.options());
   View one = out;
   one.ndim = 2;

@@ -1,6 +1,8 @@
 // softmax and log_softmax.
-#include "kernels/softmax.h"
+#include "nnm/ops/softmax.h"
 
+#include "kernels/softmax.h"
+#include "nnm/base/warn_once.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
@@ -31,6 +33,15 @@ Tensor cast_first(const Tensor& x, std::optional<DType> dtype) { return dtype ? 
 
 }  // namespace
 
+int64_t softmax_dim(std::optional<int64_t> dim, const Tensor& x, const char* function) {
+  if (dim.has_value()) return *dim;
+  warn_once(
+      fmt::format("Implicit dimension choice for {} has been deprecated. Change the call to "
+                  "include dim=X as an argument.",
+                  function));
+  return x.dim() == 0 || x.dim() == 1 || x.dim() == 3 ? 0 : 1;
+}
+
 Tensor softmax(const Tensor& x, int64_t dim) { return softmax_op(x, dim, false); }
 
 Tensor log_softmax(const Tensor& x, int64_t dim) { return softmax_op(x, dim, true); }
@@ -39,22 +50,23 @@ Tensor softmin(const Tensor& x, int64_t dim) { return softmax(neg(x), dim); }
 
 namespace {
 
-Tensor softmax_call(const Tensor& x, int64_t dim, std::optional<DType> dtype) {
-  return softmax(cast_first(x, dtype), dim);
+Tensor softmax_call(const Tensor& x, std::optional<int64_t> dim, std::optional<DType> dtype) {
+  return softmax(cast_first(x, dtype), softmax_dim(dim, x, "softmax"));
 }
-Tensor log_softmax_call(const Tensor& x, int64_t dim, std::optional<DType> dtype) {
-  return log_softmax(cast_first(x, dtype), dim);
+Tensor log_softmax_call(const Tensor& x, std::optional<int64_t> dim, std::optional<DType> dtype) {
+  return log_softmax(cast_first(x, dtype), softmax_dim(dim, x, "log_softmax"));
 }
-Tensor softmin_call(const Tensor& x, int64_t dim, std::optional<DType> dtype) {
-  return softmin(cast_first(x, dtype), dim);
+Tensor softmin_call(const Tensor& x, std::optional<int64_t> dim, std::optional<DType> dtype) {
+  return softmin(cast_first(x, dtype), softmax_dim(dim, x, "softmin"));
 }
 
 constexpr Function kFunctions[] = {
-    {"softmax(input: Tensor, dim: int, dtype: dtype? = none)", "e^x over its sum along dim",
+    {"softmax(input: Tensor, dim: int? = none, dtype: dtype? = none)", "e^x over its sum along dim",
      call<softmax_call>},
-    {"log_softmax(input: Tensor, dim: int, dtype: dtype? = none)", "the logarithm of softmax",
-     call<log_softmax_call>},
-    {"softmin(input: Tensor, dim: int, dtype: dtype? = none)", "softmax of -x", call<softmin_call>},
+    {"log_softmax(input: Tensor, dim: int? = none, dtype: dtype? = none)",
+     "the logarithm of softmax", call<log_softmax_call>},
+    {"softmin(input: Tensor, dim: int? = none, dtype: dtype? = none)", "softmax of -x",
+     call<softmin_call>},
 };
 [[maybe_unused]] const bool registered = register_functions(kFunctions);
 

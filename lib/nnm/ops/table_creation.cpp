@@ -106,7 +106,28 @@ Value to_of(const Value* a) {
       o.device = device(v);
     }
   }
+  // While shapes are checked, meta stands for whatever device a run is on.
+  if (x.is_meta()) o.device = x.device();
   return to(x, o);
+}
+
+// Values are unknown while shapes are checked, which happens before every run.
+Value item_of(const Value* a) {
+  const Tensor x = tensor(a[0]);
+  if (x.is_meta())
+    throw Error(ErrorKind::type, "shapes are checked before there are values: no number is known",
+                "keep it a tensor: one of one element goes with numbers in expressions");
+  return Codec<Scalar>::write(x.item());
+}
+
+Value one_hot_of(const Value* a) {
+  const Tensor x = tensor(a[0]);
+  const int64_t classes = a[1].integer();
+  if (x.is_meta() && classes < 0)
+    throw Error(ErrorKind::type,
+                "shapes are checked before there are values: the number of classes is not known",
+                "give num_classes");
+  return one_hot(x, classes);
 }
 
 Value size_of(const Value* a) {
@@ -181,7 +202,7 @@ const Function kTable[] = {
        return eye(a[0].integer(), a[1].is_none() ? -1 : a[1].integer(), options(a[2], a[3]));
      }},
     {"one_hot(tensor: Tensor, num_classes: int = -1)", "1 at the class, 0 elsewhere, i64",
-     call<one_hot>},
+     one_hot_of},
     {"rand(*size: any, dtype: dtype = none, device: str = none)", "uniform in [0, 1)",
      [](const Value* a) -> Value { return rand(shape(a[0]), options(a[1], a[2])); }},
     {"randn(*size: any, dtype: dtype = none, device: str = none)", "standard normal",
@@ -213,8 +234,7 @@ const Function kTable[] = {
     {"int(input: Tensor)", "as i32", cast<DType::i32>},
     {"byte(input: Tensor)", "as u8", cast<DType::u8>},
     {"bool(input: Tensor)", "as bool", cast<DType::b8>},
-    {"item(input: Tensor)", "the only element as a number",
-     [](const Value* a) { return Codec<Scalar>::write(tensor(a[0]).item()); }},
+    {"item(input: Tensor)", "the only element as a number", item_of},
     {"size(input: Tensor, dim: int = none)", "the extents, or that of one dimension", size_of},
     {"numel(input: Tensor)", "the number of elements",
      [](const Value* a) -> Value { return tensor(a[0]).numel(); }},

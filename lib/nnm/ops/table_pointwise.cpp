@@ -243,8 +243,8 @@ const Function kActivations[] = {
        return maybe_inplace(
            a[0], a[3], [&](const Tensor& x) { return threshold(x, a[1].real(), a[2].real()); });
      }},
-    {"gelu(input: Tensor, approximate: str = \"none\")", "x times the normal distribution function",
-     call<gelu>},
+    {"gelu(input: Tensor, *, approximate: str = \"none\")",
+     "x times the normal distribution function", call<gelu>},
     {"softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0)",
      "log(1 + e^(beta x)) / beta", call<softplus>},
     {"hardshrink(input: Tensor, lambd: float = 0.5)", "0 within [-lambd, lambd]", call<hardshrink>},

@@ -1,4 +1,5 @@
 // Softmax and its kin.
+#include "nnm/ops/softmax.h"
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/layers/activation.h"
 #include "nnm/ops/ops.h"
@@ -6,16 +7,6 @@
 namespace nnm::nn {
 
 namespace {
-
-// The dimension that PyTorch takes where none is given.
-int64_t softmax_dim(const SoftmaxOptions& o, const Tensor& x, const char* function) {
-  if (o.dim) return *o.dim;
-  warn_once(
-      fmt::format("Implicit dimension choice for {} has been deprecated. Change the call to "
-                  "include dim=X as an argument.",
-                  function));
-  return x.dim() == 0 || x.dim() == 1 || x.dim() == 3 ? 0 : 1;
-}
 
 Spec<SoftmaxOptions> softmax_spec(const char* name, const char* doc) {
   using Options = SoftmaxOptions;
@@ -29,7 +20,9 @@ const Spec<SoftmaxOptions>& Softmax::spec() {
   return s;
 }
 Softmax::Softmax(const Options& o) : options(o) {}
-Tensor Softmax::forward(const Tensor& x) { return softmax(x, softmax_dim(options, x, "softmax")); }
+Tensor Softmax::forward(const Tensor& x) {
+  return softmax(x, softmax_dim(options.dim, x, "softmax"));
+}
 std::string Softmax::extra_repr() const { return arguments_text(spec(), options, {"dim"}); }
 NNM_REGISTER(Module, Softmax);
 
@@ -39,7 +32,7 @@ const Spec<SoftmaxOptions>& LogSoftmax::spec() {
 }
 LogSoftmax::LogSoftmax(const Options& o) : options(o) {}
 Tensor LogSoftmax::forward(const Tensor& x) {
-  return log_softmax(x, softmax_dim(options, x, "log_softmax"));
+  return log_softmax(x, softmax_dim(options.dim, x, "log_softmax"));
 }
 std::string LogSoftmax::extra_repr() const { return arguments_text(spec(), options, {"dim"}); }
 NNM_REGISTER(Module, LogSoftmax);
@@ -50,7 +43,7 @@ const Spec<SoftmaxOptions>& Softmin::spec() {
 }
 Softmin::Softmin(const Options& o) : options(o) {}
 Tensor Softmin::forward(const Tensor& x) {
-  return softmax(neg(x), softmax_dim(options, x, "softmin"));
+  return softmax(neg(x), softmax_dim(options.dim, x, "softmin"));
 }
 std::string Softmin::extra_repr() const { return arguments_text(spec(), options, {"dim"}); }
 NNM_REGISTER(Module, Softmin);
