@@ -8,23 +8,14 @@ import subprocess
 import tempfile
 import time
 
-from program import environment, need_h5py, nnm
+from program import SMALL_NET, environment, need_h5py, nnm
 
 need_h5py()
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
-CONFIG = """nnm: 1
-model:
-  Sequential:
-    fc1: Linear(4, 8)
-    act: ReLU()
-    fc2: Linear(8, 2)
-data:
-  train: {random: {x: "f32[60, 4]", y: "i64[60] < 2"}, seed: 0}
-  val: {split: 0.2, seed: 0}
-  batch: 8
+CONFIG = SMALL_NET + """  batch: 8
 train:
   max: 12 steps
   loss: cross_entropy(out, y)

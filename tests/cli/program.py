@@ -9,6 +9,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("NNM_BUILD", ROOT / "build"))
 TIMEOUT = 120  # seconds that no call may take
 
+# The model and the data of tests about training; sizes of batches and the rest of it follow.
+SMALL_NET = """nnm: 1
+model:
+  Sequential:
+    fc1: Linear(4, 8)
+    act: ReLU()
+    fc2: Linear(8, 2)
+data:
+  train: {random: {x: "f32[60, 4]", y: "i64[60] < 2"}, seed: 0}
+  val: {split: 0.2, seed: 0}
+"""
+
 
 def need_h5py():
     """Goes on with the distribution's Python, to which its h5py belongs, where this one has none."""

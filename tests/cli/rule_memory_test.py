@@ -5,22 +5,13 @@ import json
 import pathlib
 import tempfile
 
-from program import need_h5py, nnm
+from program import SMALL_NET, need_h5py, nnm
 
 need_h5py()
 
 import h5py  # noqa: E402
 
-CONFIG = """nnm: 1
-model:
-  Sequential:
-    fc1: Linear(4, 8)
-    act: ReLU()
-    fc2: Linear(8, 2)
-data:
-  train: {random: {x: "f32[60, 4]", y: "i64[60] < 2"}, seed: 0}
-  val: {split: 0.2, seed: 0}
-  batch: {train: 8, val: 12}
+CONFIG = SMALL_NET + """  batch: {train: 8, val: 12}
 train:
   max: 20 steps
   loss: cross_entropy(out, y)

@@ -116,6 +116,12 @@ TEST_CASE("settings that cannot be are errors at their place") {
       said({}, replaced(kBase, "  optimizer:", "  groups:\n    \"Linaer.bias\": {}\n  optimizer:"));
   CHECK(contains(groups, "c.yaml:19"));
   CHECK(contains(groups, "Linear"));
+  const std::string part = said(
+      {},
+      replaced(kBase, "  optimizer:", "  groups:\n    \"**.bias, Linaer.bias\": {}\n  optimizer:"));
+  CHECK(contains(part, "`Linaer.bias` matches nothing in the model"));
+  CHECK(contains(part, "c.yaml:19:15"));
+  CHECK(contains(part, "did you mean `Linear.bias`?"));
   const std::string option = said(
       {}, replaced(kBase,
                    "  optimizer:", "  groups:\n    Linear.bias: {weight_decy: 0}\n  optimizer:"));
@@ -133,14 +139,30 @@ TEST_CASE("loss and metrics are checked as forward is") {
   CHECK(contains(said({"train.metrics.acc=argmax(out, 1)"}), "metric acc is not one number"));
   CHECK(contains(said({}, replaced(kBase, "  loss: cross_entropy(out, y)\n", "")),
                  "there is no loss"));
+  CHECK(contains(said({}, replaced(kBase, "  loss: cross_entropy(out, y)\n", "")), "c.yaml:14:3"));
   CHECK(contains(said({"train.loss=mean(square(out))", "train.metrics.acc=mean(out)"}),
                  "nobody reads `y`"));
   CHECK(said({"train.loss=cross_entropy(out, y) * 2 + mean(x) * 0"}) == "");
+  for (const char* loss :
+       {"cross_entropy(out.detach(), y)", "mean(x) + 0 * y.sum()", "accuracy(out, y)"})
+    CHECK(contains(said({std::string("train.loss=") + loss}),
+                   "element 0 of tensors does not require grad and does not have a grad_fn"));
   // Independent errors come together.
   const std::string two = said({"train.loss=out", "train.clip=nrm(1)", "train.optimizer=Adamm()"});
   CHECK(contains(two, "not one number"));
   CHECK(contains(two, "nrm"));
   CHECK(contains(two, "Adamm"));
+}
+
+TEST_CASE("a warmup that outlasts the run is warned of") {
+  CHECK(said({"train.schedule=warmup(10 steps)"}) == "");
+  for (const char* warmup : {"warmup(11 steps)", "warmup(11)", "warmup(2.2 epochs) |> cosine()",
+                             "warmup(3, per=1 epoch)"}) {
+    const std::string long_one = said({std::string("train.schedule=") + warmup});
+    CHECK_MESSAGE(contains(long_one, "W0402"), warmup);
+    CHECK_MESSAGE(contains(long_one, "steps, and the run ends after 10"), warmup);
+  }
+  CHECK(said({"train.schedule=warmup(1 epoch) |> cosine()"}) == "");
 }
 
 TEST_CASE("inputs take fields by name, the only one the first") {

@@ -6,6 +6,7 @@
 #include "nnm/lang/compiled_nodes.h"
 #include "nnm/lang/forward.h"
 #include "nnm/lang/model.h"
+#include "nnm/nn/layers/norm.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -180,24 +181,33 @@ struct Probe {
     return m;
   }
 
+  /// A shape that the layer takes alone; none where its arguments do not tell.
   static std::optional<Shape> shape_for(Module& m, const std::string& type) {
     const Tensors weights = m.parameters(false);
-    const Tensor w = weights.empty() ? Tensor() : weights[0];
-    if (type == "Linear") return Shape{kBatch, w.size(1)};
-    if (type == "Conv1d") return Shape{kBatch, channels(m, w), kOther};
-    if (type == "Conv2d") return Shape{kBatch, channels(m, w), kImage, kImage};
+    if (const auto* n = dynamic_cast<const nn::LayerNorm*>(&m))
+      return batch_of(n->options.normalized_shape);
+    if (const auto* n = dynamic_cast<const nn::RMSNorm*>(&m))
+      return batch_of(n->options.normalized_shape);
+    if (const auto* n = dynamic_cast<const nn::GroupNorm*>(&m))
+      return Shape{kBatch, n->options.num_channels, kOther};
+    if (type == "Linear") return Shape{kBatch, weights[0].size(1)};
     if (type == "Embedding") return Shape{kBatch, kOther};
+    if (type == "PReLU") return Shape{kBatch, weights[0].size(0) > 1 ? weights[0].size(0) : kOther};
+    // Convolutions and norms begin with their channels, "3, 8, kernel_size=…"; the rank decides,
+    // which names tell.
+    const int64_t first = std::atoll(m.extra_repr().c_str());
+    const int64_t channels = first > 0 ? first : kOther;
+    if (type.ends_with("1d")) return Shape{kBatch, channels, kOther};
+    if (type.ends_with("2d")) return Shape{kBatch, channels, kImage, kImage};
+    if (type.ends_with("3d")) return Shape{kBatch, channels, kOther, kOther, kOther};
     if (!weights.empty()) return std::nullopt;
-    // Without weights the rank decides, which names tell.
-    if (type.ends_with("1d")) return Shape{kBatch, kOther, kOther};
-    if (type.ends_with("2d")) return Shape{kBatch, kOther, kImage, kImage};
-    if (type.ends_with("3d")) return Shape{kBatch, kOther, kOther, kOther, kOther};
     return Shape{kBatch, kOther};
   }
 
-  static int64_t channels(Module& m, const Tensor& w) {
-    const std::string text = m.extra_repr();
-    return std::max<int64_t>(std::atoll(text.c_str()), w.size(1));
+  static Shape batch_of(const nn::Sizes& sizes) {
+    Shape s{kBatch};
+    for (const int64_t n : sizes) s.push_back(n);
+    return s;
   }
 };
 

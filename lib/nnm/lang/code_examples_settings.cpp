@@ -106,6 +106,11 @@ train:
      {NNM_RUN("{x: \"f32[100, 10]\"}",
               "  max: 10 epochs\n  optimizer: SGD(lr=0.1)\n  loss: mean(square(out))\n"),
       kTrain}},
+    {"E0433",
+     {NNM_RUN("{x: \"f32[100, 10]\"}",
+              "  max: 10 epochs\n  optimizer: SGD(lr=0.1)\n  loss: mean(square(x))\n")},
+     {NNM_RUN("{x: \"f32[100, 10]\"}",
+              "  max: 10 epochs\n  optimizer: SGD(lr=0.1)\n  loss: mean(square(out))\n")}},
     {"E0440",
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n  batch: 0\n"},
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n  batch: 20\n"}},
@@ -136,6 +141,11 @@ model: Scale()
                 "  schedule: StepLR(step_size=3)\n")},
      {NNM_TRAIN("  max: 10 epochs\n  loss: cross_entropy(out, y)\n  optimizer: SGD(lr=0.1)\n"
                 "  schedule: StepLR(step_size=3 epochs)\n")}},
+    {"W0402",
+     {NNM_TRAIN("  max: 10 epochs\n  loss: cross_entropy(out, y)\n  optimizer: SGD(lr=0.1)\n"
+                "  schedule: warmup(500 steps) |> cosine()\n")},
+     {NNM_TRAIN("  max: 10 epochs\n  loss: cross_entropy(out, y)\n  optimizer: SGD(lr=0.1)\n"
+                "  schedule: warmup(50 steps) |> cosine()\n")}},
     {"W0430", {NNM_TRAIN("  loss: mean(out)\n")}, {NNM_TRAIN("  loss: cross_entropy(out, y)\n")}},
     {"W0441",
      {"model: Linear(10, 3)\ndata:\n  train: {x: images.npy}\n"},

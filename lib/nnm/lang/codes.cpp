@@ -120,7 +120,8 @@ constexpr CodeInfo kCodes[] = {
      "forward sees input and output, forward_pre input, full_backward grad_input and grad_output, "
      "full_backward_pre grad_output; weight and weight_grad come with all. `nnm list statistics` "
      "shows what `reduce` knows."},
-    {"E0334", "a hook whose selector matches nothing", "`optional: true` allows that."},
+    {"E0334", "a hook whose selector matches nothing",
+     "Each item of a comma list must match; `optional: true` relaxes it."},
     {"E0335", "a rule that is unknown or does not fit",
      "`nnm list rules` shows the rules with their thresholds: `rule: dead_relu` takes them as they "
      "are, `rule: dead_relu(threshold_layer=40)` sets one."},
@@ -133,7 +134,8 @@ constexpr CodeInfo kCodes[] = {
     {"E0404", "a model that is too large",
      "Numbers of modules, rounds of loops, and elements are limited before memory is taken."},
     {"E0405", "a selector that matches nothing",
-     "Rules of init, freeze and groups must match; `optional: true` relaxes it. Paths are "
+     "Each item of the rules of init, freeze and groups must match; `optional: true` relaxes it. "
+     "Paths are "
      "anchored at the root: `*` is one segment, `**` any number."},
     {"E0406", "a tie that cannot be",
      "`tie: - a.weight = b.weight` equates two parameters of one shape; both must exist."},
@@ -155,6 +157,9 @@ constexpr CodeInfo kCodes[] = {
      "Fields of the data and outputs of the model share one scope in loss and metrics."},
     {"E0432", "a run without a loss",
      "Write `loss:` under `train:`, or let the model return an output named `loss`."},
+    {"E0433", "a loss that no parameter reaches",
+     "Nothing can be learnt from a loss without a gradient: it does not depend on what the model "
+     "gives, or only through `detach` or functions without a gradient, such as `argmax`."},
     {"E0440", "the value of a data setting", "A key of `data:` has a value that cannot be."},
     {"E0442", "a file that cannot be loaded",
      "`load(\"file.h5\", \"dataset\")` names a file or dataset that is missing or damaged. The "
@@ -174,6 +179,8 @@ constexpr CodeInfo kCodes[] = {
     {"W0401", "lengths that look like epochs",
      "Bare numbers in a schedule count optimizer steps; `30 epochs` or `per=1 epoch` say "
      "otherwise."},
+    {"W0402", "a warmup that outlasts the run",
+     "The run ends while the learning rate still warms up."},
     {"W0430", "fields that nobody reads",
      "Neither the model's inputs nor loss and metrics read them, so they are not loaded."},
     {"W0441", "data that cannot be read",

@@ -23,6 +23,7 @@ constexpr const char* kData = "E0440";    // data that cannot be as they are wri
 constexpr const char* kNoStep = "E0423";  // a run without a step
 constexpr const char* kUnread = "E0442";  // a file that load() names and that cannot be read
 constexpr const char* kNoLoss = "E0432";  // nothing to minimise
+constexpr const char* kNoGrad = "E0433";  // a loss that no parameter reaches
 
 constexpr double kGuess = 1000;  // steps of a run of unknown length
 
@@ -110,18 +111,30 @@ class Check {
         shape.insert(0, batch_);
         fields_.push_back({f.name, f.dtype, shape});
       }
-    } catch (const DiagnosticError& e) {
-      report(d_, kData, {}, e);
     } catch (const Error& e) {
+      const Span at = config_of(out_.split)->span;
       if (e.kind() != ErrorKind::input_file) {
-        report(d_, kData, {}, e);
+        report(d_, kData, at, e);
         return;
       }
-      out_.data_error = std::current_exception();
-      report(d_, kNoData, {}, fmt::format("what needs the data is not checked: {}", e.what()));
+      out_.data_error = std::make_exception_ptr(
+          Error(e.kind(), fmt::format("{} ({})", e.what(), place_text(out_.split, at)), e.hint()));
+      report(d_, kNoData, at, fmt::format("what needs the data is not checked: {}", e.what()));
       for (const std::string& name : names_of(out_.split))
         fields_.push_back({name, DType::f32, {}, false});
     }
+  }
+
+  const data::SplitConfig* config_of(const std::string& split) const {
+    for (const data::SplitConfig& s : data_config_.splits)
+      if (s.name == split) return &s;
+    return nullptr;
+  }
+
+  // "split `train`, net.yaml:9:3".
+  static std::string place_text(const std::string& split, const Span& at) {
+    if (!at) return fmt::format("split `{}`", split);
+    return fmt::format("split `{}`, {}:{}:{}", split, at.file->path, at.line, at.column);
   }
 
   // The one that was asked for, or the first there is of those that make sense.
@@ -171,9 +184,39 @@ class Check {
     if (!good || !names_known) return;
     out_.objective = train::Objective(out_.plan, config_.vars(), std::move(binding), fields_,
                                       out_.shapes.output, d_, tracing::fields_of(out_.hooks));
-    if (options_.training && out_.plan.loss.empty() && !out_.objective.has_loss())
-      report(d_, kNoLoss, {}, "there is no loss: neither train.loss nor an output named `loss`",
+    if (options_.training) check_loss();
+  }
+
+  void check_loss() {
+    if (out_.plan.loss.empty() && !out_.objective.has_loss()) {
+      const lang::Tree* train = config_.find("train");
+      report(d_, kNoLoss, train ? train->span : Span(),
+             "there is no loss: neither train.loss nor an output named `loss`",
              "write `loss: cross_entropy(out, y)` under `train:`");
+      return;
+    }
+    const auto known = [](const train::Field& f) { return f.known; };
+    const auto& fields = out_.objective.fields();
+    if (!std::all_of(fields.begin(), fields.end(), known)) return;
+    const auto trained = [](const Tensor& p) { return p.requires_grad(); };
+    const Tensors all = out_.model.module->parameters();
+    if (d_.has_errors() || std::none_of(all.begin(), all.end(), trained)) return;
+    if (meta_loss().requires_grad()) return;
+    report(d_, kNoGrad, out_.plan.loss.empty() ? Span() : out_.plan.loss.span(),
+           "no parameter reaches the loss: element 0 of tensors does not require grad and does "
+           "not have a grad_fn",
+           "compute it from the model's outputs, by functions that have a gradient");
+  }
+
+  // The loss of a batch that has shapes alone, and a history.
+  Tensor meta_loss() {
+    Tensors batch;
+    for (const train::Field& f : out_.objective.fields())
+      batch.push_back(empty(f.shape, {f.dtype, Device{DeviceType::meta}}));
+    out_.objective.scope(batch, out_.shapes.output);
+    const Tensor loss = out_.objective.loss(true);
+    out_.objective.clear();
+    return loss;
   }
 
   // Hooks see fields of a batch; where nobody knows these, the forward is checked without hooks.

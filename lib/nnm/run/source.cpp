@@ -2,6 +2,7 @@
 #include "nnm/run/source.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "nnm/base/log.h"
@@ -70,6 +71,19 @@ lang::Tree model_sections(const lang::Config& config) {
     if (key == "define" || key == "import" || key == "model") out.entries.push_back(e);
   }
   return out;
+}
+
+/// Whether a text names the path, and not one that only begins or ends like it.
+bool names_path(const std::string& text, const std::string& path) {
+  const auto is_part = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+  };
+  for (size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
+    const size_t end = at + path.size();
+    const bool begins = at == 0 || (!is_part(text[at - 1]) && text[at - 1] != '.');
+    if (begins && (end == text.size() || !is_part(text[end]))) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -149,7 +163,7 @@ void refuse_other_model(const lang::Config& begun, const lang::Config& now) {
   for (const auto& [name, value] : now.vars().entries()) {
     const std::string path = "vars." + name;
     const Value* before = begun.vars().find(name);
-    if (model.find(path) == std::string::npos || !before || *before == value) continue;
+    if (!names_path(model, path) || !before || *before == value) continue;
     const lang::Tree* tree = now.find(path);
     rows.push_back({path,
                     {path, before->config_text(), ""},

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <unordered_map>
 
-#include "nnm/base/select.h"
+#include "nnm/base/items.h"
 #include "nnm/lang/model.h"
 #include "nnm/train/attempt.h"
 
@@ -18,6 +18,7 @@ constexpr const char* kArgument = "E0303";
 constexpr const char* kSelector = "E0405";
 constexpr const char* kSchedule = "E0422";
 constexpr const char* kEpochs = "W0401";
+constexpr const char* kTooLong = "W0402";
 
 // An object of a registry by its call, or null with an error at the call.
 template <class Base>
@@ -70,9 +71,9 @@ class Parameters {
   /// Puts what the selector matches, and no selector before it, into a group.
   void assign(const std::string& text, size_t group) {
     const Selector s = Selector::parse(text);
-    const std::vector<size_t> found = scope_->tensors(s, true);
-    if (found.empty()) throw scope_->no_match(s);
-    for (const size_t i : found)
+    require_matches(*scope_, s,
+                    [&](const Selector& item) { return !scope_->tensors(item, true).empty(); });
+    for (const size_t i : scope_->tensors(s, true))
       if (owner_[i] != kFrozen && !group_[owner_[i]]) group_[owner_[i]] = group;
   }
   std::vector<optim::NamedParameter> of(size_t group) const {
@@ -90,8 +91,8 @@ class Parameters {
   std::optional<Scope> scope_;
 };
 
-Span part(const lang::Located& text, size_t offset) {
-  return offset < text.text().size() ? text.span(offset, offset + 1) : text.span();
+Span part(const lang::Located& text, size_t offset, size_t length = 1) {
+  return offset < text.text().size() ? text.span(offset, offset + length) : text.span();
 }
 
 }  // namespace
@@ -127,9 +128,9 @@ Ref<optim::Optimizer> make_optimizer(const Plan& plan, Module& model, Diagnostic
     } catch (const SelectorError& e) {
       good = false;
       report(d, kSelector, part(g.selector, e.offset), e);
-    } catch (const Error& e) {
+    } catch (const UnmatchedItem& e) {
       good = false;
-      report(d, kSelector, g.selector.span(), e);
+      report(d, kSelector, part(g.selector, e.offset, e.length), e);
     }
     good &= attempt(d, kArgument, g.selector.span(), [&] { optimizer->check_options(g.options); });
   }
@@ -170,6 +171,24 @@ void warn_of_epochs(const lang::CallSpec& call, const Signature& signature, doub
     say(call.args.kw[i].first, call.args.kw[i].second, call.arg_spans[call.args.pos.size() + i]);
 }
 
+// A run that is over before its rate has warmed up.
+void warn_of_length(const lang::CallSpec& call, const optim::RunLength& length, Diagnostics& d) {
+  if (call.name != "warmup" || length.total_steps <= 0) return;
+  const Args bound{.pos = call.args.pos, .kw = call.args.kw};
+  const Values values = Registry<optim::Scheduler>::find(call.name)->signature().bind(bound);
+  const auto steps = [&](const Value& v, double unit) {
+    if (!v.is(Value::Kind::duration)) return v.real() * unit;
+    return v.amount() * (v.unit() == Unit::epoch ? length.steps_per_epoch : 1);
+  };
+  const double per = values[1].is_none() ? 1 : steps(values[1], 1);
+  const double end = steps(values[0], per);
+  if (end <= static_cast<double>(length.total_steps)) return;
+  report(d, kTooLong, call.span,
+         fmt::format("the rate warms up for {:g} steps, and the run ends after {}", end,
+                     length.total_steps),
+         "it never reaches its full value: warm up for fewer steps, or train longer");
+}
+
 }  // namespace
 
 Ref<optim::Scheduler> make_schedule(const Plan& plan, const Ref<optim::Optimizer>& optimizer,
@@ -188,6 +207,7 @@ Ref<optim::Scheduler> make_schedule(const Plan& plan, const Ref<optim::Optimizer
   attempt(d, kSchedule, span, [&] {
     schedule = parts.size() == 1 ? parts[0] : optim::sequential(std::move(parts));
     schedule->attach(optimizer, length);
+    warn_of_length(plan.schedule[0], length, d);
   });
   return schedule;
 }
