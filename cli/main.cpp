@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <new>
 
+#include "cli/escape.h"
 #include "cli/verb.h"
 #include "nnm/base/diagnostic.h"
 #include "nnm/base/log.h"
@@ -78,12 +79,7 @@ constexpr int kOutOfMemory = 6;
 void say(const std::string& kind, const std::string& message, const std::string& help) {
   const bool paint = colour(2);
   std::string out = (paint ? "\x1b[1;31m" + kind + "\x1b[0m" : kind) + ": ";
-  // Line breaks and tabs of a message are its own; what else a terminal would obey is shown.
-  for (size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
-    end = message.find_first_of("\n\t", begin);
-    out += escape_terminal(message.substr(begin, end - begin));
-    if (end != std::string::npos) out += message[end];
-  }
+  out += escape_lines(message);
   out += "\n";
   if (!help.empty()) out += "  = help: " + escape_terminal(help) + "\n";
   std::fputs(out.c_str(), stderr);
@@ -114,6 +110,17 @@ int guarded(const std::string& diagnostics, const F& f) {
   }
 }
 
+/// What to do with an option that was given before the verb, or without one.
+std::string order_advice(const CLI::App& app, const CLI::App& verb, const std::string& option) {
+  const auto has = [&](const CLI::App& a) { return a.get_option_no_throw(option) != nullptr; };
+  if (&verb != &app)
+    return has(verb) ? fmt::format("options stand behind the verb: `nnm {} … {}`", verb.get_name(),
+                                   option)
+                     : "";
+  const auto verbs = app.get_subcommands([&](const CLI::App* a) { return has(*a); });
+  return verbs.empty() ? "" : fmt::format("options stand behind a verb: `nnm VERB … {}`", option);
+}
+
 /// The option or verb nearest to a word that was not understood.
 std::string suggestion(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
@@ -140,7 +147,8 @@ int usage_error(const CLI::App& app, const CLI::ParseError& e) {
                             : extra[0].rfind('-', 0) == 0 ? "option"
                                                           : "argument",
                             extra[0]);
-      help = suggestion(*verb, extra[0]);
+      help = order_advice(app, *verb, extra[0].substr(0, extra[0].find('=')));
+      if (help.empty()) help = suggestion(*verb, extra[0]);
     }
   }
   if (help.empty()) {

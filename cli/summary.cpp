@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/config_file.h"
+#include "cli/escape.h"
 #include "nnm/run/summary.h"
 
 namespace nnm::cli {
@@ -20,7 +21,7 @@ Action summary(CLI::App& app) {
     const run::Summary s = run::summarise(o->file.open().config, read_shapes(o->shapes));
     if (o->format == "json") print_line(run::to_json(s));
     else if (o->format == "csv") print(run::to_csv(s));
-    else print(s.repr + "\n\n" + run::to_table(s, colour(1)));
+    else print(escape_lines(s.repr) + "\n\n" + run::to_table(s, colour(1)));
     return 0;
   };
 }

@@ -1,4 +1,6 @@
 // nnm trace: what the hooks of a model see, recorded into HDF5.
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <filesystem>
 #include <memory>
@@ -72,7 +74,10 @@ int64_t read_size(const std::string& text) {
   uint64_t n = 0;
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(text.data(), last, n);
-  std::string unit = CLI::detail::to_lower(std::string(end, last));
+  std::string unit(end, last);
+  std::transform(unit.begin(), unit.end(), unit.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
   unit.erase(0, unit.find_first_not_of(' '));
   int shift = 0;
   for (const std::string prefix : {"", "k", "m", "g", "t"}) {
