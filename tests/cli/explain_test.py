@@ -60,7 +60,7 @@ class Explain(unittest.TestCase):
         self.assertEqual(run("explain", "error[E0303]:").stdout, run("explain", "E0303").stdout)
 
     def test_an_unknown_code_is_an_error_with_near_ones(self):
-        for wrong, near in (("E9999", "E0510"), ("E0300", "E0301"), ("w0402", "W0401"),
+        for wrong, near in (("E9999", "E0510"), ("E0300", "E0301"), ("w0403", "W0402"),
                             ("typo", "E0101")):
             done = run("explain", wrong)
             self.assertEqual(done.returncode, 2)

@@ -69,9 +69,8 @@ TEST_CASE("bpe: as the tokenizer of a text") {
   CHECK(contains(error_of(ErrorKind::input_file, [&] { missing.peek("train"); }),
                  "cannot open " + (dir / "none.txt")));
   c.splits[0].tokenizer = "words";
-  Data unknown(c);
-  CHECK(contains(error_of(ErrorKind::config, [&] { unknown.peek("train"); }),
-                 "unknown tokenizer `words`"));
+  CHECK(
+      contains(error_of(ErrorKind::config, [&] { Data unknown(c); }), "unknown tokenizer `words`"));
 }
 
 TEST_CASE("bpe: letters, numbers and blanks") {

@@ -120,7 +120,13 @@ void Data::check(Diagnostics& d) const {
       d.add({kCode, "data." + s.name + ": " + message, s.span, std::move(help), {}});
     };
     if (std::count(names.begin(), names.end(), s.name) > 1) error("the split is there twice");
-    if (s.form == SplitConfig::Form::text && s.context < 1) error("context must be at least 1");
+    if (s.form == SplitConfig::Form::text) {
+      if (s.context < 1) error("context must be at least 1");
+      if (s.tokenizer != "char" && s.tokenizer != "byte" && !s.tokenizer.starts_with("bpe:"))
+        error(fmt::format("unknown tokenizer `{}`", s.tokenizer),
+              s.tokenizer == "bpe" ? "name the file of merges: `bpe: merges.txt`"
+                                   : "nnm has the tokenizers char, byte and `bpe: FILE`");
+    }
     if (s.form == SplitConfig::Form::random) {
       for (const FieldConfig& f : s.fields) {
         try {

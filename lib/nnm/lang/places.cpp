@@ -18,7 +18,7 @@ class Walk {
   Place from(Place place, size_t at) {
     const Form* around = nullptr;  // the form of what holds the place
     while (true) {
-      if (place.form && place.form->anything) place.form = nullptr;
+      if (place.form && place.form->anything && !place.form->other) place.form = nullptr;
       if (at >= text_.size()) return place;
       if (text_[at] != '[' && text_[at] == '.' && at > 0) ++at;
       const Form* const form = place.form;
@@ -99,7 +99,7 @@ class Walk {
       at = end;
       return {&best->value, below, of.node};
     }
-    if (known && below->anything)
+    if (known && below->anything && !below->other)
       fail(at, end, fmt::format("the file has no `{}`", up_to(end)),
            fmt::format("names under `{}` are the file's own: declare them there, then override "
                        "them",

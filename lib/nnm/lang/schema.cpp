@@ -340,6 +340,8 @@ class Schema {
     if (const auto calls = names(f.registry); !calls.empty()) {
       j_.entry("pattern", call_pattern(calls));
     }
+    if (f.pattern) j_.entry("pattern", f.pattern);
+    if (f.least) j_.entry("minimum", *f.least);
     if (f.item) {
       j_.key("items").object();
       form(*f.item);

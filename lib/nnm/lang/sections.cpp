@@ -23,6 +23,8 @@ namespace {
 using Scalar = Form::Scalar;
 
 const Form kAnything{.example = "", .anything = true};
+// Anything as well, and any name in it may be set without having been declared.
+const Form kFree{.example = "a mapping", .map = true, .other = &kFree, .anything = true};
 const Form kText{.example = "a text", .scalar = Scalar::text};
 const Form kCode{.example = "an expression", .scalar = Scalar::code};
 const Form kCall{.example = "a call such as `scale(1 / 255)`",
@@ -75,7 +77,8 @@ const Form kBooleans{.example = "true or false, or `{train: true}`",
 const Form kTokenizer{.example = "`char`, `byte` or `{bpe: merges-file}`",
                       .scalar = Scalar::text,
                       .map = true,
-                      .keys = {{"bpe", &kPath, "file of merges"}}};
+                      .keys = {{"bpe", &kPath, "file of merges"}},
+                      .pattern = "^(char|byte|bpe: *.+)$|\\$\\{"};
 const Form kField{
     .example = "a file, or a list of columns", .scalar = Scalar::path, .item = &kPath};
 const Form kSplit{
@@ -131,7 +134,7 @@ const Form kLog{.example = "`every 50 steps`",
                 .scalar = Scalar::duration,
                 .map = true,
                 .keys = {{"every", &kDuration, "how often"}}};
-const Form kKeep{.example = "2, all, or `best(val.acc, 3)`", .scalar = Scalar::code};
+const Form kKeep{.example = "2, all, or `best(val.acc, 3)`", .scalar = Scalar::code, .least = 1};
 const Form kCheckpoint{
     .example = "`{every: 500 steps, keep: best(val.acc, 3)}`",
     .scalar = Scalar::duration,
@@ -178,9 +181,19 @@ const Form kKindList{.example = "a kind such as `forward`, or a list of them",
                      .scalar = Scalar::text,
                      .choices = kHookKinds,
                      .item = &kKind};
+// A text may be a comma list.
+constexpr const char* kWhatPattern =
+    "^ *(input|output|grad_input|grad_output|weight|weight_grad)"
+    "( *, *(input|output|grad_input|grad_output|weight|weight_grad))* *$|\\$\\{";
+const Form kWhat{
+    .example = "a value such as `output`", .scalar = Scalar::text, .pattern = kWhatPattern};
+const Form kWhats{.example = "a value such as `output`, or a list of them",
+                  .scalar = Scalar::text,
+                  .item = &kWhat,
+                  .pattern = kWhatPattern};
 const Form kCapture{.example = "`{what: [output], reduce: [mean, std], tensor: none}`",
                     .map = true,
-                    .keys = {{"what", &kTexts,
+                    .keys = {{"what", &kWhats,
                               "input, output, grad_input, grad_output, weight, "
                               "weight_grad"},
                              {"reduce", &kTexts, "statistics: mean, std, min, max, l2, … or none"},
@@ -242,7 +255,7 @@ const Form kFile{
         {"eval", &kEval, "defaults of `nnm eval`"},
         {"hooks", &kHooks, "changes, captures and rules at modules"},
         {"tests", &kTests, "expressions that `nnm test` checks"},
-        {"x", &kAnything, "free, for anchors and notes"}}};
+        {"x", &kFree, "free, for anchors and notes"}}};
 
 }  // namespace
 

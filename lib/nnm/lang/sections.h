@@ -2,6 +2,7 @@
 // JSON Schema derive from it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,10 @@ struct Form {
   const Form* other = nullptr;  ///< a mapping has any other key, too, with such a value
   bool anything = false;        ///< data: whatever YAML can say
   Registry registry = Registry::none;
+  /// For the JSON Schema, what the reader of the value checks: a text looks like this, a number is
+  /// at least that.
+  const char* pattern = nullptr;
+  std::optional<int> least = {};
 
   const Key* find(std::string_view key) const;
   std::vector<std::string> names() const;
