@@ -20,8 +20,8 @@ namespace nnm::kernels {
 /// y and, unless absent, the place h W + w of each maximum (i64). NaN wins.
 inline constinit Kernel<void(const View& y, const View& indices, const View& x, const Pool2d& p)>
     max_pool2d{"max_pool2d"};
-/// dx (overwritten) from g and the indices, both with y's strides.
-inline constinit Kernel<void(const View& dx, const View& g, const View& indices)>
+/// dx (overwritten) from g and the indices that max_pool2d gave with `p`, both with y's strides.
+inline constinit Kernel<void(const View& dx, const View& g, const View& indices, const Pool2d& p)>
     max_pool2d_backward{"max_pool2d_backward"};
 
 inline constinit Kernel<void(const View& y, const View& x, const Pool2d& p)> avg_pool2d{

@@ -204,7 +204,7 @@ inline void add_to_places(T* to, int64_t step, const T* g, int64_t g_step, const
   }
 }
 
-void max_pool2d_backward_cpu(const View& dx, const View& g, const View& indices) {
+void max_pool2d_backward_cpu(const View& dx, const View& g, const View& indices, const Pool2d&) {
   const int64_t width = dx.size[3];
   by_floating(dx.dtype, [&]<class T>() {
     const Pixels<T> out(dx), in(g);

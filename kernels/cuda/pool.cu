@@ -94,46 +94,36 @@ void max_pool2d_cuda(const View& y, const View& indices, const View& x, const Po
   });
 }
 
-/// For every row (column) of the input the first and last row (column) of outputs with a maximum
-/// there, over all samples and channels: where its gradients must be looked for.
-struct Reach {
-  int* first[2];
-  int* last[2];
+/// The outputs [first, last] along one dimension whose windows may have the input's position i.
+struct Range {
+  int64_t first, last;
 };
 
-__global__ void no_reach(Reach r, int64_t h, int64_t w, int none) {
-  const int64_t i = global_thread();
-  if (i < h) r.first[0][i] = none, r.last[0][i] = -1;
-  if (i < w) r.first[1][i] = none, r.last[1][i] = -1;
-}
-
-/// Widens [first, last] to i. What is read may be old, and then narrower.
-__device__ inline void widen(int* first, int* last, int i) {
-  if (i < *first) atomicMin(first, i);
-  if (i > *last) atomicMax(last, i);
-}
-
-__global__ void find_reach(Reach r, Image g, const int64_t* indices, int64_t width) {
-  const int64_t i = global_thread();
-  if (i >= g.numel()) return;
-  const Place at = place_of(g, i);
-  int64_t w;
-  const int64_t h = divide(indices[g.at(at.n, at.c, at.h, at.w)], width, &w);
-  widen(r.first[0] + h, r.last[0] + h, static_cast<int>(at.h));
-  widen(r.first[1] + w, r.last[1] + w, static_cast<int>(at.w));
+__device__ inline Range windows_over(const Pool2d& p, int d, int64_t i, int64_t in, int64_t out) {
+  Range r;
+  if (p.adaptive) {
+    r = {i * out / in, ceil_divide((i + 1) * out, in) - 1};
+  } else {
+    const int64_t first = i + p.padding[d] - (p.kernel[d] - 1) * p.dilation[d];
+    r = {first <= 0 ? 0 : ceil_divide(first, p.stride[d]), (i + p.padding[d]) / p.stride[d]};
+  }
+  if (r.last >= out) r.last = out - 1;
+  return r;
 }
 
 template <class T>
 __global__ void max_pool_backward(Image dx, T* out, Image g, const T* in, Image places,
-                                  const int64_t* indices, Reach r) {
+                                  const int64_t* indices, Pool2d p) {
   using C = Compute<T>;
   const int64_t i = global_thread();
   if (i >= dx.numel()) return;
   const Place at = place_of(dx, i);
+  const Range rows = windows_over(p, 0, at.h, dx.size[2], g.size[2]),
+              columns = windows_over(p, 1, at.w, dx.size[3], g.size[3]);
   const int64_t place = at.h * dx.size[3] + at.w;
   C sum = 0;
-  for (int h = r.first[0][at.h]; h <= r.last[0][at.h]; ++h) {
-    for (int w = r.first[1][at.w]; w <= r.last[1][at.w]; ++w) {
+  for (int64_t h = rows.first; h <= rows.last; ++h) {
+    for (int64_t w = columns.first; w <= columns.last; ++w) {
       if (indices[places.at(at.n, at.c, h, w)] == place)
         sum += static_cast<C>(in[g.at(at.n, at.c, h, w)]);
     }
@@ -141,18 +131,10 @@ __global__ void max_pool_backward(Image dx, T* out, Image g, const T* in, Image 
   out[dx.at(at.n, at.c, at.h, at.w)] = T(sum);
 }
 
-void max_pool2d_backward_cuda(const View& dx, const View& g, const View& indices) {
-  if (dx.numel() == 0) return;
-  const int64_t h = dx.size[2], w = dx.size[3];
-  const Scratch<int> reach(2 * (h + w));
-  const Reach r{{reach.get(), reach.get() + 2 * h}, {reach.get() + h, reach.get() + 2 * h + w}};
-  const auto none = static_cast<int>(g.size[2] > g.size[3] ? g.size[2] : g.size[3]);
-  NNM_LAUNCH(no_reach, blocks_for(h > w ? h : w), dim3(kThreads), 0, r, h, w, none);
-  NNM_LAUNCH(find_reach, blocks_for(g.numel()), dim3(kThreads), 0, r, Image(indices),
-             indices.as<int64_t>(), w);
+void max_pool2d_backward_cuda(const View& dx, const View& g, const View& indices, const Pool2d& p) {
   by_floating(dx.dtype, [&]<class T>() {
     NNM_LAUNCH(max_pool_backward<T>, blocks_for(dx.numel()), dim3(kThreads), 0, Image(dx),
-               dx.as<T>(), Image(g), g.as<T>(), Image(indices), indices.as<int64_t>(), r);
+               dx.as<T>(), Image(g), g.as<T>(), Image(indices), indices.as<int64_t>(), p);
   });
 }
 
@@ -182,23 +164,6 @@ void avg_pool2d_cuda(const View& y, const View& x, const Pool2d& p) {
     NNM_LAUNCH(avg_pool<T>, blocks_for(y.numel()), dim3(kThreads), 0, Image(y), y.as<T>(), Image(x),
                x.as<T>(), p);
   });
-}
-
-/// The outputs [first, last] along one dimension whose windows may have the input's position i.
-struct Range {
-  int64_t first, last;
-};
-
-__device__ inline Range windows_over(const Pool2d& p, int d, int64_t i, int64_t in, int64_t out) {
-  Range r;
-  if (p.adaptive) {
-    r = {i * out / in, ceil_divide((i + 1) * out, in) - 1};
-  } else {
-    const int64_t first = i + p.padding[d] - p.kernel[d] + 1;
-    r = {first <= 0 ? 0 : ceil_divide(first, p.stride[d]), (i + p.padding[d]) / p.stride[d]};
-  }
-  if (r.last >= out) r.last = out - 1;
-  return r;
 }
 
 template <class T>

@@ -95,11 +95,11 @@ std::pair<Tensor, Tensor> max_pool(const char* name, const Tensor& x, const Shap
   kernels::max_pool2d(y4, places, in, p);
   const Tensor y = without_batch(y4, rank);
   if (grad) {
-    record(name, y, {&x}, [like = Saved(in), places, rank](Backward& b) {
+    record(name, y, {&x}, [like = Saved(in), places, p, rank](Backward& b) {
       const Tensor& x = like.get();
       const Tensor dx = detail::empty_image_like(x, x.shape(), x.dtype());
       const Tensor g = detail::with_layout_of(places, as_batch(b.grad()));
-      kernels::max_pool2d_backward(dx, g, places);
+      kernels::max_pool2d_backward(dx, g, places, p);
       b.set(0, without_batch(dx, rank));
     });
   }
