@@ -8,8 +8,8 @@ namespace nnm::cuda {
 namespace {
 
 /// out = f(inputs) by packs of S. Sizes and strides of the innermost dimension count packs; an
-/// operand whose innermost stride is 0 has one element for the whole row. `n` elements in all: only
-/// a single row may end within a pack.
+/// operand whose innermost stride is 0 has one element, of any type, for the whole row. `n`
+/// elements in all: only a single row may end within a pack.
 template <class S, int N, class F>
 __global__ void packed_kernel(Folded<N> w, int64_t packs, int64_t n, F f) {
   using C = typename F::C;
@@ -24,26 +24,23 @@ __global__ void packed_kernel(Folded<N> w, int64_t packs, int64_t n, F f) {
   if (left < kWide) {
     for (int j = 0; j < left; ++j) {
       C in[N];
-      for (int k = 1; k < N; ++k) {
-        const S* p = reinterpret_cast<const S*>(w.data[k]) + at[k];
-        in[k - 1] = static_cast<C>(p[w.stride[k][inner] ? j : 0]);
-      }
+      for (int k = 1; k < N; ++k)
+        in[k - 1] = load<C>(w.data[k], w.dtype[k], at[k] + (w.stride[k][inner] ? j : 0));
       out[j] = S(f(in));
     }
     return;
   }
   Pack<S> packed[N];
+  C single[N];
   for (int k = 1; k < N; ++k) {
-    const S* p = reinterpret_cast<const S*>(w.data[k]) + at[k];
-    if (w.stride[k][inner]) {
-      packed[k] = *reinterpret_cast<const Pack<S>*>(p);
-    } else {
-      for (int j = 0; j < kWide; ++j) packed[k].v[j] = *p;
-    }
+    if (w.stride[k][inner])
+      packed[k] = *reinterpret_cast<const Pack<S>*>(reinterpret_cast<const S*>(w.data[k]) + at[k]);
+    else single[k] = load<C>(w.data[k], w.dtype[k], at[k]);
   }
   for (int j = 0; j < kWide; ++j) {
     C in[N];
-    for (int k = 1; k < N; ++k) in[k - 1] = static_cast<C>(packed[k].v[j]);
+    for (int k = 1; k < N; ++k)
+      in[k - 1] = w.stride[k][inner] ? static_cast<C>(packed[k].v[j]) : single[k];
     packed[0].v[j] = S(f(in));
   }
   *reinterpret_cast<Pack<S>*>(out) = packed[0];
@@ -68,8 +65,8 @@ bool packs(const Folded<N>& w, int64_t wide) {
   if (w.stride[0][inner] != 1 && w.size[inner] != 1) return false;
   if (w.ndim > 1 && w.size[inner] % wide != 0) return false;
   for (int k = 0; k < N; ++k) {
+    if (k > 0 && w.stride[k][inner] == 0) continue;
     if (w.dtype[k] != w.dtype[0] || w.stride[k][inner] < 0 || w.stride[k][inner] > 1) return false;
-    if (w.stride[k][inner] == 0) continue;
     if (!aligned(w.data[k])) return false;
     for (int d = 0; d < inner; ++d)
       if (w.stride[k][d] % wide != 0) return false;

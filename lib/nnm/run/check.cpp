@@ -214,7 +214,7 @@ class Check {
     for (const train::Field& f : out_.objective.fields())
       batch.push_back(empty(f.shape, {f.dtype, Device{DeviceType::meta}}));
     out_.objective.scope(batch, out_.shapes.output);
-    const Tensor loss = out_.objective.loss(true);
+    Tensor loss = out_.objective.loss(true);
     out_.objective.clear();
     return loss;
   }
