@@ -19,7 +19,7 @@ struct NamedParameter {
 };
 
 /// The parameters of a new optimizer: named_parameters(), or parameters(), which are called by
-/// their number.
+/// their number. Throws Error(value) where there are none.
 struct Params {
   Params(const std::vector<std::pair<std::string, Tensor>>& named);
   Params(const Tensors& tensors);
@@ -45,7 +45,7 @@ struct OptimizerState {
   std::string type;
   Items defaults;
   std::vector<Group> param_groups;
-  /// Per parameter name: `step` (int) and tensors such as `exp_avg`, with PyTorch's names.
+  /// Per parameter name: `step` (0-d) and tensors such as `exp_avg`, with PyTorch's names.
   std::vector<std::pair<std::string, Items>> state;
 };
 
