@@ -50,13 +50,14 @@ def key(path, command, base):
 def commands():
     """The compile command of every file; of kernels, which are compiled per instruction set, one.
 
-    Without headers compiled before, so that a file that lacks an #include is found out.
+    Without headers compiled before, so that a file that lacks an #include is found out, and without an
+    option that only GCC has.
     """
     gcc_headers = subprocess.run(["g++", "-print-file-name=include"], capture_output=True, text=True,
                                  check=True).stdout.strip()
     rows = json.loads((ROOT / "build/compile_commands.json").read_text())
     for row in rows:
-        plain = re.sub(r" -W\S+| -O\d| -include \S+cmake_pch\S+", "", row["command"])
+        plain = re.sub(r" -W\S+| -O\d| -fno-thread-jumps| -include \S+cmake_pch\S+", "", row["command"])
         # omp.h is GCC's, where clang has none; one of its attributes is too new for clang 14, as is
         # the name of a processor's level.
         row["command"] = (f"{plain} -Wno-everything -idirafter {gcc_headers} "
