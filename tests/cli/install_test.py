@@ -85,7 +85,7 @@ class Install(unittest.TestCase):
         facts = [[line for line in run(program, "doctor").splitlines() if "/" not in line]
                  for program in (nnm, BUILD / "nnm")]  # but for where libraries lie
         self.assertEqual(*facts)
-        self.assertGreater(len(facts[0]), 4)
+        self.assertGreaterEqual(len(facts[0]), 4)
 
     def test_the_manual_and_completions(self):
         share = self.prefix / "share"
