@@ -6,23 +6,18 @@
 
 #include <cstdlib>
 
+#include "kernels/library_folder.h"
+
 namespace nnm {
 
 namespace {
 
-std::string folder_of_library() {
-  Dl_info here;
-  if (!dladdr(reinterpret_cast<const void*>(&cuda_plugin), &here) || !here.dli_fname) return {};
-  std::string path(here.dli_fname);
-  const size_t slash = path.rfind('/');
-  path.resize(slash == std::string::npos ? 0 : slash + 1);
-  return path;
-}
-
 CudaPlugin load() {
   CudaPlugin p;
   const char* chosen = std::getenv("NNM_CUDA_PLUGIN");
-  p.path = chosen && *chosen ? chosen : folder_of_library() + "libnnm_cuda.so";
+  p.path = chosen && *chosen
+               ? chosen
+               : library_folder(reinterpret_cast<const void*>(&cuda_plugin)) + "libnnm_cuda.so";
   if (p.path == "none") {
     p.why = "CUDA is left out: NNM_CUDA_PLUGIN=none";
     return p;

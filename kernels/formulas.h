@@ -155,6 +155,18 @@ NNM_HD inline T angle(T a, T b) {
   else return std::atan2(a, b);
 }
 
+/// The op of one whole number.
+NNM_HD inline int64_t integer_of(Unary f, int64_t x) {
+  switch (f) {
+    case Unary::abs: return x < 0 ? -x : x;
+    case Unary::neg: return -x;
+    case Unary::sign: return (x > 0) - (x < 0);
+    case Unary::square: return x * x;
+    case Unary::relu: return x > 0 ? x : 0;
+    default: return x;
+  }
+}
+
 /// The op of two operands. Sums have their factor with b already.
 template <Binary f, class T>
 NNM_HD inline T binary_of(T a, T b) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/kernel.h"
+#include "kernels/library_folder.h"
 #include "kernels/openmp.h"
 
 namespace nnm {
@@ -14,12 +15,8 @@ namespace {
 
 const OneDnn* load() {
   if (cpu_isa() == Isa::baseline) return nullptr;
-  Dl_info here;
-  if (!dladdr(reinterpret_cast<const void*>(&onednn), &here) || !here.dli_fname) return nullptr;
-  std::string path(here.dli_fname);
-  const size_t slash = path.rfind('/');
-  path.resize(slash == std::string::npos ? 0 : slash + 1);
-  path += "libnnm_onednn.so";
+  const std::string path =
+      library_folder(reinterpret_cast<const void*>(&onednn)) + "libnnm_onednn.so";
   openmp();  // with its settings, before the plug-in brings it along
   // Never closed: its threads and generated code live as long as the process.
   void* library = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/channel_layout.h"
 #include "kernels/cpu/dtype.h"
 #include "kernels/norm.h"
 #include "kernels/parallel.h"
@@ -13,19 +14,8 @@ namespace {
 constexpr int64_t kGrain = 16384;
 constexpr int64_t kParts = 16;
 
-// Runs of memory: planes of one channel (rows = N C, width = inner), or rows of all channels.
-struct Layout {
-  bool inner_channels;
-  int64_t channels, rows, width, count;
-  explicit Layout(const View& x) {
-    channels = x.size[1];
-    const int64_t n = x.numel();
-    count = channels ? n / channels : 0;
-    const int64_t inner = x.size[0] ? count / x.size[0] : 0;
-    inner_channels = x.ndim == 2 || inner == 1 || !x.contiguous();
-    width = inner_channels ? channels : inner;
-    rows = width ? n / width : 0;
-  }
+struct Layout : ChannelLayout {
+  using ChannelLayout::ChannelLayout;
   int64_t grain() const { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width)); }
 };
 

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/strided.h"
+#include "kernels/dtype.h"
 #include "kernels/pointwise.h"
 
 namespace nnm {
@@ -45,23 +46,7 @@ void binary_typed(const Walk<3>& w, Binary f, double alpha) {
       return run<T>(w, [k](T a, T b) { return a + k * b; });
 #define NNM_CASE(name) \
   case Binary::name: return run<T>(w, [](T a, T b) { return binary_of<Binary::name>(a, b); });
-      NNM_CASE(mul)
-      NNM_CASE(div)
-      NNM_CASE(floor_divide)
-      NNM_CASE(remainder)
-      NNM_CASE(pow)
-      NNM_CASE(maximum)
-      NNM_CASE(minimum)
-      NNM_CASE(atan2)
-      NNM_CASE(eq)
-      NNM_CASE(ne)
-      NNM_CASE(lt)
-      NNM_CASE(le)
-      NNM_CASE(gt)
-      NNM_CASE(ge)
-      NNM_CASE(logical_and)
-      NNM_CASE(logical_or)
-      NNM_CASE(logical_xor)
+      NNM_BINARIES(NNM_CASE)
 #undef NNM_CASE
   }
 }
@@ -184,12 +169,7 @@ void copy_transposed(const Walk<2>& w, int dim) {
 bool copied_transposed(const Walk<2>& w) {
   const int dim = transposed_dim(w);
   if (dim < 0) return false;
-  switch (item_size(w.dtype[0])) {
-    case 1: copy_transposed<uint8_t>(w, dim); break;
-    case 2: copy_transposed<uint16_t>(w, dim); break;
-    case 4: copy_transposed<uint32_t>(w, dim); break;
-    default: copy_transposed<uint64_t>(w, dim);
-  }
+  by_size(w.dtype[0], [&]<class Bits>() { copy_transposed<Bits>(w, dim); });
   return true;
 }
 

@@ -59,17 +59,6 @@ void forward_typed(const Walk<2>& w, Block1<T> f) {
   });
 }
 
-int64_t integer_op(Unary f, int64_t x) {
-  switch (f) {
-    case Unary::abs: return x < 0 ? -x : x;
-    case Unary::neg: return -x;
-    case Unary::sign: return (x > 0) - (x < 0);
-    case Unary::square: return x * x;
-    case Unary::relu: return x > 0 ? x : 0;
-    default: return x;
-  }
-}
-
 void unary_cpu(const View& y, const View& x, Unary f) {
   const Walk<2> w({&y, &x});
   switch (compute_type(y.dtype)) {
@@ -80,7 +69,7 @@ void unary_cpu(const View& y, const View& x, Unary f) {
   w.each_run([&](char* const* p, int64_t n) {
     run_blocks<int64_t>(
         w, p, n, [f](int64_t* out, const int64_t* const* in, const int64_t* stride, int64_t m) {
-          for (int64_t i = 0; i < m; ++i) out[i] = integer_op(f, in[0][i * stride[0]]);
+          for (int64_t i = 0; i < m; ++i) out[i] = integer_of(f, in[0][i * stride[0]]);
         });
   });
 }

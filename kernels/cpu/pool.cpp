@@ -11,30 +11,12 @@
 
 #include "kernels/cpu/dtype.h"
 #include "kernels/parallel.h"
+#include "kernels/pool_window.h"
 
 namespace nnm {
 namespace {
 
 constexpr int64_t kGrain = 4096;
-
-// One window along one dimension: positions first, first + step, … below last, and its padded
-// extent.
-struct Window {
-  int64_t first, last, step, padded;
-  int64_t count() const { return last <= first ? 0 : (last - first + step - 1) / step; }
-};
-
-Window window(const Pool2d& p, int d, int64_t i, int64_t in, int64_t out) {
-  if (p.adaptive) {
-    const int64_t first = i * in / out, last = ((i + 1) * in + out - 1) / out;
-    return {first, last, 1, last - first};
-  }
-  const int64_t start = i * p.stride[d] - p.padding[d];
-  const int64_t stop = start + (p.kernel[d] - 1) * p.dilation[d] + 1;
-  int64_t first = start;
-  if (first < 0) first += (-first + p.dilation[d] - 1) / p.dilation[d] * p.dilation[d];
-  return {first, std::min(stop, in), p.dilation[d], std::min(stop, in + p.padding[d]) - start};
-}
 
 std::vector<Window> windows(const Pool2d& p, int d, int64_t in, int64_t out) {
   std::vector<Window> w;
@@ -229,12 +211,6 @@ void max_pool2d_backward_cpu(const View& dx, const View& g, const View& indices,
       }
     });
   });
-}
-
-double divisor(const Pool2d& p, const Window& h, const Window& w) {
-  if (p.divisor) return static_cast<double>(p.divisor);
-  if (p.adaptive || !p.count_include_pad) return static_cast<double>(h.count() * w.count());
-  return static_cast<double>(h.padded * w.padded);
 }
 
 void avg_pool2d_cpu(const View& y, const View& x, const Pool2d& p) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/channel_layout.h"
 #include "kernels/cuda/divisor.h"
 #include "kernels/cuda/norm.h"
 #include "kernels/cuda/plugin.h"
@@ -14,19 +15,8 @@ namespace {
 constexpr int64_t kBlocks = 528;       ///< of a sum, at most about
 constexpr int64_t kPartElements = 64;  ///< at least, of a thread
 
-/// Runs of memory: planes of one channel (rows = N C, width = inner), or rows of all channels.
-struct Layout {
-  bool inner_channels;
-  int64_t channels, rows, width, count;
-  explicit Layout(const View& x) {
-    channels = x.size[1];
-    const int64_t n = x.numel();
-    count = channels ? n / channels : 0;
-    const int64_t inner = x.size[0] ? count / x.size[0] : 0;
-    inner_channels = x.ndim == 2 || inner == 1 || !x.contiguous();
-    width = inner_channels ? channels : inner;
-    rows = width ? n / width : 0;
-  }
+struct Layout : ChannelLayout {
+  using ChannelLayout::ChannelLayout;
   NNM_HD int64_t numel() const { return rows * width; }
   __device__ int64_t channel_of(int64_t i) const {
     int64_t channel;
@@ -269,7 +259,7 @@ void batch_norm_backward_cuda(const View& mean, const View& dx, const View& dw, 
     const auto f = affine_in(factors, l.channels);
     sum_channels(l, sums.get(), GradientSums<T>{g.as<T>(), x.as<T>(), mean.as<C>()}, parts);
     NNM_LAUNCH(gradients_of<T>, channel_blocks(l.channels), dim3(32, 8), 0, l, sums.get(), parts,
-               weight, mean.as<C>(), invstd.as<C>(), optional<T>(dw), optional<T>(db), training, f);
+               weight, mean.as<C>(), invstd.as<C>(), dw.as<T>(), db.as<T>(), training, f);
     if (!dx.data) return;
     NNM_LAUNCH(map_gradients<T>, blocks_for(l.numel()), dim3(kThreads), 0, l, dx.as<T>(), g.as<T>(),
                x.as<T>(), f);

@@ -25,23 +25,7 @@ void binary_typed(const Folded<3>& w, Binary f, double alpha) {
     case Binary::add: return pointwise(w, ScaledSum<T>{static_cast<T>(alpha)});
 #define NNM_CASE(name) \
   case Binary::name: return pointwise(w, BinaryOp<Binary::name, T>{});
-      NNM_CASE(mul)
-      NNM_CASE(div)
-      NNM_CASE(floor_divide)
-      NNM_CASE(remainder)
-      NNM_CASE(pow)
-      NNM_CASE(maximum)
-      NNM_CASE(minimum)
-      NNM_CASE(atan2)
-      NNM_CASE(eq)
-      NNM_CASE(ne)
-      NNM_CASE(lt)
-      NNM_CASE(le)
-      NNM_CASE(gt)
-      NNM_CASE(ge)
-      NNM_CASE(logical_and)
-      NNM_CASE(logical_or)
-      NNM_CASE(logical_xor)
+      NNM_BINARIES(NNM_CASE)
 #undef NNM_CASE
   }
 }

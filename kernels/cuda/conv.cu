@@ -33,24 +33,17 @@ void pack(T* out, const View& w, const ConvShape& s, bool input) {
   NNM_LAUNCH(pack_weights<T>, blocks_for(s.weights()), dim3(kThreads), 0, out, w.as<T>(), s, input);
 }
 
-/// y: rows are pixels, columns a group's outputs, the depth its window.
+/// The right operand of products: packed weights (group, depth, columns).
 template <class T>
-struct Forward {
+struct PackedWeights {
   using C = Compute<T>;
   static constexpr bool kDeep = true;
-  ConvShape s;
-  T* y;
-  const T *x, *w, *bias;
-  int rows, columns, depth, group = 0;
+  const T* w;
+  int columns, depth, group = 0;
 
   __device__ void place(int i) {
     group = i;
     w += static_cast<int64_t>(i) * depth * columns;
-  }
-  __device__ Corner row(int m) const { return window_of(s, m); }
-  __device__ Tap level(int k) const { return tap_of(s, k, s.c, s.by_c); }
-  __device__ C a(const Corner& at, const Tap& tap) const {
-    return pixel_at(s, x, at, tap, group * s.c);
   }
   __device__ int column(int n) const { return n; }
   __device__ int step(int k) const { return k; }
@@ -58,8 +51,24 @@ struct Forward {
     return n < columns && k < depth ? static_cast<C>(w[static_cast<int64_t>(k) * columns + n])
                                     : C(0);
   }
+};
+
+/// y: rows are pixels, columns a group's outputs, the depth its window.
+template <class T>
+struct Forward : PackedWeights<T> {
+  using C = Compute<T>;
+  ConvShape s;
+  T* y;
+  const T *x, *bias;
+  int rows;
+
+  __device__ Corner row(int m) const { return window_of(s, m); }
+  __device__ Tap level(int k) const { return tap_of(s, k, s.c, s.by_c); }
+  __device__ C a(const Corner& at, const Tap& tap) const {
+    return pixel_at(s, x, at, tap, this->group * s.c);
+  }
   __device__ void store(int m, int n, C sum) const {
-    const int o = group * s.o + n;
+    const int o = this->group * s.o + n;
     if (bias) sum += static_cast<C>(bias[o]);
     y[static_cast<int64_t>(m) * s.outputs + o] = T(sum);
   }
@@ -107,16 +116,16 @@ template <class T>
 void forward(const ConvShape& s, const View& y, const View& x, const View& w, const View& bias) {
   if constexpr (kIsHalf<T>)
     if (has_patches(s, x)) return forward_by_patches<T>(s, y, x, w, bias);
-  const T* b = bias.data ? bias.as<T>() : nullptr;
   if (s.groups > 1 && s.o < kTileChannels) {
     NNM_LAUNCH(convolve_directly<T>, blocks_for(y.numel()), dim3(kThreads), 0, s, y.as<T>(),
-               x.as<T>(), w.as<T>(), b);
+               x.as<T>(), w.as<T>(), bias.as<T>());
     return;
   }
   const Scratch<T> packed(s.weights());
   pack(packed.get(), w, s, false);
   multiply_tiles(
-      Forward<T>{s, y.as<T>(), x.as<T>(), packed.get(), b, s.out_pixels(), s.o, s.depth()},
+      Forward<T>{
+          {packed.get(), s.o, s.depth()}, s, y.as<T>(), x.as<T>(), bias.as<T>(), s.out_pixels()},
       s.groups);
 }
 
@@ -160,31 +169,20 @@ __device__ inline Compute<T> gradient_at(const ConvShape& s, const T* g, const C
 
 /// dx: rows are the input's pixels, columns a group's channels, the depth its outputs at all taps.
 template <class T>
-struct BackwardInput {
+struct BackwardInput : PackedWeights<T> {
   using C = Compute<T>;
-  static constexpr bool kDeep = true;
   ConvShape s;
   T* dx;
-  const T *g, *w;
-  int rows, columns, depth, group = 0;
+  const T* g;
+  int rows;
 
-  __device__ void place(int i) {
-    group = i;
-    w += static_cast<int64_t>(i) * depth * columns;
-  }
   __device__ Corner row(int m) const { return reached_of(s, m); }
   __device__ Tap level(int k) const { return tap_of(s, k, s.o, s.by_o); }
   __device__ C a(const Corner& at, const Tap& tap) const {
-    return gradient_at(s, g, at, tap, group * s.o);
-  }
-  __device__ int column(int n) const { return n; }
-  __device__ int step(int k) const { return k; }
-  __device__ C b(int n, int k) const {
-    return n < columns && k < depth ? static_cast<C>(w[static_cast<int64_t>(k) * columns + n])
-                                    : C(0);
+    return gradient_at(s, g, at, tap, this->group * s.o);
   }
   __device__ void store(int m, int n, C sum) const {
-    dx[static_cast<int64_t>(m) * s.channels + group * s.c + n] = T(sum);
+    dx[static_cast<int64_t>(m) * s.channels + this->group * s.c + n] = T(sum);
   }
 };
 
@@ -268,7 +266,8 @@ void backward_input(const ConvShape& s, const View& dx, const View& g, const Vie
   const Scratch<T> packed(s.weights());
   pack(packed.get(), w, s, true);
   multiply_tiles(
-      BackwardInput<T>{s, dx.as<T>(), g.as<T>(), packed.get(), s.in_pixels(), s.c, s.taps() * s.o},
+      BackwardInput<T>{
+          {packed.get(), s.c, s.taps() * s.o}, s, dx.as<T>(), g.as<T>(), s.in_pixels()},
       s.groups);
 }
 

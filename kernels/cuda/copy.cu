@@ -122,12 +122,7 @@ void copy_alike(Folded<2> w) {
       default: return launch_units<uint16_t>(w);
     }
   }
-  switch (item) {
-    case 1: return copy_same<uint8_t>(w);
-    case 2: return copy_same<uint16_t>(w);
-    case 4: return copy_same<uint32_t>(w);
-    default: return copy_same<uint64_t>(w);
-  }
+  by_size(w.dtype[0], [&]<class Bits>() { copy_same<Bits>(w); });
 }
 
 /// Four elements a thread: the conversions of mixed precision.

@@ -9,6 +9,7 @@
 #include "kernels/cuda/block.h"
 #include "kernels/cuda/element.h"
 #include "kernels/optim.h"
+#include "kernels/reduction.h"
 #include "kernels/ulp.h"
 
 namespace nnm::cuda {
@@ -169,9 +170,7 @@ void difference(const View& a, const View& b, const Tolerance& t, TensorDifferen
 }
 
 struct MostOrNan {
-  __device__ double operator()(double a, double b) const {
-    return a != a ? a : b != b ? b : a > b ? a : b;
-  }
+  __device__ double operator()(double a, double b) const { return combine(Reduce::max, a, b); }
 };
 
 template <class T>

@@ -33,11 +33,7 @@ void embedding_cuda(const View& y, const View& weight, const View& indices) {
   const int64_t bytes = weight.size[1] * static_cast<int64_t>(item_size(weight.dtype));
   if (bytes % 16 == 0 && aligned(y.data) && aligned(weight.data))
     return take_rows_as<Pack<uint64_t>>(y, weight, indices, bytes);
-  switch (item_size(weight.dtype)) {
-    case 2: return take_rows_as<uint16_t>(y, weight, indices, bytes);
-    case 4: return take_rows_as<uint32_t>(y, weight, indices, bytes);
-    default: return take_rows_as<uint64_t>(y, weight, indices, bytes);
-  }
+  by_size(weight.dtype, [&]<class Bits>() { take_rows_as<Bits>(y, weight, indices, bytes); });
 }
 
 constexpr int kWarps = 8;

@@ -11,32 +11,6 @@
 namespace nnm::cuda {
 namespace {
 
-/// Calls body<T>() with an unsigned integer of the element's size.
-template <class F>
-void by_size(DType t, const F& body) {
-  switch (item_size(t)) {
-    case 1: return body.template operator()<uint8_t>();
-    case 2: return body.template operator()<uint16_t>();
-    case 4: return body.template operator()<uint32_t>();
-    default: return body.template operator()<uint64_t>();
-  }
-}
-
-/// Calls body<T, A>() with the element type and the type it is added in.
-template <class F>
-void by_sum(DType t, const F& body) {
-  switch (t) {
-    case DType::f32: return body.template operator()<float, float>();
-    case DType::f64: return body.template operator()<double, double>();
-    case DType::bf16: return body.template operator()<BFloat16, float>();
-    case DType::f16: return body.template operator()<Half, float>();
-    case DType::i64: return body.template operator()<int64_t, int64_t>();
-    case DType::i32: return body.template operator()<int32_t, int64_t>();
-    case DType::u8: return body.template operator()<uint8_t, int64_t>();
-    case DType::b8: return body.template operator()<bool, int64_t>();
-  }
-}
-
 /// x, standing still along `dim`, whose place an index takes.
 View without_step(View x, int64_t dim) {
   x.stride[dim] = 0;

@@ -57,7 +57,7 @@ void group_norm_cuda(const View& y, const View& x, const View& weight, const Vie
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
     NNM_LAUNCH(normalize_groups<T>, s.grid(), dim3(kThreads), 0, s, y.as<T>(), x.as<T>(),
-               optional<T>(weight), optional<T>(bias), mean.as<C>(), rstd.as<C>(), eps);
+               weight.as<T>(), bias.as<T>(), mean.as<C>(), rstd.as<C>(), eps);
   });
 }
 
@@ -123,14 +123,14 @@ void group_norm_backward_cuda(const View& rstd, const View& dx, const View& dw, 
   const int64_t planes = s.samples * s.channels;
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
-    const Saved<T> v{g.as<T>(), x.as<T>(), optional<T>(weight), mean.as<C>(), rstd.as<C>()};
+    const Saved<T> v{g.as<T>(), x.as<T>(), weight.as<T>(), mean.as<C>(), rstd.as<C>()};
     const Scratch<C> sums(2 * planes);
     NNM_LAUNCH(plane_sums<T>, dim3(static_cast<unsigned>((planes + 7) / 8)), dim3(32, 8), 0, s,
                sums.get(), v);
     if (dx.data && x.numel() > 0)
       NNM_LAUNCH(group_gradients<T>, s.grid(), dim3(kThreads), 0, s, dx.as<T>(), sums.get(), v);
-    NNM_LAUNCH(channel_gradients<T>, blocks_for(s.channels), dim3(kThreads), 0, s, optional<T>(dw),
-               optional<T>(db), sums.get(), v);
+    NNM_LAUNCH(channel_gradients<T>, blocks_for(s.channels), dim3(kThreads), 0, s, dw.as<T>(),
+               db.as<T>(), sums.get(), v);
   });
 }
 

@@ -58,9 +58,8 @@ void layer_norm_cuda(const View& y, const View& x, const View& weight, const Vie
   const Rows s{x.size[0], x.size[1]};
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
-    NNM_LAUNCH(normalize_rows<T>, s.grid(), s.block(), 0, s, y.as<T>(), x.as<T>(),
-               optional<T>(weight), optional<T>(bias), rms ? nullptr : mean.as<C>(), rstd.as<C>(),
-               eps);
+    NNM_LAUNCH(normalize_rows<T>, s.grid(), s.block(), 0, s, y.as<T>(), x.as<T>(), weight.as<T>(),
+               bias.as<T>(), rms ? nullptr : mean.as<C>(), rstd.as<C>(), eps);
   });
 }
 
@@ -134,7 +133,7 @@ void layer_norm_backward_cuda(const View& rstd, const View& dx, const View& dw, 
   if (s.n == 0) return;
   by_floating(x.dtype, [&]<class T>() {
     using C = Compute<T>;
-    const Saved<T> v{g.as<T>(), x.as<T>(), optional<T>(weight), rms ? nullptr : mean.as<C>(),
+    const Saved<T> v{g.as<T>(), x.as<T>(), weight.as<T>(), rms ? nullptr : mean.as<C>(),
                      rstd.as<C>()};
     if (dx.data) NNM_LAUNCH(row_gradients<T>, s.grid(), s.block(), 0, s, dx.as<T>(), v);
     if (dw.data || db.data) vector_gradients(s, dw, db, v);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/cuda.h"
+#include "kernels/library_folder.h"
 
 namespace nnm::cuda {
 
@@ -47,21 +48,13 @@ std::vector<std::string> matches(const std::string& pattern) {
   return out;
 }
 
-std::string folder_of_plugin() {
-  Dl_info here;
-  if (!dladdr(reinterpret_cast<const void*>(&lt_facts), &here) || !here.dli_fname) return ".";
-  const std::string path(here.dli_fname);
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
-}
-
 /// Names to open, in order. One without a slash is looked for as the system does: LD_LIBRARY_PATH
 /// and ldconfig's cache.
 std::vector<std::string> candidates() {
   std::vector<std::string> out;
   for (const std::string& folder : split(std::getenv("NNM_CUDA_LIBS")))
     out.push_back(folder + "/" + kSoname);
-  out.push_back(folder_of_plugin() + "/" + kSoname);
+  out.push_back(library_folder(reinterpret_cast<const void*>(&lt_facts)) + kSoname);
   if (const char* home = std::getenv("CUDA_HOME"); home && *home)
     out.push_back(std::string(home) + "/lib64/" + kSoname);
   out.emplace_back(kSoname);

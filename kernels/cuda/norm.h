@@ -7,12 +7,6 @@
 namespace nnm::cuda {
 namespace {
 
-/// The elements of a view in T, null where it is absent.
-template <class T>
-T* optional(const View& v) {
-  return v.data ? v.as<T>() : nullptr;
-}
-
 /// An element of an optional vector.
 template <class T>
 __device__ inline Compute<T> element_or(const T* v, int64_t i, Compute<T> otherwise) {

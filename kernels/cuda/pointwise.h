@@ -92,23 +92,22 @@ void strided(const Folded<N>& w, const F& f) {
   NNM_LAUNCH((strided_kernel<N, F>), blocks_for(n), kThreads, 0, w, n, f);
 }
 
-/// out = f(inputs); f(const C* inputs) computes in F::C. Packs for the types that training uses.
+/// Packs of the types that training uses; false, with nothing done, where there are none.
+template <int N, class F>
+bool packed_any(const Folded<N>& w, const F& f) {
+  switch (w.dtype[0]) {
+    case DType::f32: return packed<float>(w, f);
+    case DType::bf16: return packed<BFloat16>(w, f);
+    case DType::f16: return packed<Half>(w, f);
+    default: return false;
+  }
+}
+
+/// out = f(inputs); f(const C* inputs) computes in F::C.
 template <int N, class F>
 void pointwise(const Folded<N>& w, const F& f) {
-  if constexpr (std::is_same_v<typename F::C, float>) {
-    switch (w.dtype[0]) {
-      case DType::f32:
-        if (packed<float>(w, f)) return;
-        break;
-      case DType::bf16:
-        if (packed<BFloat16>(w, f)) return;
-        break;
-      case DType::f16:
-        if (packed<Half>(w, f)) return;
-        break;
-      default: break;
-    }
-  }
+  if constexpr (std::is_same_v<typename F::C, float>)
+    if (packed_any(w, f)) return;
   strided(w, f);
 }
 

@@ -6,30 +6,10 @@
 
 #include "kernels/cuda/element.h"
 #include "kernels/cuda/plugin.h"
+#include "kernels/pool_window.h"
 
 namespace nnm::cuda {
 namespace {
-
-/// One window along one dimension: positions first, first + step, … below last, and its padded
-/// extent.
-struct Window {
-  int64_t first, last, step, padded;
-  __device__ int64_t count() const { return last <= first ? 0 : (last - first + step - 1) / step; }
-};
-
-__device__ inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-__device__ inline Window window(const Pool2d& p, int d, int64_t i, int64_t in, int64_t out) {
-  if (p.adaptive) {
-    const int64_t first = i * in / out, last = ceil_divide((i + 1) * in, out);
-    return {first, last, 1, last - first};
-  }
-  const int64_t start = i * p.stride[d] - p.padding[d];
-  const int64_t stop = start + (p.kernel[d] - 1) * p.dilation[d] + 1;
-  const int64_t skipped = start < 0 ? ceil_divide(-start, p.dilation[d]) * p.dilation[d] : 0;
-  const int64_t padded = stop < in + p.padding[d] ? stop : in + p.padding[d];
-  return {start + skipped, stop < in ? stop : in, p.dilation[d], padded - start};
-}
 
 /// (N, C, H, W) in some strides.
 struct Image {
@@ -89,8 +69,7 @@ __global__ void max_pool(Image y, T* out, Image places, int64_t* indices, Image 
 void max_pool2d_cuda(const View& y, const View& indices, const View& x, const Pool2d& p) {
   by_floating(x.dtype, [&]<class T>() {
     NNM_LAUNCH(max_pool<T>, blocks_for(y.numel()), dim3(kThreads), 0, Image(y), y.as<T>(),
-               Image(indices.data ? indices : y), indices.data ? indices.as<int64_t>() : nullptr,
-               Image(x), x.as<T>(), p);
+               Image(indices.data ? indices : y), indices.as<int64_t>(), Image(x), x.as<T>(), p);
   });
 }
 
@@ -136,12 +115,6 @@ void max_pool2d_backward_cuda(const View& dx, const View& g, const View& indices
     NNM_LAUNCH(max_pool_backward<T>, blocks_for(dx.numel()), dim3(kThreads), 0, Image(dx),
                dx.as<T>(), Image(g), g.as<T>(), Image(indices), indices.as<int64_t>(), p);
   });
-}
-
-__device__ inline double divisor(const Pool2d& p, const Window& h, const Window& w) {
-  if (p.divisor) return static_cast<double>(p.divisor);
-  if (p.adaptive || !p.count_include_pad) return static_cast<double>(h.count() * w.count());
-  return static_cast<double>(h.padded * w.padded);
 }
 
 template <class T>

@@ -39,28 +39,8 @@ struct AnyForward {
 struct IntegerForward {
   using C = int64_t;
   Unary f;
-  __device__ int64_t operator()(const int64_t* in) const {
-    const int64_t x = in[0];
-    switch (f) {
-      case Unary::abs: return x < 0 ? -x : x;
-      case Unary::neg: return -x;
-      case Unary::sign: return (x > 0) - (x < 0);
-      case Unary::square: return x * x;
-      case Unary::relu: return x > 0 ? x : 0;
-      default: return x;
-    }
-  }
+  __device__ int64_t operator()(const int64_t* in) const { return integer_of(f, in[0]); }
 };
-
-template <int N, class F>
-bool packed_any(const Folded<N>& w, const F& f) {
-  switch (w.dtype[0]) {
-    case DType::f32: return packed<float>(w, f);
-    case DType::bf16: return packed<BFloat16>(w, f);
-    case DType::f16: return packed<Half>(w, f);
-    default: return false;
-  }
-}
 
 bool packed_forward(const Folded<2>& w, Unary f) {
   switch (f) {

@@ -38,16 +38,6 @@ struct AnyBackward {
   }
 };
 
-template <class F>
-bool packed_any(const Folded<3>& w, const F& f) {
-  switch (w.dtype[0]) {
-    case DType::f32: return packed<float>(w, f);
-    case DType::bf16: return packed<BFloat16>(w, f);
-    case DType::f16: return packed<Half>(w, f);
-    default: return false;
-  }
-}
-
 bool packed_backward(const Folded<3>& w, Unary f) {
   switch (f) {
 #define NNM_UNARY(name, ...) \

@@ -154,13 +154,12 @@ class Check {
   // The names of a split's fields by the config alone; none where only the file knows.
   std::vector<std::string> names_of(const std::string& split) const {
     using Form = data::SplitConfig::Form;
+    const data::SplitConfig* s = config_of(split);
+    if (!s) return {};
+    if (s->form == Form::split && s->of != split) return names_of(s->of);
+    if (s->form == Form::text) return {"ids", "targets"};
     std::vector<std::string> names;
-    for (const data::SplitConfig& s : data_config_.splits) {
-      if (s.name != split) continue;
-      if (s.form == Form::split && s.of != split) return names_of(s.of);
-      if (s.form == Form::text) return {"ids", "targets"};
-      for (const data::FieldConfig& f : s.fields) names.push_back(f.name);
-    }
+    for (const data::FieldConfig& f : s->fields) names.push_back(f.name);
     return names;
   }
 

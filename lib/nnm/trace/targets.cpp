@@ -75,10 +75,6 @@ class Names {
   Scope scope_;
 };
 
-}  // namespace
-
-namespace {
-
 /// The place of the item in its selector, where the config has that in one line as it was read.
 Span place_of(const UnmatchedItem& e, const HookSpec& hook) {
   const Span& at = hook.at;

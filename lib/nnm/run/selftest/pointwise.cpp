@@ -24,10 +24,11 @@ constexpr const char* kLossNames[] = {
 #include "kernels/loss.def"
 #undef NNM_LOSS
 };
-constexpr const char* kBinaryNames[] = {
-    "add",     "mul",     "div",   "floor_divide", "remainder",  "pow",
-    "maximum", "minimum", "atan2", "eq",           "ne",         "lt",
-    "le",      "gt",      "ge",    "logical_and",  "logical_or", "logical_xor"};
+constexpr const char* kBinaryNames[] = {"add",
+#define NNM_ROW(name) #name,
+                                        NNM_BINARIES(NNM_ROW)
+#undef NNM_ROW
+};
 
 constexpr DType kIntegers[] = {DType::i64, DType::i32, DType::u8, DType::b8};
 constexpr Lay kLays[] = {Lay::plain, Lay::turned, Lay::gaps, Lay::rows, Lay::off};
