@@ -13,17 +13,11 @@ enum class Unary : uint8_t {
 #undef NNM_UNARY
 };
 
-/// The ops of two operands beside `add`.
-#define NNM_BINARIES(ROW)                                                                         \
-  ROW(mul)                                                                                        \
-  ROW(div) ROW(floor_divide) ROW(remainder) ROW(pow) ROW(maximum) ROW(minimum) ROW(atan2) ROW(eq) \
-      ROW(ne) ROW(lt) ROW(le) ROW(gt) ROW(ge) ROW(logical_and) ROW(logical_or) ROW(logical_xor)
-
 enum class Binary : uint8_t {
   add,  ///< a + alpha b
-#define NNM_ROW(name) name,
-  NNM_BINARIES(NNM_ROW)
-#undef NNM_ROW
+#define NNM_BINARY(name) name,
+#include "kernels/binary.def"
+#undef NNM_BINARY
 };
 
 /// The type an op on operands of type t runs in: f64, i64 (integers and bool), else f32.

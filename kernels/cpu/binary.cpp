@@ -44,10 +44,11 @@ void binary_typed(const Walk<3>& w, Binary f, double alpha) {
       if (alpha == 1) return run<T>(w, [](T a, T b) { return a + b; });
       if (alpha == -1) return run<T>(w, [](T a, T b) { return a - b; });
       return run<T>(w, [k](T a, T b) { return a + k * b; });
-#define NNM_CASE(name) \
-  case Binary::name: return run<T>(w, [](T a, T b) { return binary_of<Binary::name>(a, b); });
-      NNM_BINARIES(NNM_CASE)
-#undef NNM_CASE
+#define NNM_BINARY(name) \
+  case Binary::name:     \
+    return run<T>(w, [](T a, T b) { return binary_of<Binary::name>(a, b); });
+#include "kernels/binary.def"
+#undef NNM_BINARY
   }
 }
 

@@ -23,10 +23,11 @@ template <class T>
 void binary_typed(const Folded<3>& w, Binary f, double alpha) {
   switch (f) {
     case Binary::add: return pointwise(w, ScaledSum<T>{static_cast<T>(alpha)});
-#define NNM_CASE(name) \
-  case Binary::name: return pointwise(w, BinaryOp<Binary::name, T>{});
-      NNM_BINARIES(NNM_CASE)
-#undef NNM_CASE
+#define NNM_BINARY(name) \
+  case Binary::name:     \
+    return pointwise(w, BinaryOp<Binary::name, T>{});
+#include "kernels/binary.def"
+#undef NNM_BINARY
   }
 }
 

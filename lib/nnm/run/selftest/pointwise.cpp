@@ -24,10 +24,11 @@ constexpr const char* kLossNames[] = {
 #include "kernels/loss.def"
 #undef NNM_LOSS
 };
-constexpr const char* kBinaryNames[] = {"add",
-#define NNM_ROW(name) #name,
-                                        NNM_BINARIES(NNM_ROW)
-#undef NNM_ROW
+constexpr const char* kBinaryNames[] = {
+    "add",
+#define NNM_BINARY(name) #name,
+#include "kernels/binary.def"
+#undef NNM_BINARY
 };
 
 constexpr DType kIntegers[] = {DType::i64, DType::i32, DType::u8, DType::b8};
