@@ -312,6 +312,32 @@ TEST_CASE("trace: what a dead process leaves is readable up to the last flush") 
   CHECK(verify(dir / "t.h5").ok());
 }
 
+TEST_CASE("trace: a flush keeps the entry of the step that has just ended") {
+  TempDir dir;
+  TraceHeader h = header();
+  h.sites.resize(1);
+  TraceWriter w(dir / "t.h5", h);
+  const std::vector<double> values(h.stats.size(), 2.5);
+  for (int step = 0; step < 3; ++step) {
+    w.begin_step({step, 0, 0, 0, "train"});
+    w.stats(0, values);
+  }
+  w.flush();
+  w.event("rule", "found after the flush");
+  w.flush();
+  std::filesystem::copy_file(dir / "t.h5.part", dir / "dead.h5");
+  w.close();
+  for (const char* name : {"dead.h5", "t.h5"}) {
+    CAPTURE(name);
+    const TraceReader r(dir / name, true);
+    REQUIRE(r.steps().size() == 3);
+    CHECK(r.steps()[2].step == 2);
+    const H5Reader& f = r.file();
+    CHECK(f.tensor(f.at("/stats/values")).to_vector<double>().back() == 2.5);
+    CHECK(f.tensor(f.at("/events/step")).to_vector<int64_t>() == std::vector<int64_t>{2});
+  }
+}
+
 TEST_CASE("trace: a flipped bit is found or harmless") {
   TempDir dir;
   {

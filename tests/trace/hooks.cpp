@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 
 #include "io/temp.h"
 #include "nnm/autograd/node.h"
@@ -286,7 +288,11 @@ TEST_CASE("captures: a run that goes on keeps what it has") {
   const std::string forward =
       "  - {on: forward, at: fc1, capture: {reduce: [mean, histogram], tensor: full}}\n";
   part(forward, 0, 4, false);  // dies in step 4, its checkpoint is of step 3
+  // One that dies while it takes that over, before anything of its own is on the disk.
+  std::filesystem::rename(path + ".part", path + ".old");
+  std::ofstream(path + ".part", std::ios::binary) << std::string(3540, '\0');
   part(forward, 3, 5, true);
+  CHECK(dir.names() == std::vector<std::string>{"t.h5"});
   // More is captured from here on.
   part(forward + "  - {on: forward, at: fc2, capture: {reduce: [max]}}\n", 5, 6, true);
   const io::TraceReader trace(path);

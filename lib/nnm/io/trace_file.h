@@ -95,6 +95,8 @@ class TraceWriter {
   int64_t bytes() const { return bytes_; }
   /// Records that were left out.
   int64_t dropped() const { return dropped_; }
+  /// Whatever was recorded reaches the file, the entry of the step axis that is being filled, too:
+  /// to be called between steps, as statistics that follow are for the next entry.
   void flush();
   /// Finishes the file and gives it its name.
   void close();
@@ -102,10 +104,10 @@ class TraceWriter {
  private:
   void header(const TraceHeader& h);
   void tables(const TraceHeader& h);
-  int64_t now() const { return step_ ? step_->step : 0; }
   int64_t site_count() const { return static_cast<int64_t>(sites_.size()); }
   void write_step();
   void write_cubes();
+  void write_rows();
   void flush_if_due();
 
   std::string path_, part_;
@@ -118,6 +120,7 @@ class TraceWriter {
   std::map<std::string, std::map<std::string, std::unique_ptr<TraceGroup>>> groups_;
   std::vector<TraceSite> sites_;
   int64_t stats_ = 0, bins_ = 0, bytes_ = 0, dropped_ = 0, unflushed_ = 0, calls_ = 0;
+  int64_t now_ = 0;  // the step that was begun last
   std::optional<TraceStep> step_;
   std::vector<double> values_;  // of this step, sites by statistics
   std::vector<uint32_t> histograms_;

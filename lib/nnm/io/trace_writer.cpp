@@ -126,6 +126,7 @@ int64_t TraceWriter::add_site(const TraceSite& s) {
 void TraceWriter::begin_step(const TraceStep& step) {
   write_step();
   step_ = step;
+  now_ = step.step;
   std::fill(values_.begin(), values_.end(), NAN);
   std::fill(histograms_.begin(), histograms_.end(), 0);
 }
@@ -170,7 +171,7 @@ void TraceWriter::write_cubes() {
 
 void TraceWriter::flush_if_due() {
   const std::chrono::duration<double> since = std::chrono::steady_clock::now() - flushed_;
-  if (unflushed_ >= limits_.flush_steps || since.count() >= limits_.flush_seconds) flush();
+  if (unflushed_ >= limits_.flush_steps || since.count() >= limits_.flush_seconds) write_rows();
 }
 
 void TraceWriter::stats(int64_t site, std::span<const double> values,
@@ -214,21 +215,21 @@ bool TraceWriter::record(const std::string& module, const std::string& what, int
     return false;
   }
   bytes_ += bytes;
-  group->append(now(), call, links);
+  group->append(now_, call, links);
   return true;
 }
 
 void TraceWriter::call(std::string_view hook, std::string_view module, int64_t call) {
-  table(Tables::calls)->row(calls_++, now(), hook, module, call);
+  table(Tables::calls)->row(calls_++, now_, hook, module, call);
 }
 
 void TraceWriter::timing(std::string_view hook, std::string_view module, int64_t call,
                          int64_t start_ns, int64_t ns) {
-  table(Tables::timing)->row(now(), hook, module, call, start_ns, ns);
+  table(Tables::timing)->row(now_, hook, module, call, start_ns, ns);
 }
 
 void TraceWriter::memory(int64_t allocated, int64_t peak, int64_t reserved) {
-  table(Tables::memory)->row(now(), allocated, peak, reserved);
+  table(Tables::memory)->row(now_, allocated, peak, reserved);
 }
 
 void TraceWriter::flops(std::string_view module, int64_t flops) {
@@ -236,10 +237,16 @@ void TraceWriter::flops(std::string_view module, int64_t flops) {
 }
 
 void TraceWriter::event(std::string_view kind, std::string_view message) {
-  table(Tables::events)->row(now(), kind, message);
+  table(Tables::events)->row(now_, kind, message);
 }
 
+// What waits for its next part would be missing after a run that died and goes on from here.
 void TraceWriter::flush() {
+  write_step();
+  write_rows();
+}
+
+void TraceWriter::write_rows() {
   write_cubes();
   for (std::optional<Table>& t : tables_) t->flush();
   for (const auto& [module, groups] : groups_)

@@ -73,6 +73,8 @@ EarlierTrace::EarlierTrace(const std::string& path) {
   int64_t reach = -1;
   for (const std::string& name : {old, path + kPart, path}) {
     if (!exists(name)) continue;
+    // A process that dies before the first flush leaves a file whose beginning was never written.
+    if (name == path + kPart && !io::is_hdf5(name)) continue;
     try {
       auto reader = std::make_unique<io::TraceReader>(name, true);
       const std::vector<io::TraceStep> steps = reader->steps();
