@@ -28,15 +28,14 @@ int run(Options o) {
 
 }  // namespace
 
-Action bench(CLI::App& app) {
+Action bench(App app) {
   auto o = std::make_shared<Options>();
   o->file.declare(app);
-  app.add_option("--steps", o->bench.steps, "training steps to measure (10)")
-      ->check(CLI::Range(1, 1000000));
+  app.add_option("--steps", o->bench.steps, "training steps to measure (10)").between(1, 1000000);
   app.add_option("--warmup", o->bench.warmup, "steps before them, not measured (2)")
-      ->check(CLI::Range(0, 1000000));
+      .between(0, 1000000);
   app.add_option("--batch", o->bench.batch, "samples in a batch (default: that of the config)")
-      ->check(CLI::PositiveNumber);
+      .positive();
   add_shape(app, o->shapes);
   add_format(app, o->format, {"text", "json", "csv"});
   o->compute.declare(app);

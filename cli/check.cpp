@@ -89,7 +89,7 @@ int run(const Options& o) {
 
 }  // namespace
 
-Action check(CLI::App& app) {
+Action check(App app) {
   auto o = std::make_shared<Options>();
   app.add_option("files", o->files, "configs, checkpoints or run folders");
   add_overrides(app, o->config);

@@ -2,6 +2,8 @@
 #include <memory>
 
 #include "cli/declared.h"
+#include "cli/verb.h"
+#include "nnm/base/error.h"
 
 namespace nnm::cli {
 
@@ -157,15 +159,13 @@ std::string fish(const std::vector<DeclaredVerb>& verbs) {
 
 }  // namespace
 
-Action completion(CLI::App& app) {
+Action completion(App app) {
   auto shell = std::make_shared<std::string>();
-  app.add_option("shell", *shell, "which shell")
-      ->required()
-      ->check(one_of({"bash", "zsh", "fish"}));
+  app.add_option("shell", *shell, "which shell").required().one_of({"bash", "zsh", "fish"});
   app.footer(
       "bash: source <(nnm completion bash), in ~/.bashrc; likewise zsh; fish:\n"
       "nnm completion fish | source");
-  return [&app, shell] {
+  return [app, shell] {
     const std::vector<DeclaredVerb> verbs = declared_verbs(app);
     print(*shell == "bash" ? bash(verbs) : *shell == "zsh" ? zsh(verbs) : fish(verbs));
     return 0;

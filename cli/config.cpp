@@ -69,20 +69,18 @@ int diff_configs(const ConfigFile& first, const ConfigFile& second, const std::s
   return rows.empty() ? 0 : exit_code(ErrorKind::negative);
 }
 
-Action config(CLI::App& app) {
+Action config(App app) {
   auto o = std::make_shared<Options>();
   o->file.declare(app);
   app.add_flag("--blame", o->blame, "say of every value where it comes from");
   add_format(app, o->format);
-  CLI::App* two = app.add_subcommand("diff", "the values in which two configs differ");
-  two->set_help_flag("-h,--help", "print this help");
-  two->fallthrough();  // the options are those of the verb
-  two->add_option("a", o->file.file, "a config, checkpoint or run folder")->required();
-  two->add_option("b", o->other, "another")->required();
+  App two = app.add_subcommand("diff", "the values in which two configs differ");
+  two.add_option("a", o->file.file, "a config, checkpoint or run folder").required();
+  two.add_option("b", o->other, "another").required();
   return [o, two] {
     ConfigFile second = o->file;
     second.file = o->other;
-    return two->parsed() ? diff_configs(o->file, second, o->format) : show(*o);
+    return two.parsed() ? diff_configs(o->file, second, o->format) : show(*o);
   };
 }
 

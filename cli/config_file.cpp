@@ -7,16 +7,16 @@
 
 namespace nnm::cli {
 
-void ConfigFile::declare(CLI::App& app) {
+void ConfigFile::declare(App app) {
   app.add_option("file", file,
                  "a config, checkpoint or run folder (default: ./nnm.yaml, else the newest run)");
   app.add_flag("--best", best, "of a run, the best checkpoint instead of the last");
   add_overrides(app, config);
 }
 
-void add_shape(CLI::App& app, std::vector<std::string>& shapes) {
+void add_shape(App app, std::vector<std::string>& shapes) {
   app.add_option("--shape", shapes, "the shape of an input: x=2,3,224,224 (repeatable)")
-      ->allow_extra_args(false);
+      .repeatable();
 }
 
 lang::InputShapes read_shapes(const std::vector<std::string>& shapes) {

@@ -13,7 +13,7 @@ struct ConfigFile {
   lang::LoadOptions config;
   bool best = false;
 
-  void declare(CLI::App& app);
+  void declare(App app);
   run::Source open() const { return run::open_source(file, {.config = config, .best = best}); }
 };
 
@@ -21,7 +21,7 @@ struct ConfigFile {
 int diff_configs(const ConfigFile& first, const ConfigFile& second, const std::string& format);
 
 /// `--shape x=2,3,224,224`, repeatable.
-void add_shape(CLI::App& app, std::vector<std::string>& shapes);
+void add_shape(App app, std::vector<std::string>& shapes);
 /// Throws Error(config) for what cannot be read.
 lang::InputShapes read_shapes(const std::vector<std::string>& shapes);
 

@@ -1,6 +1,8 @@
 // Read from CLI11's declarations.
 #include "cli/declared.h"
 
+#include <CLI/CLI.hpp>
+
 namespace nnm::cli {
 
 namespace {
@@ -32,9 +34,9 @@ DeclaredOption declared(const CLI::Option& o) {
 
 }  // namespace
 
-std::vector<DeclaredVerb> declared_verbs(const CLI::App& verb) {
+std::vector<DeclaredVerb> declared_verbs(App verb) {
   std::vector<DeclaredVerb> out;
-  for (const CLI::App* app : verb.get_parent()->get_subcommands({})) {
+  for (const CLI::App* app : (*verb).get_parent()->get_subcommands({})) {
     DeclaredVerb v{app->get_name(), app->get_description(), {}, {}};
     for (const CLI::Option* o : app->get_options()) {
       DeclaredOption d = declared(*o);

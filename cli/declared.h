@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/verb.h"
+#include "cli/app.h"
 
 namespace nnm::cli {
 
@@ -25,6 +25,6 @@ struct DeclaredVerb {
 };
 
 /// The verbs of the program to which `verb` belongs, in the order of the help.
-std::vector<DeclaredVerb> declared_verbs(const CLI::App& verb);
+std::vector<DeclaredVerb> declared_verbs(App verb);
 
 }  // namespace nnm::cli

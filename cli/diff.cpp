@@ -397,16 +397,16 @@ int run(Options o) {
 
 }  // namespace
 
-Action diff(CLI::App& app) {
+Action diff(App app) {
   auto o = std::make_shared<Options>();
   Tolerance& t = o->compare.tolerance;
-  app.add_option("a", o->a, "a checkpoint, run folder, trace, config or any HDF5 file")->required();
-  app.add_option("b", o->b, "what to compare it with, of the same kind")->required();
-  CLI::Option* given[] = {
+  app.add_option("a", o->a, "a checkpoint, run folder, trace, config or any HDF5 file").required();
+  app.add_option("b", o->b, "what to compare it with, of the same kind").required();
+  const std::vector<Option> given = {
       app.add_option("--rtol", t.rtol, "let |a - b| <= atol + rtol * max(|a|, |b|) pass as equal"),
       app.add_option("--atol", t.atol, "the same"),
       app.add_option("--ulp", t.ulp, "let so many units in the last place pass as equal")
-          ->check([](const std::string& text) {
+          .check([](const std::string& text) {
             return text.starts_with('-') ? std::string(kTolerances) : std::string();
           })};
   app.add_option("--select", o->select,
@@ -414,9 +414,9 @@ Action diff(CLI::App& app) {
   app.add_flag("--all", o->compare.all, "of checkpoints also optimizer state and averaged weights");
   app.add_flag("--best", o->best, "of a run, the best checkpoint instead of the last");
   add_format(app, o->format, {"text", "json", "csv"});
-  return [o, given = std::vector<CLI::Option*>(std::begin(given), std::end(given))] {
+  return [o, given] {
     Tolerance& t = o->compare.tolerance;
-    for (const CLI::Option* option : given) t.exact = t.exact && option->count() == 0;
+    for (const Option& option : given) t.exact = t.exact && !option.given();
     for (double x : {t.rtol, t.atol})
       NNM_CHECK(std::isfinite(x) && x >= 0, config, "{}", kTolerances);
     return run(*o);

@@ -47,7 +47,7 @@ std::vector<Fact> facts() {
 
 }  // namespace
 
-Action doctor(CLI::App& app) {
+Action doctor(App app) {
   auto format = std::make_shared<std::string>();
   add_format(app, *format);
   return [format] {

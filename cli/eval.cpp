@@ -71,12 +71,12 @@ int run(const Options& o) {
 
 }  // namespace
 
-Action eval(CLI::App& app) {
+Action eval(App app) {
   auto o = std::make_shared<Options>();
   app.add_option("file", o->file, "a config, a checkpoint or a run");
   app.add_option("--split", o->split, "the split (default: eval.split, else test, val, train)");
   app.add_option("--assert", o->asserts, "a condition that must hold: 'acc >= 0.97' (repeatable)")
-      ->allow_extra_args(false);
+      .repeatable();
   app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
   app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
@@ -84,8 +84,7 @@ Action eval(CLI::App& app) {
   add_no_hooks(app, o->hooks);
   app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
-  app.add_option("--batch", o->batch, "samples at once")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  app.add_option("--batch", o->batch, "samples at once").between(1, int64_t{1} << 31);
   add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);

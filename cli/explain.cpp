@@ -95,7 +95,7 @@ int run(const std::string& code, bool json) {
 
 }  // namespace
 
-Action explain(CLI::App& app) {
+Action explain(App app) {
   auto code = std::make_shared<std::string>();
   auto format = std::make_shared<std::string>();
   app.add_option("code", *code, "the code of an error or warning; without one, all are listed");

@@ -1,4 +1,5 @@
 // nnm help: the help of the program, or of a verb.
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "cli/verb.h"
@@ -7,11 +8,11 @@
 
 namespace nnm::cli {
 
-Action help(CLI::App& app) {
+Action help(App app) {
   auto verb = std::make_shared<std::string>();
   app.add_option("verb", *verb, "the verb to tell of (default: all)");
-  return [&app, verb] {
-    const CLI::App& program = *app.get_parent();
+  return [app, verb] {
+    const CLI::App& program = *(*app).get_parent();
     if (verb->empty()) {
       // App::help() would tell of the verb that was found, which is this one.
       print(program.get_formatter()->make_help(&program, program.get_name(),

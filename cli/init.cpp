@@ -59,11 +59,11 @@ int run(const Options& o) {
 
 }  // namespace
 
-Action init(CLI::App& app) {
+Action init(App app) {
   auto o = std::make_shared<Options>();
   std::vector<std::string> names;
   for (const StarterConfig& t : starter_configs()) names.emplace_back(t.name);
-  app.add_option("--template", o->name, "which one (default: mlp)")->check(one_of(names));
+  app.add_option("--template", o->name, "which one (default: mlp)").one_of(names);
   app.add_flag("--list", o->list, "say what each template is, and write nothing");
   app.add_option("-o,--output", o->output, "the file to write (default: nnm.yaml)");
   app.add_flag("--dry-run", o->dry_run, "print it instead");

@@ -38,9 +38,9 @@ void add_statistics(std::vector<std::string>& cells, const io::Statistics& s,
   for (int64_t n : {s.nan, s.inf, s.zero}) cells.push_back(std::to_string(n));
 }
 
-Action inspect(CLI::App& app) {
+Action inspect(App app) {
   auto o = std::make_shared<InspectOptions>();
-  app.add_option("file", o->file, "a checkpoint, trace, run folder or any HDF5 file")->required();
+  app.add_option("file", o->file, "a checkpoint, trace, run folder or any HDF5 file").required();
   app.add_option("--select", o->select,
                  "modules and tensors: a selector such as 'conv1.**, Linear'");
   app.add_option("--rules", o->rules,

@@ -106,14 +106,14 @@ int run(const std::string& what, const std::string& format) {
 
 }  // namespace
 
-Action list(CLI::App& app) {
+Action list(App app) {
   struct Options {
     std::string what = "modules", format;
   };
   auto o = std::make_shared<Options>();
   std::vector<std::string> kinds;
   for (const Kind& k : kKinds) kinds.emplace_back(k.name);
-  app.add_option("what", o->what, "what to list (default: modules)")->check(such_as(kinds));
+  app.add_option("what", o->what, "what to list (default: modules)").such_as(kinds);
   add_format(app, o->format, {"text", "json", "csv"});
   return [o] { return run(o->what, o->format); };
 }

@@ -2,6 +2,7 @@
 // an exit code.
 #include <fcntl.h>
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -17,7 +18,7 @@
 
 namespace nnm::cli {
 
-// One row a verb, in the order of the help; each is `Action verb(CLI::App&)` in a file of its name.
+// One row a verb, in the order of the help; each is `Action verb(App)` in a file of its name.
 #define NNM_VERBS(V)                                                       \
   V(init, "write a commented starter config")                              \
   V(check, "check names, types, shapes and settings without data")         \
@@ -43,7 +44,7 @@ namespace nnm::cli {
   V(version, "the version")                                                \
   V(help, "this help, or that of a verb")
 
-#define NNM_DECLARE(verb, doc) Action verb(CLI::App& app);
+#define NNM_DECLARE(verb, doc) Action verb(App app);
 NNM_VERBS(NNM_DECLARE)
 #undef NNM_DECLARE
 
@@ -185,9 +186,9 @@ int run(int argc, char** argv, std::string& diagnostics) {
     sub->set_help_flag("-h,--help", "print this help");
     sub->add_flag("-q,--quiet", quiet, "warnings and errors only");
     sub->add_flag("-v,--verbose", verbose, "more details");
-    actions.emplace_back(sub, v.declare(*sub));
-    const auto has = [&](const char* name) { return sub->get_option_no_throw(name) != nullptr; };
-    if (has("--set") && !has("--diagnostics")) add_diagnostics(*sub, diagnostics);
+    const App verb(sub);
+    actions.emplace_back(sub, v.declare(verb));
+    if (verb.has("--set") && !verb.has("--diagnostics")) add_diagnostics(verb, diagnostics);
   }
   try {
     app.parse(argc, argv);

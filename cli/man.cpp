@@ -1,5 +1,7 @@
 // nnm man: the manual page, in roff.
 #include "cli/declared.h"
+#include "cli/verb.h"
+#include "nnm/base/error.h"
 
 namespace nnm::cli {
 
@@ -87,8 +89,8 @@ Progress in plain lines.
 
 }  // namespace
 
-Action man(CLI::App& app) {
-  return [&app] {
+Action man(App app) {
+  return [app] {
     std::string out = kHead;
     for (const DeclaredVerb& v : declared_verbs(app)) out += section(v);
     out += ".SH EXIT STATUS\n";

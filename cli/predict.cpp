@@ -68,13 +68,13 @@ int run(const Options& o) {
 
 }  // namespace
 
-Action predict(CLI::App& app) {
+Action predict(App app) {
   auto o = std::make_shared<Options>();
   app.add_option("file", o->file, "a config, a checkpoint or a run");
   app.add_option("--input", o->predict.input,
                  "HDF5 with one dataset per input, or one CSV, npy or idx file");
   app.add_option("--split", o->split, "a split of the config's data, in place of --input");
-  app.add_option("-o,--output", o->predict.output, "what to write: .h5, .npy or .csv")->required();
+  app.add_option("-o,--output", o->predict.output, "what to write: .h5, .npy or .csv").required();
   app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
   app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
@@ -82,8 +82,7 @@ Action predict(CLI::App& app) {
   add_no_hooks(app, o->hooks);
   app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
-  app.add_option("--batch", o->predict.batch, "samples at once")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  app.add_option("--batch", o->predict.batch, "samples at once").between(1, int64_t{1} << 31);
   app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
   add_overrides(app, o->config);
   add_format(app, o->format);

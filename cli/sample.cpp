@@ -106,25 +106,23 @@ int run(Options o) {
 
 }  // namespace
 
-Action sample(CLI::App& app) {
+Action sample(App app) {
   auto o = std::make_shared<Options>();
   run::SampleOptions& s = o->sample;
   o->file.declare(app);
   app.add_option("--prompt", s.prompt, "the text to go on with; - reads it from stdin");
-  app.add_option("--tokens", s.tokens, "how many tokens to make (200)")
-      ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--tokens", s.tokens, "how many tokens to make (200)").between(1, 1 << 30);
   app.add_option("--temperature", s.temperature,
                  "below 1 likelier tokens, above 1 wilder ones; 0: always the likeliest (1)")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--top-k", s.top_k, "draw from the K likeliest tokens alone")
-      ->check(CLI::PositiveNumber);
+      .not_negative();
+  app.add_option("--top-k", s.top_k, "draw from the K likeliest tokens alone").positive();
   app.add_option("--top-p", s.top_p,
                  "draw from the likeliest tokens that together have this probability alone")
-      ->check(CLI::Range(0.0, 1.0));
+      .probability();
   app.add_option("--seed", s.seed, "another seed gives another text (0)");
   app.add_option("--context", s.context,
                  "how many tokens the model sees at most (default: data's `context`)")
-      ->check(CLI::PositiveNumber);
+      .positive();
   app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
   app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");

@@ -8,7 +8,7 @@
 
 namespace nnm::cli {
 
-Action schema(CLI::App& app) {
+Action schema(App app) {
   auto output = std::make_shared<std::string>();
   app.add_option("-o,--output", *output, "write it to this file instead of standard output");
   return [output] {

@@ -85,7 +85,7 @@ int run_selftest(const Options& o) {
 
 }  // namespace
 
-Action selftest(CLI::App& app) {
+Action selftest(App app) {
   auto o = std::make_shared<Options>();
   app.add_option("kernels", o->kernels, "kernels to test; all where none is named");
   app.add_option("-o,--output", o->output, "write the table to this file");

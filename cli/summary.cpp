@@ -7,7 +7,7 @@
 
 namespace nnm::cli {
 
-Action summary(CLI::App& app) {
+Action summary(App app) {
   struct Options {
     ConfigFile file;
     std::string format;

@@ -43,7 +43,7 @@ int run(const Options& o) {
 
 }  // namespace
 
-Action test(CLI::App& app) {
+Action test(App app) {
   auto o = std::make_shared<Options>();
   o->file.declare(app);
   app.add_option("-k,--select", o->select, "run only the tests that contain this text");

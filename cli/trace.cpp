@@ -29,23 +29,22 @@ struct Options {
   bool list = false, strict = false, dry_run = false, partial = false;
 };
 
-void declare(CLI::App& app, Options& o) {
+void declare(App app, Options& o) {
   o.file.declare(app);
   app.add_option("--checkpoint", o.checkpoint, "the checkpoint to trace");
   app.add_option("--hook", o.hooks,
                  "what to record: KIND[:SELECTOR] (repeatable; default: forward, of all modules); "
                  "kinds: forward_pre, forward, full_backward_pre, full_backward, tensor, "
                  "post_accumulate_grad")
-      ->allow_extra_args(false);
+      .repeatable();
   app.add_option("--what", o.what,
                  "a list of input, output, grad_input, grad_output, weight, weight_grad");
   app.add_option("--reduce", o.reduce, "a list of statistics, or none");
   app.add_option("--tensor", o.tensor, "full, none or slice:BEGIN:END of the first axis");
-  app.add_option("--steps", o.trace.steps, "batches to record")->check(CLI::Range(1, 1 << 30));
-  app.add_option("--every", o.trace.every, "record one of so many batches")
-      ->check(CLI::Range(1, 1 << 30));
-  app.add_option("--batch", o.trace.batch, "samples of a batch")->check(CLI::Range(1, 1 << 30));
-  app.add_option("--mode", o.mode, "eval or train")->check(one_of({"eval", "train"}));
+  app.add_option("--steps", o.trace.steps, "batches to record").between(1, 1 << 30);
+  app.add_option("--every", o.trace.every, "record one of so many batches").between(1, 1 << 30);
+  app.add_option("--batch", o.trace.batch, "samples of a batch").between(1, 1 << 30);
+  app.add_option("--mode", o.mode, "eval or train").one_of({"eval", "train"});
   app.add_option("--max-bytes", o.max_bytes, "of tensors in the file (default: 2GiB)");
   app.add_option("--input", o.trace.input, "run the model on this HDF5, CSV, npy or idx file");
   app.add_option("--split", o.split, "run it on this split (default: test, else val, else train)");
@@ -54,7 +53,7 @@ void declare(CLI::App& app, Options& o) {
          "--fail-on", o.rules,
          "a list of rules, such as nonfinite, dead_relu(threshold_layer=40): the first that "
          "is broken ends the trace with exit code 1, nonfinite with 5 (repeatable)")
-      ->allow_extra_args(false);
+      .repeatable();
   app.add_flag("--input-grad", o.trace.input_grad, "floating inputs require grad");
   app.add_option("--weights", o.weights.weights, "load these weights");
   app.add_flag("--fresh", o.weights.fresh, "take fresh weights");
@@ -199,7 +198,7 @@ int run(Options o) {
 
 }  // namespace
 
-Action trace(CLI::App& app) {
+Action trace(App app) {
   auto o = std::make_shared<Options>();
   declare(app, *o);
   return [o] { return run(*o); };

@@ -54,7 +54,7 @@ int run(Options o) {
 
 }  // namespace
 
-Action train(CLI::App& app) {
+Action train(App app) {
   auto o = std::make_shared<Options>();
   run::TrainOptions& t = o->train;
   app.add_option("file", o->file, "a config, or a run to go on with");
@@ -72,7 +72,7 @@ Action train(CLI::App& app) {
   add_no_hooks(app, t.hooks);
   app.add_option("--trace", o->trace,
                  "further hooks, such as captures: a YAML file, or a hook as YAML (repeatable)")
-      ->allow_extra_args(false);
+      .repeatable();
   app.add_flag("--strict", t.strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--dry-run", t.dry_run, "build, open the data, say what would be done, and stop");
   app.add_option("--events", t.events, "write the run's events there, too: FILE or fd:N");

@@ -1,12 +1,12 @@
 // Verbs of the program: how each declares its options, and what they share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cli/app.h"
 #include "kernels/view.h"
 #include "nnm/base/diagnostic.h"
 #include "nnm/lang/config.h"
@@ -16,7 +16,7 @@ namespace nnm::cli {
 /// What a verb does once its options are read; gives the exit code (cli.md).
 using Action = std::function<int()>;
 /// Declares a verb's options on its part of the command line.
-using Declare = Action (*)(CLI::App& app);
+using Declare = Action (*)(App app);
 
 struct Verb {
   const char* name;
@@ -33,34 +33,27 @@ struct ExitStatus {
 };
 const std::vector<ExitStatus>& exit_statuses();
 
-/// A check: one of these words; what is none is answered with the nearest. Help, completion and the
-/// manual show them.
-CLI::Validator one_of(std::vector<std::string> words);
-/// Words to show, where others are allowed or the verb itself says what is wrong with them.
-CLI::Validator such_as(const std::vector<std::string>& words);
-
 /// `--format`: how a reading verb answers. The first is the default.
-void add_format(CLI::App& app, std::string& format,
-                std::vector<std::string> formats = {"text", "json"});
+void add_format(App app, std::string& format, std::vector<std::string> formats = {"text", "json"});
 
 /// Options of every verb that reads a config: `-p NAME`, `--set path=value` and `--unset path`,
 /// each in order.
-void add_overrides(CLI::App& app, lang::LoadOptions& config);
+void add_overrides(App app, lang::LoadOptions& config);
 
 /// `--diagnostics`: how errors of configs are told. Verbs with `--set` have it.
-void add_diagnostics(CLI::App& app, std::string& format);
+void add_diagnostics(App app, std::string& format);
 /// The diagnostics an error carries; of one without, itself as one that has no place.
 Diagnostics diagnostics_of(const Error& e);
 
 /// `--no-hooks`, which takes `hooks` away. A callback, since the help would name a negated flag by
 /// the value that it gives.
-void add_no_hooks(CLI::App& app, bool& hooks);
+void add_no_hooks(App app, bool& hooks);
 
 /// `--device` and `--threads`, of every verb that computes.
 struct Compute {
   std::string device;  ///< empty: not asked for, which is `auto` without a word
   int threads = 0;     ///< 0: what affinity and the control group allow
-  void declare(CLI::App& app);
+  void declare(App app);
   /// Sets the number of threads, and the device as this thread's default one; gives the device.
   /// `auto` is the first GPU, or else the CPU, and says so. Throws Error(device) saying why a GPU
   /// cannot be had, Error(config) for what is no device.

@@ -78,9 +78,9 @@ int run(const Options& o) {
 
 }  // namespace
 
-Action verify(CLI::App& app) {
+Action verify(App app) {
   auto o = std::make_shared<Options>();
-  app.add_option("files", o->files, "checkpoints, traces and run folders")->required();
+  app.add_option("files", o->files, "checkpoints, traces and run folders").required();
   add_format(app, o->format);
   return [o] { return run(*o); };
 }

@@ -6,7 +6,7 @@
 
 namespace nnm::cli {
 
-Action version(CLI::App& app) {
+Action version(App app) {
   auto format = std::make_shared<std::string>();
   add_format(app, *format);
   return [format] {
