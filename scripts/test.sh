@@ -64,8 +64,8 @@ if [ -n "$full" ]; then
   scripts/build.sh asan all || exit 1
   part 'unit tests under ASan and UBSan' build-asan/nnm_tests
   # Leaks are looked for above: at the end of a program whose plug-ins have threads the leak checker
-  # itself crashes.
-  part 'transcripts under ASan and UBSan' env NNM_BUILD="$PWD/build-asan" \
+  # itself crashes. Training takes ten times as long.
+  part 'transcripts under ASan and UBSan' env NNM_BUILD="$PWD/build-asan" NNM_TEST_TIMEOUT=3000 \
     ASAN_OPTIONS=detect_leaks=0 python3 tests/cli/run.py
   scripts/build.sh tsan all || exit 1
   part 'unit tests under TSan' env OMP_NUM_THREADS=1 build-tsan/nnm_tests

@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("NNM_BUILD", ROOT / "build"))
-TIMEOUT = 120  # seconds that no call may take
+TIMEOUT = float(os.environ.get("NNM_TEST_TIMEOUT", 300))  # seconds that no command may take
 
 # The model and the data of tests about training; sizes of batches and the rest of it follow.
 SMALL_NET = """nnm: 1

@@ -24,10 +24,9 @@ import subprocess
 import sys
 import tempfile
 
-from program import ROOT, environment
+from program import ROOT, TIMEOUT, environment
 
 HERE = pathlib.Path(__file__).resolve().parent
-TIMEOUT = 300
 
 
 def data_folder():
