@@ -45,9 +45,8 @@ inline float exp(float x) {
 inline float log(float x) {
   const bool tiny = x < 1.17549435e-38f;
   const float y = tiny ? x * 8388608.0f : x;
-  const auto bits = std::bit_cast<int32_t>(y);
-  // The mantissa in [sqrt(1/2), sqrt(2)).
-  const int32_t shifted = bits - 0x3f3504f3;
+  // The mantissa in [sqrt(1/2), sqrt(2)). Unsigned: of negative numbers the difference wraps.
+  const auto shifted = static_cast<int32_t>(std::bit_cast<uint32_t>(y) - 0x3f3504f3u);
   const int32_t e = (shifted >> 23) - (tiny ? 23 : 0);
   const float f = std::bit_cast<float>((shifted & 0x007fffff) + 0x3f3504f3) - 1.0f;
   float p = 7.0376836292e-2f;

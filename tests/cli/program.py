@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("NNM_BUILD", ROOT / "build"))
 TIMEOUT = float(os.environ.get("NNM_TEST_TIMEOUT", 300))  # seconds that no command may take
+SANITIZED = re.search("^NNM_SANITIZE:STRING=.", (BUILD / "CMakeCache.txt").read_text(), re.M) is not None
 
 # The model and the data of tests about training; sizes of batches and the rest of it follow.
 SMALL_NET = """nnm: 1

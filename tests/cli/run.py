@@ -20,6 +20,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -91,9 +92,23 @@ def check(step, done):
     return problems
 
 
+def ended(words, **options):
+    """What the command did, or None where it does not end; nothing that it began is left then."""
+    process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace",
+                               stdin=subprocess.DEVNULL, start_new_session=True, **options)
+    try:
+        out, err = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return None
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
 def run_program(path):
-    done = subprocess.run([sys.executable, str(path)], text=True, capture_output=True, errors="replace",
-                          timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    done = ended([sys.executable, str(path)])
+    if done is None:
+        return [f"{path.name}: no end after {TIMEOUT} s"]
     return [f"{path.name}: exit code {done.returncode}\n{done.stdout}{done.stderr}"] * (done.returncode != 0)
 
 
@@ -108,11 +123,8 @@ def run(path):
     env = dict(environment(), ROOT=str(ROOT), DATA=str(data))
     with tempfile.TemporaryDirectory(prefix="nnm-cli-") as folder:
         for step in steps:
-            try:
-                done = subprocess.run(["bash", "-c", step.command], cwd=folder, env=env, text=True,
-                                      capture_output=True, errors="replace", timeout=TIMEOUT,
-                                      stdin=subprocess.DEVNULL)
-            except subprocess.TimeoutExpired:
+            done = ended(["bash", "-c", step.command], cwd=folder, env=env)
+            if done is None:
                 return [f"{path.name}:{step.number}: no end after {TIMEOUT} s: {step.command}"]
             problems = check(step, done)
             if problems:
