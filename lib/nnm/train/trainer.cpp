@@ -344,9 +344,8 @@ bool Trainer::due(const Duration& every, double& timer) const {
 
 // Micro-batches done. What is left over at the end of the last epoch, too few for a step, counts.
 int64_t Trainer::position() const {
-  return most_micro_ && most_micro_ - micro_ < plan_.accumulate && step_ == total_steps_
-             ? most_micro_
-             : micro_;
+  const bool over = micro_ <= most_micro_ && most_micro_ - micro_ < plan_.accumulate;
+  return over && step_ == total_steps_ ? most_micro_ : micro_;
 }
 
 Moment Trainer::now() const { return {step_, position() / batches_, earlier_seconds_ + elapsed()}; }

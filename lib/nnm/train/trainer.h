@@ -151,6 +151,7 @@ class Trainer {
   void evaluate();
   void count_patience(double value);
   void save();
+  void count_steps_left();
   void recall_outcome();
   bool ended();
   void finish();

@@ -75,7 +75,10 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
     default_generator().seed = static_cast<uint64_t>(integer(c.rng, "seed"));
     default_generator().offset = static_cast<uint64_t>(integer(c.rng, "offset"));
     const int64_t batches = integer(c.data, "batches_per_epoch");
-    micro_ = integer(c.data, "epoch") * batches_ + std::min(integer(c.data, "batch"), batches_ - 1);
+    NNM_CHECK(batches > 0, input_file, "an epoch of {} batches", batches);
+    // A place within an epoch of other batches is as far in one of these.
+    const auto place = [&](int64_t micro) { return micro * batches_ / batches; };
+    micro_ = integer(c.data, "epoch") * batches_ + place(integer(c.data, "batch"));
     if (batches != batches_ || integer(c.data, "samples") != parts_.loader->dataset().size(true) ||
         integer(c.data, "seed") != static_cast<int64_t>(parts_.loader->options().seed))
       log_warning(
@@ -90,18 +93,26 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
     if (io::item_at(c.best, "metric").string() == plan_.best.metric)
       best_ = {real(c.best, "value"), integer(c.best, "step")};
     wait_ = {real(c.best, "wait_value"), real(c.best, "wait_seconds"), integer(c.best, "wait_step"),
-             integer(c.best, "wait_batch"), integer(c.best, "wait_evaluations")};
+             place(integer(c.best, "wait_batch")), integer(c.best, "wait_evaluations")};
     for (Watcher* w : parts_.watchers) w->take(c);
   } catch (const Error& e) {
     throw Error(ErrorKind::input_file, fmt::format("{}: {}", from, e.what()), e.hint());
   }
   step_ = first_step_ = saved_step_ = c.global_step;
+  count_steps_left();
   const bool over = (total_steps_ > 0 && step_ >= total_steps_) ||
                     (plan_.max.seconds > 0 && earlier_seconds_ >= plan_.max.seconds);
   history_.restore(c.metrics);
   if (const Value* rows = io::find_item(c.data, "ending_rows"))
     history_.restore_ending(*rows, !over);
   recall_outcome();
+}
+
+// The run ends with its last epoch, however many steps the epochs of before had.
+void Trainer::count_steps_left() {
+  if (!most_micro_) return;
+  total_steps_ = step_ + std::max<int64_t>(most_micro_ - micro_, 0) / plan_.accumulate;
+  if (plan_.max.steps) total_steps_ = std::min(total_steps_, plan_.max.steps);
 }
 
 // A run that has nothing left to do ends with the numbers it had.
