@@ -41,16 +41,16 @@ Entries functions() {
 Entries hooks() {
   Entries out;
   for (int i = 0; i < tracing::kHookKinds; ++i) {
-    const char* name = tracing::name_of(static_cast<tracing::HookKind>(i));
-    out.push_back({name, std::string("--hook ") + name + "[:SELECTOR]", ""});
+    const auto kind = static_cast<tracing::HookKind>(i);
+    const char* name = tracing::name_of(kind);
+    out.push_back({name, std::string("--hook ") + name + "[:SELECTOR]", tracing::doc_of(kind)});
   }
   return out;
 }
 
 Entries statistics() {
   Entries out;
-  for (const std::string& s : tracing::statistic_names())
-    out.push_back({s, s, tracing::unit_of(s)});
+  for (const std::string& s : tracing::statistic_names()) out.push_back({s, s, tracing::doc_of(s)});
   return out;
 }
 

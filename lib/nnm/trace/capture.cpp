@@ -14,6 +14,13 @@ namespace {
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kKinds[kHookKinds] = {"forward_pre",   "forward", "full_backward_pre",
                                             "full_backward", "tensor",  "post_accumulate_grad"};
+constexpr const char* kKindDocs[kHookKinds] = {
+    "before a module's forward; sees its inputs",
+    "after a module's forward; sees its inputs and outputs",
+    "before the gradients of a module are computed; sees those of its outputs",
+    "after the gradients of a module are computed; sees those of its inputs and outputs",
+    "when the gradient of a tensor is computed: fc1.output, fc1.input, or a parameter, fc1.weight",
+    "when the gradient of a parameter is complete"};
 const std::vector<std::string>& whats() {
   static const std::vector<std::string> names = {"input",       "output", "grad_input",
                                                  "grad_output", "weight", "weight_grad"};
@@ -74,30 +81,42 @@ double percent(const TensorStatistics& s, const uint32_t* histogram) {
 struct Statistic {
   const char* name;
   const char* unit;
+  const char* doc;
   double (*value)(const TensorStatistics& s, const uint32_t* histogram);  // null: a histogram
 };
 
 // Where nothing is finite there is no moment and no extreme.
 constexpr Statistic kStatistics[] = {
-    {"mean", "value", [](const auto& s, auto) { return s.finite > 0 ? s.mean : kNone; }},
-    {"std", "value", [](const auto& s, auto) { return s.std(); }},
-    {"min", "value", [](const auto& s, auto) { return s.finite > 0 ? s.min : kNone; }},
-    {"max", "value", [](const auto& s, auto) { return s.finite > 0 ? s.max : kNone; }},
-    {"l1", "value", [](const auto& s, auto) { return s.l1; }},
-    {"l2", "value", [](const auto& s, auto) { return std::sqrt(s.squares); }},
-    {"absmax", "value",
+    {"mean", "value", "the mean of the finite elements, in float64 as all of these",
+     [](const auto& s, auto) { return s.finite > 0 ? s.mean : kNone; }},
+    {"std", "value", "their standard deviation, over n - 1 as torch.std",
+     [](const auto& s, auto) { return s.std(); }},
+    {"min", "value", "the least finite element",
+     [](const auto& s, auto) { return s.finite > 0 ? s.min : kNone; }},
+    {"max", "value", "the largest finite element",
+     [](const auto& s, auto) { return s.finite > 0 ? s.max : kNone; }},
+    {"l1", "value", "the sum of the absolute values of the finite elements",
+     [](const auto& s, auto) { return s.l1; }},
+    {"l2", "value", "the root of the sum of their squares",
+     [](const auto& s, auto) { return std::sqrt(s.squares); }},
+    {"absmax", "value", "the largest absolute value of the finite elements",
      [](const auto& s, auto) {
        return s.finite > 0 ? std::max(std::abs(s.min), std::abs(s.max)) : kNone;
      }},
-    {"sum", "value", [](const auto& s, auto) { return s.sum; }},
-    {"nan", "count", [](const auto& s, auto) { return static_cast<double>(s.nan); }},
-    {"inf", "count", [](const auto& s, auto) { return static_cast<double>(s.inf); }},
-    {"zero", "count", [](const auto& s, auto) { return static_cast<double>(s.zero); }},
-    {"numel", "count", [](const auto& s, auto) { return static_cast<double>(s.numel); }},
-    {"p1", "value", percent<1>},
-    {"p50", "value", percent<50>},
-    {"p99", "value", percent<99>},
-    {"histogram", "count", nullptr}};
+    {"sum", "value", "the sum of the finite elements", [](const auto& s, auto) { return s.sum; }},
+    {"nan", "count", "how many elements are NaN",
+     [](const auto& s, auto) { return static_cast<double>(s.nan); }},
+    {"inf", "count", "how many are infinite, of either sign",
+     [](const auto& s, auto) { return static_cast<double>(s.inf); }},
+    {"zero", "count", "how many are 0",
+     [](const auto& s, auto) { return static_cast<double>(s.zero); }},
+    {"numel", "count", "how many there are",
+     [](const auto& s, auto) { return static_cast<double>(s.numel); }},
+    {"p1", "value", "what 1% of the finite elements lie below, as the histogram tells", percent<1>},
+    {"p50", "value", "the same of 50%", percent<50>},
+    {"p99", "value", "the same of 99%", percent<99>},
+    {"histogram", "count", "how many finite elements lie between powers of two (index/bin_edges)",
+     nullptr}};
 
 const Statistic* find_statistic(std::string_view name) {
   for (const Statistic& s : kStatistics)
@@ -156,6 +175,8 @@ std::string take_part(HookKind kind, std::string_view& selector) {
   }
   return "";
 }
+
+const char* doc_of(HookKind kind) { return kKindDocs[static_cast<int>(kind)]; }
 
 HookKind parse_kind(std::string_view text) {
   if (text == "backward") return HookKind::full_backward;
@@ -288,6 +309,11 @@ Reduction::Reduction(const std::vector<std::string>& names) {
 std::string unit_of(std::string_view statistic) {
   const Statistic* s = find_statistic(statistic);
   return s ? s->unit : "";
+}
+
+std::string doc_of(std::string_view statistic) {
+  const Statistic* s = find_statistic(statistic);
+  return s ? s->doc : "";
 }
 
 void flatten(const Value& value, std::vector<io::TraceArg>& out) {

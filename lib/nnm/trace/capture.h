@@ -24,6 +24,8 @@ enum class HookKind : uint8_t {
 inline constexpr int kHookKinds = 6;
 /// "full_backward".
 const char* name_of(HookKind kind);
+/// When it fires, and on what.
+const char* doc_of(HookKind kind);
 /// Reads a kind by name (`backward` and `backward_pre` mean the full ones). Throws Error(config)
 /// with the nearest one.
 HookKind parse_kind(std::string_view text);
@@ -121,8 +123,9 @@ class Reduction {
   std::vector<Value> values_;
   bool needs_histogram_ = false, moments_only_ = true;
 };
-/// The unit of a statistic: "value" or "count".
+/// The unit of a statistic: "value" or "count"; and what it is.
 std::string unit_of(std::string_view statistic);
+std::string doc_of(std::string_view statistic);
 
 /// Tensors of a value by their names in a trace: positions through nested tuples and lists in
 /// order, keys of dicts as they are.
