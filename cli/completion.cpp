@@ -105,7 +105,8 @@ std::string zsh(const std::vector<DeclaredVerb>& verbs) {
   out +=
       "  )\n"
       "  if (( CURRENT == 2 )); then\n"
-      "    _describe verb verbs\n"
+      "    if [[ $words[2] == -* ]]; then compadd -- --help --version; else _describe verb verbs; "
+      "fi\n"
       "    return\n"
       "  fi\n"
       "  case $words[2] in\n";
@@ -134,7 +135,9 @@ std::string fish(const std::vector<DeclaredVerb>& verbs) {
   const auto text = [](const std::string& s) { return in_quotes(s, "\\'"); };
   std::string out =
       "# Completion of nnm for fish: nnm completion fish | source\n"
-      "complete -c nnm -f\n";
+      "complete -c nnm -f\n"
+      "complete -c nnm -n __fish_use_subcommand -l help -d 'print the help'\n"
+      "complete -c nnm -n __fish_use_subcommand -l version -d 'print the version'\n";
   for (const DeclaredVerb& v : verbs)
     out +=
         fmt::format("complete -c nnm -n __fish_use_subcommand -a {} -d {}\n", v.name, text(v.doc));

@@ -28,7 +28,9 @@ DeclaredOption declared(const CLI::Option& o) {
       type.rfind("INT", 0) == 0 || type.rfind("UINT", 0) == 0 || type.rfind("FLOAT", 0) == 0;
   d.is_path = !number && d.choices.empty();
   d.value = number ? "N" : d.choices.empty() ? "TEXT" : "WORD";
-  d.many = o.get_items_expected_max() > 1;
+  // Options that are read one by one as they come keep no list.
+  d.many = o.get_items_expected_max() > 1 ||
+           o.get_multi_option_policy() == CLI::MultiOptionPolicy::TakeLast;
   return d;
 }
 

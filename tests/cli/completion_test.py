@@ -1,13 +1,14 @@
-"""Completion in bash: what `nnm completion bash` says, asked as bash asks it."""
+"""Completion in bash, zsh and fish, as far as they are installed: asked as the shells ask."""
 
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import tempfile
 import unittest
 
-from program import environment
+from program import environment, read_terminal
 
 ASK = r"""
 source <(nnm completion bash)
@@ -21,13 +22,15 @@ def run(*words, **kwargs):
     return subprocess.run(words, capture_output=True, text=True, env=environment(), check=True, **kwargs)
 
 
-class Bash(unittest.TestCase):
+class InFolder(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         for name in ("net.yaml", "next one.yaml", "other.h5"):
             pathlib.Path(self.folder.name, name).touch()
 
+
+class Bash(InFolder):
     def complete(self, *words):
         out = run("bash", "-c", ASK, "bash", *words, cwd=self.folder.name)
         self.assertEqual(out.stderr, "")
@@ -71,15 +74,59 @@ class Bash(unittest.TestCase):
             completed = set(self.complete("nnm", verb, "--"))
             self.assertEqual(listed - completed, set(), verb)
 
-    def test_other_shells(self):
-        for shell in ("zsh", "fish"):
-            script = run("nnm", "completion", shell).stdout
-            self.assertIn("nnm", script)
-            if shutil.which(shell):
-                subprocess.run([shell, "-n"], input=script, text=True, check=True)
-
     def test_parses(self):
         subprocess.run(["bash", "-n"], input=run("nnm", "completion", "bash").stdout, text=True, check=True)
+
+
+@unittest.skipUnless(shutil.which("fish"), "fish is not installed")
+class Fish(InFolder):
+    def complete(self, line):
+        ask = "nnm completion fish | source; complete -C $argv[1]"
+        out = run("fish", "--no-config", "-c", ask, line, cwd=self.folder.name)
+        self.assertEqual(out.stderr, "")
+        return sorted(line.split("\t")[0] for line in out.stdout.splitlines())
+
+    def test_words(self):
+        for line, words in (("nnm tr", ["trace", "train"]),
+                            ("nnm --", ["--help", "--version"]),
+                            ("nnm train x.yaml --res", ["--resume"]),
+                            ("nnm summary --format ", ["csv", "json", "text"]),
+                            ("nnm summary --format=j", ["--format=json"]),
+                            ("nnm list mod", ["modules"]),
+                            ("nnm train ne", ["net.yaml", "next one.yaml"]),
+                            ("nnm predict net.yaml --input o", ["other.h5"]),
+                            ("nnm sample net.yaml --top-k ", [])):
+            self.assertEqual(self.complete(line), words, line)
+
+
+@unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
+class Zsh(InFolder):
+    def complete(self, *lines):
+        """What the lines become where a tab is pressed at their ends."""
+        # Shells only complete for somebody who types; each line is printed in place of being run.
+        keys = "autoload -U compinit && compinit -u -D; source <(nnm completion zsh); unsetopt beep\n"
+        for line in lines:
+            keys += line + "\t\x01print -r -- '=\x05'\n"
+        process, terminal = pty.fork()
+        if process == 0:
+            os.chdir(self.folder.name)
+            os.execvpe("zsh", ["zsh", "-f", "-i"], {**environment(), "TERM": "dumb"})
+        os.write(terminal, (keys + "exit\n").encode())
+        seen = read_terminal(terminal).decode(errors="replace")
+        os.waitpid(process, 0)
+        return [line[1:].rstrip() for line in seen.replace("\r", "").split("\n") if line.startswith("=")]
+
+    def test_words(self):
+        become = {"nnm comp": "nnm completion",
+                  "nnm --ver": "nnm --version",
+                  "nnm train x.yaml --res": "nnm train x.yaml --resume",
+                  "nnm train --set a=1 --uns": "nnm train --set a=1 --unset",
+                  "nnm train --set a=1 --se": "nnm train --set a=1 --set",
+                  "nnm summary --format js": "nnm summary --format json",
+                  "nnm list mod": "nnm list modules",
+                  "nnm train net": "nnm train net.yaml",
+                  "nnm predict net.yaml --input o": "nnm predict net.yaml --input other.h5"}
+        self.assertEqual(self.complete(*become), list(become.values()))
 
 
 class Manual(unittest.TestCase):
