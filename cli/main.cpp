@@ -1,15 +1,19 @@
 // The nnm program but for its main: the table of verbs, and how every fault becomes a message and
 // an exit code.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <new>
 
 #include "cli/escape.h"
 #include "cli/verb.h"
 #include "nnm/base/diagnostic.h"
+#include "nnm/base/file.h"
 #include "nnm/base/log.h"
 #include "nnm/base/signature.h"
 #include "nnm/base/text.h"
@@ -217,6 +221,22 @@ int run(int argc, char** argv, std::string& diagnostics) {
   return kUsage;
 }
 
+void end_at_once(int signal) {
+  remove_unfinished();
+  ::_exit(128 + signal);
+}
+
+/// Verbs that have nothing to finish end with the exit code that is documented, and leave no file
+/// half written. What the caller ignores stays ignored.
+void catch_signals() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    action.sa_handler = end_at_once;
+    ::sigaction(signal, &action, nullptr);
+  }
+}
+
 }  // namespace
 }  // namespace nnm::cli
 
@@ -227,6 +247,7 @@ int nnm::cli_main(int argc, char** argv) {
     if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
   // A file that may not grow is an error of writing, as a full disk is.
   std::signal(SIGXFSZ, SIG_IGN);
+  cli::catch_signals();
   std::string diagnostics = "text";
   const int code = cli::guarded(diagnostics, [&] { return cli::run(argc, argv, diagnostics); });
   // What a full disk or a closed pipe kept from being written is only known now.

@@ -57,6 +57,27 @@ TEST_CASE("file: what is written is read, and caps hold") {
   CHECK(std::distance(fs::directory_iterator(t.path), fs::directory_iterator()) == 1);
 }
 
+TEST_CASE("file: a process that is ended leaves nothing half written") {
+  const TempFolder t;
+  const std::string path = t.path + "/x";
+  const auto files = [&] {
+    return std::distance(fs::directory_iterator(t.path), fs::directory_iterator());
+  };
+  write_file_atomic(path, "old");
+  const std::string said = error_of(ErrorKind::output, [&] {
+    write_atomically(path, [&](const std::string& part) {
+      write_file_atomic(part, "half");
+      CHECK(files() == 2);
+      remove_unfinished();
+      CHECK(files() == 1);
+    });
+  });
+  CHECK(said != "no error");
+  remove_unfinished();
+  CHECK(read_file(path, 100) == "old");
+  CHECK(files() == 1);
+}
+
 TEST_CASE("file: a write that fails leaves the old file and nothing else") {
   const TempFolder t;
   fs::create_directory(t.path + "/taken");

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "nnm/base/error.h"
@@ -38,6 +39,44 @@ class Descriptor {
   const int code = errno;
   fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(code));
 }
+
+/// The name of a file that is being written, where a signal handler finds it without a lock. A file
+/// that finds no place, or has too long a name, is not removed by signals.
+class Unfinished {
+ public:
+  explicit Unfinished(const std::string& path) {
+    for (Unfinished::Place& p : places) {
+      Place::State free = Place::State::free;
+      if (path.size() >= sizeof p.path ||
+          !p.state.compare_exchange_strong(free, Place::State::taken))
+        continue;
+      path.copy(p.path, path.size());
+      p.path[path.size()] = '\0';
+      p.state = Place::State::named;
+      place_ = &p;
+      return;
+    }
+  }
+  ~Unfinished() {
+    if (place_) place_->state = Place::State::free;
+  }
+  Unfinished(const Unfinished&) = delete;
+
+  static void remove_all() noexcept {
+    for (const Place& p : places)
+      if (p.state == Place::State::named) ::unlink(p.path);
+  }
+
+ private:
+  struct Place {
+    enum class State : uint8_t { free, taken, named };
+    std::atomic<State> state{State::free};
+    char path[PATH_MAX];
+  };
+  static Place places[4];
+  Place* place_ = nullptr;
+};
+Unfinished::Place Unfinished::places[4];
 
 constexpr int kPatience = 4000;  // milliseconds
 
@@ -94,6 +133,7 @@ void write_atomically(const std::string& path,
                       const std::function<void(const std::string&)>& write) {
   static std::atomic<unsigned> counter{0};
   const std::string part = fmt::format("{}.{}-{}{}", path, ::getpid(), counter++, kPart);
+  const Unfinished unfinished(part);
   try {
     write(part);
     sync_file(part);
@@ -104,6 +144,8 @@ void write_atomically(const std::string& path,
   }
   sync_file(folder_of(path));
 }
+
+void remove_unfinished() noexcept { Unfinished::remove_all(); }
 
 void write_file_atomic(const std::string& path, std::string_view bytes) {
   write_atomically(path, [&](const std::string& part) {

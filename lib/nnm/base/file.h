@@ -18,6 +18,9 @@ void write_atomically(const std::string& path,
                       const std::function<void(const std::string&)>& write);
 /// write_atomically of these bytes.
 void write_file_atomic(const std::string& path, std::string_view bytes);
+/// Removes the files that write_atomically has begun and not finished: for a signal handler that is
+/// going to end the process, at any moment and from any thread.
+void remove_unfinished() noexcept;
 /// Syncs a file's data, or a folder's entries, to the disk. Throws Error(output).
 void sync_file(const std::string& path);
 /// What unfinished files end with.

@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#include "nnm/base/file.h"
+
 namespace nnm::run {
 
 namespace {
@@ -20,7 +22,9 @@ void handle(int signal) {
     return;
   }
   int none = 0;
-  if (!control->signal.compare_exchange_strong(none, signal)) ::_exit(128 + signal);
+  if (control->signal.compare_exchange_strong(none, signal)) return;
+  remove_unfinished();
+  ::_exit(128 + signal);
 }
 
 }  // namespace

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Signals that end verbs which have nothing to finish: the exit code that is documented, and no file half
+written."""
+
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import program
+
+LONG = ["bench", "net.yaml", "--steps", "1000000"]
+
+
+class Signals(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        text = program.SMALL_NET + "train: {max: 1 epoch, loss: 'cross_entropy(out, y)', optimizer: SGD(lr=0.1)}\n"
+        pathlib.Path(self.folder.name, "net.yaml").write_text(text)
+
+    def end(self, number, ignored=()):
+        """The exit code of a long computation that gets a signal."""
+        def ignore():
+            for other in ignored:
+                signal.signal(other, signal.SIG_IGN)
+
+        process = subprocess.Popen(["nnm", *LONG], cwd=self.folder.name, env=program.environment(),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, preexec_fn=ignore)
+        time.sleep(0.5)
+        process.send_signal(number)
+        try:
+            process.communicate(timeout=1 if number in ignored else program.TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return None
+        return process.returncode
+
+    def test_codes(self):
+        self.assertEqual(self.end(signal.SIGINT), 130)
+        self.assertEqual(self.end(signal.SIGTERM), 143)
+        self.assertEqual(self.end(signal.SIGHUP), 129)
+
+    def test_ignored(self):
+        """As by nohup: what is ignored when the program starts stays ignored."""
+        self.assertIsNone(self.end(signal.SIGHUP, ignored=[signal.SIGHUP]))
+
+
+if __name__ == "__main__":
+    unittest.main()
