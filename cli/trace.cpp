@@ -1,7 +1,4 @@
 // nnm trace: what the hooks of a model see, recorded into HDF5.
-#include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <filesystem>
 #include <memory>
 
@@ -46,7 +43,8 @@ void declare(App app, Options& o) {
   app.add_option("--batch", o.trace.batch, "samples of a batch").between(1, 1 << 30);
   app.add_option("--mode", o.mode, "eval or train").one_of({"eval", "train"});
   app.add_option("--max-bytes", o.max_bytes, "of tensors in the file (default: 2GiB)");
-  app.add_option("--input", o.trace.input, "run the model on this HDF5, CSV, npy or idx file");
+  app.add_option("--input", o.trace.input,
+                 "run the model on this HDF5, CSV, npy, idx or image file");
   app.add_option("--split", o.split, "run it on this split (default: test, else val, else train)");
   app.add_option("--loss", o.loss, "the loss to run backward (default: train.loss)");
   app.add_option(
@@ -68,28 +66,6 @@ void declare(App app, Options& o) {
   o.compute.declare(app);
 }
 
-/// "300", "64MiB", "2 GB": units are powers of 1024.
-int64_t read_size(const std::string& text) {
-  uint64_t n = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, n);
-  std::string unit(end, last);
-  std::transform(unit.begin(), unit.end(), unit.begin(), [](char c) {
-    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  });
-  unit.erase(0, unit.find_first_not_of(' '));
-  int shift = 0;
-  for (const std::string prefix : {"", "k", "m", "g", "t"}) {
-    const bool named =
-        unit == prefix || unit == prefix + "b" || (!prefix.empty() && unit == prefix + "ib");
-    if (error == std::errc() && named && n <= uint64_t{INT64_MAX} >> shift)
-      return static_cast<int64_t>(n << shift);
-    shift += 10;
-  }
-  throw Error(ErrorKind::config, fmt::format("--max-bytes: `{}` is no size", text),
-              "write a number of bytes, such as 300, 64MiB or 2GiB");
-}
-
 void read_capture(Options& o) {
   tracing::CaptureOptions& c = o.trace.capture;
   if (o.hooks.empty()) o.hooks = {"forward"};
@@ -97,7 +73,13 @@ void read_capture(Options& o) {
   if (!o.what.empty()) c.set_what(o.what);
   if (!o.reduce.empty()) c.set_reduce(o.reduce);
   c.tensor = tracing::TensorMode::parse(o.tensor);
-  if (!o.max_bytes.empty()) o.trace.max_bytes = read_size(o.max_bytes);
+  if (!o.max_bytes.empty()) {
+    const std::optional<int64_t> bytes = parse_bytes(o.max_bytes);
+    if (!bytes)
+      throw Error(ErrorKind::config, fmt::format("--max-bytes: `{}` is no size", o.max_bytes),
+                  "write a number of bytes, such as 300, 64MiB or 2GiB");
+    o.trace.max_bytes = *bytes;
+  }
   c.check();
 }
 

@@ -69,6 +69,22 @@ std::string stderr_of(const F& f) {
 
 }  // namespace
 
+TEST_CASE("text: sizes that people write") {
+  for (const auto& [text, bytes] :
+       std::vector<std::pair<std::string, int64_t>>{{"0", 0},
+                                                    {"300", 300},
+                                                    {"300B", 300},
+                                                    {"1k", 1024},
+                                                    {"64MiB", int64_t{64} << 20},
+                                                    {"2 gb", int64_t{2} << 30},
+                                                    {"1.5 KiB", 1536},
+                                                    {"4TiB", int64_t{4} << 40}})
+    CHECK_MESSAGE(parse_bytes(text) == bytes, text);
+  for (const char* text : {"", "-1", "B", "3XB", "3 MiBB", "nan", "inf", "99999999999999999999",
+                           "9999999999TiB", "0x10"})
+    CHECK_MESSAGE(!parse_bytes(text), text);
+}
+
 TEST_CASE("log: levels, one line each, sinks for warnings") {
   const auto all = [] {
     log_note("note {}", 1);

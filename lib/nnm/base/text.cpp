@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
 
 namespace nnm {
 
@@ -87,6 +90,25 @@ std::string human_bytes(uint64_t bytes) {
   // 1023.95 would print as 1024.0.
   for (; amount >= 1023.95 && unit + 1 < std::size(kUnits); ++unit) amount /= 1024;
   return fmt::format("{:.1f} {}", amount, kUnits[unit]);
+}
+
+std::optional<int64_t> parse_bytes(std::string_view text) {
+  double amount = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, amount);
+  if (error != std::errc() || amount < 0) return std::nullopt;
+  std::string unit(stop, end);
+  unit.erase(0, unit.find_first_not_of(' '));
+  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  int power = 0;
+  for (const std::string prefix : {"", "k", "m", "g", "t"}) {
+    const bool named =
+        unit == prefix || unit == prefix + "b" || (!prefix.empty() && unit == prefix + "ib");
+    const double bytes = std::ldexp(amount, power);
+    if (named && bytes < 0x1p63) return static_cast<int64_t>(bytes);
+    power += 10;
+  }
+  return std::nullopt;
 }
 
 std::string with_thousands(int64_t n) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,9 @@ std::string escape_terminal(std::string_view s);
 
 /// "512 B", "1.2 MiB", "3.0 GiB".
 std::string human_bytes(uint64_t bytes);
+/// Of "300", "64MiB", "2 gb": units are powers of 1024. None for what is no size, or one that does
+/// not fit.
+std::optional<int64_t> parse_bytes(std::string_view text);
 /// "11,689,512".
 std::string with_thousands(int64_t n);
 /// "1 step", "1,200 steps".
