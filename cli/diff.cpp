@@ -379,9 +379,10 @@ bool is_config(const std::string& path) {
 }
 
 int run(Options o) {
-  if (is_config(o.a) && is_config(o.b)) {
+  // A checkpoint is compared with a config by the config that it carries.
+  if (is_config(o.a) || is_config(o.b)) {
     NNM_CHECK(o.select.empty(), config, "--select names modules and tensors; configs have none");
-    return diff_configs({.file = o.a}, {.file = o.b}, o.format);
+    return diff_configs({.file = o.a, .best = o.best}, {.file = o.b, .best = o.best}, o.format);
   }
   const std::string kind = open_kind(o.a, o.best), other = open_kind(o.b, o.best);
   if (kind != other)

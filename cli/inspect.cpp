@@ -15,8 +15,9 @@ namespace nnm::cli {
 namespace {
 
 std::string answer(const InspectOptions& o) {
-  const bool folder = std::filesystem::is_directory(o.file);
-  const std::string path = folder ? run::checkpoint_of(o.file, o.best) : o.file;
+  std::string path = o.file;
+  if (path.empty()) path = run::newest_of_here(o.best);
+  else if (std::filesystem::is_directory(path)) path = run::checkpoint_of(path, o.best);
   const std::string format = io::format_of(path);
   if (!o.rules.empty()) return inspect_rules(path, o);
   if (format == "nnm-checkpoint") return inspect_checkpoint(path, o);
@@ -40,7 +41,8 @@ void add_statistics(std::vector<std::string>& cells, const io::Statistics& s,
 
 Action inspect(App app) {
   auto o = std::make_shared<InspectOptions>();
-  app.add_option("file", o->file, "a checkpoint, trace, run folder or any HDF5 file").required();
+  app.add_option("file", o->file,
+                 "a checkpoint, trace, run folder or any HDF5 file (default: the newest run's)");
   app.add_option("--select", o->select,
                  "modules and tensors: a selector such as 'conv1.**, Linear'");
   app.add_option("--rules", o->rules,

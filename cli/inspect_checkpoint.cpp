@@ -97,7 +97,8 @@ TextTable table(const Inspected& c, const std::string& format) {
                                    "min",  "max",  "norm",  "nan",   "inf",  "zero"};
   TextTable t(std::move(head), 8);
   for (const Row& r : c.rows) {
-    std::vector<std::string> cells = {r.name + (r.alias_of.empty() ? "" : " = " + r.alias_of),
+    const bool tied = !r.alias_of.empty() && format != "csv";
+    std::vector<std::string> cells = {tied ? r.name + " = " + r.alias_of : r.name,
                                       r.parameter ? "parameter" : "buffer",
                                       info(r.node->element.dtype).name, shape_cell(r.node->shape)};
     add_statistics(cells, r.stats, format);

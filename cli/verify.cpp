@@ -66,6 +66,7 @@ std::string text(const Result& r) {
 int run(const Options& o) {
   std::vector<Result> results;
   for (const std::string& path : o.files) results.push_back(look(path));
+  if (o.files.empty()) results.push_back(look(run::newest_of_here()));
   bool damaged = false, unreadable = false;
   for (const Result& r : results) {
     if (o.format == "text") print(text(r));
@@ -80,7 +81,8 @@ int run(const Options& o) {
 
 Action verify(App app) {
   auto o = std::make_shared<Options>();
-  app.add_option("files", o->files, "checkpoints, traces and run folders").required();
+  app.add_option("files", o->files,
+                 "checkpoints, traces and run folders (default: that of the newest run)");
   add_format(app, o->format);
   return [o] { return run(*o); };
 }

@@ -192,13 +192,19 @@ Source open_source(const std::string& file, const SourceOptions& options) {
                   "name one, or write one with `nnm init`");
     log_note("using the newest run, {}", path);
   }
-  if (!is_folder(path) && !io::is_hdf5(path) && !(named_hdf5(path) && !exists(path)))
+  // By its content or, where that is damaged or not there, by its name.
+  if (!is_folder(path) && !io::is_hdf5(path) && !named_hdf5(path))
     return {lang::Config::load(path, options.config), "", ""};
   Source source;
   source.checkpoint = checkpoint_of(path, options.best);
   source.run = is_folder(path) ? path : run_of(source.checkpoint);
   source.config = config_of(source.checkpoint, options.config);
   return source;
+}
+
+std::string newest_of_here(bool best) {
+  const Source source = open_source("", {{}, best});
+  return resolve_weights(source, {.best = best});
 }
 
 std::string resolve_weights(const Source& source, const WeightsOptions& options) {

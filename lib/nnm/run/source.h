@@ -56,5 +56,9 @@ struct WeightsOptions {
 /// --weights, else the checkpoint that was named, else the newest run of the config: a file, or ""
 /// for fresh ones. Says on stderr what nobody asked for by name.
 std::string resolve_weights(const Source& source, const WeightsOptions& options);
+/// What verbs about files look at where none was named: the last (best) checkpoint of the newest
+/// run of ./nnm.yaml, else of the newest run under runs/; named on stderr. Throws Error(config)
+/// where there is none.
+std::string newest_of_here(bool best = false);
 
 }  // namespace nnm::run
