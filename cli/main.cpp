@@ -126,6 +126,23 @@ std::string order_advice(const CLI::App& app, const CLI::App& verb, const std::s
   return verbs.empty() ? "" : fmt::format("options stand behind a verb: `nnm VERB … {}`", option);
 }
 
+/// The words that nothing took. A `--`, behind which there are no options, is none of them.
+std::vector<std::string> extras(const CLI::App& app) {
+  std::vector<std::string> words = app.remaining(true);
+  const auto mark = std::find(words.begin(), words.end(), "--");
+  if (mark != words.end()) words.erase(mark);
+  return words;
+}
+
+/// What the parser says, but how often an option was given, which it tells in numbers.
+std::string told(const CLI::ParseError& e) {
+  const std::string text = e.what();
+  const size_t colon = text.find(": ");
+  if (colon == std::string::npos || !dynamic_cast<const CLI::ArgumentMismatch*>(&e)) return text;
+  const bool missing = text.find(" missing", colon) != std::string::npos;
+  return text.substr(0, colon) + (missing ? " needs a value" : " is given more than once");
+}
+
 /// The option or verb nearest to a word that was not understood.
 std::string suggestion(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
@@ -142,9 +159,9 @@ std::string suggestion(const CLI::App& app, const std::string& word) {
 int usage_error(const CLI::App& app, const CLI::ParseError& e) {
   const CLI::App* verb = &app;
   if (!app.get_subcommands().empty()) verb = app.get_subcommands().front();
-  std::string help, message = e.what();
+  std::string help, message = told(e);
   if (dynamic_cast<const CLI::ExtrasError*>(&e)) {
-    const std::vector<std::string> extra = app.remaining(true);
+    const std::vector<std::string> extra = extras(app);
     if (!extra.empty()) {
       const bool is_verb = verb == &app && extra[0].rfind('-', 0) != 0;
       message = fmt::format("unknown {} `{}`",
@@ -196,7 +213,7 @@ int run(int argc, char** argv, std::string& diagnostics) {
   }
   try {
     app.parse(argc, argv);
-    const std::vector<std::string> extra = app.remaining(true);
+    const std::vector<std::string> extra = extras(app);
     if (!extra.empty()) throw CLI::ExtrasError(extra);
   } catch (const CLI::CallForHelp&) {
     print(app.get_subcommands().empty() ? app.help() : app.get_subcommands().front()->help("nnm"));

@@ -39,6 +39,8 @@ int run(const Options& o) {
   if (o.predict.input.empty() && o.split.empty())
     throw Error(ErrorKind::config, "there is nothing to predict from",
                 "say --input FILE, or --split NAME of the config's data");
+  NNM_CHECK(o.predict.input.empty() || o.split.empty(), config,
+            "--input and --split exclude one another");
   run::Source source = run::open_source(o.file, {o.config, o.weights.best});
   run::SessionOptions s;
   s.device = o.compute.apply();
@@ -72,7 +74,7 @@ Action predict(App app) {
   auto o = std::make_shared<Options>();
   app.add_option("file", o->file, "a config, a checkpoint or a run");
   app.add_option("--input", o->predict.input,
-                 "HDF5 with one dataset per input, or one CSV, npy or idx file");
+                 "HDF5 with one dataset per input, or one CSV, npy, idx or image file");
   app.add_option("--split", o->split, "a split of the config's data, in place of --input");
   app.add_option("-o,--output", o->predict.output, "what to write: .h5, .npy or .csv").required();
   app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");

@@ -9,12 +9,18 @@
 namespace nnm::cli {
 
 Action schema(App app) {
-  auto output = std::make_shared<std::string>();
-  app.add_option("-o,--output", *output, "write it to this file instead of standard output");
-  return [output] {
+  struct Options {
+    std::string output;
+    bool dry_run = false;
+  };
+  auto o = std::make_shared<Options>();
+  app.add_option("-o,--output", o->output, "write it to this file instead of standard output");
+  app.add_flag("--dry-run", o->dry_run, "say what would be written");
+  return [o] {
     const std::string text = lang::json_schema(Registry<data::Transform>::names());
-    if (output->empty()) print(text);
-    else write_file_atomic(*output, text);
+    if (o->output.empty()) print(text);
+    else if (o->dry_run) print_line("would write " + o->output);
+    else write_file_atomic(o->output, text);
     return 0;
   };
 }

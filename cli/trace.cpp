@@ -140,7 +140,18 @@ void print_result(const Options& o, const run::TraceResult& r) {
                          counted(r.sites, "site"), human_bytes(static_cast<uint64_t>(r.bytes))));
 }
 
+/// What would say the same thing in two ways.
+void refuse_both(const Options& o) {
+  const auto refuse = [](bool both, const char* a, const char* b) {
+    NNM_CHECK(!both, config, "{} and {} exclude one another", a, b);
+  };
+  refuse(!o.trace.input.empty() && !o.split.empty(), "--input", "--split");
+  refuse(!o.checkpoint.empty() && !o.weights.weights.empty(), "--checkpoint", "--weights");
+  refuse(!o.checkpoint.empty() && o.weights.fresh, "--checkpoint", "--fresh");
+}
+
 int run(Options o) {
+  refuse_both(o);
   read_capture(o);
   o.trace.train = o.mode == "train";
   const Device device = o.compute.apply();

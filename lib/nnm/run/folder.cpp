@@ -49,6 +49,12 @@ bool is_empty(const std::string& folder) {
   return true;
 }
 
+void refuse_filled(const std::string& folder, const FolderOptions& options) {
+  if (!options.resume && !options.force && !is_empty(folder))
+    throw Error(ErrorKind::config, fmt::format("{} is not empty", folder),
+                "--resume goes on with the run in it, --force starts it anew");
+}
+
 void remove(const std::string& path) {
   std::error_code ec;
   fs::remove(path, ec);
@@ -102,7 +108,10 @@ std::string newest_checkpoint(const std::string& run) {
 }
 
 std::string RunFolder::preview(const lang::Config& config, const FolderOptions& options) {
-  if (!options.path.empty()) return options.path;
+  if (!options.path.empty()) {
+    refuse_filled(options.path, options);
+    return options.path;
+  }
   if (options.resume)
     if (std::string run = newest_run(config, false); !run.empty()) return run;
   return runs_folder(config) + "/<NNN>";
@@ -121,9 +130,7 @@ RunFolder::RunFolder(const lang::Config& config, const FolderOptions& options) {
   lock_ = options.lock ? options.lock : std::make_shared<FolderLock>(path_);
   remove_parts(path_);
   if (options.force) remove_run(path_);
-  if (!options.resume && !options.force && !is_empty(path_))
-    throw Error(ErrorKind::config, fmt::format("{} is not empty", path_),
-                "--resume goes on with the run in it, --force starts it anew");
+  refuse_filled(path_, options);
   make_folders(checkpoints());
   const auto since = std::chrono::system_clock::now().time_since_epoch().count();
   run_id_ = fmt::format("{:x}-{:x}", since, ::getpid());

@@ -29,7 +29,7 @@ class RunFolder : public train::Store {
   /// Makes or takes the folder. Throws Error(config) where it is not empty without `resume` or
   /// `force`, Error(output) where another process holds it or it cannot be written.
   RunFolder(const lang::Config& config, const FolderOptions& options);
-  /// The path it would have, without making it.
+  /// The path it would have, without making it. Throws Error(config) as the constructor does.
   static std::string preview(const lang::Config& config, const FolderOptions& options);
 
   const std::string& path() const { return path_; }
