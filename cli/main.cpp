@@ -23,6 +23,7 @@
 namespace nnm::cli {
 
 // One row a verb, in the order of the help; each is `Action verb(App)` in a file of its name.
+// What is a word of C++ has an underscore there.
 #define NNM_VERBS(V)                                                       \
   V(init, "write a commented starter config")                              \
   V(check, "check names, types, shapes and settings without data")         \
@@ -38,6 +39,7 @@ namespace nnm::cli {
   V(inspect, "look into a checkpoint, a trace or any HDF5 file")           \
   V(config, "what a config comes to, and where each value is from")        \
   V(diff, "where two checkpoints or traces differ")                        \
+  V(export_, "weights and diagrams for other programs")                    \
   V(list, "what can be named in a config: modules, functions, …")          \
   V(explain, "what the code of an error means, with an example")           \
   V(schema, "the JSON Schema of configs, for editors")                     \
@@ -53,7 +55,7 @@ NNM_VERBS(NNM_DECLARE)
 #undef NNM_DECLARE
 
 const std::vector<Verb>& verbs() {
-#define NNM_ROW(verb, doc) {#verb, doc, verb},
+#define NNM_ROW(verb, doc) {std::string(#verb, std::strcspn(#verb, "_")), doc, verb},
   static const std::vector<Verb> table = {NNM_VERBS(NNM_ROW)};
 #undef NNM_ROW
   return table;

@@ -19,7 +19,7 @@ using Action = std::function<int()>;
 using Declare = Action (*)(App app);
 
 struct Verb {
-  const char* name;
+  std::string name;
   const char* doc;
   Declare declare;
 };

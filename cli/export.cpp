@@ -1,0 +1,99 @@
+// nnm export: weights and diagrams for other programs.
+#include <filesystem>
+#include <memory>
+
+#include "cli/config_file.h"
+#include "nnm/base/error.h"
+#include "nnm/base/file.h"
+#include "nnm/base/json.h"
+#include "nnm/io/safetensors.h"
+#include "nnm/io/torch_file.h"
+#include "nnm/run/diagram.h"
+#include "nnm/run/session.h"
+
+namespace nnm::cli {
+
+namespace {
+
+struct Options {
+  ConfigFile file;
+  run::WeightsOptions weights;
+  std::vector<std::string> shapes;
+  std::string to, output, format;
+  bool ema = false, partial = false, dry_run = false;
+};
+
+/// What is written: weights, or a text about the model.
+struct Format {
+  const char *name, *ending;
+  void (*weights)(const std::string& path, const std::vector<io::NamedTensor>& tensors);
+  std::string (*diagram)(const run::Summary& s);
+};
+constexpr Format kFormats[] = {
+    {"safetensors", ".safetensors",
+     [](const std::string& path, const std::vector<io::NamedTensor>& tensors) {
+       io::write_safetensors(path, tensors, {{"format", "pt"}});
+     },
+     nullptr},
+    {"pytorch", ".pt", io::write_torch, nullptr},
+    {"dot", ".dot", nullptr, run::to_dot},
+    {"mermaid", ".mmd", nullptr, run::to_mermaid}};
+
+std::vector<io::NamedTensor> weights_of(run::Source source, const Options& o) {
+  run::WeightsOptions weights = o.weights;
+  weights.best = o.file.best;
+  const std::string path = run::resolve_weights(source, weights);
+  run::SessionOptions s;
+  s.check.shapes = read_shapes(o.shapes);
+  s.data = false;
+  run::Session session(std::move(source), s);
+  session.load_weights(path, o.partial, o.ema);
+  std::vector<io::NamedTensor> out;
+  for (const auto& [name, value] : session.model()->state_dict())
+    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
+  return out;
+}
+
+int run(Options o) {
+  const Format* format = std::begin(kFormats);
+  while (o.to != format->name) ++format;
+  run::Source source = o.file.open();
+  if (o.output.empty())
+    o.output = std::filesystem::path(source.config.path()).stem().string() + format->ending;
+  check_writable(o.output);
+  if (format->diagram) {
+    const std::string text = format->diagram(run::summarise(source.config, read_shapes(o.shapes)));
+    if (!o.dry_run) write_file_atomic(o.output, text);
+  } else {
+    const std::vector<io::NamedTensor> weights = weights_of(std::move(source), o);
+    if (!o.dry_run) format->weights(o.output, weights);
+  }
+  if (o.dry_run) print_line("would write " + o.output);
+  else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
+  else print_line(o.output);
+  return 0;
+}
+
+}  // namespace
+
+Action export_(App app) {
+  auto o = std::make_shared<Options>();
+  std::vector<std::string> names;
+  for (const Format& f : kFormats) names.emplace_back(f.name);
+  o->file.declare(app);
+  app.add_option("--to", o->to, "what for: weights, or a diagram of the modules")
+      .required()
+      .one_of(names);
+  app.add_option("-o,--output", o->output,
+                 "the file to write (default: the config's name with the usual ending, here)");
+  app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
+  app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
+  app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
+  app.add_flag("--partial", o->partial, "load the weights that fit");
+  add_shape(app, o->shapes);
+  app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
+  add_format(app, o->format);
+  return [o] { return run(*o); };
+}
+
+}  // namespace nnm::cli
