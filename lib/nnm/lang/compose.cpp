@@ -148,9 +148,7 @@ class Composer {
     if (names.is_map())
       refuse("E0213", names.span, "`extends:` is a path, or a list of paths",
              "such as `extends: base.yaml`");
-    Tree base;
-    base.kind = Tree::Kind::map;
-    base.span = tree.span;
+    Tree base = Tree::mapping(tree.span);
     const auto lay = [&](const Tree& name) {
       attempt([&] { merge_config(base, other(name, file)); });
     };
@@ -183,9 +181,7 @@ class Composer {
 
   Tree classes_of(Tree config, const Span& at) {
     check_sections(config, diagnostics_);
-    Tree out;
-    out.kind = Tree::Kind::map;
-    out.span = at;
+    Tree out = Tree::mapping(at);
     for (Tree::Entry& e : config.entries) {
       if (e.key.text() == "define" || e.key.text() == "import") out.entries.push_back(std::move(e));
     }

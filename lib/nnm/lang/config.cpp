@@ -105,8 +105,7 @@ std::vector<std::string> hook_overrides(const std::string& file_or_text) {
   check_hooks(hooks, d);
   d.throw_if_errors();
   // As an override it stands in the working directory.
-  Tree root;
-  root.kind = Tree::Kind::map;
+  Tree root = Tree::mapping();
   root.entries.push_back({Located("hooks", source, 0), std::move(hooks)});
   rebase_paths(root, ".", Value());
   std::vector<std::string> out;

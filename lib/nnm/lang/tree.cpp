@@ -5,6 +5,13 @@
 
 namespace nnm::lang {
 
+Tree Tree::mapping(const Span& span) {
+  Tree t;
+  t.kind = Kind::map;
+  t.span = span;
+  return t;
+}
+
 const Tree* Tree::find(std::string_view key) const {
   for (const Entry& e : entries) {
     if (e.key.text() == key) return &e.value;

@@ -61,6 +61,9 @@ class Tree {
   std::string origin;   ///< "" for a file, else what set it: "--set train.seed=3", "profile debug"
   bool absent = false;  ///< of a null: nothing stands there (`train:`)
 
+  /// An empty mapping.
+  static Tree mapping(const Span& span = {});
+
   bool is_null() const { return kind == Kind::null; }
   bool is_scalar() const { return kind == Kind::scalar; }
   bool is_map() const { return kind == Kind::map; }

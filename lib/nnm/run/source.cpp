@@ -64,8 +64,7 @@ std::vector<std::string> strings(const Items& items, const char* key) {
 
 /// What makes a model, but for variables.
 lang::Tree model_sections(const lang::Config& config) {
-  lang::Tree out;
-  out.kind = lang::Tree::Kind::map;
+  lang::Tree out = lang::Tree::mapping();
   for (const lang::Tree::Entry& e : config.tree().entries) {
     const std::string& key = e.key.text();
     if (key == "define" || key == "import" || key == "model") out.entries.push_back(e);
