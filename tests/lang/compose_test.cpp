@@ -349,6 +349,39 @@ TEST_CASE("overrides: a path below what is written in short") {
   CHECK(at(c, "data.limit") == "{\"val\": 3}");
 }
 
+TEST_CASE("overrides: an argument of a class keeps its type and gets another default") {
+  Files f;
+  f.add("c.yaml",
+        "nnm: 1\nvars: {d: 2, e: \"${vars.d * 2}\", t: \"a ${vars.d}\"}\n"
+        "define:\n  M:\n    args: {d: int = 4, act: str = \"relu\", block: module = ReLU, n: int}\n"
+        "    modules: {a: \"Linear(3, d)\"}\nmodel: M(n=1)\n");
+  const auto arg = [&](const char* set, const std::string& name) {
+    return at(f.load("c.yaml", {.set = {set}}), ("define.M.args." + name).c_str());
+  };
+  CHECK(arg("define.M.args.d=5", "d") == "int = 5");
+  CHECK(arg("define.M.args.d=float = 0.5", "d") == "float = 0.5");
+  CHECK(arg("define.M.args.d=int(1..)", "d") == "int(1..)");
+  CHECK(arg("define.M.args.act=gelu", "act") == "str = \"gelu\"");
+  CHECK(arg("define.M.args.block=GELU", "block") == "module = GELU");
+  CHECK(arg("define.M.args.n=3", "n") == "int = 3");
+  const auto errors = [&](const char* set) { return f.errors("c.yaml", {.set = {set}}); };
+  starts(errors("define.N.args.d=3"), "E0214 --set:1:8 unknown path `define.N` / there is M");
+  starts(errors("define.M.args.e=3"), "E0214 --set:1:15 unknown path `define.M.args.e`");
+  starts(errors("define.M.args.d=)"), "E0201 --set:1:17");
+  // The value of an expression decides, whether or not YAML needs quotes around it.
+  CHECK(at(f.load("c.yaml", {.set = {"vars.e=7"}}), "vars.e") == "7");
+  CHECK(f.load("c.yaml", {.set = {"vars.e=7"}}).vars().find("e")->is_number());
+  CHECK_FALSE(f.load("c.yaml", {.set = {"vars.t=7"}}).vars().find("t")->is_number());
+}
+
+TEST_CASE("overrides: a piece of code is set as a whole") {
+  Files f;
+  f.add("c.yaml", kBase);
+  starts(f.errors("c.yaml", {.set = {"train.optimizer.lr=3"}}),
+         "E0214 --set:1:17 unknown path `train.optimizer.lr` / `train.optimizer` is one piece of "
+         "code");
+}
+
 TEST_CASE("overrides: --unset takes a value away") {
   Files f;
   f.add("c.yaml", std::string(kBase) + "x: {a: [1, 2, 3]}\n");
@@ -363,9 +396,9 @@ TEST_CASE("overrides: --unset takes a value away") {
   CHECK(at(with({"train.max=3 steps", "~train.max"}), "train.max") == "absent");
   const auto errors = [&](const char* set) { return f.errors("c.yaml", {.set = {set}}); };
   CHECK(errors("~train.clp") ==
-        "E0214 --set:1:8 unknown path `train.clp` / did you mean `train.clip`?\n");
-  starts(errors("~vars.dd"), "E0214 --set:1:7 unknown path `vars.dd` / did you mean `vars.d`?");
-  starts(errors("~"), "E0214 --set:1:1 a path is missing");
+        "E0214 --unset:1:7 unknown path `train.clp` / did you mean `train.clip`?\n");
+  starts(errors("~vars.dd"), "E0214 --unset:1:6 unknown path `vars.dd` / did you mean `vars.d`?");
+  starts(errors("~"), "E0214 --unset:1:1 a path is missing");
   starts(errors("~model"), "E0212 c.yaml:1:1 the config has no `model`");
   starts(errors("extends=b.yaml"), "E0214 --set:1:1 `extends:` is settled before this is read");
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/lang/parser_block.h"
 #include "nnm/lang/places.h"
 #include "nnm/lang/structure.h"
 
@@ -16,36 +17,45 @@ struct OverrideError {
   Diagnostic diagnostic;
 };
 
-/// The offsets of the commas outside of brackets and quotes.
-std::vector<size_t> top_commas(std::string_view text) {
-  std::vector<size_t> out;
-  int depth = 0;
-  char quote = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quote) {
-      if (c == quote) quote = 0;
-    } else if (c == '"' || c == '\'') {
-      quote = c;
-    } else if (c == '(' || c == '[' || c == '{') {
-      ++depth;
-    } else if (c == ')' || c == ']' || c == '}') {
-      --depth;
-    } else if (c == ',' && depth == 0) {
-      out.push_back(i);
-    }
+/// Whether it is the path of an argument's declaration: `define.Net.args.width`.
+bool names_argument(std::string_view path) {
+  constexpr std::string_view kDefine = "define.", kArgs = ".args.";
+  const size_t end = path.find('.', kDefine.size());
+  if (!path.starts_with(kDefine) || end == path.npos || !path.substr(end).starts_with(kArgs))
+    return false;
+  return path.find_first_of(".[", end + kArgs.size()) == path.npos;
+}
+
+/// The type in `type = default`.
+std::string_view type_of(std::string_view declaration) {
+  const std::string_view type = declaration.substr(0, find_outside(declaration, '='));
+  return type.substr(0, type.find_last_not_of(' ') + 1);
+}
+
+/// Whether all of a text is one `${…}`, whose value need not be a text.
+bool is_expression(std::string_view text) {
+  return text.starts_with("${") && end_of_insert(text, 2) == text.size();
+}
+
+bool is_type(std::string_view text) {
+  try {
+    (void)ArgType::parse(text);
+    return true;
+  } catch (const Error&) {
+    return false;
   }
-  return out;
 }
 
 class Override {
  public:
   explicit Override(const std::string& text, const std::string& folder)
-      : text_(text),
-        file_(std::make_shared<SourceFile>(folder.empty() ? "--set" : folder + "/--set", text)) {}
+      : unset_(text.starts_with(kUnset)),
+        text_(unset_ ? text.substr(kUnset.size()) : text),
+        file_(std::make_shared<SourceFile>(
+            (folder.empty() ? "" : folder + "/") + (unset_ ? "--unset" : "--set"), text_)) {}
 
   void apply(Tree& root) {
-    if (text_.starts_with(kUnset)) return remove(root);
+    if (unset_) return remove(root);
     const size_t equals = text_.find('=');
     if (equals == std::string::npos || equals == 0) {
       fail(0, text_.size(), "an override is `path=value`", "such as --set train.seed=3");
@@ -53,7 +63,7 @@ class Override {
     append_ = text_[equals - 1] == '+';
     end_ = equals - (append_ ? 1 : 0);
     value_ = Located(text_.substr(equals + 1), file_, equals + 1);
-    const Place place = find(root, 0, Missing::make);
+    const Place place = find(root, Missing::make);
     assign(*place.node, place.form);
   }
 
@@ -64,9 +74,9 @@ class Override {
   }
   std::string path(size_t end) const { return text_.substr(0, end); }
 
-  Place find(Tree& root, size_t begin, Missing missing) {
+  Place find(Tree& root, Missing missing) {
     try {
-      const Located path(text_.substr(begin, end_ - begin), file_, begin);
+      const Located path(text_.substr(0, end_), file_, 0);
       return find_place(whole_config(root), path, missing);
     } catch (PathError& e) {
       throw OverrideError{{"E0214", std::move(e.message), e.span, std::move(e.help), {}}};
@@ -76,7 +86,7 @@ class Override {
   /// What is not there stays away.
   void remove(Tree& root) {
     end_ = text_.size();
-    const Place place = find(root, kUnset.size(), Missing::keep);
+    const Place place = find(root, Missing::keep);
     if (place.node == &root) fail(0, end_, "a path is missing", "such as --unset train.clip");
     if (!place.parent) return;
     std::erase_if(place.parent->entries,
@@ -91,7 +101,9 @@ class Override {
       node = appended(node, form);
       return;
     }
-    Tree value = form ? by_form(*form) : by_present(node);
+    Tree value = form                         ? by_form(*form)
+                 : names_argument(path(end_)) ? declaration(node)
+                                              : by_present(node);
     value.mark("--set " + text_);
     node = std::move(value);
   }
@@ -139,7 +151,8 @@ class Override {
       out.push_back(text.part(begin, end));
       begin = end + 1;
     };
-    for (size_t comma : top_commas(text.text())) take(comma);
+    for (size_t comma; (comma = find_outside(text.text(), ',', begin)) != std::string::npos;)
+      take(comma);
     take(text.text().size());
     return out;
   }
@@ -162,7 +175,7 @@ class Override {
       return nothing;
     }
     if (bracketed(text) && (form.item || form.map)) return yaml(value_);
-    if (form.item && !top_commas(text).empty()) {
+    if (form.item && find_outside(text, ',') != text.npos) {
       std::vector<Tree> items;
       for (const Located& part : split(value_)) items.push_back(scalar(part, Tree::Style::plain));
       return list(std::move(items));
@@ -170,6 +183,20 @@ class Override {
     // A number where a file or a map is due stays one, so that its reader can refuse it.
     const bool other = form.map && core_type(text) != CoreType::text;
     return scalar(value_, word && !other ? Tree::Style::quoted : Tree::Style::plain);
+  }
+
+  /// The declaration of an argument: a new one, or another default for that which is there.
+  Tree declaration(const Tree& present) const {
+    if (!present.is_scalar() || is_type(type_of(value_.text())))
+      return scalar(value_, Tree::Style::plain);
+    const std::string_view type = type_of(present.text());
+    const bool text = is_type(type) && ArgType::parse(type).base == ArgType::Base::string &&
+                      !ArgType::parse(type).list && !value_.text().starts_with('"');
+    const size_t at = value_.source_offset(0);
+    Located out(fmt::format("{} = {}", type, text ? "\"" : ""), file_, at);
+    out.append(value_.text(), at);
+    if (text) out.append("\"", at);
+    return scalar(out, Tree::Style::plain);
   }
 
   /// A value of the type of the one that is there.
@@ -194,6 +221,7 @@ class Override {
       return list(std::move(items));
     }
     // What a quoted or worded scalar is set to is a text; an expression may become anything.
+    if (is_expression(present.text())) return yaml(value);
     if (present.style != Tree::Style::plain) return scalar(value, Tree::Style::quoted);
     if (text.find("${") != text.npos) return scalar(value, Tree::Style::plain);
     if (present.text().find("${") != std::string::npos) return yaml(value);
@@ -218,7 +246,8 @@ class Override {
                          {}}};
   }
 
-  const std::string& text_;
+  const bool unset_;
+  const std::string text_;
   SourceRef file_;
   size_t end_ = 0;  ///< of the path
   bool append_ = false;

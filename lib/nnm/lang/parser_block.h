@@ -37,6 +37,7 @@ class BlockReader {
 
   void read_map(const Tree& tree, BlockKind kind, Block& out);
   void read_entry(const Tree::Entry& e, BlockKind kind, Block& out);
+  bool refuse_type_key(const Tree& tree);
   void read_item(const Tree& tree, BlockKind kind, Block& out);
   void read_header_block(const Tree::Entry& e, BlockKind kind, Block& out);
   void read_lets(const Tree::Entry& e, Block& out);
@@ -59,5 +60,7 @@ class BlockReader {
 
 /// Letters, digits and `_`, not starting with a digit, and no reserved word.
 bool is_plain_name(std::string_view name);
+/// The offset of the first `c` from `from` on that stands outside of brackets and quotes, or npos.
+size_t find_outside(std::string_view text, char c, size_t from = 0);
 
 }  // namespace nnm::lang

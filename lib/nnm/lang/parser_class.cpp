@@ -18,13 +18,10 @@ bool is_plain_name(std::string_view name) {
          !is_reserved(name);
 }
 
-namespace {
-
-/// The offset of the first `c` outside of brackets and quotes, or npos.
-size_t find_outside(std::string_view text, char c) {
+size_t find_outside(std::string_view text, char c, size_t from) {
   int depth = 0;
   char quote = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
+  for (size_t i = from; i < text.size(); ++i) {
     const char x = text[i];
     if (quote) {
       if (x == quote) quote = 0;
@@ -32,14 +29,16 @@ size_t find_outside(std::string_view text, char c) {
       return i;
     } else if (x == '"' || x == '\'') {
       quote = x;
-    } else if (x == '(' || x == '[') {
+    } else if (x == '(' || x == '[' || x == '{') {
       ++depth;
-    } else if (x == ')' || x == ']') {
+    } else if (x == ')' || x == ']' || x == '}') {
       --depth;
     }
   }
   return std::string_view::npos;
 }
+
+namespace {
 
 size_t trimmed_end(std::string_view text, size_t end) {
   while (end > 0 && (text[end - 1] == ' ' || text[end - 1] == '\n')) --end;
@@ -283,6 +282,14 @@ ClassDef parse_class(const Located& name, const Tree& tree, Diagnostics& d,
            c.span,
            "a name has letters, digits and `_`, and is no reserved word",
            {}});
+  }
+  if (tree.is_list()) {
+    d.add({"E0208",
+           fmt::format("class {} is a mapping, not a list", c.name),
+           tree.span,
+           "write its keys one below the other, without `- `",
+           {}});
+    return c;
   }
   if (!tree.is_map()) {
     d.add({"E0208",

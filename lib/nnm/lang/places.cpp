@@ -58,9 +58,7 @@ class Walk {
   /// Writes as a mapping what stands there in short: `every 1 epoch` is `{every: 1 epoch}`, `a.h5`
   /// is `{file: a.h5}`, and `batch: 8` speaks of every split.
   static void widen(Tree& t, const Form& form, const Place& place, const Form* around) {
-    Tree map;
-    map.kind = Tree::Kind::map;
-    map.span = t.span;
+    Tree map = Tree::mapping(t.span);
     const auto add = [&](const std::string& key) {
       map.entries.push_back({Located(key, nullptr, 0), t});
     };
@@ -104,7 +102,9 @@ class Walk {
            fmt::format("names under `{}` are the file's own: declare them there, then override "
                        "them",
                        up_to(end)));
-    if (!below || key.empty()) unknown(of, at);
+    // Classes are the file's own, and nothing is below one that is not there.
+    const bool below_absent = below && below->anything && !below->other && end < text_.size();
+    if (!below || key.empty() || below_absent) unknown(of, at);
     const size_t begin = std::exchange(at, end);
     if (missing_ == Missing::keep || !of.node) return {nullptr, below, nullptr};
     of.node->entries.push_back({path_.part(begin, end), {}});
@@ -157,6 +157,11 @@ class Walk {
   }
 
   [[noreturn]] void unknown(const Place& of, size_t at) {
+    if (of.node && of.node->is_scalar() && of.form && of.form->scalar == Form::Scalar::code) {
+      const std::string whole = up_to(at).substr(0, up_to(at).find_last_not_of('.') + 1);
+      fail(at, segment_end(at), fmt::format("unknown path `{}`", up_to(segment_end(at))),
+           fmt::format("`{}` is one piece of code: set all of it, or let it use `vars.`", whole));
+    }
     std::vector<std::string> names = of.form ? of.form->names() : std::vector<std::string>();
     if (of.node) {
       for (const Tree::Entry& e : of.node->entries) {
