@@ -15,10 +15,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Whether the key's default holds in a mapping that leaves it out.
+bool falls_back(const Tree& t, const Key& key) {
+  const auto stands = [&t](const char* other) { return t.find(other) != nullptr; };
+  return key.fallback &&
+         (key.beside.empty() || std::any_of(key.beside.begin(), key.beside.end(), stands));
+}
+
 void fill(Tree& t, const Form& form) {
+  if (form.item)
+    for (Tree& item : t.items) fill(item, *form.item);
+  if (!t.is_map()) return;
+  for (Tree::Entry& e : t.entries)
+    if (form.other && !form.find(e.key.text())) fill(e.value, *form.other);
   for (const Key& key : form.keys) {
     Tree* there = t.find(key.name);
-    if (key.fallback && (!there || there->is_null())) {
+    if (falls_back(t, key) && (!there || there->is_null())) {
       Tree value = read_yaml(std::make_shared<SourceFile>("default", key.fallback));
       value.mark("default");
       if (there) {
@@ -26,7 +38,7 @@ void fill(Tree& t, const Form& form) {
       } else {
         t.entries.push_back({Located(key.name, nullptr, 0), std::move(value)});
       }
-    } else if (there && there->is_map()) {
+    } else if (there) {
       fill(*there, *key.form);
     }
   }

@@ -85,16 +85,17 @@ const Form kSplit{
     .example = "a file, or a mapping such as `{file: train.h5}` or `{images: a.gz, labels: b.gz}`",
     .scalar = Scalar::path,
     .map = true,
-    .keys = {{"file", &kPath, "HDF5, CSV, npz: all of its datasets or columns"},
-             {"fields", &kFiles, "each field from its own file"},
-             {"folder", &kPath, "a folder of images, one sub-folder a class"},
-             {"text", &kPath, "a text file: `ids` and `targets`"},
-             {"tokenizer", &kTokenizer, "of text: char, byte, or {bpe: file}"},
-             {"context", &kInteger, "of text: tokens in a sample"},
-             {"split", &kNumber, "a share or a number of samples, taken out of another split"},
-             {"of", &kText, "the split it is taken from (train)"},
-             {"random", &kRandom, "synthetic fields: {x: \"f32[1000, 20]\", y: \"i64[1000] < 3\"}"},
-             {"seed", &kInteger, "of `split` and `random` (0)"}},
+    .keys =
+        {{"file", &kPath, "HDF5, CSV, npz: all of its datasets or columns"},
+         {"fields", &kFiles, "each field from its own file"},
+         {"folder", &kPath, "a folder of images, one sub-folder a class"},
+         {"text", &kPath, "a text file: `ids` and `targets`"},
+         {"tokenizer", &kTokenizer, "of text: char, byte, or {bpe: file}", false, "char", {"text"}},
+         {"context", &kInteger, "of text: tokens in a sample (256)", false, "256", {"text"}},
+         {"split", &kNumber, "a share or a number of samples, taken out of another split"},
+         {"of", &kText, "the split it is taken from (train)", false, "train", {"split"}},
+         {"random", &kRandom, "synthetic fields: {x: \"f32[1000, 20]\", y: \"i64[1000] < 3\"}"},
+         {"seed", &kInteger, "of `split` and `random` (0)", false, "0", {"split", "random"}}},
     .other = &kField};
 const Form kData{
     .example = "a mapping of splits and settings",
@@ -125,11 +126,11 @@ const Form kSchedule{.example = "`warmup(500 steps) |> cosine(final=0.1)`",
 const Form kClip{.example = "`norm(1.0)` or `value(0.5)`", .scalar = Scalar::code};
 const Form kPrecision{
     .example = "f32, bf16 or f64", .scalar = Scalar::text, .choices = {"f32", "bf16", "f64"}};
-const Form kTrainEval{
-    .example = "`every 1 epoch`, or `{every: 500 steps, split: val}`",
-    .scalar = Scalar::duration,
-    .map = true,
-    .keys = {{"every", &kDuration, "how often"}, {"split", &kText, "on which split (val)"}}};
+const Form kTrainEval{.example = "`every 1 epoch`, or `{every: 500 steps, split: val}`",
+                      .scalar = Scalar::duration,
+                      .map = true,
+                      .keys = {{"every", &kDuration, "how often (1 epoch)", false, "1 epoch"},
+                               {"split", &kText, "on which split (val)", false, "val"}}};
 const Form kLog{.example = "`every 50 steps`",
                 .scalar = Scalar::duration,
                 .map = true,
@@ -226,16 +227,21 @@ const Form kHook{
               "watches: nonfinite, exploding_tensor, vanishing_gradient, dead_relu, "
               "all_zero, unchanged_tensor, weight_update_ratio, "
               "saturated_activation, loss_not_decreasing"},
-             {"action", &kAction, "of a rule: what it does when it is broken (warn)"},
+             {"action",
+              &kAction,
+              "of a rule: what it does when it is broken (warn)",
+              false,
+              "warn",
+              {"rule"}},
              {"patience", &kInteger, "of a rule: broken how often in a row"},
              {"threshold", &kNumber, "of a rule: its first threshold"},
              {"arg", &kArgument, "which tensor (0; rules: all)"},
              {"call", &kInteger, "which call of a shared module in a step"},
              {"when", &kWhen, "in which steps"},
-             {"enabled", &kBoolean, "true"},
-             {"prepend", &kBoolean, "before the hooks that are there (false)"},
-             {"always_call", &kBoolean, "also after an error in forward (false)"},
-             {"optional", &kBoolean, "a selector may match nothing (false)"}}};
+             {"enabled", &kBoolean, "true", false, "true"},
+             {"prepend", &kBoolean, "before the hooks that are there (false)", false, "false"},
+             {"always_call", &kBoolean, "also after an error in forward (false)", false, "false"},
+             {"optional", &kBoolean, "a selector may match nothing (false)", false, "false"}}};
 const Form kHooks{.example = "a list of hooks", .item = &kHook};
 const Form kTests{.example = "a list of expressions", .item = &kCode};
 
@@ -261,61 +267,88 @@ const Form kFile{
 
 const Form& config_form() { return kFile; }
 
+namespace {
+
+/// A key that users of other tools expect, and what to write in place of it.
+struct Row {
+  const char *section, *key, *help;
+};
+constexpr std::array kRows = {
+    Row{"", "network", "did you mean `model`?"},
+    Row{"", "net", "did you mean `model`?"},
+    Row{"", "layers", "write `model:`, and below it a list of layers"},
+    Row{"", "modules", "`modules:` stands in a class of `define:`; write `model:`"},
+    Row{"", "forward", "`forward:` stands in a class of `define:`"},
+    Row{"", "inputs", "`inputs:` stands in a class of `define:`"},
+    Row{"", "classes", "did you mean `define`?"},
+    Row{"", "definitions", "did you mean `define`?"},
+    Row{"", "variables", "did you mean `vars`?"},
+    Row{"", "params", "did you mean `vars`?"},
+    Row{"", "hyperparameters", "did you mean `vars`?"},
+    Row{"", "dataset", "did you mean `data`?"},
+    Row{"", "training", "did you mean `train`?"},
+    Row{"", "trainer", "did you mean `train`?"},
+    Row{"", "optimizer", "it stands below `train:`"},
+    Row{"", "loss", "it stands below `train:`"},
+    Row{"", "metrics", "it stands below `train:`"},
+    Row{"", "batch", "it stands below `data:`"},
+    Row{"", "seed", "it stands below `train:`"},
+    Row{"", "version", "write `nnm: 1`"},
+    Row{"train", "epochs", "write `max: 10 epochs`"},
+    Row{"train", "max_epochs", "write `max: 10 epochs`"},
+    Row{"train", "num_epochs", "write `max: 10 epochs`"},
+    Row{"train", "steps", "write `max: 5000 steps`"},
+    Row{"train", "max_steps", "write `max: 5000 steps`"},
+    Row{"train", "iterations", "write `max: 5000 steps`"},
+    Row{"train", "max_iters", "write `max: 5000 steps`"},
+    Row{"train", "lr", "it stands in the optimizer: `optimizer: AdamW(lr=3e-4)`"},
+    Row{"train", "learning_rate", "it stands in the optimizer: `optimizer: AdamW(lr=3e-4)`"},
+    Row{"train", "weight_decay",
+        "it stands in the optimizer: `optimizer: AdamW(lr=3e-4, "
+        "weight_decay=0.1)`"},
+    Row{"train", "momentum", "it stands in the optimizer: `optimizer: SGD(lr=0.1, momentum=0.9)`"},
+    Row{"train", "optim", "did you mean `optimizer`?"},
+    Row{"train", "criterion", "did you mean `loss`?"},
+    Row{"train", "loss_fn", "did you mean `loss`?"},
+    Row{"train", "loss_function", "did you mean `loss`?"},
+    Row{"train", "objective", "did you mean `loss`?"},
+    Row{"train", "scheduler", "did you mean `schedule`?"},
+    Row{"train", "lr_scheduler", "did you mean `schedule`?"},
+    Row{"train", "batch", "it stands below `data:`"},
+    Row{"train", "batch_size", "write `batch:` below `data:`"},
+    Row{"train", "shuffle", "it stands below `data:`"},
+    Row{"train", "warmup", "it stands in the schedule: `warmup(500 steps) |> cosine()`"},
+    Row{"train", "warmup_steps", "it stands in the schedule: `warmup(500 steps) |> cosine()`"},
+    Row{"train", "grad_clip", "write `clip: norm(1.0)`"},
+    Row{"train", "clip_grad_norm", "write `clip: norm(1.0)`"},
+    Row{"train", "max_grad_norm", "write `clip: norm(1.0)`"},
+    Row{"train", "gradient_clip", "write `clip: norm(1.0)`"},
+    Row{"train", "grad_accum", "did you mean `accumulate`?"},
+    Row{"train", "accumulation_steps", "did you mean `accumulate`?"},
+    Row{"train", "gradient_accumulation_steps", "did you mean `accumulate`?"},
+    Row{"train", "amp", "write `precision: bf16`"},
+    Row{"train", "mixed_precision", "write `precision: bf16`"},
+    Row{"train", "dtype", "write `precision: bf16`"},
+    Row{"train", "val_every", "write `eval: every 1 epoch`"},
+    Row{"train", "eval_every", "write `eval: every 1 epoch`"},
+    Row{"train", "validation", "write `eval: every 1 epoch`"},
+    Row{"train", "save_every", "write `checkpoint: {every: 1 epoch}`"},
+    Row{"train", "log_every", "write `log: every 50 steps`"},
+    Row{"train", "patience", "write `stop: patience(val.loss, 5 epochs)`"},
+    Row{"train", "device", "it is chosen on the command line: `--device cuda`"},
+    Row{"train", "early_stopping", "write `stop: patience(val.loss, 5 epochs)`"},
+    Row{"train", "early_stop", "write `stop: patience(val.loss, 5 epochs)`"},
+    Row{"data", "batch_size", "did you mean `batch`?"},
+    Row{"data", "num_workers", "did you mean `workers`?"},
+    Row{"data", "transforms", "did you mean `transform`?"},
+    Row{"hooks", "module", "did you mean `at`?"},
+    Row{"hooks", "kind", "did you mean `on`?"},
+    Row{"hooks", "type", "did you mean `on`?"},
+    Row{"hooks", "if", "did you mean `when`?"}};
+
+}  // namespace
+
 std::string key_advice(std::string_view section, std::string_view key) {
-  struct Row {
-    const char *section, *key, *help;
-  };
-  static constexpr std::array kRows = {
-      Row{"", "network", "did you mean `model`?"},
-      Row{"", "net", "did you mean `model`?"},
-      Row{"", "layers", "write `model:`, and below it a list of layers"},
-      Row{"", "modules", "`modules:` stands in a class of `define:`; write `model:`"},
-      Row{"", "forward", "`forward:` stands in a class of `define:`"},
-      Row{"", "inputs", "`inputs:` stands in a class of `define:`"},
-      Row{"", "classes", "did you mean `define`?"},
-      Row{"", "definitions", "did you mean `define`?"},
-      Row{"", "variables", "did you mean `vars`?"},
-      Row{"", "params", "did you mean `vars`?"},
-      Row{"", "hyperparameters", "did you mean `vars`?"},
-      Row{"", "dataset", "did you mean `data`?"},
-      Row{"", "training", "did you mean `train`?"},
-      Row{"", "trainer", "did you mean `train`?"},
-      Row{"", "optimizer", "it stands below `train:`"},
-      Row{"", "loss", "it stands below `train:`"},
-      Row{"", "metrics", "it stands below `train:`"},
-      Row{"", "batch", "it stands below `data:`"},
-      Row{"", "seed", "it stands below `train:`"},
-      Row{"", "version", "write `nnm: 1`"},
-      Row{"train", "epochs", "write `max: 10 epochs`"},
-      Row{"train", "max_epochs", "write `max: 10 epochs`"},
-      Row{"train", "num_epochs", "write `max: 10 epochs`"},
-      Row{"train", "steps", "write `max: 5000 steps`"},
-      Row{"train", "max_steps", "write `max: 5000 steps`"},
-      Row{"train", "lr", "it stands in the optimizer: `optimizer: AdamW(lr=3e-4)`"},
-      Row{"train", "learning_rate", "it stands in the optimizer: `optimizer: AdamW(lr=3e-4)`"},
-      Row{"train", "weight_decay",
-          "it stands in the optimizer: `optimizer: AdamW(lr=3e-4, "
-          "weight_decay=0.1)`"},
-      Row{"train", "momentum",
-          "it stands in the optimizer: `optimizer: SGD(lr=0.1, momentum=0.9)`"},
-      Row{"train", "optim", "did you mean `optimizer`?"},
-      Row{"train", "criterion", "did you mean `loss`?"},
-      Row{"train", "scheduler", "did you mean `schedule`?"},
-      Row{"train", "lr_scheduler", "did you mean `schedule`?"},
-      Row{"train", "batch", "it stands below `data:`"},
-      Row{"train", "batch_size", "write `batch:` below `data:`"},
-      Row{"train", "shuffle", "it stands below `data:`"},
-      Row{"train", "grad_clip", "did you mean `clip`?"},
-      Row{"train", "amp", "write `precision: bf16`"},
-      Row{"train", "device", "it is chosen on the command line: `--device cuda`"},
-      Row{"train", "early_stopping", "write `stop: patience(val.loss, 5 epochs)`"},
-      Row{"data", "batch_size", "did you mean `batch`?"},
-      Row{"data", "num_workers", "did you mean `workers`?"},
-      Row{"data", "transforms", "did you mean `transform`?"},
-      Row{"hooks", "module", "did you mean `at`?"},
-      Row{"hooks", "kind", "did you mean `on`?"},
-      Row{"hooks", "type", "did you mean `on`?"},
-      Row{"hooks", "if", "did you mean `when`?"}};
   for (const Row& r : kRows) {
     if (section == r.section && key == r.key) return r.help;
   }

@@ -17,7 +17,8 @@ struct Key {
   const Form* form;
   const char* doc;
   bool required = false;
-  const char* fallback = nullptr;  ///< what holds where the section leaves it out, as YAML
+  const char* fallback = nullptr;        ///< what holds where the section leaves it out, as YAML
+  std::vector<const char*> beside = {};  ///< keys of which one must stand there for it to hold
 };
 
 /// What a value may look like: any of a scalar, a list, a mapping.
