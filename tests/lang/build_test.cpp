@@ -318,4 +318,23 @@ TEST_CASE("build: limits come before memory") {
       "error["));
 }
 
+TEST_CASE("build: a layer can be pasted as PyTorch prints it") {
+  for (const char* repr :
+       {"Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=same)",
+        "Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=valid)",
+        "Conv2d(3, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), padding_mode=reflect)",
+        "LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)",
+        "Linear(in_features=3, out_features=4, bias=False)"})
+    CHECK(build(file("  C: {modules: {}}\n", repr)).module->repr() == repr);
+  // What has the name goes first, and a slip of one stays a slip.
+  const Model m = build(file(R"(
+  C:
+    args: {same: int}
+    modules:
+      c: Conv2d(3, 8, 3, padding=same)
+)",
+                             "C(2)"));
+  CHECK(contains(m.module->repr(), "padding=(2, 2)"));
+}
+
 TEST_SUITE_END();

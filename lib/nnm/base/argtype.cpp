@@ -79,6 +79,16 @@ ArgType ArgType::parse(Scanner& s) {
 
 namespace {
 
+/// Whether a text is a number in quotes.
+bool is_number_text(const Value& v) {
+  if (!v.is(Value::Kind::string)) return false;
+  try {
+    return parse_literal(v.string()).is_number();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 [[noreturn]] void throw_expected(const ArgType& t, const Value& v) {
   std::string type = t.text();
   if (t.tuple > 0) type = fmt::format("{} or a tuple of {}", base_name(t.base), t.tuple);
@@ -87,7 +97,10 @@ namespace {
       t.base == Base::integer && v.is(Value::Kind::real) && std::floor(v.real()) == v.real();
   throw Error(ErrorKind::type,
               fmt::format("expected {}, got {}", type, handle ? v.type_name() : v.config_text()),
-              whole ? "`/` gives a float, `//` divides to an integer" : "");
+              whole ? "`/` gives a float, `//` divides to an integer"
+              : numeric(t.base) && is_number_text(v)
+                  ? fmt::format("a number stands without quotes: {}", v.string())
+                  : "");
 }
 
 void check_limits(const ArgType& t, const Value& v) {

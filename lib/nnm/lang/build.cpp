@@ -141,7 +141,13 @@ std::string BuildScope::advice(const std::string& name) const {
   if (instance_.definition && makes(instance_.definition->modules, name))
     return fmt::format("`{}` is made further down: a child can be named by those below it alone",
                        name);
-  return {};
+  const Value& vars = builder_.vars();
+  if (!vars.is(Value::Kind::dict) || !vars.find(name)) return {};
+  if (!instance_.definition) return fmt::format("did you mean `vars.{}`?", name);
+  return fmt::format(
+      "a class sees its own arguments alone: give {} an argument `{}`, and pass "
+      "`vars.{}` to it",
+      instance_.definition->name, name, name);
 }
 
 void BuildScope::set(const std::string& name, Value v, const Span& at) {
@@ -233,8 +239,8 @@ Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, con
     throw;
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::device) throw;
-    fault(callee, "E0304", fmt::format("{}: {}", type.name, e.what()), e.hint(),
-          {{signature.text(), {}}});
+    fault(args.place(e.what(), signature, callee), "E0304",
+          fmt::format("{}: {}", type.name, e.what()), e.hint(), {{signature.text(), {}}});
   }
 }
 

@@ -52,6 +52,8 @@ class BuildScope final : public Env {
                             CallArgs& args) const override;
   void names(std::vector<std::string>& out) const override;
   void callables(std::vector<std::string>& out) const override;
+  std::optional<Value> word(const std::string& callee, const std::string& argument,
+                            const std::string& text) const override;
   const char* callable_kind() const override { return "layer"; }
   std::string advice(const std::string& name) const override;
 

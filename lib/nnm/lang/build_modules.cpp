@@ -11,6 +11,17 @@ namespace {
 
 constexpr size_t kMaxChildren = 10'000;  // they are looked up one after the other
 
+/// Whether a class or type of layer has an argument without a default.
+bool needs_arguments(const Value& callable) {
+  const auto& type = *static_cast<const ClassValue*>(callable.object());
+  if (type.definition)
+    return std::any_of(type.definition->args.begin(), type.definition->args.end(),
+                       [](const ArgDecl& a) { return !a.fallback; });
+  const auto& params = type.layer->signature().params();
+  return std::any_of(params.begin(), params.end(),
+                     [](const Param& p) { return !p.fallback && !p.variadic && !p.keywords; });
+}
+
 }  // namespace
 
 void Builder::children(const Block& block, BuildScope& scope, Module& into,
@@ -98,7 +109,7 @@ Ref<Module> Builder::layer(const Layer& l, const BuildScope& scope, const std::s
   if (v.is(Value::Kind::module)) return v.as<Ref<Module>>();
   if (v.is(Value::Kind::callable))
     fault(l.call->span, "E0305", fmt::format("`{}` is a class, not a layer", v.repr()),
-          fmt::format("write `{}(…)`", expr_text(*l.call)));
+          fmt::format("write `{}({})`", expr_text(*l.call), needs_arguments(v) ? "…" : ""));
   fault(l.call->span, "E0305", fmt::format("expected a layer, got {}", v.config_text()),
         "write a call like `Linear(10, 20)`, or the name of a child that is there already");
 }
@@ -131,31 +142,51 @@ Ref<Module> Builder::mapped(const Layer& l, const BuildScope& scope) {
   return construct(*type, args, l.type_span);
 }
 
+namespace {
+
+/// The type of an argument of a class or layer, or null.
+const ArgType* type_of_argument(const ClassValue& type, const std::string& name) {
+  if (type.definition) {
+    for (const ArgDecl& a : type.definition->args)
+      if (a.name == name) return &a.type;
+    return nullptr;
+  }
+  const Signature& s = type.layer->signature();
+  const int i = s.index_of(name);
+  return i < 0 ? nullptr : &s.params()[static_cast<size_t>(i)].type;
+}
+
+/// Whether a word may be the value of an argument that takes texts. Of `padding: int or str`, which
+/// is of any type, a dtype is meant as one.
+bool takes_word(const ClassValue& type, const std::string& argument, const std::string& word) {
+  const ArgType* t = type_of_argument(type, argument);
+  return t && (t->base == ArgType::Base::string ||
+               (t->base == ArgType::Base::any && find_dtype(word).is_none()));
+}
+
+}  // namespace
+
+std::optional<Value> BuildScope::word(const std::string& callee, const std::string& argument,
+                                      const std::string& text) const {
+  const Ref<ClassValue> type = type_of(callee);
+  if (!type || !type->layer || !takes_word(*type, argument, text)) return std::nullopt;
+  std::vector<std::string> all;
+  names(all);
+  // Where numbers are taken as well, what is nearly a name is rather a slip.
+  const bool slip =
+      type_of_argument(*type, argument)->base == ArgType::Base::any && !nearest(text, all).empty();
+  return slip || find(text) ? std::nullopt : std::optional<Value>(text);
+}
+
 CallArgs Builder::mapped_args(const Layer& l, const ClassValue& type,
                               const BuildScope& scope) const {
   CallArgs out;
-  // Of `padding: int or str`, which is of any type, a dtype is meant as one.
-  const auto takes_text = [](const ArgType& type, const std::string& word) {
-    return type.base == ArgType::Base::string ||
-           (type.base == ArgType::Base::any && find_dtype(word).is_none());
-  };
-  const auto text_param = [&](const std::string& name, const std::string& word) {
-    if (type.definition) {
-      for (const ArgDecl& a : type.definition->args) {
-        if (a.name == name) return takes_text(a.type, word);
-      }
-      return false;
-    }
-    const Signature& s = type.layer->signature();
-    const int i = s.index_of(name);
-    return i >= 0 && takes_text(s.params()[static_cast<size_t>(i)].type, word);
-  };
   for (const Expr::Arg& a : l.args) {
     if (!a.value) continue;
     // YAML needs no quotes: `padding_mode: reflect` is a text, unless something has that name.
     const bool bare = a.value->kind == Expr::Kind::name && a.value->name.is_plain();
-    const bool word = bare && text_param(a.name, a.value->name.plain()) &&
-                      !scope.find(a.value->name.plain()) && !scope.type_of(a.value->name.plain());
+    const bool word = bare && takes_word(type, a.name, a.value->name.plain()) &&
+                      !scope.find(a.value->name.plain());
     Value v = word ? Value(a.value->name.plain()) : evaluate(*a.value, scope);
     out.all.push_back({a.name, std::make_shared<ConstantNode>(a.value->span, std::move(v)),
                        a.value->span, a.name_span});

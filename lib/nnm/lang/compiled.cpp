@@ -72,6 +72,9 @@ NodeRef ChildNode::member(const std::string& name, Span at) const {
 NodeRef Compiler::resolve_call(const std::string&, const Expr&, const Expr&, CallArgs&) {
   return nullptr;
 }
+std::optional<Value> Compiler::word(const std::string&, const std::string&, const std::string&) {
+  return std::nullopt;
+}
 NodeRef Compiler::resolve_callee(const std::string&, const Expr&) { return nullptr; }
 NodeRef Compiler::dynamic_callee(const Expr& callee, std::vector<NodeRef>) {
   fault(callee.span, "E0302", "a name made with `${…}` must be known here");
@@ -172,13 +175,43 @@ NodeRef Compiler::compile_name(const Expr& e) {
   return unknown(*name, e);
 }
 
+namespace {
+
+/// Of which programs in Python take PyTorch's names and numbers.
+bool is_python_module(const std::string& name) {
+  static constexpr std::array kModules = {"nn", "F", "torch", "np", "numpy", "math"};
+  return std::find(kModules.begin(), kModules.end(), name) != kModules.end();
+}
+
+const Expr& root_of(const Expr& path) {
+  return path.kind == Expr::Kind::attribute ? root_of(*path.items[0]) : path;
+}
+
+}  // namespace
+
+void Compiler::refuse_qualified(const std::string& path, const Expr& at) {
+  const std::string first = path.substr(0, path.find('.'));
+  const Expr& root = root_of(at);
+  if (!is_python_module(first) || local(first) || resolve(first, root)) return;
+  const std::string name = path.substr(path.rfind('.') + 1);
+  std::vector<std::string> all = {"inf", "nan", "pi"};
+  callables(all);
+  const bool called = std::find(all.begin(), all.end(), name) != all.end() || find_native(name) ||
+                      find_function(name);
+  if (!called && Registry<Module>::find(name)) unknown_callable(name, callable_kind(), at.span);
+  if (!called) return;
+  const bool constant = std::find(all.begin(), all.begin() + 3, name) != all.begin() + 3;
+  fault(root.span, "E0301", fmt::format("unknown name `{}`", first),
+        fmt::format("PyTorch's names stand by themselves: write `{}{}`", name,
+                    constant ? "" : "(…)"));
+}
+
 NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
   std::vector<std::string> all;
   for (const Local& l : locals_) all.push_back(l.name);
   names(all);
   std::string help;
-  static constexpr std::array kModules = {"nn", "F", "torch", "np", "numpy", "math"};
-  if (std::find(kModules.begin(), kModules.end(), name) != kModules.end())
+  if (is_python_module(name))
     help = "PyTorch's names stand by themselves: write `Linear(…)`, `relu(…)`";
   if (name == "self") help = "a child, parameter or buffer goes by its name: `fc(x)`, `self.scale`";
   if (name == "vars")
@@ -373,6 +406,7 @@ NodeRef Compiler::compile_attribute(const Expr& e) {
     if (!local(first) || first == "self") {
       if (NodeRef n = resolve(first == "self" ? path->substr(5) : *path, e)) return n;
     }
+    refuse_qualified(*path, e);
   }
   const auto name = known_text(e.name);
   if (!name) fault(e.span, "E0301", "the name must be known before running");

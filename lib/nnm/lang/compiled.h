@@ -103,6 +103,8 @@ struct CallArgs {
   Args values() const;
   /// Where to point for what binding threw.
   Span place(const BindError& e, const Span& callee) const;
+  /// Where to point for what a layer says of its arguments: at the one that it names first.
+  Span place(const std::string& message, const Signature& signature, const Span& callee) const;
 };
 
 /// Whether e is the bare name `self`.
@@ -135,6 +137,9 @@ class Compiler {
   virtual NodeRef resolve_callee(const std::string& name, const Expr& at);
   /// A child whose name is made while running.
   virtual NodeRef dynamic_callee(const Expr& callee, std::vector<NodeRef> pieces);
+  /// What a word means as a keyword argument of a call, where nothing has its name.
+  virtual std::optional<Value> word(const std::string& callee, const std::string& argument,
+                                    const std::string& text);
   /// A name that nothing knows: a node, or a Fault.
   virtual NodeRef unknown(const std::string& name, const Expr& at);
   /// Names for suggestions, beside local variables.
@@ -167,6 +172,8 @@ class Compiler {
   NodeRef call_load(CallArgs& args, const Expr& callee);
   NodeRef call_method(const Expr& callee, CallArgs& args);
   void refuse_call(const Expr& callee) const;
+  /// Throws for `nn.Linear`, `F.relu`, `math.pi`: of PyTorch and Python the last name alone.
+  void refuse_qualified(const std::string& path, const Expr& at);
   [[noreturn]] void unknown_member(const std::string& name, const Span& at) const;
   [[noreturn]] void unknown_callable(const std::string& name, const char* kind, const Span& at);
   /// The node of a value that is known now.

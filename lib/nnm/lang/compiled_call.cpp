@@ -24,6 +24,17 @@ std::string twin(const std::string& name, const std::vector<std::string>& candid
   return "";
 }
 
+/// "there is Conv1d, Conv2d" for Conv: the names that begin with this one; "" where none does, or
+/// too many.
+std::string longer_names(const std::string& name, const std::vector<std::string>& candidates) {
+  constexpr size_t kMost = 8, kLeast = 3;
+  std::vector<std::string> longer;
+  for (const std::string& c : candidates)
+    if (c.starts_with(name)) longer.push_back(c);
+  const bool few = !longer.empty() && longer.size() <= kMost && name.size() >= kLeast;
+  return few ? fmt::format("there is {}", fmt::join(longer, ", ")) : "";
+}
+
 }  // namespace
 
 bool CallArgs::constant() const {
@@ -55,10 +66,33 @@ Span CallArgs::place(const BindError& e, const Span& callee) const {
   return callee;
 }
 
+Span CallArgs::place(const std::string& message, const Signature& signature,
+                     const Span& callee) const {
+  const auto word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+  for (size_t begin = 0, end = 0; begin < message.size(); begin = std::max(end, begin + 1)) {
+    for (end = begin; end < message.size() && word(message[end]);) ++end;
+    const std::string name = message.substr(begin, end - begin);
+    const int at = signature.index_of(name);
+    if (name.empty() || at < 0) continue;
+    int position = 0;
+    for (const One& a : all)
+      if (a.name.empty() ? position++ == at : a.name == name) return a.span;
+  }
+  return callee;
+}
+
 CallArgs Compiler::compile_args(const Expr& call) {
+  const auto plain = [](const Expr& e) {
+    return e.kind == Expr::Kind::name && e.name.is_plain() ? e.name.plain() : std::string();
+  };
+  const std::string callee = plain(*call.items[0]);
   CallArgs out;
   for (const Expr::Arg& a : call.args) {
-    out.all.push_back({a.name, compile(*a.value), a.value->span, a.name_span});
+    const std::string text = a.name.empty() || callee.empty() ? "" : plain(*a.value);
+    std::optional<Value> meant;
+    if (!text.empty() && !local(text)) meant = word(callee, a.name, text);
+    NodeRef value = meant ? constant(a.value->span, std::move(*meant)) : compile(*a.value);
+    out.all.push_back({a.name, std::move(value), a.value->span, a.name_span});
   }
   return out;
 }
@@ -68,6 +102,10 @@ NodeRef Compiler::compile_pipe(const Expr& e) {
   const bool is_call = right.kind == Expr::Kind::call;
   CallArgs args;
   args.all.push_back({"", compile(*e.items[0]), e.items[0]->span, {}});
+  if (const Value* v = args.all[0].value->constant();
+      v && v->is(Value::Kind::module) && std::string_view(callable_kind()) == "layer")
+    fault(e.op_span, "E0305", "layers are not piped into layers",
+          "a list of layers calls them in order; `|>` stands in forward: `x |> fc |> relu`");
   if (is_call) {
     CallArgs more = compile_args(right);
     std::move(more.all.begin(), more.all.end(), std::back_inserter(args.all));
@@ -108,7 +146,10 @@ NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& cal
   };
   if (NodeRef child = resolve_callee(name, callee)) return as_module(child);
   if (NodeRef n = resolve_call(name, callee, call, args)) return n;
-  if (attribute) return call_method(callee, args);
+  if (attribute) {
+    refuse_qualified(*path, callee);
+    return call_method(callee, args);
+  }
   const bool function = find_native(name) || find_function(name);
   if (const Local* l = local(name)) {
     const bool module = l->known && (l->known->child() || l->known->constant());
@@ -146,14 +187,12 @@ void Compiler::unknown_callable(const std::string& name, const char* kind, const
   }
   if (help.empty() && layer) {
     callables(layers);
-    help = did_you_mean(name, layers);
-    std::vector<std::string> longer;
-    for (const std::string& l : layers)
-      if (l.starts_with(name)) longer.push_back(l);
-    if (!longer.empty()) help = fmt::format("there is {}", fmt::join(longer, ", "));
+    help = longer_names(name, layers);
+    if (help.empty()) help = did_you_mean(name, layers);
   }
   // Of a short name nearly everything is near.
   if (help.empty() && (!layer || name.size() > 3)) help = did_you_mean(name, all);
+  if (help.empty() && !layer) help = longer_names(name, all);
   if (help.empty())
     help = fmt::format("`nnm list {}` prints those there are", layer ? "modules" : "functions");
   fault(at, "E0302", fmt::format("unknown {} `{}`", kind, name), std::move(help));

@@ -20,6 +20,10 @@ std::optional<Value> Env::call(const std::string&, const Expr&, const Expr&, Cal
   return std::nullopt;
 }
 
+std::optional<Value> Env::word(const std::string&, const std::string&, const std::string&) const {
+  return std::nullopt;
+}
+
 namespace {
 
 class EmptyEnv final : public Env {
@@ -55,6 +59,10 @@ class EnvCompiler final : public Compiler {
     if (!args.constant()) fault(callee.span, "E0303", "the arguments must be known here");
     auto v = env_.call(name, callee, call, args);
     return v ? constant(callee.span, std::move(*v)) : nullptr;
+  }
+  std::optional<Value> word(const std::string& callee, const std::string& argument,
+                            const std::string& text) override {
+    return env_.word(callee, argument, text);
   }
   NodeRef unknown(const std::string& name, const Expr& at) override {
     const std::string advice = env_.advice(name);

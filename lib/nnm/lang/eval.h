@@ -46,6 +46,10 @@ class Env {
   /// The value of such a call, whose arguments are all known.
   virtual std::optional<Value> call(const std::string& name, const Expr& callee, const Expr& call,
                                     CallArgs& args) const;
+  /// The value of a word that no name is, as a keyword argument of that call: PyTorch prints texts
+  /// without quotes (`padding=same`).
+  virtual std::optional<Value> word(const std::string& callee, const std::string& argument,
+                                    const std::string& text) const;
   /// Names to suggest.
   virtual void names(std::vector<std::string>& out) const = 0;
   virtual void callables(std::vector<std::string>&) const {}

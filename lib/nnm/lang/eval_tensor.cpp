@@ -227,7 +227,9 @@ bool truth(const Value& v) {
             "the truth of a Tensor of shape {} is not one value; logical_and, logical_or, "
             "logical_not and where work elementwise",
             t.shape().str());
-  NNM_CHECK(!t.is_meta(), type, "control flow cannot depend on the values of a tensor");
+  if (t.is_meta())
+    throw Error(ErrorKind::type, "control flow cannot depend on the values of a tensor",
+                "`where(condition, a, b)` chooses element by element");
   return t.item().d != 0;
 }
 

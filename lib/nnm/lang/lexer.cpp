@@ -6,9 +6,11 @@
 #include <cctype>
 #include <charconv>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "nnm/base/literal.h"
+#include "nnm/base/signature.h"
 #include "nnm/base/text.h"
 
 namespace nnm::lang {
@@ -26,6 +28,19 @@ constexpr std::array kKeywords = {"for", "if",  "elif", "else",   "let",     "in
 constexpr std::array kOperators = {
     "...", "|>", "**", "//", "==", "!=", "<=", ">=", "+=", "+", "-", "*", "/",
     "%",   "@",  "(",  ")",  "[",  "]",  ",",  ":",  "=",  "<", ">", "."};
+
+struct KnownUnit {
+  const char* word;
+  Unit unit;
+  double factor;
+};
+// The plural first: of two that are equally near to a slip it is the likelier.
+constexpr std::array kUnits = {
+    KnownUnit{"steps", Unit::step, 1},    KnownUnit{"step", Unit::step, 1},
+    KnownUnit{"epochs", Unit::epoch, 1},  KnownUnit{"epoch", Unit::epoch, 1},
+    KnownUnit{"batches", Unit::batch, 1}, KnownUnit{"batch", Unit::batch, 1},
+    KnownUnit{"s", Unit::second, 1},      KnownUnit{"min", Unit::second, 60},
+    KnownUnit{"h", Unit::second, 3600},   KnownUnit{"d", Unit::second, 86400}};
 
 struct Advice {
   const char* token;
@@ -45,6 +60,8 @@ constexpr std::array kForeign = {
     Advice{"&&", "write `and`; elementwise, `logical_and(a, b)`"},
     Advice{"||", "write `or`; elementwise, `logical_or(a, b)`"},
     Advice{"<>", "write `!=`"},
+    Advice{"<<", "write `x * 2 ** n`"},
+    Advice{">>", "write `x // 2 ** n`"},
     Advice{"&", "write `and`; elementwise, `logical_and(a, b)`"},
     Advice{"|", "write `or`; elementwise, `logical_or(a, b)`; a pipe is `|>`"},
     Advice{"!", "write `not`"},
@@ -162,9 +179,12 @@ void Lexer::attribute_digits() {
   t.name = {{{t.text, nullptr}}, code_.span(begin, at_)};
 }
 
-/// 0x1f, 0o17: Python's and YAML's. False where the text is another number.
+/// 0x1f, 0o17, 0b11: Python's and YAML's. False where the text is another number.
 bool Lexer::prefixed_number() {
-  const int base = rest().starts_with("0x") ? 16 : rest().starts_with("0o") ? 8 : 0;
+  const int base = rest().starts_with("0x")   ? 16
+                   : rest().starts_with("0o") ? 8
+                   : rest().starts_with("0b") ? 2
+                                              : 0;
   const char *from = text_.data() + at_ + 2, *end = text_.data() + text_.size();
   if (base == 0 || from >= end || !std::isxdigit(static_cast<unsigned char>(*from))) return false;
   int64_t i = 0;
@@ -232,22 +252,7 @@ void Lexer::unit(size_t begin, Value amount) {
   size_t to = from;
   while (to < text_.size() && name_char(text_[to])) ++to;
   const std::string_view word = text_.substr(from, to - from);
-  struct Known {
-    const char* word;
-    Unit unit;
-    double factor;
-  };
-  static constexpr std::array<Known, 10> kUnits = {{{"step", Unit::step, 1},
-                                                    {"steps", Unit::step, 1},
-                                                    {"epoch", Unit::epoch, 1},
-                                                    {"epochs", Unit::epoch, 1},
-                                                    {"batch", Unit::batch, 1},
-                                                    {"batches", Unit::batch, 1},
-                                                    {"s", Unit::second, 1},
-                                                    {"min", Unit::second, 60},
-                                                    {"h", Unit::second, 3600},
-                                                    {"d", Unit::second, 86400}}};
-  for (const Known& k : kUnits) {
+  for (const KnownUnit& k : kUnits) {
     if (word != k.word) continue;
     at_ = to;
     push(Token::Kind::literal, begin).value = Value::duration(amount.real() * k.factor, k.unit);
@@ -422,6 +427,26 @@ std::string comment_advice(const Located& code) {
   if (next == source.npos || source[next] != '#') return "";
   return "a ` #` starts a comment in YAML, also inside of these quotes: put the whole value into "
          "quotes of the other kind";
+}
+
+std::string unit_advice(const std::string& word, bool behind_number) {
+  std::vector<std::string> units;
+  for (const KnownUnit& k : kUnits) units.emplace_back(k.word);
+  if (!behind_number) {
+    const bool unit = std::find(units.begin(), units.end(), word) != units.end();
+    const std::string one = word == "batches" ? "batch" : word.substr(0, word.find("s", 1));
+    return unit ? fmt::format("a unit stands behind a number, as in `n * 1 {}`", one) : "";
+  }
+  static const std::map<std::string, std::string> others = {
+      {"second", "s"},         {"seconds", "s"},   {"sec", "s"},    {"secs", "s"},
+      {"minute", "min"},       {"minutes", "min"}, {"mins", "min"}, {"m", "min"},
+      {"hour", "h"},           {"hours", "h"},     {"day", "d"},    {"days", "d"},
+      {"iterations", "steps"}, {"iters", "steps"}};
+  const auto other = others.find(word);
+  if (other != others.end()) return fmt::format("write `{}`", other->second);
+  const std::string near = nearest(word, units);
+  return near.empty() ? "units are steps, epochs, batches, s, min, h and d"
+                      : fmt::format("did you mean `{}`?", near);
 }
 
 bool is_reserved(std::string_view word) {

@@ -35,6 +35,10 @@ size_t end_of_insert(std::string_view text, size_t begin);
 /// What to say where code ends too early because YAML takes ` #` in it for a comment; else "".
 std::string comment_advice(const Located& code);
 
+/// What to say of a word that could not be read as a unit: behind a number, or, for a unit, behind
+/// something else; else "".
+std::string unit_advice(const std::string& word, bool behind_number);
+
 /// Whether the word is reserved or a literal of the language (`for`, `none`, `True`).
 bool is_reserved(std::string_view word);
 

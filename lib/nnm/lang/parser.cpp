@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <map>
 
 #include "nnm/base/literal.h"
-#include "nnm/base/signature.h"
 
 namespace nnm::lang {
 
@@ -21,23 +19,6 @@ bool is_operator(const Token& t) {
   static constexpr std::array kOperators = {"+",  "-",  "*",  "/", "//", "%",  "@",   "**", "==",
                                             "!=", "<=", ">=", "<", ">",  "in", "and", "or"};
   return std::any_of(kOperators.begin(), kOperators.end(), [&](const char* o) { return t.is(o); });
-}
-
-/// What to say of a word behind a number.
-std::string unit_advice(const std::string& word) {
-  // The plural first: of two that are equally near it is the likelier.
-  static const std::vector<std::string> units = {"steps", "step", "epochs", "epoch", "batches",
-                                                 "batch", "s",    "min",    "h",     "d"};
-  static const std::map<std::string, std::string> others = {
-      {"second", "s"},         {"seconds", "s"},   {"sec", "s"},    {"secs", "s"},
-      {"minute", "min"},       {"minutes", "min"}, {"mins", "min"}, {"m", "min"},
-      {"hour", "h"},           {"hours", "h"},     {"day", "d"},    {"days", "d"},
-      {"iterations", "steps"}, {"iters", "steps"}};
-  const auto other = others.find(word);
-  if (other != others.end()) return fmt::format("write `{}`", other->second);
-  const std::string near = nearest(word, units);
-  return near.empty() ? "units are steps, epochs, batches, s, min, h and d"
-                      : fmt::format("did you mean `{}`?", near);
 }
 
 }  // namespace
@@ -100,9 +81,11 @@ void Parser::expect_end() {
   if (t.kind == Token::Kind::name && at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::name) {
     help = "an operator or a comma is missing between two names";
   }
-  const Token* before = at_ > 0 ? &tokens_[at_ - 1] : nullptr;
-  if (t.kind == Token::Kind::name && before && before->value.is_number())
-    help = unit_advice(t.text);
+  if (const Token* before = at_ > 0 ? &tokens_[at_ - 1] : nullptr;
+      before && t.kind == Token::Kind::name) {
+    const std::string unit = unit_advice(t.text, before->value.is_number());
+    if (!unit.empty()) help = unit;
+  }
   fail(t, fmt::format("unexpected {}", words(t)), help);
 }
 
@@ -381,8 +364,10 @@ Expr::Arg Parser::argument() {
   const Token& t = peek();
   if (t.is("*") || t.is("**")) {
     fail(t, "arguments cannot be unpacked",
-         t.is("*") ? "a list is given as it is: `reshape(x, x.shape)`"
-                   : "keyword arguments are written out: `name=value`");
+         t.is("*")
+             ? "a list is given as it is: `reshape(x, x.shape)`; layers of a loop stand below "
+               "`for i in range(n):`"
+             : "keyword arguments are written out: `name=value`");
   }
   Expr::Arg arg;
   if (peek(1).is("=") && (t.kind == Token::Kind::name || t.kind == Token::Kind::keyword)) {

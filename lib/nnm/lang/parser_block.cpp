@@ -16,11 +16,12 @@ bool is_container(std::string_view type) {
 }
 
 /// What to write for a text where a block stands.
-std::string block_advice(const std::string& text) {
+std::string block_advice(const std::string& text, BlockKind kind) {
   const std::string line = text.substr(0, text.find('\n'));
-  return line.find('=') != line.npos || !python_advice(line).empty()
-             ? colon_advice(line, false)
-             : "write one `name: value` a line, indented";
+  const size_t equals = line.find('='), open = line.find('(');
+  if (equals < open || !python_advice(line).empty()) return colon_advice(line, false);
+  return kind == BlockKind::children ? "write one layer a line behind `- `, or `name: layer`"
+                                     : "write one `name: value` a line, indented";
 }
 
 ExprRef literal(Value value, const Span& span) {
@@ -57,7 +58,7 @@ Block BlockReader::block(const Tree& tree, BlockKind kind) {
       } else {
         error("E0207", tree.span, "a block stands here, not a text",
               kind == BlockKind::let ? "write `let:` and below it `name: expression`"
-                                     : block_advice(tree.text()));
+                                     : block_advice(tree.text(), kind));
       }
   }
   return out;
@@ -85,7 +86,22 @@ void BlockReader::read_entry(const Tree::Entry& e, BlockKind kind, Block& out) {
   out.items.push_back(std::move(item));
 }
 
+/// `{type: Linear, in_features: 3}`: the form of other tools. Says what to write instead.
+bool BlockReader::refuse_type_key(const Tree& tree) {
+  for (const char* key : {"type", "class", "layer", "_target_"}) {
+    const Tree* named = tree.find(key);
+    if (!named || !named->is_scalar()) continue;
+    const std::string type = named->text().substr(named->text().rfind('.') + 1);
+    if (!is_type(type)) continue;
+    error("E0207", named->span, fmt::format("the type of a layer is not under a key `{}`", key),
+          fmt::format("write `{0}(…)`, or `{0}:` and its arguments below", type));
+    return true;
+  }
+  return false;
+}
+
 void BlockReader::read_item(const Tree& tree, BlockKind kind, Block& out) {
+  if (tree.is_map() && kind == BlockKind::children && refuse_type_key(tree)) return;
   if (tree.is_map()) {
     const bool layer = is_children(kind) && tree.entries.size() == 1 &&
                        is_type(tree.entries[0].key.text()) &&
@@ -309,6 +325,7 @@ Layer BlockReader::layer(const Tree& tree) {
           "write `Sequential:` and put the list below it");
     return out;
   }
+  if (refuse_type_key(tree)) return out;
   if (tree.entries.size() != 1) {
     error("E0207", tree.span, "a layer is one `Type: {…}`",
           "for several children write `Sequential:` (or `ModuleDict:`) above them, indented");

@@ -326,11 +326,11 @@ class StatementReader {
   /// A `: ` in a statement makes YAML read a mapping.
   void misread(const Tree::Entry& e) {
     const std::string& key = e.key.text();
-    if (const std::string advice = mapping_advice(key); !advice.empty()) {
-      return error("E0113", e.key.span(), "YAML reads a mapping here, because of `: `", advice);
-    }
     if (key.find("lambda") != key.npos) {
       return error("E0201", e.key.span(), "there is no `lambda`", "write a class of `define:`");
+    }
+    if (const std::string advice = mapping_advice(key); !advice.empty()) {
+      return error("E0113", e.key.span(), "YAML reads a mapping here, because of `: `", advice);
     }
     if (std::string advice = python_advice(key); !advice.empty()) {
       return error("E0205", e.key.span(), fmt::format("`{}` is no statement", first_word(key)),

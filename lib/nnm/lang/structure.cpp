@@ -94,7 +94,9 @@ class Checker {
                       : t.is_list() ? "a list"
                       : t.is_null() ? "nothing"
                                     : "a text";
-    error("E0213", t.span, fmt::format("{} is {}, not {}", path, form.example, got));
+    const bool keys = t.is_list() && form.map && !form.keys.empty();
+    error("E0213", t.span, fmt::format("{} is {}, not {}", path, form.example, got),
+          keys ? "write its keys one below the other, without `- `" : "");
   }
 
   void scalar(const Tree& t, const Form& form, const std::string& path) {

@@ -39,6 +39,9 @@ Openness openness(std::string_view code, Openness before) {
 std::string mapping_advice(std::string_view text) {
   const Openness o = openness(text);
   if (o.quote) return "put the whole value into quotes of the other kind";
+  if (const size_t word = text.rfind("lambda");
+      word != text.npos && text.find(')', word) == text.npos)
+    return "there is no `lambda`: a function of its own is a class of `define:`";
   if (o.brackets > 0)
     return "write a slice without the space, `x[1:3]`, or put the value into quotes";
   if (o.parens > 0)
@@ -201,6 +204,11 @@ class Explainer {
                    "a text that starts with it needs quotes");
     }
     const size_t next = skip_to_content(text_, state_.last_end);
+    if (here(next) == '?')
+      return error(
+          "E0111", next, next + 1,
+          fmt::format("a `?` inside of YAML's `{}…{}`", bracket, bracket == '{' ? '}' : ']'),
+          "put the text into quotes, or on a line of its own");
     return error("E0104", next, next + 1,
                  fmt::format("a comma or `{}` is missing here", bracket == '{' ? '}' : ']'),
                  "a text with brackets, quotes or commas in it needs quotes");
