@@ -321,6 +321,28 @@ TEST_CASE("data: errors of the config, all at once, with the nearest name") {
   CHECK(contains(error_of(kConfig, [&] { wrong.peek("train"); }), "names no field: `xx`"));
 }
 
+TEST_CASE("data: synthetic fields of different lengths are an error of the config") {
+  DataConfig c;
+  c.splits = {random_split("train", "f32[10, 2]", "i64[12] < 3")};
+  const std::string said = error_of(kConfig, [&] { Data d(c); });
+  CHECK(contains(said, "fields of one split must have equal lengths"));
+  CHECK(contains(said, "10 samples"));
+  CHECK(contains(said, "12"));
+}
+
+TEST_CASE("data: an unknown transform that is near to none gets the list") {
+  DataConfig c;
+  c.splits = {random_split("train", "f32[10, 2]", "i64[10] < 3")};
+  c.transforms = {{"", {{"ToTensor", {}, {}}, {"gamma", {}, {}}}, {}}};
+  try {
+    Data d(c);
+    FAIL("no error");
+  } catch (const DiagnosticError& e) {
+    CHECK(contains(e.diagnostics.all().at(0).help, "scale(1 / 255)"));
+    CHECK(contains(e.diagnostics.all().at(1).help, "center_crop"));
+  }
+}
+
 TEST_CASE("data: the digits that come with nnm") {
   const std::string path = nnm::testing::source_dir() + "/configs/data/digits.h5";
   SplitConfig train;

@@ -16,6 +16,7 @@ template <class T>
 struct PerSplit {
   std::optional<T> all;
   std::vector<std::pair<std::string, T>> by_split;
+  std::vector<Span> places = {};  ///< of by_split, where a config names them
   /// The split's own, else that of all.
   std::optional<T> of(const std::string& split) const {
     for (const auto& [name, value] : by_split) {
@@ -63,6 +64,8 @@ struct TransformCall {
   std::string name;
   Args args;
   Span span;
+  Span name_span = {};
+  std::vector<Span> arg_spans = {};  ///< positional, then keyword ones
 };
 
 /// The transforms of one field; of the first one if `field` is empty.

@@ -62,21 +62,66 @@ Tensor stacked(const std::string& field, const Tensors& parts) {
 template <class T>
 void check_per_split(const PerSplit<T>& values, const char* key, T least,
                      const std::vector<std::string>& splits, Diagnostics& d) {
-  auto check_value = [&](T v) {
+  auto check_value = [&](T v, const Span& at) {
     if (v < least) {
-      d.add({kCode, fmt::format("data.{} must be at least {}, got {}", key, least, v), {}, {}, {}});
+      d.add({kCode, fmt::format("data.{} must be at least {}, got {}", key, least, v), at, {}, {}});
     }
   };
-  if (values.all) check_value(*values.all);
-  for (const auto& [split, value] : values.by_split) {
-    check_value(value);
+  if (values.all) check_value(*values.all, {});
+  for (size_t i = 0; i < values.by_split.size(); ++i) {
+    const auto& [split, value] = values.by_split[i];
+    const Span at = i < values.places.size() ? values.places[i] : Span();
+    check_value(value, at);
     if (std::find(splits.begin(), splits.end(), split) != splits.end()) continue;
     d.add({kCode,
            fmt::format("data.{} names no split: `{}`", key, split),
-           {},
+           at,
            suggestion(split, splits, "splits"),
            {}});
   }
+}
+
+// Synthetic fields are as long as the config says.
+void check_random(const SplitConfig& s, Diagnostics& d) {
+  const FieldConfig* first = nullptr;
+  int64_t samples = 0;
+  for (const FieldConfig& f : s.fields) {
+    const Span& at = f.span ? f.span : s.span;
+    try {
+      const RandomSpec spec = parse_random(f.name, f.sources.at(0));
+      if (!first) samples = spec.shape[0];
+      else if (spec.shape[0] != samples)
+        d.add({kCode,
+               fmt::format("fields of one split must have equal lengths: `{}` has {} samples, `{}` "
+                           "has {}",
+                           first->name, samples, f.name, spec.shape[0]),
+               at,
+               {},
+               {}});
+      if (!first) first = &f;
+    } catch (const Error& e) {
+      d.add({kCode, e.what(), at, e.hint(), {}});
+    }
+  }
+}
+
+// What torchvision has and a config says in another way.
+std::string transform_advice(const std::string& name) {
+  if (name == "ToTensor" || name == "to_tensor")
+    return "samples are tensors already: `scale(1 / 255)` brings bytes to 0..1";
+  if (name == "Compose" || name == "compose") return "the list is the composition";
+  return fmt::format("there are {}", fmt::join(Registry<Transform>::names(), ", "));
+}
+
+// At the argument that is meant, else at the name.
+Span place_in(const TransformCall& call, const BindError& e) {
+  const size_t positional = call.args.pos.size();
+  size_t at = call.arg_spans.size();
+  if (e.position >= 0) at = static_cast<size_t>(e.position);
+  for (size_t i = 0; e.position < 0 && i < call.args.kw.size(); ++i)
+    if (call.args.kw[i].first == e.name) at = positional + i;
+  if (at < call.arg_spans.size()) return call.arg_spans[at];
+  return call.name_span ? call.name_span : call.span;
 }
 
 }  // namespace
@@ -127,15 +172,7 @@ void Data::check(Diagnostics& d) const {
               s.tokenizer == "bpe" ? "name the file of merges: `bpe: merges.txt`"
                                    : "nnm has the tokenizers char, byte and `bpe: FILE`");
     }
-    if (s.form == SplitConfig::Form::random) {
-      for (const FieldConfig& f : s.fields) {
-        try {
-          parse_random(f.name, f.sources.at(0));
-        } catch (const Error& e) {
-          d.add({kCode, e.what(), f.span ? f.span : s.span, e.hint(), {}});
-        }
-      }
-    }
+    if (s.form == SplitConfig::Form::random) check_random(s, d);
     if (s.form != SplitConfig::Form::split) continue;
     if (s.amount_count ? s.amount < 1 : !(s.amount > 0 && s.amount < 1)) {
       error("`split` is a share between 0 and 1, or a number of samples");
@@ -168,12 +205,18 @@ void Data::make_transforms(Diagnostics& d) {
   for (const FieldTransforms& list : config_.transforms) {
     transforms_.emplace_back();
     for (const TransformCall& call : list.calls) {
+      const auto* entry = Registry<Transform>::find(call.name);
       try {
         transforms_.back().push_back(Registry<Transform>::make(call.name, call.args));
+      } catch (const BindError& e) {
+        d.add({kCode, e.what(), place_in(call, e), e.hint(), {{entry->signature().text(), {}}}});
       } catch (const Error& e) {
-        const auto* entry = Registry<Transform>::find(call.name);
-        Diagnostic& fault = d.add({kCode, e.what(), call.span, e.hint(), {}});
-        if (entry) fault.notes.push_back({entry->signature().text(), {}});
+        if (entry) {
+          d.add({kCode, e.what(), call.span, e.hint(), {{entry->signature().text(), {}}}});
+        } else {
+          const std::string help = e.hint().empty() ? transform_advice(call.name) : e.hint();
+          d.add({kCode, e.what(), call.name_span ? call.name_span : call.span, help, {}});
+        }
       }
     }
   }

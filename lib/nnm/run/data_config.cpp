@@ -68,6 +68,7 @@ class Reader {
       attempt(one.value, [&] {
         into.by_split.emplace_back(one.key.text(),
                                    read(one.value, e.key.text() + "." + one.key.text()));
+        into.places.push_back(one.key.span());
       });
   }
 
@@ -109,7 +110,8 @@ class Reader {
           throw Error(ErrorKind::config, "data.transform: expected a call",
                       "such as `scale(1 / 255)`");
         for (lang::CallSpec& call : lang::read_calls(item.scalar, config_.vars()))
-          one.calls.push_back({call.name, std::move(call.args), call.span});
+          one.calls.push_back({call.name, std::move(call.args), call.span, call.name_span,
+                               std::move(call.arg_spans)});
       });
     };
     if (t.is_list())
@@ -139,11 +141,11 @@ class Reader {
     s.name = e.key.text();
     s.span = e.key.span();
     if (e.value.is_scalar()) {
-      s.form = SplitConfig::Form::file;
       s.path = path(e.value);
-    } else if (!form(e.value, s)) {
-      return;
+    } else if (SplitConfig read = s; form(e.value, read)) {
+      s = std::move(read);
     }
+    // One that cannot be read stays known by its name.
     out_.splits.push_back(std::move(s));
   }
 
