@@ -1,5 +1,4 @@
 // nnm check: everything that can be said of a config before data are read and memory is taken.
-#include <algorithm>
 #include <memory>
 
 #include "cli/config_file.h"
@@ -26,30 +25,11 @@ struct Verdict {
   int code = 0;
 };
 
-/// Whether the config says by what and how long it is trained.
-bool describes_run(const lang::Config& config) {
-  return config.find("train.optimizer") && config.find("train.max");
-}
-
-/// Adds what a run alone meets, such as a loss without a gradient.
-void add_new(const run::Checked& training, Diagnostics& to) {
-  for (const Diagnostic& d : training.diagnostics.all()) {
-    const auto same = [&d](const Diagnostic& other) {
-      return other.code == d.code && other.message == d.message && other.span.line == d.span.line &&
-             other.span.column == d.span.column;
-    };
-    if (std::none_of(to.all().begin(), to.all().end(), same)) to.add(d);
-  }
-}
-
 Verdict diagnose(const std::string& file, const Options& o) {
   Verdict v;
   try {
     const run::Source source = run::open_source(file, {.config = o.config});
-    run::Checked c = run::check(source.config, {.shapes = read_shapes(o.shapes)});
-    if (describes_run(source.config))
-      add_new(run::check(source.config, {.shapes = read_shapes(o.shapes), .training = true}),
-              c.diagnostics);
+    run::Checked c = run::check(source.config, {.shapes = read_shapes(o.shapes), .complete = true});
     // Errors of shapes have the notes with them.
     if (!c.diagnostics.has_errors())
       for (const std::string& n : c.notes) log_note("note: {}", n);

@@ -31,12 +31,11 @@ train:
 )";
 
 // The errors and warnings of the base config with overrides.
-std::string said(const std::vector<std::string>& set, const std::string& text = kBase) {
+std::string said(const std::vector<std::string>& set, const std::string& text = kBase,
+                 const run::CheckOptions& options = {.training = true}) {
   const Project p(text);
   return diagnosed([&] {
-    run::CheckOptions o;
-    o.training = true;
-    const run::Checked c = run::check(lang::Config::load(p.file("c.yaml"), {set}), o);
+    const run::Checked c = run::check(lang::Config::load(p.file("c.yaml"), {set}), options);
     if (!c.diagnostics.all().empty()) throw DiagnosticError(c.diagnostics);
   });
 }
@@ -163,6 +162,125 @@ TEST_CASE("a warmup that outlasts the run is warned of") {
     CHECK_MESSAGE(contains(long_one, "steps, and the run ends after 10"), warmup);
   }
   CHECK(said({"train.schedule=warmup(1 epoch) |> cosine()"}) == "");
+}
+
+TEST_CASE("a trial may end while its rate warms up") {
+  const std::vector<std::string> warm = {"train.schedule=warmup(10 steps) |> cosine()"};
+  CHECK(said(warm, kBase, {.max = "3 steps", .training = true}) == "");
+  CHECK(said({warm[0], "train.max=3 steps"}) == "");
+  const std::string shorter = replaced(kBase, "max: 2 epochs", "max: 3 steps");
+  CHECK(contains(said(warm, shorter), "W0402"));
+}
+
+TEST_CASE("fields are pointed at where data names them") {
+  const std::string named = replaced(replaced(kBase,
+                                              "model:\n  Sequential:\n    - Linear(6, 8)\n"
+                                              "    - ReLU()\n    - Linear(8, 3)\n",
+                                              R"(define:
+  Net:
+    modules:
+      fc: Linear(6, 3)
+    inputs: {x: "f32[B, 6]"}
+    forward:
+      - return y=fc(x)
+model: Net()
+)"),
+                                     "cross_entropy(out, y)", "cross_entropy(y, y)");
+  const std::string clash = said({}, named);
+  CHECK(contains(clash, "E0431"));
+  CHECK(contains(clash, "c.yaml:12:31"));
+  // What follows from it is not said.
+  CHECK_FALSE(contains(clash, "E0501"));
+  CHECK_FALSE(contains(clash, "W0430"));
+  const std::string unread =
+      said({}, replaced(kBase, "{x: \"f32[50, 6]\", y: \"i64[50] < 3\"}",
+                        "{x: \"f32[50, 6]\", y: \"i64[50] < 3\", z: \"f32[50]\"}"));
+  CHECK(contains(unread, "W0430"));
+  CHECK(contains(unread, "c.yaml:9:49"));
+  // An expression that is not understood may read what it seems to leave.
+  CHECK_FALSE(contains(said({"train.loss=cross_entropi(out, y)", "train.metrics={}"}), "W0430"));
+}
+
+TEST_CASE("what is wrong beside does not hide the rest") {
+  const std::string groups =
+      said({"train.optimizer=Adamm(lr=0.1)"},
+           replaced(kBase, "  optimizer:", "  groups:\n    Linaer.bias: {lr: 1}\n  optimizer:"));
+  CHECK(contains(groups, "did you mean `Adam`?"));
+  CHECK(contains(groups, "did you mean `Linear.bias`?"));
+  const std::string options =
+      said({}, replaced(kBase, "  optimizer:",
+                        "  groups:\n    Linear.bias: {lr: 1, weight_decy: 0}\n  optimizer:"));
+  CHECK(contains(options, "c.yaml:19:26"));
+  const std::string metric = said({"train.loss=out", "train.metrics.acc=acc(out, y)"});
+  CHECK(contains(metric, "the loss is not one number"));
+  CHECK(contains(metric, "there is accuracy"));
+  const std::string data = said({"data.batch=0", "data.transform=[scal(2)]"});
+  CHECK(contains(data, "data.batch: must be at least 1, got 0"));
+  CHECK(contains(data, "did you mean `scale`?"));
+  const std::string split =
+      said({"train.eval={every: 1 epoch, split: vall}", "train.stop=patience(val.los, 3)"});
+  CHECK(contains(split, "did you mean `val`?"));
+  CHECK(contains(split, "did you mean `val.loss`?"));
+}
+
+TEST_CASE("what programs in Python pass is said to be left away") {
+  for (const char* set :
+       {"train.optimizer=Adam(model.parameters(), lr=0.1)", "train.optimizer=Adam(params, lr=0.1)",
+        "train.schedule=StepLR(optimizer, step_size=10 epochs)"})
+    CHECK_MESSAGE(contains(said({set}), "leave it away"), set);
+  CHECK(contains(said({"train.optimizer=torch.optim.Adam(lr=0.1)"}), "write `Adam(…)`"));
+  CHECK(contains(said({"train.clip=1.0"}), "write `norm(1.0)`"));
+  CHECK(contains(said({"train.schedule=SequentialLR([LinearLR()], [3])"}), "a pipe takes one"));
+  CHECK(contains(said({"train.checkpoint.keep=best(acc)"}), "did you mean `val.acc`?"));
+  CHECK(contains(said({"train.loss=cross_entropy(output, target)"}),
+                 "the names here are x, y, out, vars"));
+  const std::string vars = replaced(kBase, "nnm: 1\n", "nnm: 1\nvars: {lr: 0.1, k: 2}\n");
+  for (const char* set : {"train.optimizer=AdamW(lr=lr)", "train.accumulate=k",
+                          "train.loss=cross_entropy(out, y) * k"})
+    CHECK_MESSAGE(contains(said({set}, vars), "did you mean `vars."), set);
+}
+
+TEST_CASE("a loss that broadcasts its target is warned of") {
+  const std::string base = replaced(kBase, "y: \"i64[50] < 3\"", "y: \"f32[50, 1]\"");
+  const auto of = [&](const std::string& loss) {
+    return said({"train.loss=" + loss, "train.metrics={}"}, base);
+  };
+  for (const char* loss : {"mse_loss(out, y)", "0.5 * l1_loss(target=y, input=out)",
+                           "out |> huber_loss(y)", "smooth_l1_loss(out[:, 0], y)"}) {
+    CHECK_MESSAGE(contains(of(loss), "W0510"), loss);
+    CHECK_MESSAGE(contains(of(loss), "the target has size [10, 1]"), loss);
+  }
+  CHECK(of("mse_loss(out[:, :1], y)") == "");
+  CHECK(of("mse_loss(out.mean(1), y.squeeze(1))") == "");
+}
+
+TEST_CASE("one check looks at both modes of a config that tells how it is trained") {
+  const std::string text = replaced(kBase,
+                                    "model:\n  Sequential:\n    - Linear(6, 8)\n"
+                                    "    - ReLU()\n    - Linear(8, 3)\n",
+                                    R"(define:
+  Net:
+    modules:
+      fc: Linear(6, 3)
+      a: Linear(4, 3)
+      b: Linear(5, 3)
+    inputs: {x: "f32[B, 6]"}
+    forward:
+      - if training:
+          - y = a(x)
+      - else:
+          - y = b(x)
+      - return fc(x)
+model: Net()
+eval: {metrics: {top: top_k_acc(out, y)}}
+)");
+  const std::string both = said({}, text, {.complete = true});
+  CHECK(contains(both, "in_features of a"));
+  CHECK(contains(both, "in_features of b"));
+  const std::string metrics = said({"define.Net.forward=[return fc(x)]"}, text, {.complete = true});
+  CHECK(contains(metrics, "top_k_accuracy"));
+  CHECK(said({}, kBase, {.complete = true}) == "");
+  CHECK(said({}, replaced(kBase, "  max: 2 epochs\n", ""), {.complete = true}) == "");
 }
 
 TEST_CASE("inputs take fields by name, the only one the first") {

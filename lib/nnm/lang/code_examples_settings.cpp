@@ -147,6 +147,9 @@ model: Scale()
      {NNM_TRAIN("  max: 10 epochs\n  loss: cross_entropy(out, y)\n  optimizer: SGD(lr=0.1)\n"
                 "  schedule: warmup(50 steps) |> cosine()\n")}},
     {"W0430", {NNM_TRAIN("  loss: mean(out)\n")}, {NNM_TRAIN("  loss: cross_entropy(out, y)\n")}},
+    {"W0510",
+     {NNM_RUN("{x: \"f32[100, 10]\", y: \"f32[100, 1]\"}", "  loss: mse_loss(out, y)\n")},
+     {NNM_RUN("{x: \"f32[100, 10]\", y: \"f32[100, 3]\"}", "  loss: mse_loss(out, y)\n")}},
     {"W0441",
      {"model: Linear(10, 3)\ndata:\n  train: {x: images.npy}\n"},
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n"}},

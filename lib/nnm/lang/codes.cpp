@@ -185,6 +185,9 @@ constexpr CodeInfo kCodes[] = {
      "Neither the model's inputs nor loss and metrics read them, so they are not loaded."},
     {"W0441", "data that cannot be read",
      "What needs their sizes is left out of the check; a run would end with exit code 3."},
+    {"W0510", "a target of another size than its input",
+     "mse_loss, l1_loss, smooth_l1_loss and huber_loss broadcast the one over the other, as in "
+     "PyTorch: (N, 1) against (N) gives (N, N), and seldom what is meant."},
 };
 
 }  // namespace

@@ -19,10 +19,19 @@ class Compiled {
 
 namespace {
 
+/// What to say of a name that stands under `vars:`, written without it; "" of others.
+std::string vars_advice(const Value& vars, const std::string& name) {
+  const bool there = vars.is(Value::Kind::dict) && vars.find(name);
+  return there ? fmt::format("did you mean `vars.{}`?", name) : "";
+}
+
+constexpr size_t kListed = 12;  // of more names the list would be no help
+
 class NamesCompiler final : public Compiler {
  public:
-  NamesCompiler(const std::vector<std::string>& names, std::span<const Function> own)
-      : names_(names), own_(own) {
+  NamesCompiler(const std::vector<std::string>& names, std::span<const Function> own,
+                const Value& vars)
+      : names_(names), own_(own), vars_(vars) {
     slots_ = static_cast<int>(names.size());
   }
   std::set<std::string> used;
@@ -42,6 +51,18 @@ class NamesCompiler final : public Compiler {
         std::find_if(own_.begin(), own_.end(), [&](const Function& f) { return f.name() == name; });
     return it == own_.end() ? nullptr : bind_function(*it, args, callee);
   }
+  NodeRef unknown(const std::string& name, const Expr& at) override {
+    std::string advice = vars_advice(vars_, name);
+    if (!advice.empty())
+      fault(at.span, "E0301", fmt::format("unknown name `{}`", name), std::move(advice));
+    try {
+      return Compiler::unknown(name, at);
+    } catch (Fault& f) {
+      if (f.diagnostic.help.empty() && !names_.empty() && names_.size() <= kListed)
+        f.diagnostic.help = fmt::format("the names here are {}", fmt::join(names_, ", "));
+      throw;
+    }
+  }
   void names(std::vector<std::string>& out) const override {
     out.insert(out.end(), names_.begin(), names_.end());
   }
@@ -53,6 +74,7 @@ class NamesCompiler final : public Compiler {
  private:
   const std::vector<std::string>& names_;
   std::span<const Function> own_;
+  const Value& vars_;
 };
 
 /// Runs f; a Fault becomes a DiagnosticError.
@@ -75,9 +97,9 @@ ExprRef parsed(const Located& code) {
 }  // namespace
 
 Expression Expression::compile(const ExprRef& expr, const std::vector<std::string>& names,
-                               std::span<const Function> own) {
+                               std::span<const Function> own, const Value& vars) {
   return diagnosed([&] {
-    NamesCompiler c(names, own);
+    NamesCompiler c(names, own, vars);
     auto compiled = std::make_shared<Compiled>();
     compiled->node = c.compile(*expr);
     compiled->slots = c.slot_count();
@@ -91,8 +113,9 @@ Expression Expression::compile(const ExprRef& expr, const std::vector<std::strin
   });
 }
 
-Expression Expression::compile(const Located& code, const std::vector<std::string>& names) {
-  return compile(parsed(code), names);
+Expression Expression::compile(const Located& code, const std::vector<std::string>& names,
+                               const Value& vars) {
+  return compile(parsed(code), names, {}, vars);
 }
 
 Expression Expression::compile(const std::string& text, const std::string& where,
@@ -119,6 +142,7 @@ class VarsEnv final : public Env {
     return std::nullopt;
   }
   void names(std::vector<std::string>& out) const override { out.push_back("vars"); }
+  std::string advice(const std::string& name) const override { return vars_advice(vars_, name); }
 
  private:
   const Value& vars_;
@@ -147,23 +171,44 @@ class CallEnv final : public Env {
     return Value(Value::Kind::object, value.get());
   }
   void names(std::vector<std::string>& out) const override { out.push_back("vars"); }
+  std::string advice(const std::string& name) const override { return vars_advice(vars_, name); }
 
  private:
   const Value& vars_;
 };
 
+/// What is no call of a plain name: `torch.optim.Adam(…)`, `1.0`.
+[[noreturn]] void refuse_callee(const Expr& e, const Expr& callee) {
+  const bool qualified = callee.kind == Expr::Kind::attribute && callee.name.is_plain();
+  if (qualified)
+    fault(callee.span, "E0302", fmt::format("`{}` is no plain name", expr_text(callee)),
+          fmt::format("PyTorch's names stand by themselves: write `{}(…)`", callee.name.plain()));
+  fault(e.span, "E0302", "expected a call", "write `name(argument, other=value)`");
+}
+
+/// `Adam(model.parameters(), …)` and `StepLR(optimizer, …)`: what programs in Python pass first.
+void refuse_owner(const Expr& callee, const Expr::Arg& first) {
+  const std::string text = expr_text(*first.value);
+  static const std::set<std::string> owners = {"optimizer", "optim", "opt", "params", "parameters"};
+  if (!first.name.empty() || (!owners.contains(text) && !text.ends_with(".parameters()"))) return;
+  fault(first.value->span, "E0303",
+        fmt::format("{} is not given `{}` here", callee.name.plain(), text),
+        "leave it away: an optimizer has the model's parameters, and a schedule the optimizer");
+}
+
 CallSpec read_call(const Expr& e, const Env& env) {
   const Expr& callee = e.kind == Expr::Kind::call ? *e.items[0] : e;
-  if (callee.kind != Expr::Kind::name || !callee.name.is_plain())
-    fault(e.span, "E0302", "expected a call", "write `name(argument, other=value)`");
+  if (callee.kind != Expr::Kind::name || !callee.name.is_plain()) refuse_callee(e, callee);
   CallSpec out;
   out.name = callee.name.plain();
   out.span = e.span;
   out.name_span = callee.span;
   if (e.kind != Expr::Kind::call) return out;
+  if (!e.args.empty()) refuse_owner(callee, e.args[0]);
   std::vector<Span> keyword_spans;
   for (const Expr::Arg& a : e.args) {
     Value v = evaluate(*a.value, env);
+    if (v.is(Value::Kind::string) && !env.advice(v.string()).empty()) out.slips.insert(v.string());
     if (a.name.empty()) {
       out.args.pos.push_back(std::move(v));
       out.arg_spans.push_back(a.value->span);
@@ -207,16 +252,26 @@ std::vector<CallSpec> read_calls(const Located& code, const Value& vars) {
   });
 }
 
+Span CallSpec::place_of(int position, const std::string& argument) const {
+  const size_t positional = args.pos.size();
+  if (position >= 0 && static_cast<size_t>(position) < positional)
+    return arg_spans[static_cast<size_t>(position)];
+  for (size_t i = 0; i < args.kw.size(); ++i)
+    if (args.kw[i].first == argument) return arg_spans[positional + i];
+  return {};
+}
+
 void throw_at(const CallSpec& call, const BindError& error, std::string code) {
-  Diagnostic d{std::move(code), error.what(), call.name_span, error.hint(), {}};
-  const size_t positional = call.args.pos.size();
-  if (error.position >= 0 && static_cast<size_t>(error.position) < positional) {
-    d.span = call.arg_spans[static_cast<size_t>(error.position)];
-  } else {
-    for (size_t i = 0; i < call.args.kw.size(); ++i) {
-      if (call.args.kw[i].first == error.name) d.span = call.arg_spans[positional + i];
-    }
-  }
+  const Span place = call.place_of(error.position, error.name);
+  Diagnostic d{std::move(code), error.what(), place ? place : call.name_span, error.hint(), {}};
+  const auto slip = [&](const Value& v) {
+    if (v.is(Value::Kind::string) && call.slips.contains(v.string()))
+      d.help = fmt::format("did you mean `vars.{}`?", v.string());
+  };
+  if (error.position >= 0 && static_cast<size_t>(error.position) < call.args.pos.size())
+    slip(call.args.pos[static_cast<size_t>(error.position)]);
+  for (const auto& [name, value] : call.args.kw)
+    if (name == error.name) slip(value);
   Diagnostics all;
   all.add(std::move(d));
   throw DiagnosticError(std::move(all));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,11 +21,13 @@ class Expression {
  public:
   Expression() = default;
   /// Throws DiagnosticError (E03xx) for an unknown name, function or argument, with the nearest.
-  /// `own` are functions that only these expressions know; they hide others of their name.
+  /// `own` are functions that only these expressions know; they hide others of their name. `vars`:
+  /// the config's, whose names are suggested where one is written without `vars.`.
   static Expression compile(const ExprRef& expr, const std::vector<std::string>& names,
-                            std::span<const Function> own = {});
+                            std::span<const Function> own = {}, const Value& vars = {});
   /// The same from text: `where` names it in messages ("--loss").
-  static Expression compile(const Located& code, const std::vector<std::string>& names);
+  static Expression compile(const Located& code, const std::vector<std::string>& names,
+                            const Value& vars = {});
   static Expression compile(const std::string& text, const std::string& where,
                             const std::vector<std::string>& names);
 
@@ -56,6 +59,11 @@ struct CallSpec {
   Args args;
   Span span, name_span;
   std::vector<Span> arg_spans;  ///< positional, then keyword ones
+  /// Arguments that are texts because they are no names, though `vars.` before them makes them one.
+  std::set<std::string> slips = {};
+
+  /// Where an argument stands, by its position or its name; nowhere if it is not given.
+  Span place_of(int position, const std::string& argument) const;
 };
 /// A call as an argument of a call (`SequentialLR([LinearLR(), …])`): a value of kind object.
 struct CallValue final : Object {

@@ -30,7 +30,11 @@ constexpr double kGuess = 1000;  // steps of a run of unknown length
 class Check {
  public:
   Check(const lang::Config& config, const CheckOptions& options, Checked& out)
-      : config_(config), options_(options), out_(out), d_(out.diagnostics) {}
+      : config_(config),
+        options_(options),
+        out_(out),
+        d_(out.diagnostics),
+        training_(options.training || (options.complete && describes_run())) {}
 
   void run() {
     for (const Diagnostic& w : config_.warnings().all()) d_.add(w);
@@ -51,14 +55,15 @@ class Check {
     data::DataConfig data = run::read_data(config_, d_);
     for (const data::SplitConfig& s : data.splits) splits_.push_back(s.name);
     data_config_ = data;
-    if (data.splits.empty() || d_.all().size() > before) return;
+    if (data.splits.empty()) return;
     attempt(d_, kData, config_.find("data")->span,
             [&] { out_.data = std::make_unique<data::Data>(std::move(data)); });
+    // What was made of a section with errors says what else is wrong, and no more.
+    if (d_.all().size() > before) out_.data.reset();
   }
 
   void read_plan() {
-    out_.plan =
-        train::read_plan(config_, {options_.max, options_.loss, options_.training, splits_}, d_);
+    out_.plan = train::read_plan(config_, {options_.max, options_.loss, training_, splits_}, d_);
   }
 
   void build() {
@@ -87,6 +92,10 @@ class Check {
     }
   }
 
+  bool describes_run() const {
+    return config_.find("train.optimizer") && config_.find("train.max");
+  }
+
   bool has_split(const std::string& name) const {
     return std::find(splits_.begin(), splits_.end(), name) != splits_.end();
   }
@@ -109,7 +118,7 @@ class Check {
       for (const data::FieldInfo& f : info.fields) {
         Shape shape = f.shape;
         shape.insert(0, batch_);
-        fields_.push_back({f.name, f.dtype, shape});
+        fields_.push_back({f.name, f.dtype, shape, true, place_of(out_.split, f.name)});
       }
     } catch (const Error& e) {
       const Span at = config_of(out_.split)->span;
@@ -119,9 +128,10 @@ class Check {
       }
       out_.data_error = std::make_exception_ptr(
           Error(e.kind(), fmt::format("{} ({})", e.what(), place_text(out_.split, at)), e.hint()));
-      report(d_, kNoData, at, fmt::format("what needs the data is not checked: {}", e.what()));
+      report(d_, kNoData, at, fmt::format("what needs the data is not checked: {}", e.what()),
+             e.hint());
       for (const std::string& name : names_of(out_.split))
-        fields_.push_back({name, DType::f32, {}, false});
+        fields_.push_back({name, DType::f32, {}, false, place_of(out_.split, name)});
     }
   }
 
@@ -129,6 +139,16 @@ class Check {
     for (const data::SplitConfig& s : data_config_.splits)
       if (s.name == split) return &s;
     return nullptr;
+  }
+
+  // Where a field is named; where only the file knows it, its split.
+  Span place_of(const std::string& split, const std::string& field) const {
+    const data::SplitConfig* s = config_of(split);
+    if (!s) return {};
+    if (s->form == data::SplitConfig::Form::split && s->of != split) return place_of(s->of, field);
+    for (const data::FieldConfig& f : s->fields)
+      if (f.name == field) return f.span;
+    return s->span;
   }
 
   // "split `train`, net.yaml:9:3".
@@ -175,15 +195,63 @@ class Check {
       take_shapes(binding, known);
     }
     show_fields();
-    const bool good = attempt(d_, kShapes, {}, [&] {
-      out_.shapes = lang::check_shapes(config_, out_.model, known, options_.training);
-    });
+    const train::InputBinding* fields = names_known ? &binding : nullptr;
+    const bool bound =
+        forward(training_, out_.plan, known, fields, out_.shapes, out_.objective, d_);
     out_.notes = out_.shapes.notes;
-    if (!good && names_known && all_are(kMisfit)) out_.kind = ErrorKind::input_file;
-    if (!good || !names_known) return;
-    out_.objective = train::Objective(out_.plan, config_.vars(), std::move(binding), fields_,
-                                      out_.shapes.output, d_, tracing::fields_of(out_.hooks));
-    if (options_.training) check_loss();
+    if (names_known && all_are(kMisfit)) out_.kind = ErrorKind::input_file;
+    if (training_ && bound) check_loss();
+    if (!training_ || !options_.complete) return;
+    // What the other mode says beside, with the metrics that evaluations alone have.
+    lang::ShapeReport shapes;
+    train::Objective objective;
+    Diagnostics other;
+    const train::Plan plan =
+        train::read_plan(config_, {options_.max, options_.loss, false, splits_}, other);
+    forward(false, plan, known, fields, shapes, objective, other);
+    add_new(other);
+  }
+
+  // Model, loss and metrics in one mode; false where there is nothing to ask for a loss.
+  bool forward(bool training, const train::Plan& plan, const lang::InputShapes& known,
+               const train::InputBinding* binding, lang::ShapeReport& shapes,
+               train::Objective& objective, Diagnostics& d) {
+    Diagnostics found;
+    const bool good = attempt(found, kShapes, {}, [&] {
+      shapes = lang::check_shapes(config_, out_.model, known, training);
+    });
+    for (Diagnostic one : found.all()) {
+      if (one.code == kMisfit && one.help.empty()) one.help = columns_advice();
+      d.add(std::move(one));
+    }
+    if (!good || !binding) return false;
+    objective = train::Objective(plan, config_.vars(), *binding, fields_, shapes.output, d,
+                                 tracing::fields_of(out_.hooks));
+    return true;
+  }
+
+  // A table of which the model is given one column, as its fields are.
+  std::string columns_advice() const {
+    const data::SplitConfig* s = config_of(out_.split);
+    const auto is_column = [](const train::Field& f) { return f.known && f.shape.size() == 1; };
+    if (!s || s->form != data::SplitConfig::Form::file || !s->fields.empty() ||
+        fields_.size() < 2 || !std::all_of(fields_.begin(), fields_.end(), is_column))
+      return "";
+    std::string columns;
+    for (size_t i = 0; i + 1 < fields_.size(); ++i) columns += (i ? ", " : "") + fields_[i].name;
+    return fmt::format(
+        "each column is a field; `{{file: …, x: [{}], y: {}}}` puts several side by side", columns,
+        fields_.back().name);
+  }
+
+  void add_new(const Diagnostics& more) {
+    for (const Diagnostic& d : more.all()) {
+      const auto same = [&d](const Diagnostic& other) {
+        return other.code == d.code && other.message == d.message &&
+               other.span.line == d.span.line && other.span.column == d.span.column;
+      };
+      if (std::none_of(d_.all().begin(), d_.all().end(), same)) d_.add(d);
+    }
   }
 
   void check_loss() {
@@ -277,13 +345,13 @@ class Check {
       const bool drop = data_config_.drop_last.of(out_.split).value_or(false);
       batches = drop ? samples_ / batch_size() : (samples_ + batch_size() - 1) / batch_size();
       const lang::Tree* batch = config_.find("data.batch");
-      if (options_.training && batches == 0)
+      if (training_ && batches == 0)
         report(d_, kNoStep, batch ? batch->span : Span(),
                fmt::format("the split `{}` has {} samples: no whole batch of {}", out_.split,
                            samples_, batch_size()),
                "lower `batch`, or set `drop_last: false`");
     }
-    if (options_.training && batches > 0 && out_.plan.max.epochs > 0 &&
+    if (training_ && batches > 0 && out_.plan.max.epochs > 0 &&
         train::run_length(out_.plan, batches).total_steps == 0) {
       report(d_, kNoStep, {},
              fmt::format("the run has no step: {:g} epochs of {} batches, {} for each step",
@@ -307,6 +375,7 @@ class Check {
   const CheckOptions& options_;
   Checked& out_;
   Diagnostics& d_;
+  const bool training_;  // what a run needs is asked for
   data::DataConfig data_config_;
   std::vector<std::string> splits_;
   std::optional<tracing::Hooks> hooks_;

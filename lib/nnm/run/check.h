@@ -24,6 +24,9 @@ struct CheckOptions {
   /// A run is to come: train.max, an optimizer and a loss are required, and the forward that is
   /// checked is that of training.
   bool training = false;
+  /// All that is to be said: of a config that says by what and how long it is trained as if a run
+  /// were to come, and its forward in both modes.
+  bool complete = false;
   bool hooks = true;  ///< the config's hooks act, unless --no-hooks
   std::string rules;  ///< --fail-on: rules about tensors that stop, beside the config's hooks
 };

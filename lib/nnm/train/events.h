@@ -1,6 +1,7 @@
 // Events: what a run tells the world while it goes on.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,6 +36,9 @@ struct StepEvent : Moment {
 };
 
 struct EvalEvent : Moment {
+  /// What a log calls the parts of one, its metrics apart.
+  static constexpr std::array kFields = {"event", "time", "step",    "epoch",
+                                         "split", "loss", "samples", "seconds"};
   std::string split;
   double loss = 0;  ///< NaN where there is no loss
   Numbers metrics;

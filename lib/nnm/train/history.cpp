@@ -1,6 +1,7 @@
 // Rows to text and to columns.
 #include "nnm/train/history.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace nnm::train {
@@ -23,6 +24,14 @@ const std::vector<T>& column(const std::vector<io::Column>& columns, const std::
 
 }  // namespace
 
+bool History::reserves(std::string_view name) {
+  const auto has = [name](const auto& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  // The group of what is best stands among the columns.
+  return has(kColumns) || has(EvalEvent::kFields) || name == "best";
+}
+
 History::Row History::row(const StepEvent& e) const {
   return {.step = e.step, .epoch = e.epoch, .loss = e.loss, .lr = e.lr};
 }
@@ -34,7 +43,7 @@ History::Row History::row(const EvalEvent& e) const {
 }
 
 std::string History::csv_header() const {
-  std::string out = "event,step,epoch,split,loss,lr";
+  std::string out = fmt::format("{}", fmt::join(kColumns, ","));
   for (const std::string& name : names_) out += "," + name;
   return out + "\n";
 }

@@ -1,7 +1,9 @@
 // History: the rows that metrics.csv and a checkpoint's /metrics hold.
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +23,12 @@ class History {
     std::vector<double> metrics;  ///< of an evaluation, in the order of names()
     bool ending = false;          ///< only there because the run ended: none of a longer run's
   };
+
+  /// The columns of every row, before those of its metrics.
+  static constexpr std::array kColumns = {"event", "step", "epoch", "split", "loss", "lr"};
+  /// Whether a metric cannot have the name: rows, events or what a checkpoint keeps beside its rows
+  /// have it.
+  static bool reserves(std::string_view name);
 
   History() = default;
   explicit History(std::vector<std::string> metrics) : names_(std::move(metrics)) {}

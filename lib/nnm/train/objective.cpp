@@ -5,6 +5,7 @@
 
 #include "nnm/ops/autocast.h"
 #include "nnm/train/attempt.h"
+#include "nnm/train/loss_sizes.h"
 
 namespace nnm::train {
 
@@ -106,12 +107,18 @@ Objective::Objective(const Plan& plan, const Value& vars, InputBinding binding,
       if (f.dtype == DType::f32) f.dtype = DType::f64;
     }
   }
-  add_names(output, d);
-  const bool compiled = compile(plan, output, d);
+  // What follows from one name for two things is not reported.
+  const bool named = add_names(output, d);
+  const bool compiled = named && compile(plan, output, d);
   const auto known = [](const Field& f) { return f.known; };
-  if (compiled && std::all_of(fields_.begin(), fields_.end(), known)) run_on_meta(plan, output, d);
+  if (named && std::all_of(fields_.begin(), fields_.end(), known))
+    run_on_meta(plan.loss, output, d);
   clear();
-  keep_used(d, also);
+  Diagnostics unread;
+  keep_used(unread, also);
+  // Expressions that are not understood may read them.
+  if (compiled)
+    for (const Diagnostic& warning : unread.all()) d.add(warning);
 }
 
 void Objective::add_name(std::string name, Source source) {
@@ -119,18 +126,20 @@ void Objective::add_name(std::string name, Source source) {
   sources_.push_back(source);
 }
 
-void Objective::add_names(const Value& output, Diagnostics& d) {
+bool Objective::add_names(const Value& output, Diagnostics& d) {
+  bool good = true;
   using Kind = Source::Kind;
   const auto has = [&](std::string_view name) {
     return std::find(names_.begin(), names_.end(), name) != names_.end();
   };
   for (size_t i = 0; i < fields_.size(); ++i) add_name(fields_[i].name, {Kind::field, i});
   const auto add_output = [&](const std::string& name, Source source) {
-    if (has(name))
-      report(d, kTwice, {},
-             fmt::format("`{}` is a field of the data and an output of the model", name),
-             "rename the field in `data:`, or the output");
-    else add_name(name, source);
+    const int field = index_of(fields_, name);
+    if (field < 0) return add_name(name, source);
+    good = false;
+    report(d, kTwice, fields_[static_cast<size_t>(field)].span,
+           fmt::format("`{}` is a field of the data and an output of the model", name),
+           "rename the field in `data:`, or the output");
   };
   // Where an output is called `out`, that one is meant.
   const bool own = output.is(Value::Kind::dict) && output.find("out");
@@ -141,13 +150,14 @@ void Objective::add_names(const Value& output, Diagnostics& d) {
   if (!fields_.empty() && !has("x")) add_name("x", {Kind::field, 0});
   if (fields_.size() > 1 && !has("y")) add_name("y", {Kind::field, 1});
   if (vars_.is(Value::Kind::dict) && !has("vars")) add_name("vars", {Kind::vars, 0});
+  return good;
 }
 
 bool Objective::compile(const Plan& plan, const Value& output, Diagnostics& d) {
   bool good = true;
   if (!plan.loss.empty()) {
     good = attempt(d, kExpression, plan.loss.span(),
-                   [&] { loss_ = lang::Expression::compile(plan.loss, names_); });
+                   [&] { loss_ = lang::Expression::compile(plan.loss, names_, vars_); });
   } else if (output.is(Value::Kind::dict) && output.find("loss")) {
     loss_output_ = true;
     loss_name_ =
@@ -155,13 +165,13 @@ bool Objective::compile(const Plan& plan, const Value& output, Diagnostics& d) {
   }
   for (const NamedExpr& m : plan.metrics)
     good &= attempt(d, kExpression, m.code.span(), [&] {
-      metrics_.push_back(lang::Expression::compile(m.code, names_));
+      metrics_.push_back(lang::Expression::compile(m.code, names_, vars_));
       metric_names_.push_back(m.name);
     });
   return good;
 }
 
-void Objective::run_on_meta(const Plan& plan, const Value& output, Diagnostics& d) {
+void Objective::run_on_meta(const lang::Located& loss, const Value& output, Diagnostics& d) {
   Tensors batch;
   for (const Field& f : fields_)
     batch.push_back(empty(f.shape, {f.dtype, Device{DeviceType::meta}}));
@@ -177,14 +187,21 @@ void Objective::run_on_meta(const Plan& plan, const Value& output, Diagnostics& 
         fail(ErrorKind::config, "the loss is not floating but {}", what(v));
     });
   }
+  Diagnostics ignored;  // it has been compiled
+  if (const lang::ExprRef e = loss_ ? lang::parse_expr(loss, ignored) : nullptr)
+    warn_of_sizes(
+        *e,
+        [&](const lang::ExprRef& part) {
+          return lang::Expression::compile(part, names_).run(scope_, true);
+        },
+        d);
   for (size_t i = 0; i < metrics_.size(); ++i)
     attempt(d, kNotOne, metrics_[i].span(), [&] {
       const Value v = metrics_[i].run(scope_);
       if (!is_one_number(v))
-        throw Error(
-            ErrorKind::config,
-            fmt::format("metric {} is not one number but {}", plan.metrics[i].name, what(v)),
-            "reduce it, such as by mean(…)");
+        throw Error(ErrorKind::config,
+                    fmt::format("metric {} is not one number but {}", metric_names_[i], what(v)),
+                    "reduce it, such as by mean(…)");
     });
 }
 
@@ -208,8 +225,10 @@ void Objective::keep_used(Diagnostics& d, const std::vector<std::string>& also) 
   std::vector<int> place(fields_.size(), -1);
   std::vector<Field> kept;
   std::string unread;
+  Span first;
   for (size_t i = 0; i < fields_.size(); ++i) {
     if (!used[i]) {
+      if (unread.empty()) first = fields_[i].span;
       unread += (unread.empty() ? "`" : ", `") + fields_[i].name + "`";
       continue;
     }
@@ -217,7 +236,7 @@ void Objective::keep_used(Diagnostics& d, const std::vector<std::string>& also) 
     kept.push_back(fields_[i]);
   }
   if (!unread.empty())
-    report(d, kUnread, {}, fmt::format("nobody reads {}", unread),
+    report(d, kUnread, first, fmt::format("nobody reads {}", unread),
            fmt::format("fields: {}; read are {}", listed(fields_), listed(kept)));
   for (Source& s : sources_)
     if (s.kind == Source::Kind::field)

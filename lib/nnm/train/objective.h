@@ -19,6 +19,7 @@ struct Field {
   DType dtype = DType::f32;
   Shape shape;             ///< of a batch
   bool known = true;       ///< its type and shape
+  Span span = {};          ///< where `data:` names it, or the split that it is of
   bool converted = false;  ///< the loader is asked for `dtype`
 };
 
@@ -96,9 +97,9 @@ class Objective {
     size_t index = 0;
   };
   void add_name(std::string name, Source source);
-  void add_names(const Value& output, Diagnostics& d);
+  bool add_names(const Value& output, Diagnostics& d);
   bool compile(const Plan& plan, const Value& output, Diagnostics& d);
-  void run_on_meta(const Plan& plan, const Value& output, Diagnostics& d);
+  void run_on_meta(const lang::Located& loss, const Value& output, Diagnostics& d);
   void keep_used(Diagnostics& d, const std::vector<std::string>& also);
 
   InputBinding inputs_;

@@ -20,15 +20,29 @@ constexpr const char* kSchedule = "E0422";
 constexpr const char* kEpochs = "W0401";
 constexpr const char* kTooLong = "W0402";
 
+// What to write for schedules of PyTorch that are made another way here; "" for others.
+std::string schedule_advice(const std::string& name) {
+  if (name == "SequentialLR")
+    return "a pipe takes one after the other: `LinearLR(total_iters=500) |> "
+           "CosineAnnealingLR(T_max=5000)`";
+  if (name == "LambdaLR" || name == "MultiplicativeLR")
+    return "there is no `lambda`; `warmup(…)`, `cosine()`, LinearLR and PolynomialLR have forms of "
+           "their own";
+  return "";
+}
+
 // An object of a registry by its call, or null with an error at the call.
 template <class Base>
 Ref<Base> make(const lang::CallSpec& call, Diagnostics& d) {
   const auto* entry = Registry<Base>::find(call.name);
   if (!entry) {
-    const std::string near = nearest(call.name, Registry<Base>::names());
+    std::string help = schedule_advice(call.name);
+    if (const std::string near = nearest(call.name, Registry<Base>::names());
+        help.empty() && !near.empty())
+      help = fmt::format("did you mean `{}`?", near);
+    if (help.empty()) help = fmt::format("`nnm list {}s` lists what there is", Base::kRegistryKind);
     report(d, kName, call.name_span, fmt::format("unknown {} `{}`", Base::kRegistryKind, call.name),
-           near.empty() ? fmt::format("`nnm list {}s` lists what there is", Base::kRegistryKind)
-                        : fmt::format("did you mean `{}`?", near));
+           std::move(help));
     return {};
   }
   Ref<Base> made;
@@ -95,6 +109,21 @@ Span part(const lang::Located& text, size_t offset, size_t length = 1) {
   return offset < text.text().size() ? text.span(offset, offset + length) : text.span();
 }
 
+bool check_options(const optim::Optimizer& optimizer, const Group& g, Diagnostics& d) {
+  Span at = g.selector.span();
+  try {
+    optimizer.check_options(g.options);
+    return true;
+  } catch (const BindError& e) {
+    for (size_t i = 0; i < g.options.size(); ++i)
+      if (g.options[i].first == e.name) at = g.places[i];
+    report(d, kArgument, at, e);
+  } catch (const Error& e) {
+    report(d, kArgument, at, e);
+  }
+  return false;
+}
+
 }  // namespace
 
 optim::RunLength run_length(const Plan& plan, int64_t batches) {
@@ -113,14 +142,13 @@ optim::RunLength run_length(const Plan& plan, int64_t batches) {
 Ref<optim::Optimizer> make_optimizer(const Plan& plan, Module& model, Diagnostics& d) {
   if (!plan.optimizer) return {};
   Ref<optim::Optimizer> optimizer = make<optim::Optimizer>(*plan.optimizer, d);
-  if (!optimizer) return {};
   Parameters parameters(model);
   if (parameters.empty()) {
     report(d, kSelector, plan.optimizer->span, "there is nothing to train",
            "the model has no parameters, or all of them are frozen");
     return {};
   }
-  bool good = true;
+  bool good = static_cast<bool>(optimizer);
   for (size_t i = 0; i < plan.groups.size(); ++i) {
     const Group& g = plan.groups[i];
     try {
@@ -132,7 +160,7 @@ Ref<optim::Optimizer> make_optimizer(const Plan& plan, Module& model, Diagnostic
       good = false;
       report(d, kSelector, part(g.selector, e.offset, e.length), e);
     }
-    good &= attempt(d, kArgument, g.selector.span(), [&] { optimizer->check_options(g.options); });
+    if (optimizer) good &= check_options(*optimizer, g, d);
   }
   if (!good) return {};
   attempt(d, kArgument, plan.optimizer->span, [&] {
@@ -171,7 +199,7 @@ void warn_of_epochs(const lang::CallSpec& call, const Signature& signature, doub
     say(call.args.kw[i].first, call.args.kw[i].second, call.arg_spans[call.args.pos.size() + i]);
 }
 
-// A run that is over before its rate has warmed up.
+// A run that is over before its rate has warmed up. One that was cut short for a trial may be.
 void warn_of_length(const lang::CallSpec& call, const optim::RunLength& length, Diagnostics& d) {
   if (call.name != "warmup" || length.total_steps <= 0) return;
   const Args bound{.pos = call.args.pos, .kw = call.args.kw};
@@ -207,7 +235,7 @@ Ref<optim::Scheduler> make_schedule(const Plan& plan, const Ref<optim::Optimizer
   attempt(d, kSchedule, span, [&] {
     schedule = parts.size() == 1 ? parts[0] : optim::sequential(std::move(parts));
     schedule->attach(optimizer, length);
-    warn_of_length(plan.schedule[0], length, d);
+    if (!plan.max.trial) warn_of_length(plan.schedule[0], length, d);
   });
   return schedule;
 }

@@ -18,7 +18,7 @@ Ref<optim::Optimizer> make_optimizer(const Plan& plan, Module& model, Diagnostic
 
 /// The schedule, attached, or null where there is none. Adds errors to `d` (unknown names and
 /// arguments, a length that only a time in `max` gives), and warnings where a bare number looks
-/// like epochs.
+/// like epochs, or a run as the file has it ends while its rate warms up.
 Ref<optim::Scheduler> make_schedule(const Plan& plan, const Ref<optim::Optimizer>& optimizer,
                                     const optim::RunLength& length, Diagnostics& d);
 

@@ -2,10 +2,10 @@
 #include "nnm/train/plan.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "nnm/train/attempt.h"
+#include "nnm/train/history.h"
 #include "nnm/train/metric.h"
 
 namespace nnm::train {
@@ -123,8 +123,10 @@ class Reader {
     if (!options_.max.empty()) {
       const auto file = std::make_shared<const SourceFile>("--max", options_.max);
       const lang::Located whole(options_.max, file, 0);
+      plan_.max.trial = true;
       attempt(whole.span(), [&] { add_max(whole); });
     } else if (const Tree* t = find("max")) {
+      plan_.max.trial = !t->origin.empty();
       if (t->is_list())
         for (const Tree& item : t->items)
           attempt(item.span, [&] { add_max(code(item, "max", "10 epochs")); });
@@ -154,11 +156,9 @@ class Reader {
 
   // A metric is a column of metrics.csv, a key of events and a dataset of checkpoints.
   void check_metric_name(const lang::Located& name) {
-    static constexpr std::array kTaken = {"event", "time", "step",    "epoch",  "split",
-                                          "lr",    "best", "samples", "seconds"};
     if (name.text() == "loss")
       return error(kValue, name.span(), "a metric cannot be named loss: that is the loss itself");
-    if (std::find(kTaken.begin(), kTaken.end(), name.text()) != kTaken.end())
+    if (History::reserves(name.text()))
       return error(kValue, name.span(),
                    fmt::format("a metric cannot be named {0}: events and metrics.csv have a {0} of "
                                "their own",
@@ -205,7 +205,7 @@ class Reader {
       return error(kValue, groups.span, "train.groups is a map of selectors to options",
                    "such as `\"**.bias\": {weight_decay: 0}`");
     for (const Tree::Entry& e : groups.entries) {
-      Group g{e.key, {}};
+      Group g{e.key, {}, {}};
       if (!e.value.is_map()) {
         error(kValue, e.value.span, fmt::format("group `{}` is not a map of options", e.key.text()),
               "such as `{weight_decay: 0}`");
@@ -215,16 +215,28 @@ class Reader {
         attempt(option.value.span, [&] {
           g.options.emplace_back(option.key.text(),
                                  constant(code(option.value, "groups", "{weight_decay: 0}")));
+          g.places.push_back(option.key.span());
         });
       plan_.groups.push_back(std::move(g));
     }
   }
 
+  // No calls for what is none, such as a bare number.
+  std::vector<lang::CallSpec> calls_of(const lang::Located& code) const {
+    Diagnostics ignored;
+    const lang::ExprRef e = lang::parse_expr(code, ignored);
+    if (e && e->kind == lang::Expr::Kind::literal) return {};
+    return lang::read_calls(code, config_.vars());
+  }
+
+  struct Bound {
+    lang::CallSpec call;
+    Values args;  // in the order of the signature
+  };
   // One call with a known set of names, its arguments bound to the name's signature.
-  std::pair<std::string, Values> call(const Tree& t, const char* key,
-                                      const std::vector<const char*>& signatures) {
-    const Signature first = Signature::parse(signatures[0]);
-    const auto calls = lang::read_calls(code(t, key, first.text().c_str()), config_.vars());
+  Bound call(const Tree& t, const char* key, const char* example,
+             const std::vector<const char*>& signatures) {
+    const auto calls = calls_of(code(t, key, example));
     std::vector<std::string> names, texts;
     for (const char* text : signatures) {
       const Signature s = Signature::parse(text);
@@ -232,17 +244,17 @@ class Reader {
       texts.push_back("`" + s.text() + "`");
       if (calls.size() != 1 || calls[0].name != s.name()) continue;
       try {
-        return {s.name(), s.bind(calls[0].args)};
+        return {calls[0], s.bind(calls[0].args)};
       } catch (const BindError& e) {
         lang::throw_at(calls[0], e);
       }
     }
     Diagnostics d;
+    const std::string near = calls.size() == 1 ? nearest(calls[0].name, names) : "";
     report(d, kFunction, calls.size() == 1 ? calls[0].name_span : t.span,
            fmt::format("train.{} is {}", key, fmt::join(texts, " or ")),
-           calls.size() == 1 && !nearest(calls[0].name, names).empty()
-               ? fmt::format("did you mean `{}`?", nearest(calls[0].name, names))
-               : "");
+           near.empty() ? fmt::format("write `{}`", example)
+                        : fmt::format("did you mean `{}`?", near));
     throw DiagnosticError(std::move(d));
   }
 
@@ -250,12 +262,12 @@ class Reader {
     const Tree* t = find("clip");
     if (!t) return;
     attempt(t->span, [&] {
-      const auto [name, args] = call(*t, "clip",
+      const auto [clip, args] = call(*t, "clip", "norm(1.0)",
                                      {"norm(max_norm: float(>0), norm_type: float(>0) = 2.0)",
                                       "value(clip_value: float(>0))"});
-      plan_.clip.kind = name == "norm" ? Clip::Kind::norm : Clip::Kind::value;
+      plan_.clip.kind = clip.name == "norm" ? Clip::Kind::norm : Clip::Kind::value;
       plan_.clip.limit = args[0].real();
-      if (name == "norm") plan_.clip.norm_type = args[1].real();
+      if (clip.name == "norm") plan_.clip.norm_type = args[1].real();
     });
   }
 
@@ -316,12 +328,17 @@ class Reader {
     if (split && split->is_scalar()) plan_.eval_split = split->text();
     plan_.eval = Duration{1, Unit::epoch};
     if (period) attempt(period->span, [&] { plan_.eval = every(*period, "eval"); });
-    if (!options_.splits.empty() && !has_split(plan_.eval_split)) {
-      const std::string near = nearest(plan_.eval_split, options_.splits);
-      error(kName, split ? split->span : t->span,
-            fmt::format("train.eval: the data have no split `{}`", plan_.eval_split),
-            near.empty() ? "" : fmt::format("did you mean `{}`?", near));
-    }
+    if (options_.splits.empty() || has_split(plan_.eval_split)) return;
+    const std::string near = nearest(plan_.eval_split, options_.splits);
+    error(kName, split ? split->span : t->span,
+          fmt::format("train.eval: the data have no split `{}`", plan_.eval_split),
+          near.empty()
+              ? fmt::format("there is {}; `{}: {{split: 0.1}}` under `data:` takes one out "
+                            "of train",
+                            fmt::join(options_.splits, ", "), plan_.eval_split)
+              : fmt::format("did you mean `{}`?", near));
+    // What else goes by the evaluations is checked as if it were right.
+    if (!near.empty()) plan_.eval_split = near;
   }
 
   void read_log() {
@@ -331,19 +348,29 @@ class Reader {
       });
   }
 
-  // "val.acc" as something that evaluations give.
-  Target target(const std::string& name, const Value& mode) {
+  // "val.acc" as something that evaluations give; what is wrong with it is said at the argument.
+  Target target(const lang::CallSpec& call, const std::string& name, const Value& mode) {
+    Target out;
+    Diagnostics d;
+    const Span place = call.place_of(0, "metric");
+    if (!train::attempt(d, kValue, place ? place : call.span, [&] { out = target(name, mode); }))
+      throw DiagnosticError(std::move(d));
+    return out;
+  }
+  Target target(const std::string& name, const Value& mode) const {
     if (!plan_.eval)
       throw Error(ErrorKind::config,
                   fmt::format("`{}` is never known: nothing is evaluated while training", name),
-                  "add a `val` split to `data:`");
+                  "add a `val` split to `data:`, such as `val: {split: 0.1}`");
     std::vector<std::string> names = {plan_.eval_split + ".loss"};
     for (const NamedExpr& m : plan_.metrics) names.push_back(plan_.eval_split + "." + m.name);
     const auto at = std::find(names.begin(), names.end(), name);
     if (at == names.end()) {
-      const std::string near = nearest(name, names);
+      const std::string whole = plan_.eval_split + "." + name;
+      const bool bare = std::find(names.begin(), names.end(), whole) != names.end();
+      const std::string near = bare ? whole : nearest(name, names);
       throw Error(ErrorKind::config, fmt::format("no evaluation gives `{}`", name),
-                  near.empty() ? fmt::format("there is {}", fmt::join(names, ", "))
+                  near.empty() ? fmt::format("evaluations give {}", fmt::join(names, ", "))
                                : fmt::format("did you mean `{}`?", near));
     }
     if (!mode.is_none()) return {name, mode.string() == "max"};
@@ -373,10 +400,10 @@ class Reader {
         plan_.keep.count = static_cast<int>(
             convert("checkpoint.keep", constant(keep->scalar), "int(1..1000000)").integer());
       } else {
-        const auto [name, args] = call(
-            *keep, "checkpoint.keep",
+        const auto [best, args] = call(
+            *keep, "checkpoint.keep", "best(val.loss, 3)",
             {"best(metric: str, count: int(1..1000000) = 1, mode: str(\"min\", \"max\")? = none)"});
-        plan_.best = target(args[0].string(), args[2]);
+        plan_.best = target(best, args[0].string(), args[2]);
         plan_.keep = {io::Retention::Keep::best, static_cast<int>(args[1].integer()),
                       plan_.best.larger_is_better};
       }
@@ -387,12 +414,12 @@ class Reader {
     const Tree* t = find("stop");
     if (!t) return;
     attempt(t->span, [&] {
-      const auto [name, args] =
-          call(*t, "stop",
+      const auto [patience, args] =
+          call(*t, "stop", "patience(val.loss, 5 epochs)",
                {"patience(metric: str, wait: duration, mode: str(\"min\", \"max\")? = none)"});
       const Duration wait = Codec<Duration>::read(args[1]);
       if (!(wait.amount > 0)) fail(ErrorKind::config, "patience: the wait must be more than 0");
-      plan_.stop = Patience{target(args[0].string(), args[2]), wait};
+      plan_.stop = Patience{target(patience, args[0].string(), args[2]), wait};
     });
   }
 

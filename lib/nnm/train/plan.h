@@ -18,6 +18,7 @@ using optim::Duration;
 struct Max {
   double epochs = 0, seconds = 0;
   int64_t steps = 0;
+  bool trial = false;  ///< not what the file itself says, but --max, --set or a profile
 };
 
 struct Clip {
@@ -46,6 +47,7 @@ enum class NanPolicy : uint8_t { stop, skip, ignore };
 struct Group {
   lang::Located selector;
   Items options;
+  std::vector<Span> places;  ///< of the options
 };
 
 /// An expression and the name it goes by.
