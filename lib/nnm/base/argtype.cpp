@@ -54,10 +54,9 @@ ArgType ArgType::parse(Scanner& s) {
   const std::string name = s.name();
   const auto it = std::find(kBaseNames.begin(), kBaseNames.end(), name);
   if (it == kBaseNames.end()) {
-    const std::string near = nearest(name, {kBaseNames.begin(), kBaseNames.end()});
     throw Error(ErrorKind::value, fmt::format("unknown type `{}`", name),
-                near.empty() ? "write one of int, float, bool, str, dtype, module"
-                             : fmt::format("did you mean `{}`?", near));
+                did_you_mean(name, {kBaseNames.begin(), kBaseNames.end()},
+                             "write one of int, float, bool, str, dtype, module"));
   }
   t.base = static_cast<Base>(it - kBaseNames.begin());
   if (s.accept("(")) t.base == Base::string ? parse_choices(s, t) : parse_range(s, t);

@@ -32,9 +32,8 @@ class Registry {
   static Ref<Base> make(std::string_view name, const Args& args) {
     const Entry* e = find(name);
     if (!e) {
-      const std::string near = nearest(name, names());
       throw Error(ErrorKind::key, fmt::format("unknown {} `{}`", Base::kRegistryKind, name),
-                  near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+                  did_you_mean(name, names()));
     }
     return e->make(e->signature().bind(args));
   }

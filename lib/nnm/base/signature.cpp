@@ -164,9 +164,8 @@ struct Binder {
     for (const Param& p : params) {
       if (!p.keywords) names.push_back(p.name);
     }
-    const std::string near = nearest(key, names);
-    throw BindError(fmt::format("{} has no argument `{}`", name, key),
-                    near.empty() ? "" : fmt::format("did you mean `{}`?", near), -1, key);
+    throw BindError(fmt::format("{} has no argument `{}`", name, key), did_you_mean(key, names), -1,
+                    key);
   }
 };
 
@@ -236,6 +235,12 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
     }
   }
   return found;
+}
+
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates,
+                         std::string otherwise) {
+  const std::string near = nearest(name, candidates);
+  return near.empty() ? std::move(otherwise) : fmt::format("did you mean `{}`?", near);
 }
 
 }  // namespace nnm

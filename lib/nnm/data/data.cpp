@@ -22,10 +22,9 @@ std::string joined(const std::string& folder, const std::string& path) {
 
 std::string suggestion(const std::string& name, const std::vector<std::string>& names,
                        const char* what) {
-  const std::string near = nearest(name, names);
-  if (!near.empty()) return fmt::format("did you mean `{}`?", near);
-  return names.empty() ? fmt::format("there are no {}", what)
-                       : fmt::format("the {} are {}", what, fmt::join(names, ", "));
+  return did_you_mean(name, names,
+                      names.empty() ? fmt::format("there are no {}", what)
+                                    : fmt::format("the {} are {}", what, fmt::join(names, ", ")));
 }
 
 std::vector<std::string> names_of(const std::vector<FieldInfo>& fields) {

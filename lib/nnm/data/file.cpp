@@ -81,13 +81,13 @@ size_t DataFile::find(const std::string& name) const {
   const char* what = format_ == Format::csv    ? "column"
                      : format_ == Format::hdf5 ? "dataset"
                                                : "array";
-  const std::string near = nearest(name, names);
+  const bool unnamed = arrays_.size() == 1 && names[0].empty();
   throw Error(
       ErrorKind::input_file, fmt::format("{} has no {} `{}`", path_, what, name),
-      !near.empty() ? fmt::format("did you mean `{}`?", near)
-      : arrays_.size() == 1 && names[0].empty()
-          ? fmt::format("a file of format {} holds one array without a name", format_name(format_))
-          : fmt::format("it has {}", names_of(arrays_)));
+      did_you_mean(name, names,
+                   unnamed ? fmt::format("a file of format {} holds one array without a name",
+                                         format_name(format_))
+                           : fmt::format("it has {}", names_of(arrays_))));
 }
 
 ArrayInfo DataFile::peek_inside(const std::string& name) const { return arrays_[find(name)]; }

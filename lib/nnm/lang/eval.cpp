@@ -11,11 +11,6 @@ void fault(const Span& span, std::string code, std::string message, std::string 
       Diagnostic{std::move(code), std::move(message), span, std::move(help), std::move(notes)});
 }
 
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates) {
-  const std::string near = nearest(name, candidates);
-  return near.empty() ? "" : fmt::format("did you mean `{}`?", near);
-}
-
 std::optional<Value> Env::call(const std::string&, const Expr&, const Expr&, CallArgs&) const {
   return std::nullopt;
 }

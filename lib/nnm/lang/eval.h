@@ -29,8 +29,6 @@ struct Fault : Error {
 };
 [[noreturn]] void fault(const Span& span, std::string code, std::string message,
                         std::string help = {}, std::vector<Note> notes = {});
-/// "did you mean `x`?", or "" where nothing is near.
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
 
 struct CallArgs;
 

@@ -444,9 +444,7 @@ std::string unit_advice(const std::string& word, bool behind_number) {
       {"iterations", "steps"}, {"iters", "steps"}};
   const auto other = others.find(word);
   if (other != others.end()) return fmt::format("write `{}`", other->second);
-  const std::string near = nearest(word, units);
-  return near.empty() ? "units are steps, epochs, batches, s, min, h and d"
-                      : fmt::format("did you mean `{}`?", near);
+  return did_you_mean(word, units, "units are steps, epochs, batches, s, min, h and d");
 }
 
 bool is_reserved(std::string_view word) {

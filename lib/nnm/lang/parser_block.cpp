@@ -237,10 +237,8 @@ void BlockReader::read_tensor(const Tree& tree, BlockItem& item,
   for (const Tree::Entry& e : tree.entries) {
     const std::string& key = e.key.text();
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
-      const std::string near = nearest(key, keys);
       error("E0211", e.key.span(), fmt::format("unknown key `{}`", key),
-            near.empty() ? fmt::format("keys are {}", fmt::join(keys, ", "))
-                         : fmt::format("did you mean `{}`?", near));
+            did_you_mean(key, keys, fmt::format("keys are {}", fmt::join(keys, ", "))));
       continue;
     }
     ExprRef value = code(e.value);
@@ -284,11 +282,10 @@ void BlockReader::read_equation(const Tree& tree, BlockItem& item) {
 
 /// What to write in place of a type that is no plain name: `nn.Linear`, `rn.Resnet`.
 std::string BlockReader::type_advice(const std::string& type) const {
-  if (const std::string near = nearest(type, types_); !near.empty())
-    return fmt::format("did you mean `{}`?", near);
   const size_t dot = type.rfind('.');
-  return dot == type.npos ? "a layer is one `Type: {…}`"
-                          : fmt::format("write `{}`", type.substr(dot + 1));
+  return did_you_mean(type, types_,
+                      dot == type.npos ? "a layer is one `Type: {…}`"
+                                       : fmt::format("write `{}`", type.substr(dot + 1)));
 }
 
 /// The `- ` in a further line of a plain text, which YAML takes for a part of the text.

@@ -202,9 +202,7 @@ std::string class_key_advice(std::string_view key, const std::vector<std::string
     if (key == k.from) return fmt::format("did you mean `{}`?", k.to);
   }
   if (std::string advice = python_advice(key); !advice.empty()) return advice;
-  const std::string near = nearest(key, known);
-  return near.empty() ? fmt::format("keys of a class are {}", fmt::join(known, ", "))
-                      : fmt::format("did you mean `{}`?", near);
+  return did_you_mean(key, known, fmt::format("keys of a class are {}", fmt::join(known, ", ")));
 }
 
 }  // namespace

@@ -345,11 +345,10 @@ class StatementReader {
                    key == "return" ? fmt::format("write `return {}`", right)
                                    : fmt::format("write `{} = {}`", key, right));
     }
-    const std::string near = nearest(first_word(key), {"for", "if", "elif", "else"});
     error("E0205", e.key.span(), "a mapping stands where a statement should",
-          near.empty() ? "a statement is `x = …` or `return …`; nested blocks start with `for …:` "
-                         "or `if …:`; a text with `: ` in it needs quotes"
-                       : fmt::format("did you mean `{}`?", near));
+          did_you_mean(first_word(key), {"for", "if", "elif", "else"},
+                       "a statement is `x = …` or `return …`; nested blocks start with `for …:` "
+                       "or `if …:`; a text with `: ` in it needs quotes"));
   }
 
   void read_block(const Tree::Entry& e, Statements& out) {

@@ -88,10 +88,10 @@ void apply_profile(Tree& root, const std::string& name, Diagnostics& d) {
   if (profiles) {
     for (const Tree::Entry& e : profiles->entries) names.push_back(e.key.text());
   }
-  const std::string near = nearest(name, names);
-  std::string help = fmt::format("there is {}", fmt::join(names, ", "));
-  if (names.empty()) help = "the config has no `profiles:`";
-  if (!near.empty()) help = fmt::format("did you mean `{}`?", near);
+  std::string help =
+      did_you_mean(name, names,
+                   names.empty() ? "the config has no `profiles:`"
+                                 : fmt::format("there is {}", fmt::join(names, ", ")));
   const auto source = std::make_shared<SourceFile>("--profile", name);
   d.add({"E0217",
          fmt::format("there is no profile `{}`", name),

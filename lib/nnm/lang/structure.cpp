@@ -110,10 +110,9 @@ class Checker {
     }
     if (form.choices.empty() || text.find("${") != text.npos) return;
     if (std::find(form.choices.begin(), form.choices.end(), text) != form.choices.end()) return;
-    const std::string near = nearest(text, {form.choices.begin(), form.choices.end()});
     error("E0213", t.span,
           fmt::format("{} is one of {}, not `{}`", path, fmt::join(form.choices, ", "), text),
-          near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+          did_you_mean(text, {form.choices.begin(), form.choices.end()}));
   }
 
   /// Whether a value is so unlike the form that its key cannot be meant: `bacth: 128` names no
@@ -173,9 +172,9 @@ class Checker {
     const std::string section = path.substr(0, path.find_first_of(".["));
     std::string help = key_advice(section, key);
     if (help.empty()) help = python_advice(key);
-    const std::string near = help.empty() ? nearest(key, form.names()) : "";
-    if (!near.empty()) help = fmt::format("did you mean `{}`?", near);
-    if (help.empty()) help = fmt::format("there is {}", fmt::join(form.names(), ", "));
+    const std::vector<std::string> names = form.names();
+    if (help.empty())
+      help = did_you_mean(key, names, fmt::format("there is {}", fmt::join(names, ", ")));
     const std::string where = path.empty() ? "a config" : fmt::format("`{}:`", path);
     error("E0211", e.key.span(), fmt::format("unknown key `{}` in {}", key, where), help);
   }

@@ -66,9 +66,8 @@ class CallCheck {
       if (any(&Param::keywords)) return;
       std::vector<std::string> names;
       for (const Param& p : signature_.params()) names.push_back(p.name);
-      const std::string near = nearest(name, names);
-      fail(fmt::format("got an unexpected keyword argument '{}'", name),
-           near.empty() ? "" : fmt::format("did you mean `{}`?", near), name);
+      fail(fmt::format("got an unexpected keyword argument '{}'", name), did_you_mean(name, names),
+           name);
     }
     if (given_[i]) fail(fmt::format("got multiple values for argument '{}'", name), "", name);
     given_[i] = true;

@@ -105,10 +105,9 @@ class Check {
     if (splits_.empty()) return;
     out_.split = split();
     if (!has_split(out_.split)) {
-      const std::string near = nearest(out_.split, splits_);
-      throw Error(ErrorKind::config, fmt::format("the data have no split `{}`", out_.split),
-                  near.empty() ? fmt::format("there is {}", fmt::join(splits_, ", "))
-                               : fmt::format("did you mean `{}`?", near));
+      throw Error(
+          ErrorKind::config, fmt::format("the data have no split `{}`", out_.split),
+          did_you_mean(out_.split, splits_, fmt::format("there is {}", fmt::join(splits_, ", "))));
     }
     if (!out_.data) return;
     try {

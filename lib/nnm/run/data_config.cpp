@@ -131,10 +131,8 @@ class Reader {
   void split(const Tree::Entry& e) {
     if (e.value.is_list() || is_number(e.value) || e.value.text() == "true" ||
         e.value.text() == "false") {
-      const std::string near = nearest(e.key.text(), data::data_keys());
-      report(
-          d_, kKey, e.key.span(), fmt::format("unknown key `{}` in `data:`", e.key.text()),
-          near.empty() ? "a split is a file, or a map" : fmt::format("did you mean `{}`?", near));
+      report(d_, kKey, e.key.span(), fmt::format("unknown key `{}` in `data:`", e.key.text()),
+             did_you_mean(e.key.text(), data::data_keys(), "a split is a file, or a map"));
       return;
     }
     SplitConfig s;
@@ -220,11 +218,9 @@ class Reader {
     if (form == "split") keys = {"split", "seed", "of"};
     if (form == "random") keys = {"random", "seed"};
     if (form == "text") keys = {"text", "tokenizer", "context"};
-    const std::string near = nearest(e.key.text(), keys);
     Diagnostics d;
     report(d, kKey, e.key.span(), fmt::format("unknown key `{}` beside `{}`", e.key.text(), form),
-           near.empty() ? fmt::format("there is {}", fmt::join(keys, ", "))
-                        : fmt::format("did you mean `{}`?", near));
+           did_you_mean(e.key.text(), keys, fmt::format("there is {}", fmt::join(keys, ", "))));
     throw DiagnosticError(std::move(d));
   }
 

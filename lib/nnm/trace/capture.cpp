@@ -29,12 +29,8 @@ const std::vector<std::string>& whats() {
 
 [[noreturn]] void unknown(const char* what, std::string_view name,
                           const std::vector<std::string>& known) {
-  const std::string near = nearest(name, known);
-  std::string all;
-  for (const std::string& k : known) all += (all.empty() ? "" : ", ") + k;
-  throw Error(
-      ErrorKind::config, fmt::format("unknown {} `{}`", what, name),
-      near.empty() ? fmt::format("there are {}", all) : fmt::format("did you mean `{}`?", near));
+  throw Error(ErrorKind::config, fmt::format("unknown {} `{}`", what, name),
+              did_you_mean(name, known, fmt::format("there are {}", fmt::join(known, ", "))));
 }
 
 std::vector<std::string> split(std::string_view list) {

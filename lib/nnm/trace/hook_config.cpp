@@ -322,10 +322,9 @@ bool HookSpec::backward_only() const {
 void check_rule(const lang::CallSpec& call) {
   const auto* entry = Registry<Rule>::find(call.name);
   if (!entry) {
-    const std::string near = nearest(call.name, Registry<Rule>::names());
+    const std::vector<std::string> rules = Registry<Rule>::names();
     refuse(kBadRule, call.name_span, fmt::format("unknown rule `{}`", call.name),
-           near.empty() ? fmt::format("there is {}", fmt::join(Registry<Rule>::names(), ", "))
-                        : fmt::format("did you mean `{}`?", near));
+           did_you_mean(call.name, rules, fmt::format("there is {}", fmt::join(rules, ", "))));
   }
   try {
     (void)entry->make(entry->signature().bind(call.args));

@@ -37,10 +37,9 @@ Ref<Base> make(const lang::CallSpec& call, Diagnostics& d) {
   const auto* entry = Registry<Base>::find(call.name);
   if (!entry) {
     std::string help = schedule_advice(call.name);
-    if (const std::string near = nearest(call.name, Registry<Base>::names());
-        help.empty() && !near.empty())
-      help = fmt::format("did you mean `{}`?", near);
-    if (help.empty()) help = fmt::format("`nnm list {}s` lists what there is", Base::kRegistryKind);
+    if (help.empty())
+      help = did_you_mean(call.name, Registry<Base>::names(),
+                          fmt::format("`nnm list {}s` lists what there is", Base::kRegistryKind));
     report(d, kName, call.name_span, fmt::format("unknown {} `{}`", Base::kRegistryKind, call.name),
            std::move(help));
     return {};

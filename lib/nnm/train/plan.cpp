@@ -250,11 +250,10 @@ class Reader {
       }
     }
     Diagnostics d;
-    const std::string near = calls.size() == 1 ? nearest(calls[0].name, names) : "";
-    report(d, kFunction, calls.size() == 1 ? calls[0].name_span : t.span,
+    const bool one = calls.size() == 1;
+    report(d, kFunction, one ? calls[0].name_span : t.span,
            fmt::format("train.{} is {}", key, fmt::join(texts, " or ")),
-           near.empty() ? fmt::format("write `{}`", example)
-                        : fmt::format("did you mean `{}`?", near));
+           did_you_mean(one ? calls[0].name : "", names, fmt::format("write `{}`", example)));
     throw DiagnosticError(std::move(d));
   }
 
@@ -293,10 +292,9 @@ class Reader {
     const std::string& text = code(t, key, words[0].c_str()).text();
     const auto at = std::find(words.begin(), words.end(), text);
     if (at != words.end()) return static_cast<size_t>(at - words.begin());
-    const std::string near = nearest(text, words);
     throw Error(ErrorKind::config,
                 fmt::format("train.{}: expected {}, got `{}`", key, fmt::join(words, ", "), text),
-                near.empty() ? "" : fmt::format("did you mean `{}`?", near));
+                did_you_mean(text, words));
   }
 
   void read_words() {
