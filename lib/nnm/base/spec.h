@@ -210,7 +210,10 @@ class Spec {
     p.type.max = limit.max;
     p.type.exclusive_min = limit.exclusive_min;
     p.type.choices = std::move(limit.choices);
-    if (!required) p.fallback.emplace(Codec<T>::write(Options{}.*member));
+    if (!required) {
+      const Options defaults{};
+      p.fallback.emplace(Codec<T>::write(defaults.*member));
+    }
     p.doc = doc;
     p.keyword_only = keyword_only_;
     params_.push_back(std::move(p));

@@ -22,56 +22,70 @@ bool names(std::string_view message, int64_t number) {
   return false;
 }
 
+bool one_of(std::string_view what, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), what) != names.end();
+}
+
+using Clash = std::optional<SizeClash>;
+
+/// Finds what a message tells of.
 class Search {
  public:
   explicit Search(std::string_view message) : message_(message) {}
 
   /// Sizes that must be equal; those of one element stretch, if asked.
-  bool equal(const Tensor& a, int i, const Tensor& b, int j, bool stretch) {
-    if (i < 0 || j < 0 || i >= a.dim() || j >= b.dim()) return false;
+  Clash equal(const Tensor& a, int i, const Tensor& b, int j, bool stretch) const {
+    if (i < 0 || j < 0 || i >= a.dim() || j >= b.dim()) return {};
     const int64_t x = a.size(i), y = b.size(j);
-    if (x == y || (stretch && (x == 1 || y == 1))) return false;
-    if (!names(message_, x) || !names(message_, y)) return false;
-    found = {a, b, i, j};
-    return true;
+    if (x == y || (stretch && (x == 1 || y == 1))) return {};
+    if (!names(message_, x) || !names(message_, y)) return {};
+    return SizeClash{a, b, i, j};
   }
 
   /// All but the last `except` sizes, counted from the right; the first that differ.
-  bool broadcast(const Tensor& a, const Tensor& b, int except = 0) {
+  Clash broadcast(const Tensor& a, const Tensor& b, int except = 0) const {
     for (int k = std::max(a.dim(), b.dim()); k > except; --k)
-      if (equal(a, a.dim() - k, b, b.dim() - k, true)) return true;
-    return false;
+      if (Clash c = equal(a, a.dim() - k, b, b.dim() - k, true)) return c;
+    return {};
   }
 
-  bool product(const Tensor& a, const Tensor& b) {
-    return equal(a, a.dim() - 1, b, std::max(b.dim() - 2, 0), false) || broadcast(a, b, 2);
+  Clash product(const Tensor& a, const Tensor& b) const {
+    if (Clash c = equal(a, a.dim() - 1, b, std::max(b.dim() - 2, 0), false)) return c;
+    return broadcast(a, b, 2);
   }
 
   /// All sizes but that of `dim`.
-  bool same(const Tensor& a, const Tensor& b, int64_t dim) {
+  Clash same(const Tensor& a, const Tensor& b, int64_t dim) const {
     if (dim < 0) dim += a.dim();
-    for (int i = 0; i < a.dim(); ++i)
-      if (i != dim && equal(a, i, b, i, false)) return true;
-    return false;
+    for (int i = 0; i < a.dim(); ++i) {
+      if (i == dim) continue;
+      if (Clash c = equal(a, i, b, i, false)) return c;
+    }
+    return {};
   }
 
   /// A prediction (N, C, …) and its classes (N, …).
-  bool classes(const Tensor& a, const Tensor& b) {
-    if (equal(a, 0, b, 0, false)) return true;
+  Clash classes(const Tensor& a, const Tensor& b) const {
+    if (Clash c = equal(a, 0, b, 0, false)) return c;
     for (int i = 1; i < b.dim(); ++i)
-      if (equal(a, b.dim() == a.dim() ? i : i + 1, b, i, false)) return true;
-    return false;
+      if (Clash c = equal(a, b.dim() == a.dim() ? i : i + 1, b, i, false)) return c;
+    return {};
   }
 
-  std::optional<SizeClash> found;
+  /// Two operands of what `what` names; `dim` is that of a concatenation.
+  Clash operands(std::string_view what, const Tensor& a, const Tensor& b, int64_t dim) const {
+    if (one_of(what, {"cat", "concat", "concatenate", "hstack", "vstack", "dstack"}))
+      return same(a, b, dim);
+    if (what == "stack") return same(a, b, a.dim());
+    if (one_of(what, {"@", "matmul", "mm", "bmm", "mv", "dot"})) return product(a, b);
+    if (what == "linear") return equal(a, a.dim() - 1, b, b.dim() - 1, false);
+    if (one_of(what, {"cross_entropy", "nll_loss"})) return classes(a, b);
+    return broadcast(a, b);
+  }
 
  private:
   std::string_view message_;
 };
-
-bool one_of(std::string_view what, std::initializer_list<std::string_view> names) {
-  return std::find(names.begin(), names.end(), what) != names.end();
-}
 
 }  // namespace
 
@@ -87,25 +101,13 @@ std::optional<SizeClash> find_clash(std::string_view what, const Value* in, size
     else if (in[i].is(Kind::integer)) dim = in[i].integer();
     else add(in[i]);
   }
-  Search s(message);
-  const bool joins = one_of(what, {"cat", "concat", "concatenate", "hstack", "vstack", "dstack"});
-  for (size_t i = 0; i + 1 < tensors.size() && !s.found; ++i) {
-    for (size_t j = i + 1; j < tensors.size() && !s.found; ++j) {
-      const Tensor &a = tensors[i], &b = tensors[j];
-      if (joins || what == "stack") {
-        s.same(a, b, joins ? dim : a.dim());
-      } else if (one_of(what, {"@", "matmul", "mm", "bmm", "mv", "dot"})) {
-        s.product(a, b);
-      } else if (what == "linear") {
-        s.equal(a, a.dim() - 1, b, b.dim() - 1, false);
-      } else if (one_of(what, {"cross_entropy", "nll_loss"})) {
-        s.classes(a, b);
-      } else {
-        s.broadcast(a, b);
-      }
+  const Search search(message);
+  for (size_t i = 0; i + 1 < tensors.size(); ++i) {
+    for (size_t j = i + 1; j < tensors.size(); ++j) {
+      if (Clash c = search.operands(what, tensors[i], tensors[j], dim)) return c;
     }
   }
-  return s.found;
+  return {};
 }
 
 namespace {
