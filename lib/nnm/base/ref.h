@@ -55,9 +55,9 @@ class Ref {
   requires std::is_convertible_v<U*, T*> Ref(Ref<U>&& o)
   noexcept : p_(o.detach()) {}
   /// An object given by value moves to where it can be shared: `add_module("fc", Linear(10, 20))`.
+  /// (Not only if U can be moved: where U is made from a Ref, that would hang on this constructor.)
   template <class U>
-  requires(std::derived_from<U, T>&& std::is_move_constructible_v<U>) Ref(U&& o)
-      : Ref(new U(std::forward<U>(o))) {}
+  requires std::derived_from<U, T> Ref(U&& o) : Ref(new U(std::forward<U>(o))) {}
   Ref& operator=(Ref o) noexcept {
     std::swap(p_, o.p_);
     return *this;

@@ -3,7 +3,9 @@
 
 #include <concepts>
 #include <initializer_list>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "nnm/base/registry.h"
@@ -26,6 +28,32 @@ struct Sizes : std::vector<int64_t> {
 };
 
 namespace detail {
+template <class T>
+inline constexpr bool kOptional = false;
+template <class T>
+inline constexpr bool kOptional<std::optional<T>> = true;
+
+/// An argument of a constructor on its way to the member of Options that it initialises: converts
+/// to whatever the argument does, to narrower numbers too. Options in parentheses would do the
+/// same, but not with clang before version 16. An optional is made by its own constructor.
+template <class A>
+struct Argument {
+  A&& value;
+  template <class T>
+  requires(std::is_convertible_v<A, T> && !kOptional<T>) operator T() const {
+    return static_cast<T>(std::forward<A>(value));
+  }
+  template <class T>
+  requires(std::is_convertible_v<A, std::optional<T>> && !std::is_convertible_v<A, T>)
+  operator std::optional<T>() const {
+    return std::forward<A>(value);
+  }
+};
+template <class Options, class... A>
+Options options_of(A&&... a) {
+  return Options{Argument<A>{std::forward<A>(a)}...};
+}
+
 template <class Type, class Options, size_t kRequired, class... A>
 inline constexpr bool kPositional = sizeof...(A) >= kRequired &&
                                     !(sizeof...(A) == 1 &&
@@ -33,11 +61,11 @@ inline constexpr bool kPositional = sizeof...(A) >= kRequired &&
                                     !(sizeof...(A) == 1 &&
                                       (std::same_as<std::remove_cvref_t<A>, Options> || ...)) &&
                                     requires(A && ... a) {
-  Options(std::forward<A>(a)...);
+  Options{Argument<A>{std::forward<A>(a)}...};
 };
 template <class Options, size_t kRequired, class... A>
 inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) {
-  Options(std::forward<A>(a)...);
+  Options{Argument<A>{std::forward<A>(a)}...};
 };
 }  // namespace detail
 
@@ -52,18 +80,22 @@ inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) 
   explicit Type(const Options& options);                                                          \
   template <class... A>                                                                           \
   requires(::nnm::nn::detail::kPositional<Type, Options, required, A...>) explicit Type(A&&... a) \
-      : Type(Options(std::forward<A>(a)...)) {}                                                   \
+      : Type(::nnm::nn::detail::options_of<Options>(std::forward<A>(a)...)) {}                    \
   template <class A>                                                                              \
   requires(::nnm::nn::detail::kLeading<Options, required, A>) Type(A&& a, const Options& rest)    \
-      : Type(spec().joined(Options(std::forward<A>(a)), rest, required)) {}                       \
+      : Type(spec().joined(::nnm::nn::detail::options_of<Options>(std::forward<A>(a)), rest,      \
+                           required)) {}                                                          \
   template <class A, class B>                                                                     \
   requires(::nnm::nn::detail::kLeading<Options, required, A, B>)                                  \
       Type(A&& a, B&& b, const Options& rest)                                                     \
-      : Type(spec().joined(Options(std::forward<A>(a), std::forward<B>(b)), rest, required)) {}   \
+      : Type(spec().joined(                                                                       \
+            ::nnm::nn::detail::options_of<Options>(std::forward<A>(a), std::forward<B>(b)), rest, \
+            required)) {}                                                                         \
   template <class A, class B, class C>                                                            \
   requires(::nnm::nn::detail::kLeading<Options, required, A, B, C>)                               \
       Type(A&& a, B&& b, C&& c, const Options& rest)                                              \
-      : Type(spec().joined(Options(std::forward<A>(a), std::forward<B>(b), std::forward<C>(c)),   \
+      : Type(spec().joined(::nnm::nn::detail::options_of<Options>(                                \
+                               std::forward<A>(a), std::forward<B>(b), std::forward<C>(c)),       \
                            rest, required)) {}                                                    \
   ::nnm::Ref<::nnm::Module> copied() const override { return ::nnm::make_ref<Type>(*this); }      \
   const Options options
