@@ -83,6 +83,17 @@ constexpr Expected kExpected[] = {
     {"Conv2d(4, 4, 3, padding='valid')",
      "Conv2d(4, 4, kernel_size=(3, 3), stride=(1, 1), padding=valid)",
      "weight [4, 4, 3, 3]; bias [4]"},
+    {"ConvTranspose2d(3, 4, 3, stride=2, output_padding=1)",
+     "ConvTranspose2d(3, 4, kernel_size=(3, 3), stride=(2, 2), output_padding=(1, 1))",
+     "weight [3, 4, 3, 3]; bias [4]"},
+    {"ConvTranspose2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=2, bias=False)",
+     "ConvTranspose2d(4, 6, kernel_size=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(2, 2), "
+     "bias=False)",
+     "weight [4, 6, 3, 2]"},
+    {"ConvTranspose1d(4, 6, 3, 2, 1, 1, 2, False, 2)",
+     "ConvTranspose1d(4, 6, kernel_size=(3,), stride=(2,), padding=(1,), dilation=(2,), "
+     "output_padding=(1,), groups=2, bias=False)",
+     "weight [4, 3, 3]"},
     {"Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 2), padding=(0, 1))",
      "Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 2), padding=(0, 1))",
      "weight [8, 3, 3, 3]; bias [8]"},

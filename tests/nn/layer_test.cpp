@@ -409,4 +409,36 @@ TEST_CASE("a network of a user's own trains") {
 ))");
 }
 
+TEST_CASE("a transposed convolution is told the size of its output") {
+  nn::ConvTranspose2d up(1, 1, 3, {.stride = 2, .padding = 1});
+  const Tensor x = ones({1, 1, 4, 5});
+  auto size = [&](const std::vector<int64_t>& output_size) {
+    return up.forward(x, output_size).shape();
+  };
+  CHECK(up(x).shape() == Shape{1, 1, 7, 9});
+  CHECK(size({8, 9}) == Shape{1, 1, 8, 9});
+  CHECK(size({1, 1, 8, 10}) == Shape{1, 1, 8, 10});
+  const Value asked = Value::tuple({7, 10});
+  CHECK(up(Args{{ones({1, 4, 5})}, {{"output_size", asked}}}).as<Tensor>().shape() ==
+        Shape{1, 7, 10});
+  CHECK(error_of([&] {
+          size({6, 9});
+        }) ==
+        "ValueError: requested an output size of [6, 9], but valid sizes range from [7, 9] to "
+        "[8, 10] (for an input of torch.Size([4, 5]))");
+  CHECK(error_of([&] { size({9}); }) ==
+        "ValueError: ConvTranspose2D: for 4D input, output_size must have 2 or 4 elements (got 1)");
+  nn::Sequential chain(deepcopy(up), nn::ReLU());
+  CHECK(chain(x).shape() == Shape{1, 1, 7, 9});
+}
+
+TEST_CASE("a transposed convolution refuses what PyTorch's refuses") {
+  CHECK(error_of([] { nn::ConvTranspose2d(1, 1, 3, {.padding_mode = "reflect"}); }) ==
+        "ValueError: Only \"zeros\" padding mode is supported for ConvTranspose2d");
+  CHECK(error_of([] { nn::ConvTranspose2d(3, 4, 3, {.groups = 2}); }) ==
+        "ValueError: in_channels must be divisible by groups");
+  CHECK(error_of([] { nn::ConvTranspose1d(4, 3, 3, {.groups = 2}); }) ==
+        "ValueError: out_channels must be divisible by groups");
+}
+
 TEST_SUITE_END();

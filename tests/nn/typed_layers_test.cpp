@@ -56,12 +56,13 @@ TEST_CASE("every registered layer has a class with its options") {
             Linear, Bilinear, Identity, Dropout, Dropout1d, Dropout2d, BatchNorm1d, BatchNorm2d,
             InstanceNorm2d, Softmax, LogSoftmax, Softmin, Softmax2d, LeakyReLU, ELU, CELU, GELU,
             Softplus, Softshrink, Hardshrink, Hardtanh, GLU, Threshold, PReLU, Embedding, LayerNorm,
-            GroupNorm, RMSNorm, Conv1d, Conv2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d,
-            AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool2d, Flatten, Unflatten,
-            PixelShuffle, PixelUnshuffle, MultiheadAttention, ReLU, ReLU6, SELU, SiLU, Mish,
-            Hardswish, Hardsigmoid, Sigmoid, LogSigmoid, Tanh, Softsign, Tanhshrink, ZeroPad1d,
-            ZeroPad2d, ConstantPad1d, ConstantPad2d, ReflectionPad1d, ReflectionPad2d,
-            ReplicationPad1d, ReplicationPad2d, CircularPad1d, CircularPad2d>();
+            GroupNorm, RMSNorm, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d,
+            MaxPool2d, AvgPool1d, AvgPool2d, AdaptiveAvgPool1d, AdaptiveAvgPool2d,
+            AdaptiveMaxPool2d, Flatten, Unflatten, PixelShuffle, PixelUnshuffle, MultiheadAttention,
+            ReLU, ReLU6, SELU, SiLU, Mish, Hardswish, Hardsigmoid, Sigmoid, LogSigmoid, Tanh,
+            Softsign, Tanhshrink, ZeroPad1d, ZeroPad2d, ConstantPad1d, ConstantPad2d,
+            ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d, CircularPad1d,
+            CircularPad2d>();
   typed.insert({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"});
   for (const std::string& name : Registry<Module>::names()) {
     CAPTURE(name);

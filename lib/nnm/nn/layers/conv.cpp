@@ -28,6 +28,22 @@ Spec<ConvOptions<N>> conv_spec(const char* name, const char* doc) {
 }
 
 template <int N>
+Spec<ConvTransposeOptions<N>> transpose_spec(const char* name, const char* doc) {
+  using Options = ConvTransposeOptions<N>;
+  return Spec<Options>(name, doc)
+      .req(NNM_ARG(in_channels), "channels of the input", at_least(0))
+      .req(NNM_ARG(out_channels), "channels of the output", at_least(0))
+      .req(NNM_ARG(kernel_size), "extents of the kernel", at_least(1))
+      .opt(NNM_ARG(stride), "step of the kernel over the output", at_least(1))
+      .opt(NNM_ARG(padding), "elements taken off the output on both sides", at_least(0))
+      .opt(NNM_ARG(output_padding), "elements added behind the output", at_least(0))
+      .opt(NNM_ARG(groups), "blocks of channels that do not see each other", at_least(1))
+      .opt(NNM_ARG(bias), "learn an additive bias")
+      .opt(NNM_ARG(dilation), "distance between the kernel's elements", at_least(1))
+      .opt(NNM_ARG(padding_mode), "\"zeros\", the only one there is", one_of({"zeros"}));
+}
+
+template <int N>
 std::string tuple_text(const IntTuple<N>& t) {
   return Value::tuple(Values(t.v.begin(), t.v.end())).repr();
 }
@@ -37,13 +53,56 @@ bool all_are(const IntTuple<N>& t, int64_t value) {
   return std::all_of(t.v.begin(), t.v.end(), [value](int64_t x) { return x == value; });
 }
 
+void check_groups(int64_t groups, int64_t in_channels, int64_t out_channels) {
+  NNM_CHECK(groups > 0, value, "groups must be a positive integer");
+  NNM_CHECK(in_channels % groups == 0, value, "in_channels must be divisible by groups");
+  NNM_CHECK(out_channels % groups == 0, value, "out_channels must be divisible by groups");
+}
+
+/// The arguments that convolutions of both directions print.
+template <int N, class Options>
+std::string options_text(const Options& o, const std::string& padding,
+                         const IntTuple<N>& output_padding, bool bias) {
+  std::string s = fmt::format("{}, {}, kernel_size={}, stride={}", o.in_channels, o.out_channels,
+                              tuple_text(o.kernel_size), tuple_text(o.stride));
+  if (!padding.empty()) s += ", padding=" + padding;
+  if (!all_are(o.dilation, 1)) s += ", dilation=" + tuple_text(o.dilation);
+  if (!all_are(output_padding, 0)) s += ", output_padding=" + tuple_text(output_padding);
+  if (o.groups != 1) s += fmt::format(", groups={}", o.groups);
+  if (!bias) s += ", bias=False";
+  if (o.padding_mode != "zeros") s += ", padding_mode=" + o.padding_mode;
+  return s;
+}
+template <int N>
+std::string padding_text(const IntTuple<N>& padding) {
+  return all_are(padding, 0) ? "" : tuple_text(padding);
+}
+
+std::string list_text(std::span<const int64_t> v) {
+  return Value::list(Values(v.begin(), v.end())).repr();
+}
+
 }  // namespace
+
+void Convolution::make_parameters(int64_t first, int64_t second, std::span<const int64_t> kernel,
+                                  std::optional<int64_t> biases) {
+  Shape size{first, second};
+  for (const int64_t k : kernel) size.push_back(k);
+  weight = register_parameter("weight", new_parameter(size));
+  bias = register_parameter("bias", biases ? new_parameter({*biases}) : Tensor());
+}
+
+void Convolution::reset_parameters(const Streams& streams) {
+  init::kaiming_uniform_(*weight, std::sqrt(5.0), "fan_in", "leaky_relu", streams("weight"));
+  if (!bias) return;
+  const auto fan_in = static_cast<double>(init::calculate_fan_in_and_fan_out(*weight).first);
+  const double bound = fan_in > 0 ? 1 / std::sqrt(fan_in) : 0;
+  init::uniform_(*bias, -bound, bound, streams("bias"));
+}
 
 template <int N>
 void ConvNd<N>::make(const Options& o) {
-  NNM_CHECK(o.groups > 0, value, "groups must be a positive integer");
-  NNM_CHECK(o.in_channels % o.groups == 0, value, "in_channels must be divisible by groups");
-  NNM_CHECK(o.out_channels % o.groups == 0, value, "out_channels must be divisible by groups");
+  check_groups(o.groups, o.in_channels, o.out_channels);
   const std::string& mode = o.padding.mode;
   NNM_CHECK(mode.empty() || mode == "same" || mode == "valid", value,
             "Invalid padding string {}, should be one of {{'same', 'valid'}}", python_string(mode));
@@ -73,19 +132,8 @@ void ConvNd<N>::make(const Options& o) {
   if (zeros && !lopsided) outside_.clear();
   else inside_ = 0;
 
-  Shape size{o.out_channels, o.in_channels / o.groups};
-  for (int64_t k : o.kernel_size.v) size.push_back(k);
-  weight = register_parameter("weight", new_parameter(size));
-  bias = register_parameter("bias", o.bias ? new_parameter({o.out_channels}) : Tensor());
-}
-
-template <int N>
-void ConvNd<N>::reset_parameters(const Streams& streams) {
-  init::kaiming_uniform_(*weight, std::sqrt(5.0), "fan_in", "leaky_relu", streams("weight"));
-  if (!bias) return;
-  const auto fan_in = static_cast<double>(init::calculate_fan_in_and_fan_out(*weight).first);
-  const double bound = fan_in > 0 ? 1 / std::sqrt(fan_in) : 0;
-  init::uniform_(*bias, -bound, bound, streams("bias"));
+  make_parameters(o.out_channels, o.in_channels / o.groups, o.kernel_size.v,
+                  o.bias ? std::optional(o.out_channels) : std::nullopt);
 }
 
 template <int N>
@@ -95,15 +143,8 @@ Tensor ConvNd<N>::padded(const Tensor& x) const {
 
 template <int N>
 std::string ConvNd<N>::text(const Options& o) const {
-  std::string s = fmt::format("{}, {}, kernel_size={}, stride={}", o.in_channels, o.out_channels,
-                              tuple_text(o.kernel_size), tuple_text(o.stride));
-  if (!o.padding.mode.empty()) s += ", padding=" + o.padding.mode;
-  else if (!all_are(o.padding.extents, 0)) s += ", padding=" + tuple_text(o.padding.extents);
-  if (!all_are(o.dilation, 1)) s += ", dilation=" + tuple_text(o.dilation);
-  if (o.groups != 1) s += fmt::format(", groups={}", o.groups);
-  if (!bias) s += ", bias=False";
-  if (o.padding_mode != "zeros") s += ", padding_mode=" + o.padding_mode;
-  return s;
+  const std::string& mode = o.padding.mode;
+  return options_text<N>(o, mode.empty() ? padding_text(o.padding.extents) : mode, 0, bool(bias));
 }
 
 template class ConvNd<1>;
@@ -141,5 +182,90 @@ Tensor Conv2d::forward(const Tensor& x) {
 }
 
 NNM_REGISTER(Module, Conv2d);
+
+template <int N>
+void ConvTransposeNd<N>::make(const Options& o) {
+  NNM_CHECK(o.padding_mode == "zeros", value, "Only \"zeros\" padding mode is supported for {}",
+            type_name());
+  check_groups(o.groups, o.in_channels, o.out_channels);
+  make_parameters(o.in_channels, o.out_channels / o.groups, o.kernel_size.v,
+                  o.bias ? std::optional(o.out_channels) : std::nullopt);
+}
+
+template <int N>
+std::string ConvTransposeNd<N>::text(const Options& o) const {
+  return options_text<N>(o, padding_text(o.padding), o.output_padding, bool(bias));
+}
+
+template <int N>
+IntTuple<N> ConvTransposeNd<N>::output_padding(const Options& o, const Tensor& x,
+                                               const OutputSize& size) const {
+  if (!size) return o.output_padding;
+  const size_t before = x.dim() == N + 2 ? 2 : 1;
+  std::span<const int64_t> asked(*size);
+  if (asked.size() == before + N) asked = asked.subspan(before);
+  NNM_CHECK(asked.size() == N, value,
+            "ConvTranspose{}D: for {}D input, output_size must have {} or {} elements (got {})", N,
+            x.dim(), N, before + N, asked.size());
+  std::vector<int64_t> least, most;
+  bool fits = true;
+  for (int d = 0; d < N; ++d) {
+    const int64_t n = x.size(d + static_cast<int64_t>(before));
+    least.push_back((n - 1) * o.stride[d] - 2 * o.padding[d] +
+                    o.dilation[d] * (o.kernel_size[d] - 1) + 1);
+    most.push_back(least.back() + o.stride[d] - 1);
+    const int64_t wanted = asked[static_cast<size_t>(d)];
+    fits = fits && wanted >= least.back() && wanted <= most.back();
+  }
+  NNM_CHECK(fits, value,
+            "requested an output size of {}, but valid sizes range from {} to {} (for an input of "
+            "torch.Size({}))",
+            list_text(asked), list_text(least), list_text(most),
+            list_text(std::span<const int64_t>(x.shape().vec()).subspan(2)));
+  IntTuple<N> out;
+  for (size_t d = 0; d < N; ++d) out.v[d] = asked[d] - least[d];
+  return out;
+}
+
+template class ConvTransposeNd<1>;
+template class ConvTransposeNd<2>;
+
+const Spec<ConvTranspose1d::Options>& ConvTranspose1d::spec() {
+  static const auto s =
+      transpose_spec<1>("ConvTranspose1d", "transposed convolution over sequences (N, C, L)");
+  return s;
+}
+
+ConvTranspose1d::ConvTranspose1d(const Options& o) : options(o) {
+  make(o);
+  draw_parameters(*this);
+}
+
+Tensor ConvTranspose1d::forward(const Tensor& x, const OutputSize& output_size) {
+  return conv_transpose1d(x, weight, bias, options.stride[0], options.padding[0],
+                          output_padding(options, x, output_size)[0], options.groups,
+                          options.dilation[0]);
+}
+
+NNM_REGISTER(Module, ConvTranspose1d);
+
+const Spec<ConvTranspose2d::Options>& ConvTranspose2d::spec() {
+  static const auto s =
+      transpose_spec<2>("ConvTranspose2d", "transposed convolution over images (N, C, H, W)");
+  return s;
+}
+
+ConvTranspose2d::ConvTranspose2d(const Options& o) : options(o) {
+  make(o);
+  draw_parameters(*this);
+}
+
+Tensor ConvTranspose2d::forward(const Tensor& x, const OutputSize& output_size) {
+  return conv_transpose2d(x, weight, bias, options.stride, options.padding,
+                          output_padding(options, x, output_size), options.groups,
+                          options.dilation);
+}
+
+NNM_REGISTER(Module, ConvTranspose2d);
 
 }  // namespace nnm::nn
