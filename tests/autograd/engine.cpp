@@ -336,3 +336,38 @@ TEST_CASE("a tensor's backward accumulates into the inputs given alone") {
   CHECK(!a.grad().defined());
   CHECK(b.grad().item().d == 2);
 }
+
+TEST_CASE("numbers among operands are inputs of their node, and factors are released") {
+  const Tensor x = ones({2}, {DType::f64}).requires_grad_();
+  for (const Tensor& y : {x + 1, x - 1, x * 2, x / 2}) CHECK(y.grad_fn()->next.size() == 2);
+  for (const Tensor& y : {add_(x * 1, 1), mul_(x * 1, 2)}) CHECK(y.grad_fn()->next.size() == 2);
+  CHECK((1 - x).grad_fn()->next.size() == 1);
+  const Tensor shifted = sum(x + 1), scaled = sum(x * 2);
+  for (int i = 0; i < 2; ++i) shifted.backward();
+  scaled.backward();
+  CHECK_THROWS_WITH_AS(scaled.backward(),
+                       doctest::Contains("Trying to backward through the graph a second time"),
+                       Error);
+}
+
+TEST_CASE("a write that is refused writes nothing") {
+  const Tensor target = zeros({2}), part = target.as_strided({1}, {1}, 0);
+  const Tensor p = ones({2}).requires_grad_();
+  CHECK_THROWS_WITH_AS(add_(target, p), doctest::Contains("whose memory others share"), Error);
+  CHECK_THROWS_WITH_AS(copy_(target, p), doctest::Contains("whose memory others share"), Error);
+  CHECK(target.to_vector<double>() == std::vector<double>{0, 0});
+}
+
+TEST_CASE("grad computes what leads to the inputs asked for, and nothing else") {
+  const Tensor x = ones({2}).requires_grad_(), w = ones({2}).requires_grad_();
+  const Tensor y = x * w;
+  Tensors seen;
+  y.grad_fn()->register_hook([&](const Tensors& grad_inputs, const Tensors&) {
+    seen = grad_inputs;
+    return std::optional<Tensors>();
+  });
+  grad({sum(y)}, {x});
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].defined());
+  CHECK_FALSE(seen[1].defined());
+}

@@ -502,3 +502,37 @@ TEST_CASE("saved tensor hooks can be disabled") {
         }) == "RuntimeError: not here");
   CHECK(message_of([&] { const SavedTensorsHooks hooks = same(); }) == "no error");
 }
+
+TEST_CASE("hooks of the outputs of one node run output by output") {
+  const Tensor x = leaf({1, 2});
+  const Tensors parts = unbind(x * 3);
+  Log log;
+  parts[0].register_hook(noting(log, "a1"));
+  parts[1].register_hook(noting(log, "b"));
+  parts[0].register_hook(noting(log, "a2"));
+  (parts[0] + parts[1]).backward();
+  CHECK(log == Log{"a1 1.0", "a2 1.0", "b 1.0"});
+}
+
+TEST_CASE("a tensor on the way to another is given its gradient before its hooks") {
+  const Tensor x = leaf({1});
+  const Tensor v = x * 1;
+  v.register_hook([](const Tensor& g) { return g * 2; });
+  const Tensors both = grad({sum(v)}, {x, v}, {}, true);
+  CHECK(values(both[0]) == std::vector<double>{2});
+  CHECK(values(both[1]) == std::vector<double>{1});
+  CHECK(values(grad({sum(v)}, {v})[0]) == std::vector<double>{2});
+}
+
+TEST_CASE("a leaf that was frozen since gets no gradient, its post-accumulate hooks run") {
+  const Tensor x = leaf({1});
+  Log log;
+  x.register_post_accumulate_grad_hook([&](const Tensor& t) { log.push_back(shown(t.grad())); });
+  const Tensor y = sum(x * 2);
+  x.requires_grad_(false);
+  y.backward();
+  CHECK(log == Log{"None"});
+  const Tensor frozen = tensor_of<double>(std::vector<double>{1}, Shape{1}, {DType::f64});
+  CHECK(message_of([&] { sum(leaf({1}) * 2).backward({}, false, false, {frozen}); }) ==
+        "RuntimeError: can't retain_grad on Tensor that has requires_grad=False");
+}

@@ -167,10 +167,10 @@ class GraphTask {
     SmallVector<Tensor, 1> grads = std::move(s.grads);
     const std::span<Tensor> in(grads.data(), grads.size());
     // What leads to none of the targets only passes the word on that it is done.
+    // As in PyTorch, a node that runs itself hands out what came, any other what its hooks made.
+    if (s.needed) capture(*n, in);
     if (n->has_hooks() && (s.needed || is_target(n))) run_tensor_hooks(*n, in);
-    for (size_t t = 0; t < targets_.size(); ++t) {
-      if (targets_[t].node.get() == n) captured_[t] = in[targets_[t].input_nr];
-    }
+    if (!s.needed) capture(*n, in);
     SmallVector<Tensor, 3> out(n->next.size());
     const std::span<Tensor> outs(out.data(), out.size());
     if (s.needed) call(*n, in, outs);
@@ -184,18 +184,34 @@ class GraphTask {
     }
   }
 
+  void capture(const Node& n, std::span<const Tensor> grads) {
+    for (size_t t = 0; t < targets_.size(); ++t) {
+      if (targets_[t].node.get() == &n) captured_[t] = grads[targets_[t].input_nr];
+    }
+  }
+
+  // The hooks of one tensor run together, the tensors in the order of their first hooks.
+  static void run_tensor_pre_hooks(const std::vector<HookList<NodeHooks::TensorPre>::Item>& items,
+                                   std::span<Tensor> grads) {
+    std::vector<bool> done(grads.size());
+    for (const auto& first : items) {
+      const uint32_t nr = first.hook.output_nr;
+      if (done[nr]) continue;
+      done[nr] = true;
+      for (const auto& item : items) {
+        if (item.hook.output_nr != nr) continue;
+        auto replaced = item.hook.fn(grads[nr]);
+        if (!replaced) continue;
+        check_replacement(grads[nr], *replaced, item.hook.name);
+        grads[nr] = std::move(*replaced);
+      }
+    }
+  }
+
   void run_tensor_hooks(Node& n, std::span<Tensor> grads) {
     NodeHooks& hooks = n.hooks();
     if (hooks.tensor_pre) {
-      if (auto snapshot = hooks.tensor_pre->snapshot()) {
-        for (const auto& item : *snapshot) {
-          Tensor& g = grads[item.hook.output_nr];
-          if (auto replaced = item.hook.fn(g)) {
-            check_replacement(g, *replaced, item.hook.name);
-            g = std::move(*replaced);
-          }
-        }
-      }
+      if (auto snapshot = hooks.tensor_pre->snapshot()) run_tensor_pre_hooks(*snapshot, grads);
     }
     for (const auto& [nr, tensor] : hooks.retain_grad) {
       if (!grads[nr].defined()) continue;
@@ -298,6 +314,7 @@ namespace detail {
 
 uint64_t running_backward() { return running ? running->id() : 0; }
 bool will_run(const Node& node) { return running && running->will_run(node); }
+bool is_wanted(const Node& node) { return !running || running->will_run(node); }
 
 }  // namespace detail
 
@@ -310,8 +327,6 @@ void backward(const Tensors& outputs, const Tensors& grads, bool retain_graph, b
     task.add_root(gradient_edge(outputs[i]), std::move(g));
   }
   for (const Tensor& t : inputs) {
-    NNM_CHECK(t.requires_grad(), runtime,
-              "One of the differentiated Tensors does not require grad");
     t.retain_grad();
     task.add_target(gradient_edge(t));
   }

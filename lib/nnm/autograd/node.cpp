@@ -98,8 +98,8 @@ Tensor laid_out_as(const Tensor& leaf, const Tensor& g) {
 }  // namespace
 
 void AccumulateGrad::apply(std::span<Tensor> grads, std::span<Tensor>) {
-  if (!leaf || !leaf->meta->requires_grad) return;
-  if (grads[0].defined()) accumulate(grads[0]);
+  if (!leaf) return;
+  if (leaf->meta->requires_grad && grads[0].defined()) accumulate(grads[0]);
   if (!has_hooks() || !hooks().post_accumulate) return;
   const Tensor self{Ref<TensorImpl>(leaf)};
   if (const auto snapshot = hooks().post_accumulate->snapshot()) {
@@ -247,11 +247,6 @@ void attach_inplace(Node* node, const Tensor& self, std::initializer_list<const 
   size_t i = 0;
   for (const Tensor* t : inputs) node->next[i++] = gradient_edge(*t);
   AutogradMeta& meta = autograd_meta(self);
-  // Tensors that share the memory would not learn of the gradient that is now due through it.
-  NNM_CHECK(meta.requires_grad || self.ref()->storage->use_count() == 1, runtime,
-            "a tensor that needs a gradient cannot be written in place into a tensor whose memory "
-            "others share (it is a view, or has views); build the result with cat, stack or where, "
-            "or clone() the target first");
   // retain_grad follows the tensor to its new node; tensor hooks stay with the old value's node.
   if (meta.retains_grad && meta.grad_fn) {
     auto& old = meta.grad_fn->hooks().retain_grad;
@@ -269,8 +264,16 @@ void mark_view(const Tensor& view) {
 
 }  // namespace detail
 
-void check_inplace(const Tensor& self) {
-  if (!grad_mode || !self.impl()->meta || !self.impl()->meta->requires_grad) return;
+void check_inplace(const Tensor& self, std::initializer_list<const Tensor*> sources) {
+  if (!grad_mode) return;
+  if (!self.requires_grad()) {
+    // Tensors that share the memory would not learn of the gradient that is now due through it.
+    NNM_CHECK(!needs_grad(sources) || self.ref()->storage->use_count() == 1, runtime,
+              "a tensor that needs a gradient cannot be written in place into a tensor whose "
+              "memory others share (it is a view, or has views); build the result with cat, stack "
+              "or where, or clone() the target first");
+    return;
+  }
   const AutogradMeta& meta = *self.impl()->meta;
   NNM_CHECK(meta.grad_fn, runtime,
             "a leaf Variable that requires grad is being used in an in-place operation.");

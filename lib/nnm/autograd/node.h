@@ -192,6 +192,8 @@ namespace detail {
 uint64_t running_backward();
 /// Whether the running backward passes through the node on its way.
 bool will_run(const Node& node);
+/// The same, and true where a node is applied outside of any backward.
+bool is_wanted(const Node& node);
 }  // namespace detail
 
 /// Set by the ops floor: a + b, and zeros, which the engine needs to sum gradients.

@@ -25,6 +25,17 @@ class Saved {
   Ref<Object> packed_;
 };
 
+/// A number among an operation's operands. PyTorch saves it as a tensor, so that a second backward
+/// finds it released: hence the destructor, by which nodes know what is to be released.
+struct SavedNumber {
+  explicit SavedNumber(Scalar number) : value(number) {}
+  SavedNumber(const SavedNumber&) = default;
+  ~SavedNumber() {}
+  Scalar value;
+};
+/// Stands for that number among the inputs that a node is recorded with.
+inline const Tensor kNumber;
+
 /// What a recorded closure works with.
 class Backward {
  public:
@@ -34,7 +45,8 @@ class Backward {
   const Tensor& grad(size_t i = 0);
   /// The same, undefined where none arrived.
   const Tensor& maybe_grad(size_t i = 0) const { return grads_[i]; }
-  bool needs(size_t i) const { return node_.needs(i); }
+  /// Whether anybody asks for the gradient w.r.t. forward input i, in this very backward.
+  bool needs(size_t i) const { return node_.needs(i) && detail::is_wanted(*node_.next[i].node); }
   /// Shape, type and device of forward input i, without keeping the input. Only where needs(i).
   const InputMeta& input(size_t i) const {
     const Edge& e = node_.next[i];
@@ -115,8 +127,8 @@ Tensor record_view(const char* name, Tensor out, std::initializer_list<const Ten
 }
 
 /// Call before an in-place kernel on self: throws PyTorch's errors for leaves that require grad and
-/// for views that do (in grad mode).
-void check_inplace(const Tensor& self);
+/// for views that do (in grad mode), and for shared memory that a source with a gradient goes to.
+void check_inplace(const Tensor& self, std::initializer_list<const Tensor*> sources = {});
 /// Call after it: bumps the version and, where needed, puts the node in the place of self's old
 /// one. inputs[0] is self's history before the write.
 template <class F>

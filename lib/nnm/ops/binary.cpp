@@ -102,12 +102,10 @@ Tensor sum_of(const char* node, const Tensor& a, const Tensor& b, DType type, do
   });
 }
 
-/// A recorded op whose gradient is the incoming one times a number.
-Tensor scaled(const char* node, const Tensor& x, Tensor y, double factor) {
+/// A recorded sum or difference of x and a number.
+Tensor shifted(const char* node, const Tensor& x, Tensor y) {
   if (!needs_grad({&x})) return y;
-  return record(node, y, {&x}, [factor](Backward& b) {
-    b.set(0, factor == 1 ? b.maybe_grad() : mul(b.grad(), factor));
-  });
+  return record(node, y, {&x, &kNumber}, [](Backward& b) { b.set(0, b.maybe_grad()); });
 }
 
 }  // namespace
@@ -120,7 +118,7 @@ Tensor add(const Tensor& a, const Tensor& b, Scalar alpha) {
 
 Tensor add(const Tensor& a, Scalar b) {
   const DType type = common_type(a, b, "add");
-  return scaled("AddBackward0", a, run(Binary::add, a, b, type, type), 1);
+  return shifted("AddBackward0", a, run(Binary::add, a, b, type, type));
 }
 
 Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha) {
@@ -133,7 +131,7 @@ Tensor sub(const Tensor& a, const Tensor& b, Scalar alpha) {
 Tensor sub(const Tensor& a, Scalar b) {
   const DType type = common_type(a, b, "sub");
   check_subtraction(a.dtype() == DType::b8, b.kind == Scalar::Kind::boolean);
-  return scaled("SubBackward0", a, run(Binary::add, a, b, type, type, -1), 1);
+  return shifted("SubBackward0", a, run(Binary::add, a, b, type, type, -1));
 }
 
 Tensor rsub(Scalar a, const Tensor& b) {
@@ -142,7 +140,8 @@ Tensor rsub(Scalar a, const Tensor& b) {
   Tensor out = detail::empty_pointwise(b, type);
   kernels::binary(out, ScalarOperand(a, b.shape(), b.device()), b, Binary::add, compute_type(type),
                   -1.0);
-  return scaled("RsubBackward1", b, out, -1);
+  if (!needs_grad({&b})) return out;
+  return record("RsubBackward1", out, {&b}, [](Backward& back) { back.set(0, neg(back.grad())); });
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
@@ -158,7 +157,11 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 
 Tensor mul(const Tensor& a, Scalar b) {
   const DType type = common_type(a, b, "mul");
-  return scaled("MulBackward0", a, run(Binary::mul, a, b, type, type), b.d);
+  Tensor y = run(Binary::mul, a, b, type, type);
+  if (!needs_grad({&a})) return y;
+  return record("MulBackward0", y, {&a, &kNumber}, [b = SavedNumber(b)](Backward& back) {
+    back.set(0, b.value.d == 1 ? back.maybe_grad() : mul(back.grad(), b.value.d));
+  });
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
@@ -177,7 +180,8 @@ Tensor div(const Tensor& a, Scalar b) {
   const DType type = detail::float_type(common_type(a, b, "div"));
   Tensor y = run(Binary::div, a, b, type, type);
   if (!needs_grad({&a})) return y;
-  return record("DivBackward0", y, {&a}, [b](Backward& back) { back.set(0, div(back.grad(), b)); });
+  return record("DivBackward0", y, {&a, &kNumber},
+                [b = SavedNumber(b)](Backward& back) { back.set(0, div(back.grad(), b.value)); });
 }
 
 Tensor div(Scalar a, const Tensor& b) {
@@ -236,7 +240,9 @@ Tensor floor_divide(const Tensor& a, Scalar b) {
 Tensor remainder(const Tensor& a, Scalar b) {
   const DType type = common_type(a, b, "remainder");
   NNM_CHECK(is_floating(type) || b.i != 0, runtime, "ZeroDivisionError");
-  return scaled("RemainderBackward0", a, run(Binary::remainder, a, b, type, type), 1);
+  Tensor y = run(Binary::remainder, a, b, type, type);
+  if (!needs_grad({&a})) return y;
+  return record("RemainderBackward0", y, {&a}, [](Backward& g) { g.set(0, g.maybe_grad()); });
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {

@@ -65,7 +65,7 @@ Tensor to(const Tensor& x, TensorOptions options) {
 
 void copy_(const Tensor& self, const Tensor& src) {
   detail::check_defined(src, "copy_");
-  check_inplace(self);
+  check_inplace(self, {&src});
   NNM_CHECK(self.is_meta() || !src.is_meta(), not_implemented,
             "Cannot copy out of meta tensor; no data!");
   const Shape shape = broadcast_shapes(self.shape(), src.shape());

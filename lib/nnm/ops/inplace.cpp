@@ -17,7 +17,7 @@ DType check_operands(const Tensor& self, const Tensor& b, DType type, const char
   NNM_CHECK(info(type).category <= info(self.dtype()).category, runtime,
             "result type {} can't be cast to the desired output type {}",
             detail::scalar_type_name(type), detail::scalar_type_name(self.dtype()));
-  check_inplace(self);
+  check_inplace(self, {&b});
   return type;
 }
 
@@ -68,7 +68,7 @@ const Tensor& sub_(const Tensor& self, const Tensor& b, Scalar alpha) {
 
 const Tensor& add_(const Tensor& self, Scalar b) {
   run(Binary::add, self, b, check_operands(self, detail::result_type(self, b)));
-  record_inplace("AddBackward0", self, {&self},
+  record_inplace("AddBackward0", self, {&self, &kNumber},
                  [](Backward& back) { back.set(0, back.maybe_grad()); });
   return self;
 }
@@ -90,15 +90,15 @@ const Tensor& mul_(const Tensor& self, const Tensor& b) {
 
 const Tensor& mul_(const Tensor& self, Scalar b) {
   run(Binary::mul, self, b, check_operands(self, detail::result_type(self, b)));
-  record_inplace("MulBackward0", self, {&self},
-                 [b](Backward& back) { back.set(0, mul(back.grad(), b)); });
+  record_inplace("MulBackward0", self, {&self, &kNumber},
+                 [b = SavedNumber(b)](Backward& back) { back.set(0, mul(back.grad(), b.value)); });
   return self;
 }
 
 const Tensor& div_(const Tensor& self, Scalar b) {
   run(Binary::div, self, b, check_operands(self, detail::float_type(detail::result_type(self, b))));
-  record_inplace("DivBackward0", self, {&self},
-                 [b](Backward& back) { back.set(0, div(back.grad(), b)); });
+  record_inplace("DivBackward0", self, {&self, &kNumber},
+                 [b = SavedNumber(b)](Backward& back) { back.set(0, div(back.grad(), b.value)); });
   return self;
 }
 
@@ -128,8 +128,9 @@ const Tensor& apply_(const Tensor& self, const std::function<Tensor(const Tensor
   NNM_CHECK(y.shape() == self.shape() && y.dtype() == self.dtype(), runtime,
             "an in-place operation on {} of size {} gave {} of size {}", info(self.dtype()).name,
             self.shape().str(), info(y.dtype()).name, y.shape().str());
+  check_inplace(self, {&y});
   kernels::copy(self, y);
-  record_inplace(recorded ? y.grad_fn()->name : "", self, {&y},
+  record_inplace(y.grad_fn() ? y.grad_fn()->name : "", self, {&y},
                  [](Backward& b) { b.set(0, b.maybe_grad()); });
   return self;
 }
