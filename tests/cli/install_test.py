@@ -159,6 +159,14 @@ True
         modules = run(WHERE / "readme1", "list", "modules", LD_LIBRARY_PATH=str(self.lib))
         self.assertIn("Halve(times=1)", modules)
 
+    def test_what_clang_makes_of_the_headers(self):
+        clang = shutil.which("clang++-14") or shutil.which("clang++")
+        if not clang:
+            self.skipTest("needs clang++")
+        sources = [*sorted((ROOT / "tests/examples").glob("*.cpp")), OUTSIDE / "pedantic.cpp"]
+        for source in sources:
+            run(clang, "-std=c++20", "-fsyntax-only", f"-I{self.prefix / 'include'}", source)
+
 
 def main():
     global WHERE

@@ -129,6 +129,39 @@ TEST_CASE("hooks with keyword arguments see and edit them") {
   CHECK(floats(m(Args{{x}, {{"k", 3}}}).as<Tensor>()) == Floats{12, 18});
 }
 
+TEST_CASE("a forward hook may take and return a tensor, or an optional one") {
+  Lin lin;
+  const Tensor x = tensor({1, 2, 3});
+  bool replaces = false;
+  const ScopedHandle a(lin.register_forward_hook(
+      [](Module&, const Values& args, const Tensor& y) { return y + args[0].as<Tensor>(); }));
+  const ScopedHandle b(lin.register_forward_hook(
+      [&](Module&, const Tensor&, const Tensor& y) -> std::optional<Tensor> {
+        return replaces ? std::optional(y * 10) : std::nullopt;
+      }));
+  CHECK(floats(lin(x)) == Floats{4, 7, 10});
+  replaces = true;
+  CHECK(floats(lin(x)) == Floats{40, 70, 100});
+}
+
+TEST_CASE("a module that a hook deeper down replaces lives until its call is over") {
+  struct Inner : Module {
+    Child<> first = register_module("first", Lin());
+    Child<> second = register_module("second", Lin());
+    using Module::forward;
+    Tensor forward(const Tensor& x) override {
+      const Tensor y = first(x);
+      return second(y);
+    }
+  };
+  Wrap root(make_ref<Inner>());
+  root.get_submodule("lin.first").register_forward_hook([&](Module&, const Values&, const Value&) {
+    root.set_submodule("lin", make_ref<Lin>());
+  });
+  CHECK(floats(root(tensor({1, 1, 1}))) == Floats{7, 7, 7});
+  CHECK(floats(root(tensor({1, 1, 1}))) == Floats{3, 3, 3});
+}
+
 TEST_CASE("prepend moves a hook to the front") {
   Lin lin;
   std::string order;

@@ -117,6 +117,34 @@ TEST_CASE("members read the registry's slots") {
   CHECK_FALSE(lin.bias.defined());
 }
 
+TEST_CASE("members of a base class take children of any, which may be set as new modules") {
+  struct Any : Module {
+    Child<> lin = register_module("lin", Lin());
+    using Module::forward;
+    Tensor forward(const Tensor& x) override { return lin(x); }
+  } m;
+  CHECK(floats(m(tensor({1, 1, 1}))) == Floats{3, 3, 3});
+  m.set_attribute("lin", Wrap());
+  CHECK(m.lin->type_name() == "Wrap");
+  m.set_attribute("lin", make_ref<Module>());
+  CHECK(deepcopy(m.lin.ref()).get() != m.lin.get());
+}
+
+TEST_CASE("a const module is read, not changed") {
+  struct Counted : Net {
+    std::string extra_repr() const override { return std::to_string(parameters().size()); }
+  };
+  const Counted net;
+  CHECK(net.extra_repr() == "4");
+  CHECK(names(net.named_parameters("n")) ==
+        Names{"n.a.lin.weight", "n.a.lin.bias", "n.b.lin.weight", "n.b.lin.bias"});
+  CHECK(names(net.named_parameters("", false)) == Names{});
+  CHECK(net.buffers().empty());
+  CHECK(net.named_buffers().empty());
+  CHECK(floats(net.get_parameter("a.lin.weight")) == Floats{2, 2, 2});
+  CHECK(net.get_submodule("a.lin").type_name() == "Lin");
+}
+
 TEST_CASE("lookup by path") {
   Filled m;
   auto submodule = [&](const std::string& path) {

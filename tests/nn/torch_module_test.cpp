@@ -216,6 +216,11 @@ TEST_CASE("buffers are found by path") {
   CHECK(error_of([&] { s.get_buffer("0.weight"); }) == "AttributeError: `weight` is not a buffer");
   CHECK(error_of([&] { s.get_buffer("0.nope"); }) ==
         "AttributeError: BatchNorm1d has no attribute `nope`");
+  // A parameter that stands among the buffers is both.
+  const Tensor p = parameter(tensor({1}));
+  s.register_buffer("p", p);
+  CHECK(s.get_buffer("p").is_same(p));
+  CHECK(s.get_parameter("p").is_same(p));
 }
 
 TEST_CASE("non-full backward hooks fire on the first tensor of a dict") {
@@ -313,7 +318,8 @@ TEST_CASE("Sequential: items, slices, deletion, sums and products") {
   CHECK((2 * *t)->at(4) == t->at(0));
   CHECK(t->size() == 4);
   CHECK(error_of([&] { *t * -1; }) ==
-        "ValueError: Non-positive multiplication factor -1 for Sequential");
+        "ValueError: Non-positive multiplication factor -1 for <class "
+        "'torch.nn.modules.container.Sequential'>");
   CHECK(t->pop(1)->type_name() == "Tanh");
   CHECK(types(*t) == Names{"ReLU", "Sigmoid", "GELU"});
   t->insert(-1, make_ref<nn::SELU>());

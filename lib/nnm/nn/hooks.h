@@ -123,14 +123,18 @@ ForwardPreHook forward_pre_hook(F f) {
   };
 }
 
-/// Accepts (m, args, out), (m, args, kwargs, out), and (m, x, y) for modules from tensor to tensor.
-/// Results: nothing, a tensor or a value.
+/// Accepts (m, args, out), (m, args, kwargs, out), and with tensors in the place of args and out
+/// (m, x, y) and (m, args, y) for modules that take or return one.
+/// Results: nothing, a tensor or a value, or an optional of them.
 template <class F>
 ForwardHook forward_hook(F f) {
   auto run = [](auto&& call) -> Value {
     if constexpr (std::is_void_v<decltype(call())>) {
       call();
       return {};
+    } else if constexpr (requires { call().has_value(); }) {
+      auto replaced = call();
+      return replaced ? Value(std::move(*replaced)) : Value();
     } else {
       return Value(call());
     }
@@ -140,6 +144,8 @@ ForwardHook forward_hook(F f) {
       return run([&] { return f(m, a.pos, a.kw, out); });
     } else if constexpr (std::is_invocable_v<F&, Module&, const Values&, const Value&>) {
       return run([&] { return f(m, a.pos, out); });
+    } else if constexpr (std::is_invocable_v<F&, Module&, const Values&, const Tensor&>) {
+      return run([&] { return f(m, a.pos, out.as<Tensor>()); });
     } else if constexpr (std::is_invocable_v<F&, Module&, const Tensor&, const Tensor&>) {
       return run([&] { return f(m, only_tensor(a), out.as<Tensor>()); });
     } else {
@@ -156,6 +162,9 @@ Fn gradient_hook(F f) {
   if constexpr (std::is_constructible_v<Fn, F>) return Fn(std::move(f));
   else
     return [f = std::move(f)](auto&&... a) mutable -> std::optional<Tensors> {
+      static_assert(std::is_void_v<decltype(f(a...))>,
+                    "a backward hook returns nothing or Tensors, one for each gradient: "
+                    "`return Tensors{g};`");
       f(a...);
       return std::nullopt;
     };

@@ -107,6 +107,11 @@ class Module : public Object {
   /// A parameter displaces anything, a module displaces buffers, a plain tensor only replaces a
   /// buffer, none empties a slot. Throws Error(type) otherwise.
   void set_attribute(const std::string& name, const Value& value);
+  /// set_attribute("fc1", nn::Linear(784, 128))
+  template <std::derived_from<Module> T>
+  void set_attribute(const std::string& name, T&& m) {
+    set_attribute(name, Value(Ref<Module>(std::forward<T>(m))));
+  }
   void delete_attribute(std::string_view name);
   /// True iff the name is a slot or one of PyTorch's names of members ("train", "type").
   bool has_attribute(std::string_view name) const;
@@ -116,10 +121,11 @@ class Module : public Object {
 
   // Lookup by dotted path; "" is this module. Throw Error(attribute) with PyTorch's texts.
   Module& get_submodule(std::string_view path);
+  const Module& get_submodule(std::string_view path) const;
   /// strict: the path must exist already. Throws Error(value) for "".
   void set_submodule(std::string_view path, Ref<Module> m, bool strict = false);
-  Tensor get_parameter(std::string_view path);
-  Tensor get_buffer(std::string_view path);
+  Tensor get_parameter(std::string_view path) const;
+  Tensor get_buffer(std::string_view path) const;
   /// Direct child or null.
   Module* child(std::string_view name) const;
 
@@ -129,12 +135,12 @@ class Module : public Object {
   NamedModules named_children() const;
   std::vector<Module*> modules();
   NamedModules named_modules(const std::string& prefix = "", bool remove_duplicate = true);
-  Tensors parameters(bool recurse = true);
+  Tensors parameters(bool recurse = true) const;
   NamedTensors named_parameters(const std::string& prefix = "", bool recurse = true,
-                                bool remove_duplicate = true);
-  Tensors buffers(bool recurse = true);
+                                bool remove_duplicate = true) const;
+  Tensors buffers(bool recurse = true) const;
   NamedTensors named_buffers(const std::string& prefix = "", bool recurse = true,
-                             bool remove_duplicate = true);
+                             bool remove_duplicate = true) const;
   /// The slots themselves, empty ones included.
   std::span<const Ref<TensorSlot>> parameter_slots() const { return parameters_; }
   std::span<const Ref<TensorSlot>> buffer_slots() const { return buffers_; }
@@ -293,13 +299,20 @@ class Child {
   explicit Child(Ref<ModuleSlot> slot) : slot_(std::move(slot)) {}
   Child(const Child& o) : slot_(detail::copied_slot(o.slot_)) {}
   Child(Child&&) noexcept = default;
+  /// A child of a class is one of its bases': Child<> act = register_module("act", nn::ReLU());
+  template <class U>
+  requires(std::derived_from<U, T> && !std::same_as<U, T>)  //
+      Child(const Child<U>& o)
+      : slot_(detail::copied_slot(o.slot_)) {}
   Child& operator=(Child o) noexcept {
     slot_ = std::move(o.slot_);
     return *this;
   }
   template <class... A>
   decltype(auto) operator()(const A&... args) const {
-    return module()(args...);
+    // A hook deeper down may replace the very module that is called.
+    const Ref<Module> keep(&module());
+    return (*keep)(args...);
   }
   T* operator->() const { return get(); }
   T& operator*() const { return *get(); }
@@ -317,6 +330,8 @@ class Child {
   std::string repr() const { return Value(ref()).repr(); }
 
  private:
+  template <class U>
+  friend class Child;
   Module& module() const {
     if (!slot_ || !slot_->value) [[unlikely]]
       wrong_type();
@@ -345,6 +360,11 @@ Ref<T> deepcopy(const T& m) {
     if (typeid(m) == typeid(T)) copied = [&m] { return Ref<Module>(make_ref<T>(m)); };
   }
   return Ref<T>(static_cast<T*>(detail::deepcopy(m, copied).get()));
+}
+
+template <class T>
+Ref<T> deepcopy(const Ref<T>& m) {
+  return deepcopy(*m);
 }
 
 /// A reference to any class of modules goes into a Value as a module.

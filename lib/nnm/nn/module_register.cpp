@@ -202,24 +202,26 @@ Module* Module::child(std::string_view name) const {
   return slot ? slot->value.get() : nullptr;
 }
 
-Module& Module::get_submodule(std::string_view path) {
-  Module* m = this;
-  while (!path.empty()) {
-    const size_t dot = path.find('.');
-    const std::string_view atom = path.substr(0, dot);
-    NNM_CHECK(m->has_attribute(atom), attribute, "{} has no attribute `{}`", m->type_name(), atom);
-    Module* next = m->child(atom);
-    NNM_CHECK(next, attribute, "`{}` is not an nn.Module", atom);
-    m = next;
-    if (dot == std::string_view::npos) break;
-    path.remove_prefix(dot + 1);
-    // A path that ends in a dot has an empty last atom.
-    NNM_CHECK(!path.empty(), attribute, "{} has no attribute ``", m->type_name());
-  }
-  return *m;
+namespace {
+
+void check_attribute(const Module& m, std::string_view name) {
+  NNM_CHECK(m.has_attribute(name), attribute, "{} has no attribute `{}`", m.type_name(), name);
 }
 
-namespace {
+/// The module at a path that is not empty.
+Module& submodule(const Module& root, std::string_view path) {
+  const Module* m = &root;
+  for (;;) {
+    const size_t dot = path.find('.');
+    const std::string_view atom = path.substr(0, dot);
+    check_attribute(*m, atom);
+    Module* const next = m->child(atom);
+    NNM_CHECK(next, attribute, "`{}` is not an nn.Module", atom);
+    if (dot == std::string_view::npos) return *next;
+    m = next;
+    path.remove_prefix(dot + 1);
+  }
+}
 
 struct SplitPath {
   std::string_view parent, name;
@@ -231,6 +233,13 @@ struct SplitPath {
 };
 
 }  // namespace
+
+Module& Module::get_submodule(std::string_view path) {
+  return path.empty() ? *this : submodule(*this, path);
+}
+const Module& Module::get_submodule(std::string_view path) const {
+  return path.empty() ? *this : submodule(*this, path);
+}
 
 void Module::set_submodule(std::string_view path, Ref<Module> m, bool strict) {
   NNM_CHECK(!path.empty(), value, "Cannot set the submodule without a target name!");
@@ -244,21 +253,22 @@ void Module::set_submodule(std::string_view path, Ref<Module> m, bool strict) {
   parent.set_attribute(std::string(split.name), m);
 }
 
-Tensor Module::get_parameter(std::string_view path) {
+Tensor Module::get_parameter(std::string_view path) const {
   const SplitPath split(path);
-  Module& m = get_submodule(split.parent);
-  NNM_CHECK(m.has_attribute(split.name), attribute, "{} has no attribute `{}`", m.type_name(),
-            split.name);
+  const Module& m = get_submodule(split.parent);
+  check_attribute(m, split.name);
   const TensorSlot* slot = find(m.parameters_, split.name);
-  NNM_CHECK(slot && slot->value.defined(), attribute, "`{}` is not an nn.Parameter", split.name);
+  // A parameter may stand among the buffers, too.
+  if (!slot) slot = find(m.buffers_, split.name);
+  NNM_CHECK(slot && is_parameter(slot->value), attribute, "`{}` is not an nn.Parameter",
+            split.name);
   return slot->value;
 }
 
-Tensor Module::get_buffer(std::string_view path) {
+Tensor Module::get_buffer(std::string_view path) const {
   const SplitPath split(path);
-  Module& m = get_submodule(split.parent);
-  NNM_CHECK(m.has_attribute(split.name), attribute, "{} has no attribute `{}`", m.type_name(),
-            split.name);
+  const Module& m = get_submodule(split.parent);
+  check_attribute(m, split.name);
   const TensorSlot* slot = find(m.buffers_, split.name);
   NNM_CHECK(slot, attribute, "`{}` is not a buffer", split.name);
   return slot->value;

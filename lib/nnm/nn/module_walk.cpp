@@ -14,25 +14,37 @@ std::string joined(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "." + name;
 }
 
-void walk_modules(Module& m, const std::string& prefix, bool remove_duplicate,
-                  std::unordered_set<const Module*>& seen, NamedModules& out) {
+/// M is Module, or const Module.
+template <class M>
+void walk_modules(M& m, const std::string& prefix, bool remove_duplicate,
+                  std::unordered_set<const Module*>& seen,
+                  std::vector<std::pair<std::string, M*>>& out) {
   if (remove_duplicate && !seen.insert(&m).second) return;
   out.emplace_back(prefix, &m);
   for (const auto& slot : m.module_slots()) {
     if (slot->value) {
-      walk_modules(*slot->value, joined(prefix, slot->name), remove_duplicate, seen, out);
+      walk_modules<M>(*slot->value, joined(prefix, slot->name), remove_duplicate, seen, out);
     }
   }
 }
 
+template <class M>
+std::vector<std::pair<std::string, M*>> modules_below(M& root, const std::string& prefix,
+                                                      bool remove_duplicate) {
+  std::vector<std::pair<std::string, M*>> out;
+  std::unordered_set<const Module*> seen;
+  walk_modules(root, prefix, remove_duplicate, seen, out);
+  return out;
+}
+
 using SlotsOf = std::span<const Ref<TensorSlot>> (Module::*)() const;
 
-NamedTensors named_tensors(Module& root, SlotsOf slots, const std::string& prefix, bool recurse,
-                           bool remove_duplicate) {
+NamedTensors named_tensors(const Module& root, SlotsOf slots, const std::string& prefix,
+                           bool recurse, bool remove_duplicate) {
   NamedTensors out;
   std::unordered_set<const TensorImpl*> seen;
-  const NamedModules modules =
-      recurse ? root.named_modules(prefix, remove_duplicate) : NamedModules{{prefix, &root}};
+  auto modules = recurse ? modules_below(root, prefix, remove_duplicate)
+                         : std::vector<std::pair<std::string, const Module*>>{{prefix, &root}};
   for (const auto& [path, m] : modules) {
     for (const auto& slot : (m->*slots)()) {
       if (!slot->value.defined()) continue;
@@ -87,10 +99,7 @@ std::vector<Module*> Module::children() const {
 }
 
 NamedModules Module::named_modules(const std::string& prefix, bool remove_duplicate) {
-  NamedModules out;
-  std::unordered_set<const Module*> seen;
-  walk_modules(*this, prefix, remove_duplicate, seen, out);
-  return out;
+  return modules_below(*this, prefix, remove_duplicate);
 }
 
 std::vector<Module*> Module::modules() {
@@ -100,16 +109,17 @@ std::vector<Module*> Module::modules() {
 }
 
 NamedTensors Module::named_parameters(const std::string& prefix, bool recurse,
-                                      bool remove_duplicate) {
+                                      bool remove_duplicate) const {
   return named_tensors(*this, &Module::parameter_slots, prefix, recurse, remove_duplicate);
 }
 
-NamedTensors Module::named_buffers(const std::string& prefix, bool recurse, bool remove_duplicate) {
+NamedTensors Module::named_buffers(const std::string& prefix, bool recurse,
+                                   bool remove_duplicate) const {
   return named_tensors(*this, &Module::buffer_slots, prefix, recurse, remove_duplicate);
 }
 
-Tensors Module::parameters(bool recurse) { return values_of(named_parameters("", recurse)); }
-Tensors Module::buffers(bool recurse) { return values_of(named_buffers("", recurse)); }
+Tensors Module::parameters(bool recurse) const { return values_of(named_parameters("", recurse)); }
+Tensors Module::buffers(bool recurse) const { return values_of(named_buffers("", recurse)); }
 
 Module& Module::train(bool mode) {
   training_ = mode;

@@ -161,7 +161,10 @@ Sequential& Sequential::operator+=(const Sequential& other) {
 }
 
 Sequential& Sequential::operator*=(int64_t times) {
-  NNM_CHECK(times > 0, value, "Non-positive multiplication factor {} for {}", times, type_name());
+  NNM_CHECK(times > 0, value,
+            "Non-positive multiplication factor {} for <class "
+            "'torch.nn.modules.container.Sequential'>",
+            times);
   const std::vector<Ref<Module>> once = modules_list();
   size_t next = once.size();
   for (int64_t t = 1; t < times; ++t) {
