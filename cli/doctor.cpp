@@ -38,8 +38,8 @@ std::vector<Fact> facts() {
   std::vector<Fact> out;
   out.push_back({"version", NNM_VERSION});
   out.push_back({"compiler", __VERSION__});
-  out.push_back(
-      {"instructions", cpu_isa() == Isa::avx2 ? "avx2 (x86-64-v3)" : "baseline (x86-64)"});
+  constexpr const char* kLevels[] = {"baseline (x86-64)", "avx2 (x86-64-v3)", "avx512 (x86-64-v4)"};
+  out.push_back({"instructions", kLevels[static_cast<int>(cpu_isa())]});
   out.push_back({"threads", std::to_string(num_threads())});
   add_cuda(out);
   return out;

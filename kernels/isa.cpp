@@ -1,4 +1,5 @@
 // Finds the processor's instruction set once.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -8,15 +9,21 @@ namespace nnm {
 
 namespace {
 
-Isa detect() {
-  const char* asked = std::getenv("NNM_ISA");
-  if (asked && std::strcmp(asked, "baseline") == 0) return Isa::baseline;
+// The copies are compiled for a whole level of x86-64, so the compiler may use all that it has.
+Isa best() {
 #ifdef __x86_64__
-  // The avx2 copies are compiled for x86-64-v3, so the compiler may use all that the level has.
   __builtin_cpu_init();
+  if (__builtin_cpu_supports("x86-64-v4")) return Isa::avx512;
   if (__builtin_cpu_supports("x86-64-v3")) return Isa::avx2;
 #endif
   return Isa::baseline;
+}
+
+Isa detect() {
+  const char* asked = std::getenv("NNM_ISA");
+  if (asked && std::strcmp(asked, "baseline") == 0) return Isa::baseline;
+  if (asked && std::strcmp(asked, "avx2") == 0) return std::min(best(), Isa::avx2);
+  return best();
 }
 
 }  // namespace

@@ -6,10 +6,10 @@
 namespace nnm {
 
 /// Instruction sets a CPU kernel is compiled for, worst first; the best one the processor has wins.
-enum class Isa : uint8_t { baseline, avx2 };
+enum class Isa : uint8_t { baseline, avx2, avx512 };
 
-/// The best instruction set of this processor, found once by CPUID. `NNM_ISA=baseline` in the
-/// environment asks for the portable kernels (a test compares both).
+/// The best instruction set of this processor, found once by CPUID. `NNM_ISA=baseline` or
+/// `NNM_ISA=avx2` in the environment asks for no better one than that.
 Isa cpu_isa();
 
 /// Throws Error: "<kernel>: not built for device <device>". Defined above the kernels, in base.
@@ -49,7 +49,8 @@ class Kernel<void(const View& out, Rest...)> {
 
 }  // namespace nnm
 
-// kernels/cpu/*.cpp are compiled once per instruction set, with NNM_ISA set by the build. Their
+// kernels/cpu/*.cpp are compiled once per instruction set (for AVX-512 those that gain by it), with
+// NNM_ISA set by the build. Their
 // functions stand in an anonymous namespace, so that the copies never meet in the linker.
 #ifdef NNM_ISA
 #define NNM_KERNEL(slot, fn)                             \

@@ -1,13 +1,17 @@
-// GEMM: packed panels and a 6-row register tile; vector-matrix products and thin sums of their own.
-// Method: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
+// GEMM: packed panels and a register tile of two vectors a row; vector-matrix products and thin
+// sums of their own. Method: Goto and van de Geijn, "Anatomy of high-performance matrix
+// multiplication" (2008).
 #include "kernels/gemm.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "kernels/cpu/transpose.h"
+#include "kernels/cpu/vector.h"
 #include "kernels/half.h"
 #include "kernels/parallel.h"
 
@@ -33,11 +37,12 @@ struct Problem {
   T alpha, beta;
 };
 
+// As many rows as leave room in the registers: AVX-512 has twice as many of them.
 template <class T>
 struct Tile {
-  typedef T Vec __attribute__((vector_size(32), aligned(sizeof(T))));
-  static constexpr int64_t kLanes = 32 / static_cast<int64_t>(sizeof(T));
-  static constexpr int64_t kRows = 6, kCols = 2 * kLanes;
+  typedef T Vec __attribute__((vector_size(kVectorBytes), aligned(sizeof(T))));
+  static constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
+  static constexpr int64_t kRows = kVectorBytes == 64 ? 12 : 6, kCols = 2 * kLanes;
   static constexpr int64_t kDepth = 256, kRowBlock = 96, kColBlock = 1024;
 };
 
@@ -121,29 +126,26 @@ struct Source {
   int64_t b_row;
 };
 
-// kR rows of a product, into `write(row, vector of its columns, which of two)`.
-template <int kR, class T, class Write>
+// kR rows of a product, into `write(row, vector of its columns, which of kV)`.
+template <int kR, int kV, class T, class Write>
 inline void multiply_rows(const Source<T>& from, const Write& write) {
   using V = typename Tile<T>::Vec;
   constexpr int64_t L = Tile<T>::kLanes;
-  V acc[kR][2] = {};
+  V acc[kR][kV] = {};
   const T *a = from.a, *b = from.b;
   const int64_t a_row = from.a_row, a_column = from.a_column, b_row = from.b_row;
   for (int64_t k = from.depth; k > 0; --k) {
-    const V b0 = *reinterpret_cast<const V*>(b), b1 = *reinterpret_cast<const V*>(b + L);
-#pragma GCC unroll 6
-    for (int r = 0; r < kR; ++r) {
-      acc[r][0] += a[r * a_row] * b0;
-      acc[r][1] += a[r * a_row] * b1;
-    }
+    V row[kV];
+    for (int v = 0; v < kV; ++v) row[v] = *reinterpret_cast<const V*>(b + v * L);
+#pragma GCC unroll 12
+    for (int r = 0; r < kR; ++r)
+      for (int v = 0; v < kV; ++v) acc[r][v] += a[r * a_row] * row[v];
     a += a_column;
     b += b_row;
   }
-#pragma GCC unroll 6
-  for (int r = 0; r < kR; ++r) {
-    write(r, acc[r][0], 0);
-    write(r, acc[r][1], 1);
-  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kR; ++r)
+    for (int v = 0; v < kV; ++v) write(r, acc[r][v], v);
 }
 
 // What becomes of a sum over one block of depth.
@@ -157,12 +159,12 @@ struct Target {
   int64_t cols;
 };
 
-// A tile whose rows lie in rows of memory, all its columns there.
-template <int kR, class T>
+// A tile whose rows lie in rows of memory, all columns of kV vectors there.
+template <int kR, int kV, class T>
 void whole_tile(const Source<T>& from, const Target<T>& to) {
   using V = typename Tile<T>::Vec;
-  multiply_rows<kR>(from, [&](int r, const V& product, int half) {
-    const int64_t at = half * Tile<T>::kLanes;
+  multiply_rows<kR, kV>(from, [&](int r, const V& product, int v) {
+    const int64_t at = v * Tile<T>::kLanes;
     V* c = reinterpret_cast<V*>(to.c + r * to.rs + at);
     V sum = to.alpha * product;
     if (to.beta != T(0)) sum += to.beta * *c;
@@ -171,14 +173,14 @@ void whole_tile(const Source<T>& from, const Target<T>& to) {
   });
 }
 
-// Any other tile.
-template <int kR, class T>
+// Any other tile of at most kV vectors.
+template <int kR, int kV, class T>
 void ragged_tile(const Source<T>& from, const Target<T>& to) {
   using V = typename Tile<T>::Vec;
-  constexpr int64_t C = Tile<T>::kCols;
-  alignas(32) T tile[kR * C];
-  multiply_rows<kR>(from, [&](int r, const V& sum, int half) {
-    *reinterpret_cast<V*>(tile + r * C + half * Tile<T>::kLanes) = to.alpha * sum;
+  constexpr int64_t C = kV * Tile<T>::kLanes;
+  alignas(64) T tile[kR * C];
+  multiply_rows<kR, kV>(from, [&](int r, const V& sum, int v) {
+    *reinterpret_cast<V*>(tile + r * C + v * Tile<T>::kLanes) = to.alpha * sum;
   });
   for (int r = 0; r < kR; ++r) {
     for (int64_t x = 0; x < to.cols; ++x) {
@@ -194,15 +196,27 @@ void ragged_tile(const Source<T>& from, const Target<T>& to) {
 template <class T>
 using MakeTile = void (*)(const Source<T>&, const Target<T>&);
 template <class T>
-constexpr MakeTile<T> kWholeTiles[] = {
-    whole_tile<1, T>, whole_tile<2, T>, whole_tile<3, T>,
-    whole_tile<4, T>, whole_tile<5, T>, whole_tile<6, T>,
-};
+using Tiles = std::array<MakeTile<T>, Tile<T>::kRows>;
+
+// Tiles of one row, two rows ...
+template <class T, int kV, size_t... kRow>
+constexpr Tiles<T> whole_tiles(std::index_sequence<kRow...>) {
+  return {whole_tile<kRow + 1, kV, T>...};
+}
+template <class T, int kV, size_t... kRow>
+constexpr Tiles<T> ragged_tiles(std::index_sequence<kRow...>) {
+  return {ragged_tile<kRow + 1, kV, T>...};
+}
+
+// ... for `cols` columns.
 template <class T>
-constexpr MakeTile<T> kRaggedTiles[] = {
-    ragged_tile<1, T>, ragged_tile<2, T>, ragged_tile<3, T>,
-    ragged_tile<4, T>, ragged_tile<5, T>, ragged_tile<6, T>,
-};
+const Tiles<T>& tiles_for(int64_t cols, bool in_rows) {
+  using S = Tile<T>;
+  using Rows = std::make_index_sequence<S::kRows>;
+  static constexpr Tiles<T> kWhole[] = {whole_tiles<T, 1>(Rows()), whole_tiles<T, 2>(Rows())};
+  static constexpr Tiles<T> kRagged[] = {ragged_tiles<T, 1>(Rows()), ragged_tiles<T, 2>(Rows())};
+  return (in_rows && cols % S::kLanes == 0 ? kWhole : kRagged)[cols > S::kLanes];
+}
 
 // A block of the product: rows [i0, i0 + rows) and columns [j0, j0 + cols), `depth` terms from k0.
 struct Block {
@@ -224,13 +238,13 @@ void multiply_block(const Problem<T>& p, const Block& block, Mat<const T> a, int
                  p.alpha,
                  first ? p.beta : T(1),
                  std::min(S::kCols, block.cols - j)};
-    const bool whole = to.cols == S::kCols && to.cs == 1 && (!to.bias || to.bias_stride == 1);
-    const auto& tiles = whole ? kWholeTiles<T> : kRaggedTiles<T>;
+    const bool in_rows = to.cs == 1 && (!to.bias || to.bias_stride == 1);
+    const Tiles<T>& tiles = tiles_for<T>(to.cols, in_rows);
     for (int64_t i = 0; i < block.rows; i += S::kRows) {
       to.c = &p.c.at(block.i0 + i, column);
       const Source<T> from{block.depth, a.p + i / S::kRows * slab,  a.rs,
                            a.cs,        b + j / S::kCols * b_panel, b_row};
-      tiles[std::min(S::kRows, block.rows - i) - 1](from, to);
+      tiles[static_cast<size_t>(std::min(S::kRows, block.rows - i) - 1)](from, to);
     }
   }
 }
@@ -278,10 +292,11 @@ inline T finish(const Problem<T>& p, int64_t i, int64_t j, T sum) {
 
 // Dot products of x with kColumns vectors that lie `stride` apart. Each sum has the same order
 // whatever kColumns is: an element must not depend on how the columns are dealt out.
+// Their vectors are short ones for the sake of short sums: memory sets the pace.
 template <int kColumns, class T>
 inline void dots(const T* x, const T* y, int64_t stride, int64_t n, T* out) {
-  using V = typename Tile<T>::Vec;
-  constexpr int64_t L = Tile<T>::kLanes;
+  typedef T V __attribute__((vector_size(32), aligned(sizeof(T))));
+  constexpr int64_t L = 32 / static_cast<int64_t>(sizeof(T));
   V s[kColumns][2] = {};
   int64_t k = 0;
   for (; k + 2 * L <= n; k += 2 * L) {

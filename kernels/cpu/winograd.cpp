@@ -1,4 +1,4 @@
-// Winograd's F(4x4, 3x3): transforms of eight channels at a time around products at 36
+// Winograd's F(4x4, 3x3): transforms of a vector of channels at a time around products at 36
 // frequencies. Method: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016).
 // The points of interpolation are 0, ±5/8, ±3/2 and infinity: of the pairs a, b tried between 1/2
 // and 2 the one with the least error, 2 times that of the direct sum where 1, 2 has 6 times.
@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/cpu/transpose.h"
+#include "kernels/cpu/vector.h"
 #include "kernels/parallel.h"
 #include "kernels/winograd_plan.h"
 
@@ -15,17 +16,39 @@ namespace nnm {
 namespace {
 
 using Plan = WinogradPlan;
-typedef float V __attribute__((vector_size(32), aligned(4)));
-constexpr int64_t kLanes = 8;
+typedef float Eight __attribute__((vector_size(32)));
+// What products are made of: half a panel or a whole one.
+typedef float Wide __attribute__((vector_size(kVectorBytes)));
+template <class V>
+constexpr int64_t kLanes = sizeof(V) / sizeof(float);
 
-const V& load(const float* p) { return *reinterpret_cast<const V*>(p); }
-void store(float* p, const V& v) { *reinterpret_cast<V*>(p) = v; }
+// A vector wherever floats may lie.
+template <class V>
+struct Anywhere {
+  typedef V Type __attribute__((aligned(4)));
+};
+template <class V>
+const typename Anywhere<V>::Type& load(const float* p) {
+  return *reinterpret_cast<const typename Anywhere<V>::Type*>(p);
+}
+template <class V>
+void store(float* p, const V& v) {
+  *reinterpret_cast<typename Anywhere<V>::Type*>(p) = v;
+}
+
+// Calls body<V>() with the widest vectors that `channels` are made of; they are made of eights.
+template <class Body>
+void by_width(int64_t channels, const Body& body) {
+  if (channels % kLanes<Wide> == 0) body.template operator()<Wide>();
+  else body.template operator()<Eight>();
+}
 
 constexpr float kA = 0.625f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
 
 // The one-dimensional transforms, of vectors that lie `step` apart.
 
 // Six inputs to six frequencies: the polynomial (x - each other point) at each point.
+template <class V>
 inline void to_image(const V* d, int64_t step, V* out, int64_t out_step) {
   const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
           d5 = d[5 * step];
@@ -43,6 +66,7 @@ constexpr float kN0 = 1 / (kA2 * kB2), kNa = 1 / (2 * kA2 * (kA2 - kB2)),
                 kNb = 1 / (2 * kB2 * (kB2 - kA2));
 
 // Three weights to six frequencies.
+template <class V>
 inline void to_weight(const V* w, int64_t step, V* out, int64_t out_step) {
   const V w0 = w[0], w1 = w[step], w2 = w[2 * step];
   const V ea = kNa * w0 + kNa * kA2 * w2, oa = kNa * kA * w1;
@@ -56,6 +80,7 @@ inline void to_weight(const V* w, int64_t step, V* out, int64_t out_step) {
 }
 
 // Its transpose: six frequencies of a gradient to three weights.
+template <class V>
 inline void from_weight(const V* m, int64_t step, V* out, int64_t out_step) {
   const V ea = m[step] + m[2 * step], oa = m[step] - m[2 * step];
   const V eb = m[3 * step] + m[4 * step], ob = m[3 * step] - m[4 * step];
@@ -65,6 +90,7 @@ inline void from_weight(const V* m, int64_t step, V* out, int64_t out_step) {
 }
 
 // Six frequencies to four outputs.
+template <class V>
 inline void from_image(const V* m, int64_t step, V* out, int64_t out_step) {
   const V ea = m[step] + m[2 * step], oa = m[step] - m[2 * step];
   const V eb = m[3 * step] + m[4 * step], ob = m[3 * step] - m[4 * step];
@@ -75,6 +101,7 @@ inline void from_image(const V* m, int64_t step, V* out, int64_t out_step) {
 }
 
 // Its transpose: four gradients to six frequencies.
+template <class V>
 inline void to_gradient(const V* g, int64_t step, V* out, int64_t out_step) {
   const V g0 = g[0], g1 = g[step], g2 = g[2 * step], g3 = g[3 * step];
   const V ea = g0 + kA2 * g2, oa = kA * (g1 + kA2 * g3);
@@ -112,15 +139,16 @@ struct Corner {
 };
 
 // Tiles of group `g` of x as rows (frequency, tile, channel).
+template <class V>
 void transform_images(const Plan& s, const float* x, const int64_t* before, const float* zeros,
                       int64_t g, float* out) {
   const int64_t first = s.first_tile(g), rows = s.first_tile(g + 1) - first;
   for (int64_t r = 0; r < rows; ++r) {
     const Corner t(s, first + r);
     const Window<6> from(x, zeros, t.image, t.y - before[0], t.x - before[1], s.h, s.w, s.c);
-    for (int64_t c = 0; c < s.c; c += kLanes) {
+    for (int64_t c = 0; c < s.c; c += kLanes<V>) {
       V d[36], columns[36], v[36];
-      for (int i = 0; i < 36; ++i) d[i] = load(from.at[i] + c);
+      for (int i = 0; i < 36; ++i) d[i] = load<V>(from.at[i] + c);
       for (int i = 0; i < 6; ++i) to_image(d + i, 6, columns + i, 6);
       for (int i = 0; i < 6; ++i) to_image(columns + 6 * i, 1, v + 6 * i, 1);
       for (int f = 0; f < 36; ++f) store(out + f * s.image_frequency() + r * s.c + c, v[f]);
@@ -129,15 +157,16 @@ void transform_images(const Plan& s, const float* x, const int64_t* before, cons
 }
 
 // Tiles of group `g` of a gradient as rows (frequency, panel, tile, channel of the panel).
+template <class V>
 void transform_gradients(const Plan& s, const float* gradient, const float* zeros, int64_t g,
                          float* out) {
   const int64_t first = s.first_tile(g), rows = s.first_tile(g + 1) - first;
   for (int64_t r = 0; r < rows; ++r) {
     const Corner t(s, first + r);
     const Window<4> from(gradient, zeros, t.image, t.y, t.x, s.oh, s.ow, s.o);
-    for (int64_t o = 0; o < s.panels * Plan::kColumns; o += kLanes) {
+    for (int64_t o = 0; o < s.panels * Plan::kColumns; o += kLanes<V>) {
       V d[16] = {}, columns[24], v[36];
-      for (int i = 0; i < 16 && o < s.o; ++i) d[i] = load(from.at[i] + o);
+      for (int i = 0; i < 16 && o < s.o; ++i) d[i] = load<V>(from.at[i] + o);
       for (int i = 0; i < 4; ++i) to_gradient(d + i, 4, columns + i, 4);
       for (int i = 0; i < 6; ++i) to_gradient(columns + 4 * i, 1, v + 6 * i, 1);
       float* to =
@@ -164,7 +193,7 @@ void gather_taps(const Plan& s, const Weights& w, int64_t panel, int64_t begin, 
   const float* from = w.w + begin * w.c_stride + first * w.o_stride;
   if (w.c_stride == 9 && !w.turned) {
     // The channels of a result, and their taps, lie in a row of memory.
-    for (int64_t o = 0; o < count; o += kLanes)
+    for (int64_t o = 0; o < count; o += 8)
       transpose_eight(&taps[0][0][o], Plan::kColumns, from + o * w.o_stride, w.o_stride,
                       9 * (end - begin));
     return;
@@ -181,9 +210,9 @@ void transform_weights(const Plan& s, const Weights& w, int64_t panel, int64_t b
   alignas(64) float taps[kDeep][9][Plan::kColumns];
   gather_taps(s, w, panel, begin, end, taps);
   for (int64_t c = begin; c < end; ++c) {
-    for (int64_t o = 0; o < Plan::kColumns; o += kLanes) {
-      V d[9], columns[18], v[36];
-      for (int k = 0; k < 9; ++k) d[k] = load(&taps[c - begin][k][o]);
+    for (int64_t o = 0; o < Plan::kColumns; o += kLanes<Wide>) {
+      Wide d[9], columns[18], v[36];
+      for (int k = 0; k < 9; ++k) d[k] = load<Wide>(&taps[c - begin][k][o]);
       for (int i = 0; i < 3; ++i) to_weight(d + i, 3, columns + i, 3);
       for (int i = 0; i < 6; ++i) to_weight(columns + 3 * i, 1, v + 6 * i, 1);
       for (int f = 0; f < 36; ++f)
@@ -192,12 +221,28 @@ void transform_weights(const Plan& s, const Weights& w, int64_t panel, int64_t b
   }
 }
 
-// m (kR, 16), rows 16 apart = a (kR, depth) u (depth, 16).
+// Panels that products work on at once: a row of the register tile is two vectors. Of an odd count
+// of panels the last one is its own neighbour.
+constexpr int64_t kPanelsAtOnce = 2 * kLanes<Wide> / Plan::kColumns;
+struct Pair {
+  int64_t first, step;  ///< panels, from the first to the second
+  Pair(int64_t i, int64_t panels)
+      : first(i * kPanelsAtOnce), step(first + kPanelsAtOnce <= panels ? kPanelsAtOnce - 1 : 0) {}
+  static int64_t count(int64_t panels) { return (panels + kPanelsAtOnce - 1) / kPanelsAtOnce; }
+  int64_t end() const { return first + step + 1; }
+  /// From one vector of a row to the next where panels lie `apart`.
+  int64_t next(int64_t apart) const { return kPanelsAtOnce == 1 ? kLanes<Wide> : step * apart; }
+};
+
+// m (kR, 16), rows 16 apart = a (kR, depth) u (depth, 16), with the second vectors of rows of u
+// `u_next` and those of m `m_next` behind the first.
 template <int kR>
-void multiply_rows(int64_t depth, const float* a, int64_t a_stride, const float* u, float* m) {
-  V sum[kR][2] = {};
+void multiply_rows(int64_t depth, const float* a, int64_t a_stride, const float* u, int64_t u_next,
+                   float* m, int64_t m_next) {
+  Wide sum[kR][2] = {};
   for (int64_t k = 0; k < depth; ++k) {
-    const V u0 = load(u + k * Plan::kColumns), u1 = load(u + k * Plan::kColumns + kLanes);
+    const Wide u0 = load<Wide>(u + k * Plan::kColumns),
+               u1 = load<Wide>(u + k * Plan::kColumns + u_next);
 #pragma GCC unroll 6
     for (int r = 0; r < kR; ++r) {
       sum[r][0] += a[r * a_stride + k] * u0;
@@ -207,16 +252,18 @@ void multiply_rows(int64_t depth, const float* a, int64_t a_stride, const float*
 #pragma GCC unroll 6
   for (int r = 0; r < kR; ++r) {
     store(m + r * Plan::kColumns, sum[r][0]);
-    store(m + r * Plan::kColumns + kLanes, sum[r][1]);
+    store(m + r * Plan::kColumns + m_next, sum[r][1]);
   }
 }
 
-using MultiplyRows = void (*)(int64_t, const float*, int64_t, const float*, float*);
+using MultiplyRows = void (*)(int64_t, const float*, int64_t, const float*, int64_t, float*,
+                              int64_t);
 constexpr MultiplyRows kMultiplyRows[] = {nullptr,          multiply_rows<1>, multiply_rows<2>,
                                           multiply_rows<3>, multiply_rows<4>, multiply_rows<5>,
                                           multiply_rows<6>};
 
 // Results of group `g` in one panel from rows (frequency, tile, result).
+template <class V>
 void write_results(const Plan& s, const float* m, const float* bias, int64_t g, int64_t panel,
                    float* y) {
   const int64_t first = s.first_tile(g), rows = s.first_tile(g + 1) - first;
@@ -224,14 +271,14 @@ void write_results(const Plan& s, const float* m, const float* bias, int64_t g, 
     const Corner t(s, first + r);
     const int64_t height = std::min<int64_t>(4, s.oh - t.y),
                   width = std::min<int64_t>(4, s.ow - t.x);
-    for (int64_t l = 0; l < Plan::kColumns; l += kLanes) {
+    for (int64_t l = 0; l < Plan::kColumns; l += kLanes<V>) {
       const int64_t o = panel * Plan::kColumns + l;
       if (o >= s.o) break;
       V d[36], columns[24], v[16];
-      for (int f = 0; f < 36; ++f) d[f] = load(m + (f * Plan::kRows + r) * Plan::kColumns + l);
+      for (int f = 0; f < 36; ++f) d[f] = load<V>(m + (f * Plan::kRows + r) * Plan::kColumns + l);
       for (int i = 0; i < 6; ++i) from_image(d + i, 6, columns + i, 6);
       for (int i = 0; i < 4; ++i) from_image(columns + 6 * i, 1, v + 4 * i, 1);
-      const V add = bias ? load(bias + o) : V{};
+      const V add = bias ? load<V>(bias + o) : V{};
       for (int64_t i = 0; i < height; ++i)
         for (int64_t j = 0; j < width; ++j)
           store(y + ((t.image * s.oh + t.y + i) * s.ow + t.x + j) * s.o + o, v[4 * i + j] + add);
@@ -251,8 +298,10 @@ void convolve(const Plan& s, float* y, const float* x, const Weights& w, const f
   for (int64_t g0 = 0; g0 < s.groups; g0 += s.block) {
     const int64_t groups = std::min(s.block, s.groups - g0);
     parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t g = begin; g < end; ++g)
-        transform_images(s, x, before, zeros, g0 + g, images + g * s.image_group());
+      by_width(s.c, [&]<class V>() {
+        for (int64_t g = begin; g < end; ++g)
+          transform_images<V>(s, x, before, zeros, g0 + g, images + g * s.image_group());
+      });
     });
     for (int64_t p0 = 0; p0 < s.panels; p0 += s.chunk) {
       const int64_t panels = std::min(s.chunk, s.panels - p0);
@@ -267,36 +316,53 @@ void convolve(const Plan& s, float* y, const float* x, const Weights& w, const f
         });
       }
       const int64_t runs = (groups + kGroupsAtOnce - 1) / kGroupsAtOnce;
-      parallel_for(panels * runs, 1, [&](int64_t begin, int64_t end) {
-        alignas(64) float m[kGroupsAtOnce][Plan::kFrequencies * Plan::kRows * Plan::kColumns];
+      parallel_for(Pair::count(panels) * runs, 1, [&](int64_t begin, int64_t end) {
+        constexpr int64_t kGroup = Plan::kFrequencies * Plan::kRows * Plan::kColumns;
+        alignas(64) float m[kPanelsAtOnce][kGroupsAtOnce][kGroup];
         for (int64_t i = begin; i < end; ++i) {
-          const int64_t p = i / runs, first = i % runs * kGroupsAtOnce,
+          const Pair pair(i / runs, panels);
+          const int64_t first = i % runs * kGroupsAtOnce,
                         last = std::min(groups, first + kGroupsAtOnce);
           for (int64_t f = 0; f < Plan::kFrequencies; ++f) {
-            const float* u = weights + p * s.weight_panel() + f * s.weight_frequency();
+            const float* u = weights + pair.first * s.weight_panel() + f * s.weight_frequency();
             for (int64_t g = first; g < last; ++g) {
               const int64_t rows = s.first_tile(g0 + g + 1) - s.first_tile(g0 + g);
               kMultiplyRows[rows](s.c, images + g * s.image_group() + f * s.image_frequency(), s.c,
-                                  u, m[g - first] + f * Plan::kRows * Plan::kColumns);
+                                  u, pair.next(s.weight_panel()),
+                                  m[0][g - first] + f * Plan::kRows * Plan::kColumns,
+                                  pair.next(kGroupsAtOnce * kGroup));
             }
           }
-          for (int64_t g = first; g < last; ++g)
-            write_results(s, m[g - first], bias, g0 + g, p0 + p, y);
+          by_width(s.o, [&]<class V>() {
+            for (int64_t p = pair.first; p < pair.end(); ++p)
+              for (int64_t g = first; g < last; ++g)
+                write_results<V>(s, m[p - pair.first][g - first], bias, g0 + g, p0 + p, y);
+          });
         }
       });
     }
   }
 }
 
-// sum (kR, 16), rows 16 apart, + the outer products of kR channels of x and a panel of gradients.
+// A pair of panels of gradients, and of sums of their products with channels.
+struct Products {
+  const float* z;
+  int64_t z_next;
+  float* sum;
+  int64_t sum_next;
+};
+
+// sum (kR, 16), rows 16 apart, + the outer products of kR channels of x and panels of gradients.
 template <int kR>
-void add_products(const Plan& s, int64_t g0, int64_t groups, const float* x, const float* z,
-                  float* sum, bool first) {
-  V total[kR][2] = {};
+void add_products(const Plan& s, int64_t g0, int64_t groups, const float* x, const Products& p,
+                  bool first) {
+  Wide total[kR][2] = {};
+  const float* z = p.z;
   for (int64_t g = 0; g < groups; ++g, x += s.image_group(), z += s.gradient_group()) {
     const int64_t tiles = s.first_tile(g0 + g + 1) - s.first_tile(g0 + g);
     for (int64_t t = 0; t < tiles; ++t) {
-      const V z0 = load(z + t * Plan::kColumns), z1 = load(z + t * Plan::kColumns + kLanes);
+      const Wide z0 = load<Wide>(z + t * Plan::kColumns),
+                 z1 = load<Wide>(z + t * Plan::kColumns + p.z_next);
       const float* a = x + t * s.c;
 #pragma GCC unroll 6
       for (int r = 0; r < kR; ++r) {
@@ -305,18 +371,22 @@ void add_products(const Plan& s, int64_t g0, int64_t groups, const float* x, con
       }
     }
   }
+  // All are read before the first is written: the two vectors may be the same one.
+  if (!first) {
+#pragma GCC unroll 6
+    for (int r = 0; r < kR; ++r) {
+      total[r][0] += load<Wide>(p.sum + r * Plan::kColumns);
+      total[r][1] += load<Wide>(p.sum + r * Plan::kColumns + p.sum_next);
+    }
+  }
 #pragma GCC unroll 6
   for (int r = 0; r < kR; ++r) {
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i) {
-      float* to = sum + r * Plan::kColumns + i * kLanes;
-      store(to, first ? total[r][i] : load(to) + total[r][i]);
-    }
+    store(p.sum + r * Plan::kColumns, total[r][0]);
+    store(p.sum + r * Plan::kColumns + p.sum_next, total[r][1]);
   }
 }
 
-using AddProducts = void (*)(const Plan&, int64_t, int64_t, const float*, const float*, float*,
-                             bool);
+using AddProducts = void (*)(const Plan&, int64_t, int64_t, const float*, const Products&, bool);
 constexpr AddProducts kAddProducts[] = {nullptr,         add_products<1>, add_products<2>,
                                         add_products<3>, add_products<4>, add_products<5>,
                                         add_products<6>};
@@ -325,17 +395,18 @@ constexpr AddProducts kAddProducts[] = {nullptr,         add_products<1>, add_pr
 // few before they are added to the rest lose less.
 constexpr int64_t kGroupsSummed = 12;
 
-// sums (channel, 16) of one frequency and panel over a block of groups.
-void sum_products(const Plan& s, int64_t g0, int64_t groups, const float* images,
-                  const float* gradients, float* sums, bool first) {
+// sums (channel, 16) of one frequency and a pair of panels over a block of groups.
+void sum_products(const Plan& s, int64_t g0, int64_t groups, const float* images, const Products& p,
+                  bool first) {
   const int64_t parts = (s.c + Plan::kRows - 1) / Plan::kRows;
   for (int64_t g = 0; g < groups; g += kGroupsSummed) {
     const int64_t count = std::min(kGroupsSummed, groups - g);
     for (int64_t i = 0; i < parts; ++i) {
       const int64_t c = s.c * i / parts, rows = s.c * (i + 1) / parts - c;
-      kAddProducts[rows](s, g0 + g, count, images + g * s.image_group() + c,
-                         gradients + g * s.gradient_group(), sums + c * Plan::kColumns,
-                         first && g == 0);
+      kAddProducts[rows](
+          s, g0 + g, count, images + g * s.image_group() + c,
+          {p.z + g * s.gradient_group(), p.z_next, p.sum + c * Plan::kColumns, p.sum_next},
+          first && g == 0);
     }
   }
 }
@@ -345,10 +416,10 @@ void write_weights(const Plan& s, const float* sums, int64_t panel, int64_t begi
                    float* dw) {
   alignas(64) float taps[kDeep][9][Plan::kColumns];
   for (int64_t c = begin; c < end; ++c) {
-    for (int64_t o = 0; o < Plan::kColumns; o += kLanes) {
-      V d[36], columns[18], v[9];
+    for (int64_t o = 0; o < Plan::kColumns; o += kLanes<Wide>) {
+      Wide d[36], columns[18], v[9];
       for (int f = 0; f < 36; ++f)
-        d[f] = load(sums + f * s.weight_frequency() + c * Plan::kColumns + o);
+        d[f] = load<Wide>(sums + f * s.weight_frequency() + c * Plan::kColumns + o);
       for (int i = 0; i < 6; ++i) from_weight(d + i, 6, columns + i, 6);
       for (int i = 0; i < 3; ++i) from_weight(columns + 6 * i, 1, v + 3 * i, 1);
       for (int k = 0; k < 9; ++k) store(&taps[c - begin][k][o], v[k]);
@@ -396,20 +467,28 @@ void winograd_backward_weight_cpu(const View& dw, const View& g, const View& x, 
       if (p0 == 0 || s.block < s.groups) {
         parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {
-            transform_images(s, x.as<const float>(), p.before, zeros, g0 + i,
-                             images + i * s.image_group());
-            transform_gradients(s, g.as<const float>(), zeros, g0 + i,
-                                gradients + i * s.gradient_group());
+            by_width(s.c, [&]<class V>() {
+              transform_images<V>(s, x.as<const float>(), p.before, zeros, g0 + i,
+                                  images + i * s.image_group());
+            });
+            by_width(s.o, [&]<class V>() {
+              transform_gradients<V>(s, g.as<const float>(), zeros, g0 + i,
+                                     gradients + i * s.gradient_group());
+            });
           }
         });
       }
-      parallel_for(panels * Plan::kFrequencies, 1, [&](int64_t begin, int64_t end) {
+      parallel_for(Pair::count(panels) * Plan::kFrequencies, 1, [&](int64_t begin, int64_t end) {
+        constexpr int64_t kPanel = Plan::kRows * Plan::kColumns;
         for (int64_t i = begin; i < end; ++i) {
-          const int64_t panel = i / Plan::kFrequencies, f = i % Plan::kFrequencies;
+          const Pair pair(i / Plan::kFrequencies, panels);
+          const int64_t f = i % Plan::kFrequencies;
           sum_products(
               s, g0, groups, images + f * s.image_frequency(),
-              gradients + f * s.gradient_frequency() + (p0 + panel) * Plan::kRows * Plan::kColumns,
-              sums + panel * s.weight_panel() + f * s.weight_frequency(), g0 == 0);
+              {gradients + f * s.gradient_frequency() + (p0 + pair.first) * kPanel,
+               pair.next(kPanel), sums + pair.first * s.weight_panel() + f * s.weight_frequency(),
+               pair.next(s.weight_panel())},
+              g0 == 0);
         }
       });
     }
