@@ -15,7 +15,7 @@ const OpenMp* load() {
   return nullptr;
 #endif
   // libgomp reads its settings while it is being loaded.
-  if (!std::getenv("OMP_WAIT_POLICY")) setenv("GOMP_SPINCOUNT", "1000", 0);
+  if (!std::getenv("OMP_WAIT_POLICY")) setenv("GOMP_SPINCOUNT", "10000", 0);
   void* library = dlopen("libgomp.so.1", RTLD_NOW | RTLD_LOCAL);
   if (!library) return nullptr;
   static OpenMp api;
