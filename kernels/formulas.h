@@ -10,6 +10,7 @@
 
 #include "kernels/host_device.h"
 #include "kernels/pointwise.h"
+#include "kernels/wrapping.h"
 
 namespace nnm {
 namespace {
@@ -131,8 +132,8 @@ NNM_HD inline T power(T a, T b) {
     if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 ? -1 : 1) : 0;
     T r = 1;
     for (; b; b >>= 1) {
-      if (b & 1) r *= a;
-      a *= a;
+      if (b & 1) r = times(r, a);
+      a = times(a, a);
     }
     return r;
   } else {
@@ -158,10 +159,10 @@ NNM_HD inline T angle(T a, T b) {
 /// The op of one whole number.
 NNM_HD inline int64_t integer_of(Unary f, int64_t x) {
   switch (f) {
-    case Unary::abs: return x < 0 ? -x : x;
-    case Unary::neg: return -x;
+    case Unary::abs: return x < 0 ? minus<int64_t>(0, x) : x;
+    case Unary::neg: return minus<int64_t>(0, x);
     case Unary::sign: return (x > 0) - (x < 0);
-    case Unary::square: return x * x;
+    case Unary::square: return times(x, x);
     case Unary::relu: return x > 0 ? x : 0;
     default: return x;
   }
@@ -170,8 +171,8 @@ NNM_HD inline int64_t integer_of(Unary f, int64_t x) {
 /// The op of two operands. Sums have their factor with b already.
 template <Binary f, class T>
 NNM_HD inline T binary_of(T a, T b) {
-  if constexpr (f == Binary::add) return a + b;
-  else if constexpr (f == Binary::mul) return a * b;
+  if constexpr (f == Binary::add) return plus(a, b);
+  else if constexpr (f == Binary::mul) return times(a, b);
   else if constexpr (f == Binary::div) return std::is_integral_v<T> ? T(0) : a / b;
   else if constexpr (f == Binary::floor_divide) return floor_div(a, b);
   else if constexpr (f == Binary::remainder) return remainder_of(a, b);

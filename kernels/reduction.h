@@ -8,6 +8,7 @@
 
 #include "kernels/host_device.h"
 #include "kernels/reduce.h"
+#include "kernels/wrapping.h"
 
 namespace nnm {
 namespace {
@@ -37,8 +38,8 @@ NNM_HD inline Total<T> start(Reduce f) {
 template <class A>
 NNM_HD inline A combine(Reduce f, A a, A b) {
   switch (f) {
-    case Reduce::sum: return a + b;
-    case Reduce::prod: return a * b;
+    case Reduce::sum: return plus(a, b);
+    case Reduce::prod: return times(a, b);
     case Reduce::max: return a != a ? a : b != b ? b : a > b ? a : b;
     case Reduce::min: return a != a ? a : b != b ? b : a < b ? a : b;
   }

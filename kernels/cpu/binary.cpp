@@ -41,9 +41,9 @@ void binary_typed(const Walk<3>& w, Binary f, double alpha) {
   const T k = static_cast<T>(alpha);
   switch (f) {
     case Binary::add:
-      if (alpha == 1) return run<T>(w, [](T a, T b) { return a + b; });
-      if (alpha == -1) return run<T>(w, [](T a, T b) { return a - b; });
-      return run<T>(w, [k](T a, T b) { return a + k * b; });
+      if (alpha == 1) return run<T>(w, [](T a, T b) { return plus(a, b); });
+      if (alpha == -1) return run<T>(w, [](T a, T b) { return minus(a, b); });
+      return run<T>(w, [k](T a, T b) { return plus(a, times(k, b)); });
 #define NNM_BINARY(name) \
   case Binary::name:     \
     return run<T>(w, [](T a, T b) { return binary_of<Binary::name>(a, b); });

@@ -26,7 +26,7 @@ Total<T> reduce_block(Reduce f, const T* __restrict x, int64_t n) {
   int64_t i = kLanes;
   if (f == Reduce::sum) {
     for (; i + kLanes <= n; i += kLanes) {
-      for (int64_t l = 0; l < kLanes; ++l) lane[l] += x[i + l];
+      for (int64_t l = 0; l < kLanes; ++l) lane[l] = plus(lane[l], x[i + l]);
     }
   } else {
     for (; i + kLanes <= n; i += kLanes) {
@@ -90,7 +90,7 @@ void reduce_columns(const Split::Dims& r, const char* p, DType t, Reduce f, Tota
       if (i == first) {
         std::copy_n(x, n, acc);
       } else if (f == Reduce::sum) {
-        for (int64_t j = 0; j < n; ++j) acc[j] += x[j];
+        for (int64_t j = 0; j < n; ++j) acc[j] = plus(acc[j], x[j]);
       } else {
         for (int64_t j = 0; j < n; ++j) acc[j] = combine<T>(f, acc[j], x[j]);
       }
@@ -290,7 +290,7 @@ void cumsum_typed(const View& y, const View& x, int64_t dim, bool reverse) {
     Total<T> sum = 0;
     for (int64_t i = 0; i < n; ++i) {
       const int64_t k = reverse ? n - 1 - i : i;
-      sum += element<Total<T>>(x, xo + k * step);
+      sum = plus(sum, element<Total<T>>(x, xo + k * step));
       put_element<Total<T>>(y, yo + k * to, sum);
     }
   });

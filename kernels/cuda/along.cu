@@ -4,6 +4,7 @@
 #include "kernels/cuda/element.h"
 #include "kernels/reduce.h"
 #include "kernels/reduction.h"
+#include "kernels/wrapping.h"
 
 namespace nnm::cuda {
 namespace {
@@ -117,16 +118,17 @@ __global__ void cumsum_kernel(Lanes lanes, bool reverse) {
     C sum = i < lanes.n ? load<C>(lanes.data[0], lanes.dtype[0], at[0] + k * lanes.step[0]) : C(0);
     for (int d = 1; d < 32; d *= 2) {
       const C left = __shfl_up_sync(~0u, sum, static_cast<unsigned>(d));
-      if (rank >= d) sum += left;
+      if (rank >= d) sum = plus(sum, left);
     }
     if (rank == 31) totals[warp] = sum;
     __syncthreads();
     C base = before;
     for (int w = 0; w < kThreads / 32; ++w) {
-      if (w < warp) base += totals[w];
-      before += totals[w];
+      if (w < warp) base = plus(base, totals[w]);
+      before = plus(before, totals[w]);
     }
-    if (i < lanes.n) store<C>(lanes.data[1], lanes.dtype[1], at[1] + k * lanes.step[1], base + sum);
+    if (i < lanes.n)
+      store<C>(lanes.data[1], lanes.dtype[1], at[1] + k * lanes.step[1], plus(base, sum));
     __syncthreads();
   }
 }

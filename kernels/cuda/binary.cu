@@ -16,7 +16,7 @@ template <class T>
 struct ScaledSum {
   using C = T;
   T k;
-  __device__ T operator()(const T* in) const { return in[0] + k * in[1]; }
+  __device__ T operator()(const T* in) const { return plus(in[0], times(k, in[1])); }
 };
 
 template <class T>
