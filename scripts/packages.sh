@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: installs the distribution's packages that are missing.
-# need_packages GROUP...: `build`, `test`, `data`. Does nothing, and needs no network, once all are there.
+# need_packages GROUP...: `build`, `test`, `fuzz`, `lint`. Does nothing, and needs no network, once all are there.
 
 packages_of() {
   case $1 in
@@ -7,6 +7,7 @@ packages_of() {
       libdnnl-dev libssl-dev zlib1g-dev libpng-dev libjpeg-dev doctest-dev ;;
     test) echo python3 python3-numpy python3-h5py python3-jsonschema python3-yaml git ;;
     # Formatting is the business of one version, so that it does not move with the distribution.
+    fuzz) echo libfuzzer-14-dev ;;
     lint) echo clang-format-14 clang-tidy-14 ;;
     *) echo "unknown group of packages: $1" >&2; return 2 ;;
   esac
