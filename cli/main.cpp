@@ -138,7 +138,7 @@ std::vector<std::string> extras(const CLI::App& app) {
 
 /// What the parser says, but how often an option was given, which it tells in numbers.
 std::string told(const CLI::ParseError& e) {
-  const std::string text = e.what();
+  std::string text = e.what();
   const size_t colon = text.find(": ");
   if (colon == std::string::npos || !dynamic_cast<const CLI::ArgumentMismatch*>(&e)) return text;
   const bool missing = text.find(" missing", colon) != std::string::npos;

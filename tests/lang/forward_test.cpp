@@ -233,3 +233,35 @@ TEST_CASE("forward: errors carry the calls that led to them") {
 }
 
 TEST_SUITE_END();
+
+TEST_CASE("forward: a child that a hook deeper down replaces lives until its call is over") {
+  const Model m = ParsedModel(R"(nnm: 1
+define:
+  Inner:
+    modules: {first: Identity(), second: Identity()}
+    forward:
+      - y = first(x)
+      - return second(y)
+  Outer:
+    modules: {inner: Inner()}
+    forward: return inner(x)
+model: Outer()
+)")
+                      .build();
+  auto life = std::make_shared<int>();
+  const std::weak_ptr<int> alive = life;
+  Module& inner = m.module->get_submodule("inner");
+  // A hook's closure ends with its module, which ends with its parent.
+  inner.get_submodule("second").register_forward_hook(
+      [life](Module&, const Values&, const Value&) { (void)life; });
+  life.reset();
+  bool lived = false;
+  inner.get_submodule("first").register_forward_hook([&](Module&, const Values&, const Value&) {
+    m.module->set_submodule("inner", Registry<Module>::make("Tanh", {}));
+    lived = !alive.expired();
+  });
+  CHECK(sum((*m.module)(ones({2}))).item().d == 2);
+  CHECK(lived);
+  CHECK(alive.expired());
+  CHECK(sum((*m.module)(zeros({2}))).item().d == 0);
+}

@@ -371,7 +371,8 @@ ModuleCallNode::ModuleCallNode(Span span, NodeRef callee, std::string label, con
 
 Value ModuleCallNode::eval(Frame& f) const {
   if (const ChildNode* child = callee_->child()) {
-    if (Module* m = child->slot->value.get()) return call(f, *m);
+    // Held: a hook within the call may put another in its place.
+    if (const Ref<Module> m = child->slot->value) return call(f, *m);
   }
   const Value callee = callee_->eval(f);
   if (!callee.is(Kind::module)) {
