@@ -68,7 +68,8 @@ if [ -n "$full" ]; then
   part 'transcripts under ASan and UBSan' env NNM_BUILD="$PWD/build-asan" NNM_TEST_TIMEOUT=3000 \
     ASAN_OPTIONS=detect_leaks=0 python3 tests/cli/run.py
   scripts/build.sh tsan all || exit 1
-  part 'unit tests under TSan' env OMP_NUM_THREADS=1 build-tsan/nnm_tests
+  part 'unit tests under TSan' env OMP_NUM_THREADS=1 \
+    TSAN_OPTIONS=suppressions="$PWD/tests/support/threads.supp" build-tsan/nnm_tests
 else
   faults 8 60 499 11
 fi
