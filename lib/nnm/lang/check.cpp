@@ -69,7 +69,7 @@ struct Probe {
       std::vector<std::string> names;
       for (const ModelInput& in : model.inputs) names.push_back(in.name);
       complain(model.inputs[0], fmt::format("the model has no input `{}`", name),
-               did_you_mean(name, names));
+               did_you_mean(name, names, fmt::format("there is {}", fmt::join(names, ", "))));
     }
   }
 
