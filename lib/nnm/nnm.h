@@ -11,6 +11,7 @@
 
 #include "nnm/autograd/node.h"
 #include "nnm/autograd/record.h"
+#include "nnm/autograd/saved_hooks.h"
 #include "nnm/base/log.h"
 #include "nnm/base/print.h"
 #include "nnm/io/checkpoint.h"
