@@ -92,12 +92,12 @@ def check(step, done):
     return problems
 
 
-def ended(words, **options):
+def ended(words, limit=TIMEOUT, **options):
     """What the command did, or None where it does not end; nothing that it began is left then."""
     process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace",
                                stdin=subprocess.DEVNULL, start_new_session=True, **options)
     try:
-        out, err = process.communicate(timeout=TIMEOUT)
+        out, err = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -106,9 +106,10 @@ def ended(words, **options):
 
 
 def run_program(path):
-    done = ended([sys.executable, str(path)])
+    limit = 4 * TIMEOUT  # its commands have limits of their own
+    done = ended([sys.executable, str(path)], limit)
     if done is None:
-        return [f"{path.name}: no end after {TIMEOUT} s"]
+        return [f"{path.name}: no end after {limit} s"]
     return [f"{path.name}: exit code {done.returncode}\n{done.stdout}{done.stderr}"] * (done.returncode != 0)
 
 
