@@ -11,4 +11,6 @@ target_link_options(nnm PRIVATE -Wl,--unresolved-symbols=ignore-all)
 add_executable(nnm_fuzz ${CMAKE_CURRENT_LIST_DIR}/fuzzer.cpp ${CMAKE_CURRENT_LIST_DIR}/targets.cpp)
 target_include_directories(nnm_fuzz PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 set_target_properties(nnm_fuzz PROPERTIES ENABLE_EXPORTS ON)
+# libFuzzer's own __sanitizer_cov_trace_pc only says that GCC is not supported; the first one counts.
+target_link_options(nnm_fuzz PRIVATE -Wl,--allow-multiple-definition)
 target_link_libraries(nnm_fuzz PRIVATE nnm nnm_flags ${NNM_LIBFUZZER} Threads::Threads)
