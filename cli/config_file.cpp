@@ -14,6 +14,11 @@ void ConfigFile::declare(App app) {
   add_overrides(app, config);
 }
 
+void add_weights(App app, run::WeightsOptions& weights) {
+  app.add_option("--weights", weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
+  app.add_flag("--fresh", weights.fresh, "fresh weights, of train.seed");
+}
+
 void add_shape(App app, std::vector<std::string>& shapes) {
   app.add_option("--shape", shapes, "the shape of an input: x=2,3,224,224 (repeatable)")
       .repeatable();

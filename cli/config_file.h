@@ -20,6 +20,9 @@ struct ConfigFile {
 /// Prints the values in which two configs differ, as text, json or csv; gives the exit code.
 int diff_configs(const ConfigFile& first, const ConfigFile& second, const std::string& format);
 
+/// `--weights` and `--fresh`.
+void add_weights(App app, run::WeightsOptions& weights);
+
 /// `--shape x=2,3,224,224`, repeatable.
 void add_shape(App app, std::vector<std::string>& shapes);
 /// Throws Error(config) for what cannot be read.

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <memory>
 
-#include "cli/verb.h"
+#include "cli/config_file.h"
 #include "nnm/base/error.h"
 #include "nnm/base/json.h"
 #include "nnm/base/text.h"
@@ -77,8 +77,7 @@ Action eval(App app) {
   app.add_option("--split", o->split, "the split (default: eval.split, else test, val, train)");
   app.add_option("--assert", o->asserts, "a condition that must hold: 'acc >= 0.97' (repeatable)")
       .repeatable();
-  app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
-  app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
+  add_weights(app, o->weights);
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   add_no_hooks(app, o->hooks);

@@ -86,8 +86,7 @@ Action export_(App app) {
       .one_of(names);
   app.add_option("-o,--output", o->output,
                  "the file to write (default: the config's name with the usual ending, here)");
-  app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
-  app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
+  add_weights(app, o->weights);
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   add_shape(app, o->shapes);

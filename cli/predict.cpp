@@ -1,7 +1,7 @@
 // nnm predict: the outputs of a model for the samples of a file.
 #include <memory>
 
-#include "cli/verb.h"
+#include "cli/config_file.h"
 #include "nnm/base/error.h"
 #include "nnm/base/json.h"
 #include "nnm/base/text.h"
@@ -77,8 +77,7 @@ Action predict(App app) {
                  "HDF5 with one dataset per input, or one CSV, npy, idx or image file");
   app.add_option("--split", o->split, "a split of the config's data, in place of --input");
   app.add_option("-o,--output", o->predict.output, "what to write: .h5, .npy or .csv").required();
-  app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
-  app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
+  add_weights(app, o->weights);
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   add_no_hooks(app, o->hooks);

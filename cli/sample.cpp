@@ -123,8 +123,7 @@ Action sample(App app) {
   app.add_option("--context", s.context,
                  "how many tokens the model sees at most (default: data's `context`)")
       .positive();
-  app.add_option("--weights", o->weights.weights, "weights: a checkpoint, HDF5 or .safetensors");
-  app.add_flag("--fresh", o->weights.fresh, "fresh weights, of train.seed");
+  add_weights(app, o->weights);
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   add_format(app, o->format);
