@@ -46,6 +46,14 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text.replace(at, what.size(), by);
 }
 
+/// kBase with a class of its own in the place of its model.
+std::string with_class(const std::string& text) {
+  return replaced(kBase,
+                  "model:\n  Sequential:\n    - Linear(6, 8)\n"
+                  "    - ReLU()\n    - Linear(8, 3)\n",
+                  text);
+}
+
 }  // namespace
 
 TEST_SUITE_BEGIN("run");
@@ -173,10 +181,7 @@ TEST_CASE("a trial may end while its rate warms up") {
 }
 
 TEST_CASE("fields are pointed at where data names them") {
-  const std::string named = replaced(replaced(kBase,
-                                              "model:\n  Sequential:\n    - Linear(6, 8)\n"
-                                              "    - ReLU()\n    - Linear(8, 3)\n",
-                                              R"(define:
+  const std::string named = replaced(with_class(R"(define:
   Net:
     modules:
       fc: Linear(6, 3)
@@ -255,10 +260,7 @@ TEST_CASE("a loss that broadcasts its target is warned of") {
 }
 
 TEST_CASE("one check looks at both modes of a config that tells how it is trained") {
-  const std::string text = replaced(kBase,
-                                    "model:\n  Sequential:\n    - Linear(6, 8)\n"
-                                    "    - ReLU()\n    - Linear(8, 3)\n",
-                                    R"(define:
+  const std::string text = with_class(R"(define:
   Net:
     modules:
       fc: Linear(6, 3)

@@ -11,13 +11,19 @@ namespace nnm::nn {
 
 namespace {
 
-template <int N>
-Spec<ConvOptions<N>> conv_spec(const char* name, const char* doc) {
-  using Options = ConvOptions<N>;
+/// What every convolution is told first.
+template <class Options>
+Spec<Options> kernel_spec(const char* name, const char* doc) {
   return Spec<Options>(name, doc)
       .req(NNM_ARG(in_channels), "channels of the input", at_least(0))
       .req(NNM_ARG(out_channels), "channels of the output", at_least(0))
-      .req(NNM_ARG(kernel_size), "extents of the kernel", at_least(1))
+      .req(NNM_ARG(kernel_size), "extents of the kernel", at_least(1));
+}
+
+template <int N>
+Spec<ConvOptions<N>> conv_spec(const char* name, const char* doc) {
+  using Options = ConvOptions<N>;
+  return kernel_spec<Options>(name, doc)
       .opt(NNM_ARG(stride), "step of the kernel", at_least(1))
       .opt(NNM_ARG(padding), "elements added on both sides, \"same\" or \"valid\"")
       .opt(NNM_ARG(dilation), "distance between the kernel's elements", at_least(1))
@@ -30,10 +36,7 @@ Spec<ConvOptions<N>> conv_spec(const char* name, const char* doc) {
 template <int N>
 Spec<ConvTransposeOptions<N>> transpose_spec(const char* name, const char* doc) {
   using Options = ConvTransposeOptions<N>;
-  return Spec<Options>(name, doc)
-      .req(NNM_ARG(in_channels), "channels of the input", at_least(0))
-      .req(NNM_ARG(out_channels), "channels of the output", at_least(0))
-      .req(NNM_ARG(kernel_size), "extents of the kernel", at_least(1))
+  return kernel_spec<Options>(name, doc)
       .opt(NNM_ARG(stride), "step of the kernel over the output", at_least(1))
       .opt(NNM_ARG(padding), "elements taken off the output on both sides", at_least(0))
       .opt(NNM_ARG(output_padding), "elements added behind the output", at_least(0))
