@@ -24,7 +24,9 @@ import numpy as np  # noqa: E402
 SECRET = "do not read this 0123456789abcdef"
 ESCAPES = "a\x1b[31mb\u009b\u202e\r\n"
 # A sanitizer reserves terabytes of addresses, and everything takes longer.
-LIMITS = {resource.RLIMIT_CPU: 60} if program.SANITIZED else {resource.RLIMIT_CPU: 5, resource.RLIMIT_AS: 4 << 30}
+LIMITS = {resource.RLIMIT_CPU: program.CPU_SECONDS}
+if not program.SANITIZED:
+    LIMITS[resource.RLIMIT_AS] = 4 << 30
 VERBS = {"inspect": ["inspect", "FILE"], "verify": ["verify", "FILE"],
          "diff": ["diff", "FILE", "FILE"], "weights": ["eval", "run", "--weights", "FILE"],
          "partial": ["eval", "run", "--weights", "FILE", "--partial"],

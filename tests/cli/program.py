@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("NNM_BUILD", ROOT / "build"))
 TIMEOUT = float(os.environ.get("NNM_TEST_TIMEOUT", 300))  # seconds that no command may take
 SANITIZED = re.search("^NNM_SANITIZE:STRING=.", (BUILD / "CMakeCache.txt").read_text(), re.M) is not None
+CPU_SECONDS = 60 if SANITIZED else 5  # that hostile files may take
 
 # The model and the data of tests about training; sizes of batches and the rest of it follow.
 SMALL_NET = """nnm: 1
@@ -41,6 +42,7 @@ def environment():
     env = dict(os.environ, LC_ALL="C.UTF-8", PATH=f"{BUILD}:{os.environ['PATH']}")
     # Numbers are compared to the last digit: those of the CPU, whatever the machine has.
     env["NNM_CUDA_PLUGIN"] = "none"
+    env["CPU_SECONDS"] = str(CPU_SECONDS)
     for name in ("NO_COLOR", "CI", "NNM_DATA_DIR"):
         env.pop(name, None)
     return env
