@@ -35,11 +35,6 @@ class Descriptor {
   int fd_;
 };
 
-[[noreturn]] void fail_with_errno(const char* what, const std::string& path) {
-  const int code = errno;
-  fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(code));
-}
-
 /// The name of a file that is being written, where a signal handler finds it without a lock. A file
 /// that finds no place, or has too long a name, is not removed by signals.
 class Unfinished {
@@ -92,6 +87,11 @@ void wait_for_writer(int fd, const std::string& path) {
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void fail_with_errno(const char* what, const std::string& path) {
+  const int code = errno;
+  fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(code));
 }
 
 void check_writable(const std::string& path) {

@@ -34,6 +34,8 @@ std::string make_numbered_folder(const std::string& parent);
 /// Makes `link` a symbolic link to `target`, whatever it linked to before: at no time is there
 /// none. Throws Error(output), also where `link` is not a symbolic link.
 void replace_symlink(const std::string& target, const std::string& link);
+/// Throws Error(output), "cannot <what> <path>: " and what errno says.
+[[noreturn]] void fail_with_errno(const char* what, const std::string& path);
 /// Throws Error(output) where no file can be made at `path`: its folder is missing or may not be
 /// written to, or the path is one. To be asked before work whose result goes there.
 void check_writable(const std::string& path);

@@ -15,15 +15,6 @@
 
 namespace nnm {
 
-namespace {
-
-[[noreturn]] void fail_with_errno(const char* what, const std::string& path) {
-  const int code = errno;
-  fail(ErrorKind::output, "cannot {} {}: {}", what, path, std::strerror(code));
-}
-
-}  // namespace
-
 void make_folders(const std::string& path) {
   for (size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + 1), path.size());
