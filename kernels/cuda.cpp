@@ -12,7 +12,7 @@ namespace nnm {
 
 namespace {
 
-CudaPlugin load() {
+CudaPlugin load_cuda() {
   CudaPlugin p;
   const char* chosen = std::getenv("NNM_CUDA_PLUGIN");
   p.path = chosen && *chosen
@@ -48,7 +48,7 @@ CudaPlugin load() {
 }  // namespace
 
 const CudaPlugin& cuda_plugin() {
-  static const CudaPlugin plugin = load();
+  static const CudaPlugin plugin = load_cuda();
   return plugin;
 }
 

@@ -13,7 +13,7 @@ namespace nnm {
 
 namespace {
 
-const OneDnn* load() {
+const OneDnn* load_onednn() {
   if (cpu_isa() == Isa::baseline) return nullptr;
   const std::string path =
       library_folder(reinterpret_cast<const void*>(&onednn)) + "libnnm_onednn.so";
@@ -30,7 +30,7 @@ const OneDnn* load() {
 }  // namespace
 
 const OneDnn* onednn() {
-  static const OneDnn* const table = load();
+  static const OneDnn* const table = load_onednn();
   return table;
 }
 

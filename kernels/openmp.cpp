@@ -9,7 +9,7 @@ namespace nnm {
 
 namespace {
 
-const OpenMp* load() {
+const OpenMp* load_openmp() {
 #ifdef __SANITIZE_THREAD__
   // The thread sanitizer does not see libgomp's barriers: the one thread there is runs all parts.
   return nullptr;
@@ -32,7 +32,7 @@ const OpenMp* load() {
 }  // namespace
 
 const OpenMp* openmp() {
-  static const OpenMp* const api = load();
+  static const OpenMp* const api = load_openmp();
   return api;
 }
 

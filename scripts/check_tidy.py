@@ -19,6 +19,7 @@ from sources import ROOT, cpp_files
 
 MEMORY = ROOT / "build/tidy"
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
+UNITY = re.compile(r'^#include "(.*\.cpp)"', re.M)
 
 
 @functools.cache
@@ -47,6 +48,11 @@ def key(path, command, base):
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def members(path):
+    """The sources that a file stands for: where it was made to compile several as one, those."""
+    return UNITY.findall(path.read_text()) if path.parent.name == "Unity" else [str(path)]
+
+
 def commands():
     """The compile command of every file; of kernels, which are compiled per instruction set, one.
 
@@ -57,12 +63,14 @@ def commands():
                                  check=True).stdout.strip()
     rows = json.loads((ROOT / "build/compile_commands.json").read_text())
     for row in rows:
-        plain = re.sub(r" -W\S+| -O\d| -fno-thread-jumps| -include \S+cmake_pch\S+", "", row["command"])
+        plain = re.sub(r" -W\S+| -O\d| -fno-thread-jumps| -include \S+cmake_pch\S+| -o \S+", "",
+                       row["command"])
         # omp.h is GCC's, where clang has none; one of its attributes is too new for clang 14, as is
         # the name of a processor's level.
         row["command"] = (f"{plain} -Wno-everything -idirafter {gcc_headers} "
                           "'-D__malloc__(...)=__malloc__' '-D__builtin_cpu_supports(level)=1'")
-    return {pathlib.Path(row["file"]): row for row in rows}
+    return {pathlib.Path(file): row | {"file": file, "command": row["command"].replace(row["file"], file)}
+            for row in rows for file in members(pathlib.Path(row["file"]))}
 
 
 def tidy(program, folder, path):

@@ -60,6 +60,8 @@ if(NNM_TESTS)
   nnm_cuda_plugin(nnm_cuda_emulated)
   target_link_libraries(nnm_cuda_emulated PRIVATE nnm_flags)
   target_compile_definitions(nnm_cuda_emulated PRIVATE NNM_SIMT_EMULATED)
+  # Emulated threads spend their time in switching; optimising more costs a third of the build's time.
+  target_compile_options(nnm_cuda_emulated PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1>)
   # What tells nvcc to unroll loops says nothing to this compiler.
   target_compile_options(nnm_cuda_emulated PRIVATE -Wno-unknown-pragmas)
 endif()

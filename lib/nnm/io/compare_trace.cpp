@@ -117,12 +117,13 @@ class Trace {
 };
 
 /// Numbers with names, of which two traces have their values.
-struct Named {
+struct NumberList {
   std::vector<std::string> names;
   std::vector<double> a, b;
 };
 
-ComparedTensor compare_numbers(const Named& n, const Tolerance& tolerance, std::string& worst) {
+ComparedTensor compare_numbers(const NumberList& n, const Tolerance& tolerance,
+                               std::string& worst) {
   const auto view = [](const std::vector<double>& x) {
     return dense_view(DType::f64, x.data(), static_cast<int64_t>(x.size()));
   };
@@ -288,7 +289,7 @@ class Comparer {
     const auto ba = a_.bins(site, step, k), bb = b_.bins(site, step, k);
     const bool in_a = x || va || ba, in_b = y || vb || bb;
     if (!in_a && !in_b) return false;
-    Named n;
+    NumberList n;
     if (va && vb) n = named_values(*va, *vb);
     if (n.names.empty() && ba && bb && a_.edges == b_.edges) n = named_bins(*ba, *bb);
     if (!n.names.empty()) {
@@ -307,8 +308,8 @@ class Comparer {
     return true;
   }
 
-  Named named_values(const std::vector<double>& a, const std::vector<double>& b) const {
-    Named n;
+  NumberList named_values(const std::vector<double>& a, const std::vector<double>& b) const {
+    NumberList n;
     for (size_t i = 0; i < a.size(); ++i)
       for (size_t j = 0; j < b.size(); ++j) {
         if (a_.stats[i].name != b_.stats[j].name) continue;
@@ -319,8 +320,8 @@ class Comparer {
     return n;
   }
 
-  static Named named_bins(const std::vector<double>& a, const std::vector<double>& b) {
-    Named n{.a = a, .b = b};
+  static NumberList named_bins(const std::vector<double>& a, const std::vector<double>& b) {
+    NumberList n{.a = a, .b = b};
     for (size_t i = 0; i < a.size(); ++i) n.names.push_back("histogram bin " + std::to_string(i));
     return n;
   }

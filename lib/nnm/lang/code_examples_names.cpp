@@ -5,7 +5,7 @@ namespace nnm::lang::detail {
 
 namespace {
 
-constexpr CodeExample kExamples[] = {
+constexpr CodeExample kNameExamples[] = {
     {"E0301",
      {"vars: {hidden: 32}\nmodel: Linear(10, vars.hiden)\n"},
      {"vars: {hidden: 32}\nmodel: Linear(10, vars.hidden)\n"}},
@@ -120,6 +120,6 @@ hooks:
 
 }  // namespace
 
-std::span<const CodeExample> name_examples() { return kExamples; }
+std::span<const CodeExample> name_examples() { return kNameExamples; }
 
 }  // namespace nnm::lang::detail

@@ -17,7 +17,7 @@ constexpr const char* kTrain = "nnm train net.yaml --dry-run";
   "train:\n" settings
 #define NNM_TRAIN(settings) NNM_RUN("{x: \"f32[100, 10]\", y: \"i64[100] < 3\"}", settings)
 
-constexpr CodeExample kExamples[] = {
+constexpr CodeExample kSettingExamples[] = {
     {"E0420",
      {NNM_TRAIN("  max: 10\n  loss: cross_entropy(out, y)\n  optimizer: SGD(lr=0.1)\n")},
      {NNM_TRAIN("  max: 10 epochs\n  loss: cross_entropy(out, y)\n  optimizer: SGD(lr=0.1)\n")}},
@@ -157,6 +157,6 @@ model: Scale()
 
 }  // namespace
 
-std::span<const CodeExample> setting_examples() { return kExamples; }
+std::span<const CodeExample> setting_examples() { return kSettingExamples; }
 
 }  // namespace nnm::lang::detail

@@ -5,7 +5,7 @@ namespace nnm::lang::detail {
 
 namespace {
 
-constexpr CodeExample kExamples[] = {
+constexpr CodeExample kTextExamples[] = {
     {"E0101",
      {"model: Linear(10, 20)\n", "nnm check net.yml"},
      {"model: Linear(10, 20)\n", "nnm check net.yaml"}},
@@ -254,6 +254,6 @@ model: Net()
 
 }  // namespace
 
-std::span<const CodeExample> text_examples() { return kExamples; }
+std::span<const CodeExample> text_examples() { return kTextExamples; }
 
 }  // namespace nnm::lang::detail

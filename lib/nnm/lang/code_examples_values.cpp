@@ -5,7 +5,7 @@ namespace nnm::lang::detail {
 
 namespace {
 
-constexpr CodeExample kExamples[] = {
+constexpr CodeExample kValueExamples[] = {
     {"E0401", {"model: Linear(10, 20 // 0)\n"}, {"model: Linear(10, 20 // 2)\n"}},
     {"E0402",
      {R"(define:
@@ -248,6 +248,6 @@ model: Pointwise()
 
 }  // namespace
 
-std::span<const CodeExample> value_examples() { return kExamples; }
+std::span<const CodeExample> value_examples() { return kValueExamples; }
 
 }  // namespace nnm::lang::detail

@@ -263,8 +263,8 @@ void Compiler::bind_known(const Target& target, const Value& value, const NodeRe
   for (size_t i = 0; i < items.size(); ++i) bind_known(target.items[i], items[i], nullptr);
 }
 
-Place Compiler::declare(const Target& target) {
-  Place place;
+Destination Compiler::declare(const Target& target) {
+  Destination place;
   if (target.kind != Target::Kind::tuple) {
     const auto name = known_text(target.name);
     if (!name) fault(target.span, "E0301", "the name must be known before running");
@@ -281,7 +281,7 @@ NodeRef Compiler::compile_comprehension(const Expr& e) {
   const ExprRef condition = e.items.size() > 2 ? e.items[2] : nullptr;
   const size_t scope = locals_.size();
   if (!is_known(iterable)) {
-    Place place = declare(*e.target);
+    Destination place = declare(*e.target);
     NodeRef test = condition ? compile(*condition) : nullptr;
     NodeRef element = compile(*e.items[0]);
     locals_.resize(scope);

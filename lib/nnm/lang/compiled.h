@@ -80,10 +80,10 @@ NodeRef tensor_member(const Module& m, const std::string& name, Span at);
 /// The slot of a module's child, or null.
 Ref<ModuleSlot> child_slot(const Module& m, std::string_view name);
 
-/// Where in the slots a target's values go: a slot, or a tuple of places.
-struct Place {
+/// Where in the slots a target's values go: a slot, or a tuple of them.
+struct Destination {
   int slot = -1;
-  std::vector<Place> items;
+  std::vector<Destination> items;
   /// Throws Error(value) where the lengths differ.
   void store(Frame& f, const Value& v) const;
 };
@@ -165,7 +165,7 @@ class Compiler {
   /// Binds a target's names to known values, as local variables.
   void bind_known(const Target& target, const Value& value, const NodeRef& node);
   /// Binds a target's names to fresh slots.
-  Place declare(const Target& target);
+  Destination declare(const Target& target);
   NodeRef call_function(const std::string& name, CallArgs& args, const Expr& callee);
   NodeRef bind_function(const Function& function, CallArgs& args, const Expr& callee);
   NodeRef call_rearrange(CallArgs& args, const Expr& callee);

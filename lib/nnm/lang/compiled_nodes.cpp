@@ -151,13 +151,13 @@ Value SequenceNode::eval(Frame& f) const {
   return v;
 }
 
-void Place::store(Frame& f, const Value& v) const {
+void Destination::store(Frame& f, const Value& v) const {
   if (slot >= 0) {
     f.slots[slot] = v;
     return;
   }
   if (is_poison(v)) {
-    for (const Place& p : items) p.store(f, v);
+    for (const Destination& p : items) p.store(f, v);
     return;
   }
   const Values got = iterate(v);

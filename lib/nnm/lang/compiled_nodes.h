@@ -77,7 +77,8 @@ class CheckedSlotNode final : public Node {
 /// A comprehension whose list is known only while running.
 class ComprehensionNode final : public Node {
  public:
-  ComprehensionNode(Span span, NodeRef iterable, Place place, NodeRef condition, NodeRef element)
+  ComprehensionNode(Span span, NodeRef iterable, Destination place, NodeRef condition,
+                    NodeRef element)
       : Node(std::move(span)),
         iterable_(std::move(iterable)),
         condition_(std::move(condition)),
@@ -87,7 +88,7 @@ class ComprehensionNode final : public Node {
 
  private:
   NodeRef iterable_, condition_, element_;
-  Place place_;
+  Destination place_;
 };
 
 class UnaryNode final : public Node {

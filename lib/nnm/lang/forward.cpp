@@ -124,7 +124,7 @@ class ForwardCompiler final : public Compiler {
   void assign_name(const Target& t, NodeRef value, Steps& out);
   void assign_buffer(const Target& t, const Span& span, NodeRef value, Steps& out);
   void unpack(const Statement& s, NodeRef value, Steps& out);
-  Place place(const Target& t);
+  Destination place(const Target& t);
   Local& set_local(const std::string& name, const Span& at);
   void loop(const Statement& s, Steps& out);
   void static_loop(const Statement& s, const NodeRef& iterable, const Values& items,
@@ -310,7 +310,7 @@ Compiler::Local& ForwardCompiler::set_local(const std::string& name, const Span&
 }
 
 void ForwardCompiler::store_known(Local& l, Steps& out) {
-  out.push_back(std::make_unique<AssignStep>(l.known->span, Place{l.slot, {}}, l.known));
+  out.push_back(std::make_unique<AssignStep>(l.known->span, Destination{l.slot, {}}, l.known));
 }
 
 void ForwardCompiler::assign_name(const Target& t, NodeRef value, Steps& out) {
@@ -323,7 +323,7 @@ void ForwardCompiler::assign_name(const Target& t, NodeRef value, Steps& out) {
   const bool known = value->constant() || value->child();
   if (known) l.known = value;
   if (!known || control_ > 0)
-    out.push_back(std::make_unique<AssignStep>(t.span, Place{l.slot, {}}, std::move(value)));
+    out.push_back(std::make_unique<AssignStep>(t.span, Destination{l.slot, {}}, std::move(value)));
 }
 
 void ForwardCompiler::assign_buffer(const Target& t, const Span& span, NodeRef value, Steps& out) {
@@ -343,8 +343,8 @@ void ForwardCompiler::assign_buffer(const Target& t, const Span& span, NodeRef v
             : did_you_mean(name.value_or(""), all));
 }
 
-Place ForwardCompiler::place(const Target& t) {
-  Place p;
+Destination ForwardCompiler::place(const Target& t) {
+  Destination p;
   if (t.kind == Target::Kind::tuple) {
     for (const Target& item : t.items) p.items.push_back(place(item));
     return p;
@@ -495,7 +495,7 @@ void ForwardCompiler::runtime_loop(const Statement& s, NodeRef iterable, Steps& 
   const bool returned = returned_;
   ++control_;
   Steps body;
-  Place p = place(s.targets[0]);
+  Destination p = place(s.targets[0]);
   compile_all(s.body, body);
   --control_;
   returned_ = returned;

@@ -14,14 +14,14 @@ namespace nnm::lang {
 /// name = value, or an unpacking.
 class AssignStep final : public Step {
  public:
-  AssignStep(Span span, Place place, NodeRef value)
+  AssignStep(Span span, Destination place, NodeRef value)
       : span_(std::move(span)), place_(std::move(place)), value_(std::move(value)) {}
   bool run(Frame& f) const override;
   bool fail(Frame& f) const override;
 
  private:
   Span span_;
-  Place place_;
+  Destination place_;
   NodeRef value_;
 };
 
@@ -84,7 +84,7 @@ class IfStep final : public Step {
 /// A loop whose list is known only while running.
 class LoopStep final : public Step {
  public:
-  LoopStep(Span span, NodeRef iterable, Place place, Steps body)
+  LoopStep(Span span, NodeRef iterable, Destination place, Steps body)
       : span_(std::move(span)),
         iterable_(std::move(iterable)),
         place_(std::move(place)),
@@ -95,7 +95,7 @@ class LoopStep final : public Step {
  private:
   Span span_;
   NodeRef iterable_;
-  Place place_;
+  Destination place_;
   Steps body_;
 };
 

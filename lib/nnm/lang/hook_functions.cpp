@@ -33,7 +33,7 @@ Value load(const Value* a) {
   return to(t, TensorOptions{t.dtype(), default_device()});
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kHookFunctions[] = {
     {"zero(input: Tensor, dim: int = none, index: int[] = none)",
      "input with these indices of a dimension set to zero; all of it without dim", zero},
     {"load(path: str, dataset: str)",
@@ -41,7 +41,7 @@ constexpr Function kFunctions[] = {
      "relative to the file that names it, and integers of fewer than 32 bits are read as i32",
      load},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kHookFunctions);
 
 }  // namespace
 

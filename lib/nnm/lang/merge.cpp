@@ -10,7 +10,7 @@ namespace nnm::lang {
 namespace {
 
 /// What the keys of a mapping are, as far as merging must know it.
-enum class Place : uint8_t {
+enum class Holds : uint8_t {
   file,     ///< sections
   define,   ///< classes
   klass,    ///< a class
@@ -21,37 +21,37 @@ enum class Place : uint8_t {
   data      ///< anything else
 };
 
-Place below(Place place, const std::string& key) {
-  switch (place) {
-    case Place::file:
-      if (key == "define") return Place::define;
-      if (key == "model") return Place::layer;
-      return key == "import" ? Place::imports : Place::data;
-    case Place::define: return Place::klass;
-    case Place::klass: return key == "modules" ? Place::block : Place::data;
-    case Place::block:
-      if (key == "let") return Place::data;
-      return is_header(key) ? Place::block : Place::layer;
-    case Place::layer: {
+Holds below(Holds holds, const std::string& key) {
+  switch (holds) {
+    case Holds::file:
+      if (key == "define") return Holds::define;
+      if (key == "model") return Holds::layer;
+      return key == "import" ? Holds::imports : Holds::data;
+    case Holds::define: return Holds::klass;
+    case Holds::klass: return key == "modules" ? Holds::block : Holds::data;
+    case Holds::block:
+      if (key == "let") return Holds::data;
+      return is_header(key) ? Holds::block : Holds::layer;
+    case Holds::layer: {
       const bool container = key == "Sequential" || key == "ModuleList" || key == "ModuleDict";
-      return container ? Place::block : Place::data;
+      return container ? Holds::block : Holds::data;
     }
-    case Place::imports: return Place::whole;
-    case Place::whole:
-    case Place::data: break;
+    case Holds::imports: return Holds::whole;
+    case Holds::whole:
+    case Holds::data: break;
   }
-  return Place::data;
+  return Holds::data;
 }
 
-bool replaces(Place place, const Tree& base, const Tree& over) {
-  if (!base.is_map() || !over.is_map() || place == Place::whole) return true;
-  return place == Place::layer && base.entries.size() == 1 && over.entries.size() == 1 &&
+bool replaces(Holds holds, const Tree& base, const Tree& over) {
+  if (!base.is_map() || !over.is_map() || holds == Holds::whole) return true;
+  return holds == Holds::layer && base.entries.size() == 1 && over.entries.size() == 1 &&
          base.entries[0].key.text() != over.entries[0].key.text();
 }
 
-void merge(Tree& base, Tree over, Place place) {
+void merge(Tree& base, Tree over, Holds holds) {
   if (over.is_null() && over.absent) return;
-  if (replaces(place, base, over)) {
+  if (replaces(holds, base, over)) {
     base = std::move(over);
     return;
   }
@@ -62,13 +62,13 @@ void merge(Tree& base, Tree over, Place place) {
     if (there == index.end()) {
       base.entries.push_back(std::move(e));
     } else {
-      merge(base.entries[there->second].value, std::move(e.value), below(place, e.key.text()));
+      merge(base.entries[there->second].value, std::move(e.value), below(holds, e.key.text()));
     }
   }
 }
 
 }  // namespace
 
-void merge_config(Tree& base, Tree over) { merge(base, std::move(over), Place::file); }
+void merge_config(Tree& base, Tree over) { merge(base, std::move(over), Holds::file); }
 
 }  // namespace nnm::lang

@@ -58,7 +58,7 @@ Tensor mae(const Tensor& input, const Tensor& target) {
   return l1_loss(input, target);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kMetricsFunctions[] = {
     {"accuracy(input: Tensor, target: Tensor)",
      "the share of targets whose class has the largest input; of yes and no, where shapes are "
      "equal",
@@ -68,7 +68,7 @@ constexpr Function kFunctions[] = {
     {"mse(input: Tensor, target: Tensor)", "mean squared error", call<mse>},
     {"mae(input: Tensor, target: Tensor)", "mean absolute error", call<mae>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kMetricsFunctions);
 
 }  // namespace
 

@@ -196,14 +196,14 @@ Tensor attention_call(const Tensor& q, const Tensor& k, const Tensor& v, const T
                                       scale);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kAttentionFunctions[] = {
     {"scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor? = "
      "none, dropout_p: float = 0.0, is_causal: bool = false, scale: float? = none, enable_gqa: "
      "bool "
      "= false)",
      "softmax(query keyᵀ scale + attn_mask) value", call<attention_call>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kAttentionFunctions);
 
 }  // namespace
 }  // namespace nnm

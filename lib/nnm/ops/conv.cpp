@@ -196,7 +196,7 @@ Tensor conv2d_call(const Tensor& x, const Tensor& w, const Tensor& bias, const S
   return conv2d(x, w, bias, stride, read_padding<2>(padding), dilation, groups);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kConvFunctions[] = {
     {"conv1d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[1] = 1, padding: any "
      "= 0, dilation: int[1] = 1, groups: int = 1)",
      "convolution of (N, C, L); padding may be \"same\" or \"valid\"", call<conv1d_call>},
@@ -204,7 +204,7 @@ constexpr Function kFunctions[] = {
      "= 0, dilation: int[2] = 1, groups: int = 1)",
      "convolution of (N, C, H, W); padding may be \"same\" or \"valid\"", call<conv2d_call>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kConvFunctions);
 
 }  // namespace
 }  // namespace nnm

@@ -155,7 +155,7 @@ Tensor conv_transpose1d_call(const Tensor& x, const Tensor& w, const Tensor& bia
                           dilation[0]);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kConvTransposeFunctions[] = {
     {"conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[1] = 1, "
      "padding: int[1] = 0, output_padding: int[1] = 0, groups: int = 1, dilation: int[1] = 1)",
      "transposed convolution of (N, C, L)", call<conv_transpose1d_call>},
@@ -163,7 +163,7 @@ constexpr Function kFunctions[] = {
      "padding: int[2] = 0, output_padding: int[2] = 0, groups: int = 1, dilation: int[2] = 1)",
      "transposed convolution of (N, C, H, W)", call<conv_transpose2d>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kConvTransposeFunctions);
 
 }  // namespace
 }  // namespace nnm

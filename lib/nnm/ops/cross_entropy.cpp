@@ -217,7 +217,7 @@ Tensor nll_loss_call(const Tensor& x, const Tensor& target, const Tensor& weight
                   detail::legacy_reduction(size_average, reduce, reduction));
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kCrossEntropyFunctions[] = {
     {"cross_entropy(input: Tensor, target: Tensor, weight: Tensor? = none, size_average: bool? = "
      "none, ignore_index: int = -100, reduce: bool? = none, reduction: str = \"mean\", "
      "label_smoothing: float = 0.0)",
@@ -227,7 +227,7 @@ constexpr Function kFunctions[] = {
      "ignore_index: int = -100, reduce: bool? = none, reduction: str = \"mean\")",
      "-input at the target class, input being log-probabilities", call<nll_loss_call>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kCrossEntropyFunctions);
 
 }  // namespace
 }  // namespace nnm

@@ -28,7 +28,7 @@ Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps,
 
 namespace {
 
-constexpr Function kFunctions[] = {
+constexpr Function kDistanceFunctions[] = {
     {"normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12)",
      "input over its norm along dim", call<normalize>},
     {"cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8)",
@@ -37,7 +37,7 @@ constexpr Function kFunctions[] = {
      "false)",
      "the p-norm of x1 - x2 over the last dimension", call<pairwise_distance>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kDistanceFunctions);
 
 }  // namespace
 }  // namespace nnm

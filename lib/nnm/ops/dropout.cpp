@@ -89,7 +89,7 @@ Tensor alpha_dropout_call(const Tensor& x, double p, bool training, bool inplace
   return x;
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kDropoutFunctions[] = {
     {"dropout(input: Tensor, p: float = 0.5, training: bool = true, inplace: bool = false)",
      "zeros elements with probability p and scales the others by 1 / (1 - p)",
      call<drop_call<dropout>>, true},
@@ -102,7 +102,7 @@ constexpr Function kFunctions[] = {
     {"alpha_dropout(input: Tensor, p: float = 0.5, training: bool = false, inplace: bool = false)",
      "dropout that keeps mean and variance, for selu", call<alpha_dropout_call>, true},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kDropoutFunctions);
 
 }  // namespace
 }  // namespace nnm

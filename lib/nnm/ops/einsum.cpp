@@ -275,11 +275,11 @@ Tensor einsum_call(const std::string& equation, const Tensors& operands) {
   return einsum(equation, operands);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kEinsumFunctions[] = {
     {"einsum(equation: str, *operands: Tensor)", "sums of products by Einstein's notation",
      call<einsum_call>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kEinsumFunctions);
 
 }  // namespace
 }  // namespace nnm

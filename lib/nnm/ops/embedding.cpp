@@ -74,11 +74,11 @@ Tensor embedding(const Tensor& indices, const Tensor& weight, std::optional<int6
 
 namespace {
 
-constexpr Function kFunctions[] = {
+constexpr Function kEmbeddingFunctions[] = {
     {"embedding(input: Tensor, weight: Tensor, padding_idx: int? = none)",
      "rows of weight at the indices in input", call<embedding>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kEmbeddingFunctions);
 
 }  // namespace
 }  // namespace nnm

@@ -18,7 +18,7 @@ void accumulate(const Tensor& into, const Tensor& b) {
 
 Tensor cast_to(const Tensor& x, DType t) { return to(x, t); }
 
-[[maybe_unused]] const bool registered = [] {
+[[maybe_unused]] const bool engine_ops_lent = [] {
   engine_ops = {sum_of, accumulate, zeros, ones, cast_to, clone};
   return true;
 }();

@@ -28,12 +28,15 @@ const Function* find_function(std::string_view name);
 /// All names, sorted.
 std::vector<std::string_view> function_names();
 
-/// Registers a table of functions; each room of ops has one, in its own file.
+/// Registers a table of functions at the start of the program; NNM_REGISTER_FUNCTIONS(kTable) does
+/// it, once in each room of ops, in its own file.
 bool register_functions(const Function* table, size_t n);
 template <size_t N>
 bool register_functions(const Function (&table)[N]) {
   return register_functions(table, N);
 }
+#define NNM_REGISTER_FUNCTIONS(table) \
+  [[maybe_unused]] const bool table##_registered = ::nnm::register_functions(table)
 
 /// A shape as an argument is a list of integers.
 template <>

@@ -288,7 +288,7 @@ Tensor addmm_call(const Tensor& input, const Tensor& a, const Tensor& b, double 
   return addmm(input, a, b, beta, alpha);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kLinalgFunctions[] = {
     {"matmul(input: Tensor, other: Tensor)", "matrix product of tensors of any ranks",
      call<matmul>},
     {"mm(input: Tensor, mat2: Tensor)", "product of two matrices", call<mm>},
@@ -303,7 +303,7 @@ constexpr Function kFunctions[] = {
     {"bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor? = none)",
      "input1ᵀ weight input2 + bias", call<bilinear>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kLinalgFunctions);
 
 }  // namespace
 }  // namespace nnm

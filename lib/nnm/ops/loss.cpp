@@ -207,7 +207,7 @@ Tensor kl_div_call(const Tensor& x, const Tensor& t, Flag size_average, Flag red
   return kl_div(x, t, detail::legacy_reduction(size_average, reduce, reduction), log_target);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kLossFunctions[] = {
     {"mse_loss(input: Tensor, target: Tensor, size_average: bool? = none, reduce: bool? = none, "
      "reduction: str = \"mean\")",
      "(input - target)²", call<simple_call<mse_loss>>},
@@ -230,7 +230,7 @@ constexpr Function kFunctions[] = {
      "reduction: str = \"mean\", log_target: bool = false)",
      "target (log target - input), input being log-probabilities", call<kl_div_call>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kLossFunctions);
 
 }  // namespace
 }  // namespace nnm

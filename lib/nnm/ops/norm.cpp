@@ -267,7 +267,7 @@ Tensor group_norm(const Tensor& input, int64_t groups, const Tensor& scale, cons
 
 namespace {
 
-constexpr Function kFunctions[] = {
+constexpr Function kNormFunctions[] = {
     {"batch_norm(input: Tensor, running_mean: Tensor?, running_var: Tensor?, weight: Tensor? = "
      "none, bias: Tensor? = none, training: bool = false, momentum: float = 0.1, eps: float = "
      "1e-5)",
@@ -282,7 +282,7 @@ constexpr Function kFunctions[] = {
      "float = 1e-5)",
      "normalises groups of channels of each sample", call<group_norm>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kNormFunctions);
 
 }  // namespace
 }  // namespace nnm

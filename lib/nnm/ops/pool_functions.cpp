@@ -75,7 +75,7 @@ Value adaptive_max_pool2d_call(const Value* a) {
   return adaptive_max_pool2d(x, size);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kPoolFunctions[] = {
     {"max_pool1d(input: Tensor, kernel_size: int[1], stride: int[1]? = none, padding: int[1] = 0, "
      "dilation: int[1] = 1, ceil_mode: bool = false, return_indices: bool = false)",
      "the maximum of each window of (N, C, L)", max_pool1d_call},
@@ -97,7 +97,7 @@ constexpr Function kFunctions[] = {
     {"adaptive_max_pool2d(input: Tensor, output_size: any, return_indices: bool = false)",
      "maxima of equal parts of (N, C, H, W); none keeps an extent", adaptive_max_pool2d_call},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kPoolFunctions);
 
 }  // namespace
 }  // namespace nnm

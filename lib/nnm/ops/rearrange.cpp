@@ -198,11 +198,11 @@ Value rearrange_call(const Value* a) {
   return rearrange(Codec<Tensor>::read(a[0]), a[1].string(), sizes);
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kRearrangeFunctions[] = {
     {"rearrange(input: Tensor, pattern: str, **sizes: int)",
      "reshape, permute, reshape in einops' notation: \"b t (h e) -> b h t e\"", rearrange_call},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kRearrangeFunctions);
 
 }  // namespace
 

@@ -60,7 +60,7 @@ Tensor softmin_call(const Tensor& x, std::optional<int64_t> dim, std::optional<D
   return softmin(cast_first(x, dtype), softmax_dim(dim, x, "softmin"));
 }
 
-constexpr Function kFunctions[] = {
+constexpr Function kSoftmaxFunctions[] = {
     {"softmax(input: Tensor, dim: int? = none, dtype: dtype? = none)", "e^x over its sum along dim",
      call<softmax_call>},
     {"log_softmax(input: Tensor, dim: int? = none, dtype: dtype? = none)",
@@ -68,7 +68,7 @@ constexpr Function kFunctions[] = {
     {"softmin(input: Tensor, dim: int? = none, dtype: dtype? = none)", "softmax of -x",
      call<softmin_call>},
 };
-[[maybe_unused]] const bool registered = register_functions(kFunctions);
+NNM_REGISTER_FUNCTIONS(kSoftmaxFunctions);
 
 }  // namespace
 }  // namespace nnm

@@ -136,7 +136,7 @@ Value size_of(const Value* a) {
   return Value::tuple(Values(x.shape().begin(), x.shape().end()));
 }
 
-const Function kTable[] = {
+const Function kCreationFunctions[] = {
     {"zeros(*size: any, dtype: dtype = none, device: str = none)", "filled with 0",
      [](const Value* a) -> Value { return zeros(shape(a[0]), options(a[1], a[2])); }},
     {"ones(*size: any, dtype: dtype = none, device: str = none)", "filled with 1",
@@ -247,7 +247,7 @@ const Function kTable[] = {
     {"is_floating_point(input: Tensor)", "true for f32, f64, bf16, f16",
      [](const Value* a) -> Value { return is_floating(tensor(a[0]).dtype()); }},
 };
-[[maybe_unused]] const bool registered = register_functions(kTable);
+NNM_REGISTER_FUNCTIONS(kCreationFunctions);
 
 }  // namespace
 }  // namespace nnm

@@ -308,9 +308,10 @@ const Function kInPlace[] = {
 };
 
 // The activations stand before the rows of the same names, which have no `inplace`.
-[[maybe_unused]] const bool registered = register_functions(kOperators) &&
-                                         register_functions(kActivations) &&
-                                         register_functions(kUnary) && register_functions(kInPlace);
+NNM_REGISTER_FUNCTIONS(kOperators);
+NNM_REGISTER_FUNCTIONS(kActivations);
+NNM_REGISTER_FUNCTIONS(kUnary);
+NNM_REGISTER_FUNCTIONS(kInPlace);
 
 }  // namespace
 }  // namespace nnm

@@ -53,7 +53,7 @@ Tensor count_nonzero(const Tensor& x, const Dims& over) {
   return sum(x.dtype() == DType::b8 ? x : ne(x, Scalar(0)), over);
 }
 
-const Function kTable[] = {
+const Function kReduceFunctions[] = {
     {"sum(input: Tensor, dim: int[] = none, keepdim: bool = false, *, dtype: dtype = none)", "sum",
      [](const Value* a) -> Value {
        return sum(tensor(a[0]), dims(a[1]), a[2].boolean(), dtype(a[3]));
@@ -111,7 +111,7 @@ const Function kTable[] = {
     {"count_nonzero(input: Tensor, dim: int[] = none)", "how many are not 0",
      [](const Value* a) -> Value { return count_nonzero(tensor(a[0]), dims(a[1])); }},
 };
-[[maybe_unused]] const bool registered = register_functions(kTable);
+NNM_REGISTER_FUNCTIONS(kReduceFunctions);
 
 }  // namespace
 }  // namespace nnm

@@ -69,7 +69,7 @@ Value take_along_dim_of(const Value* a) {
   return gather(expand(x, common), d, to);
 }
 
-const Function kTable[] = {
+const Function kViewFunctions[] = {
     {"reshape(input: Tensor, *shape: any)", "another shape; one extent may be -1",
      [](const Value* a) -> Value { return reshape(tensor(a[0]), shape(a[1])); }},
     {"view(input: Tensor, *size: any)", "another shape of the same memory",
@@ -186,7 +186,7 @@ const Function kTable[] = {
      "the places that put it in order",
      [](const Value* a) -> Value { return argsort(tensor(a[0]), a[1].integer(), a[2].boolean()); }},
 };
-[[maybe_unused]] const bool registered = register_functions(kTable);
+NNM_REGISTER_FUNCTIONS(kViewFunctions);
 
 }  // namespace
 }  // namespace nnm

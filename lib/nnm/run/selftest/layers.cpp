@@ -139,7 +139,7 @@ void check_pools(Suite& s) {
 void check_batch_norm(Suite& s, const Sizes& x, DType t, Lay lay) {
   const DType stats = stats_type(t);
   const Sizes c = {x[1]};
-  const Values positive = uniform(0.5, 2);
+  const Contents positive = uniform(0.5, 2);
   const auto train = [](const Views& v) {
     kernels::batch_norm(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], 0.3, 1e-5);
   };

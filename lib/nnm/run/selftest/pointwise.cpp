@@ -35,7 +35,7 @@ constexpr DType kIntegers[] = {DType::i64, DType::i32, DType::u8, DType::b8};
 constexpr Lay kLays[] = {Lay::plain, Lay::turned, Lay::gaps, Lay::rows, Lay::off};
 
 /// Where an op is defined, so that NaN does not hide differences.
-Values domain(Unary f) {
+Contents domain(Unary f) {
   switch (f) {
     case Unary::acosh: return uniform(1.1, 3);
     case Unary::acos:
@@ -86,8 +86,9 @@ void check_binary_op(Suite& s, Binary f, const char* name) {
     };
   };
   const bool compares = f >= Binary::eq;
-  const Values a = f == Binary::pow ? uniform(0.1, 3) : Values{},
-               b = f == Binary::floor_divide || f == Binary::remainder ? uniform(0.3, 3) : Values{};
+  const Contents a = f == Binary::pow ? uniform(0.1, 3) : Contents{},
+                 b = f == Binary::floor_divide || f == Binary::remainder ? uniform(0.3, 3)
+                                                                         : Contents{};
   for (const DType t : kFloats) {
     const DType to = compares ? DType::b8 : t;
     for (const int64_t n : {int64_t{1}, int64_t{7}, int64_t{1026}})
@@ -210,8 +211,8 @@ void check_activations(Suite& s) {
   for (int i = 0; i < static_cast<int>(std::size(kLossNames)); ++i) {
     const auto f = static_cast<Loss>(i);
     const bool log_target = f == Loss::kl_div_log_target;
-    const Values x = f == Loss::binary_cross_entropy ? uniform(0.05, 0.95) : Values{},
-                 t = log_target ? uniform(-3, 0) : uniform(0.05, 0.95);
+    const Contents x = f == Loss::binary_cross_entropy ? uniform(0.05, 0.95) : Contents{},
+                   t = log_target ? uniform(-3, 0) : uniform(0.05, 0.95);
     const auto call = [f](const Views& v) { kernels::loss(v[0], v[1], v[2], f, 0.7, 0.5); };
     const auto back = [f](const Views& v) {
       kernels::loss_backward(v[0], v[1], v[2], v[3], f, 0.7, 0.5);

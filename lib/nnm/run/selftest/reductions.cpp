@@ -42,7 +42,7 @@ void check_reduce(Suite& s) {
     const auto f = static_cast<Reduce>(i);
     const auto call = [f](const Views& v) { kernels::reduce(v[0], v[1], f); };
     for (const Reduced& r : shapes()) {
-      const Values v = f == Reduce::prod ? uniform(0.999, 1.001) : Values{};
+      const Contents v = f == Reduce::prod ? uniform(0.999, 1.001) : Contents{};
       for (const DType t : kFloats) {
         s.check(kernels::reduce, kReduceNames[i], {out(t, r.out), in(t, r.x, v)}, 2, call);
         s.check(kernels::reduce, kReduceNames[i], {out(t, r.out), in(t, r.x, Lay::turned, v)}, 2,
@@ -74,7 +74,7 @@ void check_along(Suite& s) {
   for (const Sizes& x : all)
     for (int64_t dim = 0; dim < static_cast<int64_t>(x.size()); ++dim)
       for (const DType t : {DType::f32, DType::bf16, DType::f64, DType::i64, DType::i32}) {
-        const Values few = integers(0, 12);
+        const Contents few = integers(0, 12);
         for (const bool yes : {true, false}) {
           Sizes one = x;
           one[static_cast<size_t>(dim)] = 1;
@@ -89,7 +89,7 @@ void check_along(Suite& s) {
                   {out(t, top), out(DType::i64, top), in(t, x, Lay::turned, few)}, 0,
                   [=](const Views& v) { kernels::sort(v[0], v[1], v[2], dim, yes); });
           s.check(kernels::cumsum, yes ? "reverse" : "forward",
-                  {out(t, x), in(t, x, is_floating(t) ? Values{} : few)}, 2,
+                  {out(t, x), in(t, x, is_floating(t) ? Contents{} : few)}, 2,
                   [=](const Views& v) { kernels::cumsum(v[0], v[1], dim, yes); });
         }
       }
@@ -186,7 +186,7 @@ void check_difference(Suite& s) {
     for (const DType u : {t, DType::f32})
       for (const int64_t n : {int64_t{0}, int64_t{5}, int64_t{3000}})
         for (const bool exact : {true, false}) {
-          const Values v = is_floating(t) && is_floating(u) ? specials() : integers(0, 6);
+          const Contents v = is_floating(t) && is_floating(u) ? specials() : integers(0, 6);
           Tolerance tolerance;
           tolerance.exact = exact;
           tolerance.rtol = 0.1;

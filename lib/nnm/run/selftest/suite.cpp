@@ -44,15 +44,15 @@ double special_number(uint64_t which) {
   return kSpecials[which % std::size(kSpecials)];
 }
 
-double draw(const Values& v, uint64_t& state) {
+double draw(const Contents& v, uint64_t& state) {
   const double u = uniform_number(state);
   switch (v.kind) {
-    case Values::Kind::uniform: return v.low + (v.high - v.low) * u;
-    case Values::Kind::integers: return std::floor(v.low + (v.high - v.low) * u);
-    case Values::Kind::specials:
+    case Contents::Kind::uniform: return v.low + (v.high - v.low) * u;
+    case Contents::Kind::integers: return std::floor(v.low + (v.high - v.low) * u);
+    case Contents::Kind::specials:
       if (next_random(state) % 3 == 0) return special_number(next_random(state));
       [[fallthrough]];
-    case Values::Kind::normal: break;
+    case Contents::Kind::normal: break;
   }
   const double w = uniform_number(state);
   return std::sqrt(-2 * std::log(1 - u)) * std::cos(6.283185307179586 * w);

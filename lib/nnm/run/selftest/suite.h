@@ -23,17 +23,17 @@ enum class Lay : uint8_t {
 };
 
 /// What an operand holds before the call. Outputs hold bytes 0xFF.
-struct Values {
+struct Contents {
   enum class Kind : uint8_t { normal, uniform, integers, specials };
   Kind kind = Kind::normal;
   double low = 0, high = 1;  ///< of uniform and integers, high left out
 };
-inline Values uniform(double low, double high) { return {Values::Kind::uniform, low, high}; }
-inline Values integers(int64_t low, int64_t high) {
-  return {Values::Kind::integers, static_cast<double>(low), static_cast<double>(high)};
+inline Contents uniform(double low, double high) { return {Contents::Kind::uniform, low, high}; }
+inline Contents integers(int64_t low, int64_t high) {
+  return {Contents::Kind::integers, static_cast<double>(low), static_cast<double>(high)};
 }
 /// Normal ones with NaN, both infinities, both zeros and the ends of the range among them.
-inline Values specials() { return {Values::Kind::specials}; }
+inline Contents specials() { return {Contents::Kind::specials}; }
 
 struct Operand {
   enum class Role : uint8_t { in, out, both, absent };
@@ -41,19 +41,19 @@ struct Operand {
   DType dtype = DType::f32;
   Sizes size;
   Lay lay = Lay::plain;
-  Values values;
+  Contents values;
   unsigned spread = 0;  ///< dimensions of stride 0, a bit each
 };
-inline Operand in(DType t, Sizes size, Lay lay = Lay::plain, Values v = {}) {
+inline Operand in(DType t, Sizes size, Lay lay = Lay::plain, Contents v = {}) {
   return {Operand::Role::in, t, std::move(size), lay, v};
 }
-inline Operand in(DType t, Sizes size, Values v) {
+inline Operand in(DType t, Sizes size, Contents v) {
   return {Operand::Role::in, t, std::move(size), Lay::plain, v};
 }
 inline Operand out(DType t, Sizes size, Lay lay = Lay::plain) {
   return {Operand::Role::out, t, std::move(size), lay, {}};
 }
-inline Operand both(DType t, Sizes size, Values v = {}, Lay lay = Lay::plain) {
+inline Operand both(DType t, Sizes size, Contents v = {}, Lay lay = Lay::plain) {
   return {Operand::Role::both, t, std::move(size), lay, v};
 }
 inline Operand absent() { return {}; }
