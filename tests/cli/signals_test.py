@@ -21,6 +21,13 @@ class Signals(unittest.TestCase):
         text = program.SMALL_NET + "train: {max: 1 epoch, loss: 'cross_entropy(out, y)', optimizer: SGD(lr=0.1)}\n"
         pathlib.Path(self.folder.name, "net.yaml").write_text(text)
 
+    @staticmethod
+    def waits_for_signals(pid):
+        """Whether the program has come so far that it catches what it was not told to ignore."""
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        caught = int(status.split("SigCgt:")[1].split()[0], 16)
+        return caught >> (signal.SIGTERM - 1) & 1
+
     def end(self, number, ignored=()):
         """The exit code of a long computation that gets a signal."""
         def ignore():
@@ -31,7 +38,8 @@ class Signals(unittest.TestCase):
         process = subprocess.Popen(["nnm", *LONG], cwd=self.folder.name, env=program.environment(),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, preexec_fn=ignore)
-        time.sleep(0.5)
+        while process.poll() is None and not self.waits_for_signals(process.pid):
+            time.sleep(0.05)
         process.send_signal(number)
         try:
             process.communicate(timeout=1 if number in ignored else program.TIMEOUT)
