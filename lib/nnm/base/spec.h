@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -139,6 +138,48 @@ inline Limit above(double lo) { return {.min = lo, .exclusive_min = true}; }
 inline Limit between(double lo, double hi) { return {.min = lo, .max = hi}; }
 inline Limit one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
 
+/// What can be done with a field of an options struct, by its type alone.
+struct FieldType {
+  ArgType (*type)();
+  void (*read)(void* field, const Value& v);
+  Value (*write)(const void* field);
+  void (*copy)(void* to, const void* from);
+};
+template <class T>
+inline constexpr FieldType field_type = {
+    &Codec<T>::type,
+    [](void* field, const Value& v) { *static_cast<T*>(field) = Codec<T>::read(v); },
+    [](const void* field) -> Value { return Codec<T>::write(*static_cast<const T*>(field)); },
+    [](void* to, const void* from) { *static_cast<T*>(to) = *static_cast<const T*>(from); }};
+
+/// What a Spec is without its struct: fields are found by their offsets, so that what a struct has
+/// of its own is a few instructions for each field.
+class FieldTable {
+ public:
+  FieldTable(std::string name, std::string doc) : name_(std::move(name)), doc_(std::move(doc)) {}
+
+  /// `fallback`: the field that holds the default, null for a required one.
+  void add(const char* name, size_t offset, const FieldType& type, const void* fallback,
+           const char* doc, Limit limit);
+  void keyword_only() { keyword_only_ = true; }
+  const std::string& name() const { return name_; }
+  const std::string& doc() const { return doc_; }
+  Signature signature() const { return Signature(name_, params_); }
+  void read(void* options, const Values& bound) const;
+  void join(void* rest, const void* leading, const void* unset, size_t n) const;
+  Values write(const void* options) const;
+
+ private:
+  struct Field {
+    size_t offset;
+    const FieldType* type;
+  };
+  std::string name_, doc_;
+  std::vector<Param> params_;
+  std::vector<Field> fields_;
+  bool keyword_only_ = false;
+};
+
 /// Declares the arguments of a registered type by pointers to members of its Options struct: type
 /// and default are read from the struct, so that they are written once.
 ///   Spec<Linear::Options>("Linear", "y = x W^T + b over the last dimension")
@@ -148,101 +189,52 @@ inline Limit one_of(std::vector<std::string> choices) { return {.choices = std::
 template <class Options>
 class Spec {
  public:
-  Spec(std::string name, std::string doc) : name_(std::move(name)), doc_(std::move(doc)) {}
+  Spec(std::string name, std::string doc) : fields_(std::move(name), std::move(doc)) {}
 
   template <class T>
   Spec& req(const char* name, T Options::*member, const char* doc, Limit limit = {}) {
-    return add(name, member, doc, std::move(limit), true);
+    fields_.add(name, offset(member), field_type<T>, nullptr, doc, std::move(limit));
+    return *this;
   }
   template <class T>
   Spec& opt(const char* name, T Options::*member, const char* doc, Limit limit = {}) {
-    return add(name, member, doc, std::move(limit), false);
+    fields_.add(name, offset(member), field_type<T>, &(unset_.*member), doc, std::move(limit));
+    return *this;
   }
 
   /// The arguments that follow can only be given by name.
   Spec& keyword_only() {
-    keyword_only_ = true;
+    fields_.keyword_only();
     return *this;
   }
 
-  const std::string& name() const { return name_; }
-  const std::string& doc() const { return doc_; }
-  Signature signature() const { return Signature(name_, params_); }
+  const std::string& name() const { return fields_.name(); }
+  const std::string& doc() const { return fields_.doc(); }
+  Signature signature() const { return fields_.signature(); }
   /// `bound` as Signature::bind returned it.
   Options read(const Values& bound) const {
     Options o{};
-    for (size_t i = 0; i < readers_.size(); ++i) readers_[i].read(o, bound[i], readers_[i].member);
+    fields_.read(&o, bound);
     return o;
   }
   /// `rest` with the first n arguments as they are in `leading`: what `Conv2d(1, 8, 3, {.padding =
   /// 1})` means. Throws Error(type) with Python's text where `rest` sets them too.
   Options joined(const Options& leading, Options rest, size_t n) const {
-    const Options unset{};
-    for (size_t i = 0; i < n; ++i) {
-      const Reader& r = readers_[i];
-      NNM_CHECK(r.write(rest, r.member) == r.write(unset, r.member), type,
-                "{}.__init__() got multiple values for argument '{}'", name_, params_[i].name);
-      r.copy(rest, leading, r.member);
-    }
+    fields_.join(&rest, &leading, &unset_, n);
     return rest;
   }
   /// The options as values in the order of the signature: what `read` takes back.
-  Values write(const Options& o) const {
-    Values out;
-    for (const Reader& r : readers_) out.push_back(r.write(o, r.member));
-    return out;
-  }
+  Values write(const Options& o) const { return fields_.write(&o); }
 
  private:
-  // Member pointers are kept as bytes beside a typed trampoline: no allocation, no std::function.
-  struct Reader {
-    void (*read)(Options&, const Value&, const std::array<std::byte, 8>&);
-    Value (*write)(const Options&, const std::array<std::byte, 8>&);
-    void (*copy)(Options& to, const Options& from, const std::array<std::byte, 8>&);
-    std::array<std::byte, 8> member;
-  };
   template <class T>
-  Spec& add(const char* name, T Options::*member, const char* doc, Limit limit, bool required) {
-    Param p;
-    p.name = name;
-    p.type = Codec<T>::type();
-    p.type.min = limit.min;
-    p.type.max = limit.max;
-    p.type.exclusive_min = limit.exclusive_min;
-    p.type.choices = std::move(limit.choices);
-    if (!required) {
-      const Options defaults{};
-      p.fallback.emplace(Codec<T>::write(defaults.*member));
-    }
-    p.doc = doc;
-    p.keyword_only = keyword_only_;
-    params_.push_back(std::move(p));
-    static_assert(sizeof(member) <= 8);
-    Reader r{[](Options& o, const Value& v, const std::array<std::byte, 8>& raw) {
-               T Options::*m;
-               std::memcpy(&m, raw.data(), sizeof(m));
-               o.*m = Codec<T>::read(v);
-             },
-             [](const Options& o, const std::array<std::byte, 8>& raw) -> Value {
-               T Options::*m;
-               std::memcpy(&m, raw.data(), sizeof(m));
-               return Codec<T>::write(o.*m);
-             },
-             [](Options& to, const Options& from, const std::array<std::byte, 8>& raw) {
-               T Options::*m;
-               std::memcpy(&m, raw.data(), sizeof(m));
-               to.*m = from.*m;
-             },
-             {}};
-    std::memcpy(r.member.data(), &member, sizeof(member));
-    readers_.push_back(r);
-    return *this;
+  size_t offset(T Options::*member) const {
+    return static_cast<size_t>(reinterpret_cast<const char*>(&(unset_.*member)) -
+                               reinterpret_cast<const char*>(&unset_));
   }
 
-  std::string name_, doc_;
-  std::vector<Param> params_;
-  std::vector<Reader> readers_;
-  bool keyword_only_ = false;
+  FieldTable fields_;
+  Options unset_{};
 };
 
 }  // namespace nnm

@@ -7,12 +7,12 @@
 namespace nnm::data {
 namespace {
 
-struct Range {
+struct Letters {
   uint32_t first, last;
 };
 
 // clang-format off
-constexpr Range kLetters[] = {
+constexpr Letters kLetters[] = {
     {0xaa, 0xaa}, {0xb5, 0xb5}, {0xba, 0xba}, {0xc0, 0xd6}, {0xd8, 0xf6}, {0xf8, 0x2c1},
     {0x2c6, 0x2d1}, {0x2e0, 0x2e4}, {0x2ec, 0x2ec}, {0x2ee, 0x2ee}, {0x370, 0x374},
     {0x376, 0x377}, {0x37a, 0x37d}, {0x37f, 0x37f}, {0x386, 0x386}, {0x388, 0x38a},
@@ -157,7 +157,7 @@ constexpr Range kLetters[] = {
     {0x2a700, 0x2b738}, {0x2b740, 0x2b81d}, {0x2b820, 0x2cea1}, {0x2ceb0, 0x2ebe0},
     {0x2f800, 0x2fa1d}, {0x30000, 0x3134a}};
 
-constexpr Range kNumbers[] = {
+constexpr Letters kNumbers[] = {
     {0xb2, 0xb3}, {0xb9, 0xb9}, {0xbc, 0xbe}, {0x660, 0x669}, {0x6f0, 0x6f9}, {0x7c0, 0x7c9},
     {0x966, 0x96f}, {0x9e6, 0x9ef}, {0x9f4, 0x9f9}, {0xa66, 0xa6f}, {0xae6, 0xaef},
     {0xb66, 0xb6f}, {0xb72, 0xb77}, {0xbe6, 0xbf2}, {0xc66, 0xc6f}, {0xc78, 0xc7e},
@@ -191,9 +191,9 @@ constexpr Range kNumbers[] = {
 // clang-format on
 
 template <size_t N>
-bool among(const Range (&ranges)[N], uint32_t c) {
-  const Range* at = std::upper_bound(std::begin(ranges), std::end(ranges), c,
-                                     [](uint32_t v, const Range& r) { return v < r.first; });
+bool among(const Letters (&ranges)[N], uint32_t c) {
+  const Letters* at = std::upper_bound(std::begin(ranges), std::end(ranges), c,
+                                       [](uint32_t v, const Letters& r) { return v < r.first; });
   return at != std::begin(ranges) && c <= std::prev(at)->last;
 }
 

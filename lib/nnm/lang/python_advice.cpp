@@ -19,7 +19,7 @@ std::string_view trimmed(std::string_view s) {
 bool name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 
 /// The word at the start of a line.
-std::string_view first_word(std::string_view line) {
+std::string_view leading_name(std::string_view line) {
   size_t end = 0;
   while (end < line.size() && name_char(line[end])) ++end;
   return line.substr(0, end);
@@ -54,7 +54,7 @@ std::string_view without_module(std::string_view value) {
 
 std::string python_advice(std::string_view line) {
   line = trimmed(line);
-  const std::string_view word = first_word(line);
+  const std::string_view word = leading_name(line);
   const std::string_view rest = trimmed(line.substr(word.size()));
   if (rest.starts_with('=') || (rest.starts_with('.') && word != "self")) return "";
   if (word == "def") {
@@ -67,7 +67,7 @@ std::string python_advice(std::string_view line) {
   for (const Known& k : kStatements)
     if (word == k.word) return k.advice;
   if (word != "self" || !rest.starts_with('.')) return "";
-  const std::string_view name = first_word(rest.substr(1));
+  const std::string_view name = leading_name(rest.substr(1));
   const std::string_view value = trimmed(rest.substr(1 + name.size()));
   if (value.empty()) return fmt::format("write `{}`, without `self.`", name);
   if (!value.starts_with('=')) return "";

@@ -21,7 +21,7 @@ void run_all(const ModuleHooks* hooks, Ref<HookList<Entry>> ModuleHooks::*list, 
   }
 }
 
-std::string quoted(const std::vector<std::string>& keys) {
+std::string keys_text(const std::vector<std::string>& keys) {
   std::string out;
   for (const std::string& k : keys) {
     if (!out.empty()) out += ", ";
@@ -219,11 +219,12 @@ IncompatibleKeys Module::load_state_dict(const StateDict& state_dict, bool stric
   load(copy, "", assign, keys, messages);
   std::vector<std::string> report;
   if (strict && !keys.missing_keys.empty()) {
-    report.push_back(fmt::format("Missing key(s) in state_dict: {}. ", quoted(keys.missing_keys)));
+    report.push_back(
+        fmt::format("Missing key(s) in state_dict: {}. ", keys_text(keys.missing_keys)));
   }
   if (strict && !keys.unexpected_keys.empty()) {
     report.push_back(
-        fmt::format("Unexpected key(s) in state_dict: {}. ", quoted(keys.unexpected_keys)));
+        fmt::format("Unexpected key(s) in state_dict: {}. ", keys_text(keys.unexpected_keys)));
   }
   report.insert(report.end(), messages.begin(), messages.end());
   NNM_CHECK(report.empty(), runtime, "Error(s) in loading state_dict for {}:\n\t{}", type_name(),

@@ -10,7 +10,7 @@ namespace {
 
 std::string milliseconds(double seconds) { return fmt::format("{:.3f}", seconds * 1e3); }
 
-std::string memory_cell(int64_t bytes) {
+std::string change_cell(int64_t bytes) {
   const std::string text = human_bytes(static_cast<uint64_t>(std::abs(bytes)));
   return bytes < 0 ? "-" + text : text;
 }
@@ -47,7 +47,7 @@ std::string BenchReport::text() const {
                milliseconds(m.forward_self), milliseconds(m.backward),
                milliseconds(m.backward_self),
                fmt::format("{:.1f}%", all > 0 ? 100 * (m.forward_self + m.backward_self) / all : 0),
-               m.calls ? memory_cell(m.memory) : "-"});
+               m.calls ? change_cell(m.memory) : "-"});
   }
   std::string out = statement() + "\n\n" + table.text() + "\n";
   out += line("step", step) + line("forward", forward) + line("backward", backward);

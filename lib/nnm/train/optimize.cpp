@@ -13,7 +13,7 @@ namespace nnm::train {
 
 namespace {
 
-constexpr const char* kName = "E0302";
+constexpr const char* kUnknownType = "E0302";
 constexpr const char* kArgument = "E0303";
 constexpr const char* kSelector = "E0405";
 constexpr const char* kSchedule = "E0422";
@@ -40,8 +40,8 @@ Ref<Base> make(const lang::CallSpec& call, Diagnostics& d) {
     if (help.empty())
       help = did_you_mean(call.name, Registry<Base>::names(),
                           fmt::format("`nnm list {}s` lists what there is", Base::kRegistryKind));
-    report(d, kName, call.name_span, fmt::format("unknown {} `{}`", Base::kRegistryKind, call.name),
-           std::move(help));
+    report(d, kUnknownType, call.name_span,
+           fmt::format("unknown {} `{}`", Base::kRegistryKind, call.name), std::move(help));
     return {};
   }
   Ref<Base> made;

@@ -22,10 +22,10 @@ namespace {
 
 using lang::Tree;
 
-constexpr const char* kName = "E0301";      // a name that nothing has
-constexpr const char* kFunction = "E0302";  // a call of what is no function here
-constexpr const char* kValue = "E0420";     // a value that a key of train cannot have
-constexpr const char* kMissing = "E0421";   // a key of train that a run needs
+constexpr const char* kUnknownName = "E0301";  // a name that nothing has
+constexpr const char* kFunction = "E0302";     // a call of what is no function here
+constexpr const char* kValue = "E0420";        // a value that a key of train cannot have
+constexpr const char* kMissing = "E0421";      // a key of train that a run needs
 
 class Reader {
  public:
@@ -328,7 +328,7 @@ class Reader {
     if (period) attempt(period->span, [&] { plan_.eval = every(*period, "eval"); });
     if (options_.splits.empty() || has_split(plan_.eval_split)) return;
     const std::string near = nearest(plan_.eval_split, options_.splits);
-    error(kName, split ? split->span : t->span,
+    error(kUnknownName, split ? split->span : t->span,
           fmt::format("train.eval: the data have no split `{}`", plan_.eval_split),
           near.empty()
               ? fmt::format("there is {}; `{}: {{split: 0.1}}` under `data:` takes one out "
