@@ -94,7 +94,7 @@ Tensor channels_last(const Tensor& x);  ///< (N, C, H, W) with C innermost in me
 /// self[...] = src, broadcast and converted.
 void copy_(const Tensor& self, const Tensor& src);
 void fill_(const Tensor& self, Scalar value);
-inline void zero_(const Tensor& self) { fill_(self, 0); }
+void zero_(const Tensor& self);
 
 // Views.
 Tensor reshape(const Tensor& x,
