@@ -4,6 +4,7 @@
 #include "nnm/autograd/node.h"
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/module.h"
+#include "nnm/nn/repr.h"
 
 namespace nnm {
 
@@ -48,8 +49,8 @@ bool drop(std::vector<Ref<Slot>>& slots, std::string_view name) {
 // What torch.typename says of a value.
 std::string type_of(const Value& v) {
   if (v.holds<Tensor>()) return legacy_type_name(v.as<Tensor>().dtype());
-  if (v.holds<Ref<Module>>()) return v.as<Ref<Module>>()->type_name();
-  return v.type_name();
+  if (v.holds<Ref<Module>>()) return full_type_name(*v.as<Ref<Module>>());
+  return v.is(Value::Kind::dtype) ? "torch.dtype" : v.type_name();
 }
 
 void check_tensor_name(const char* kind, const std::string& name) {
