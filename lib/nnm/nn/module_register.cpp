@@ -64,15 +64,14 @@ void check_new(bool exists, const std::string& name) {
 
 }  // namespace
 
-Module::Module(Module&& m) {
-  NNM_CHECK(m.use_count() == 0, runtime, "a {} that others hold cannot be moved", m.type_name());
-  parameters_ = std::move(m.parameters_);
-  buffers_ = std::move(m.buffers_);
-  modules_ = std::move(m.modules_);
-  hooks_ = std::move(m.hooks_);
+Module::Module(Module&& m) noexcept
+    : parameters_(std::move(m.parameters_)),
+      buffers_(std::move(m.buffers_)),
+      modules_(std::move(m.modules_)),
+      hooks_(std::move(m.hooks_)),
+      training_(m.training_),
+      tensor_to_tensor_(m.tensor_to_tensor_) {
   if (hooks_) hooks_->owner = this;
-  training_ = m.training_;
-  tensor_to_tensor_ = m.tensor_to_tensor_;
 }
 
 Parameter Module::register_parameter(const std::string& name, const Tensor& t) {
