@@ -49,6 +49,8 @@ void by_sum(DType t, const F& body) {
     case DType::f16: return body.template operator()<Half, float>();
     case DType::i64: return body.template operator()<int64_t, int64_t>();
     case DType::i32: return body.template operator()<int32_t, int64_t>();
+    case DType::i16: return body.template operator()<int16_t, int64_t>();
+    case DType::i8: return body.template operator()<int8_t, int64_t>();
     case DType::u8: return body.template operator()<uint8_t, int64_t>();
     case DType::b8: return body.template operator()<bool, int64_t>();
   }

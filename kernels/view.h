@@ -9,8 +9,8 @@ namespace nnm {
 
 /// Element types, in PyTorch's set as far as nnm carries it. The order is the index of
 /// `kDTypeInfo`.
-enum class DType : uint8_t { f32, f64, bf16, f16, i64, i32, u8, b8 };
-constexpr int kDTypes = 8;
+enum class DType : uint8_t { f32, f64, bf16, f16, i64, i32, i16, i8, u8, b8 };
+constexpr int kDTypes = 10;
 
 /// What is known of an element type: nnm's name, PyTorch's name, bytes, category (0 bool, 1
 /// integer, 2 floating), which orders type promotion.
@@ -23,7 +23,8 @@ struct DTypeInfo {
 inline constexpr DTypeInfo kDTypeInfo[kDTypes] = {
     {"f32", "float32", 4, 2}, {"f64", "float64", 8, 2}, {"bf16", "bfloat16", 2, 2},
     {"f16", "float16", 2, 2}, {"i64", "int64", 8, 1},   {"i32", "int32", 4, 1},
-    {"u8", "uint8", 1, 1},    {"bool", "bool", 1, 0}};
+    {"i16", "int16", 2, 1},   {"i8", "int8", 1, 1},     {"u8", "uint8", 1, 1},
+    {"bool", "bool", 1, 0}};
 
 constexpr const DTypeInfo& info(DType t) { return kDTypeInfo[static_cast<int>(t)]; }
 constexpr size_t item_size(DType t) { return info(t).size; }

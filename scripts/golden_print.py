@@ -14,7 +14,8 @@ import torch
 from golden import FOLDER, uniform
 
 DTYPES = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16, "f16": torch.float16,
-          "i64": torch.int64, "i32": torch.int32, "u8": torch.uint8, "bool": torch.bool}
+          "i64": torch.int64, "i32": torch.int32, "i16": torch.int16,
+          "i8": torch.int8, "u8": torch.uint8, "bool": torch.bool}
 
 STEPS = {
     "t": lambda x: x.transpose(0, 1), "every2": lambda x: x[::2], "grad": lambda x: x.requires_grad_(),
@@ -84,7 +85,7 @@ def shapes():
                   "[1001]", "[1, 1001]", "[1001, 1]", "[40, 40]", "[3, 4, 100]", "[8, 8, 8, 8]", "[2, 2, 300]",
                   "[500, 2]", "[501, 2]", "[7, 143]", "[6, 167]"):
         yield f"f32 {shape} uniform s 2 -1"
-    for dtype in ("f64", "bf16", "i64", "i32", "u8", "bool"):
+    for dtype in ("f64", "bf16", "i64", "i32", "i16", "i8", "u8", "bool"):
         for shape in ("[]", "[30]", "[3, 20]", "[2, 2, 2]", "[1200]", "[30, 50]"):
             yield f"{dtype} {shape} uniform i 3 0"
         for shape in ("[0]", "[2, 0]", "[0, 3, 2]"):
@@ -98,6 +99,8 @@ def shapes():
     yield "i64 [3] cycle -9007199254740992 5"
     yield "bool [9] cycle 1 0"
     yield "bool [] cycle 0"
+    yield "i16 [30] cycle -32768 7"
+    yield "i8 [30] cycle -128 7"
     yield "u8 [300] cycle 255 7"
     yield "f32 [2000] cycle 0 0 0 0 0.5 0 1"
     yield "f32 [2000] cycle 1 1 1 1.5 1 1 1 1"

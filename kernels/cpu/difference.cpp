@@ -44,6 +44,8 @@ void load(DType dtype, const void* from, int64_t n, double* to) {
     case DType::f16: return load_as<Half>(from, n, to);
     case DType::i64: return load_as<int64_t>(from, n, to);
     case DType::i32: return load_as<int32_t>(from, n, to);
+    case DType::i16: return load_as<int16_t>(from, n, to);
+    case DType::i8: return load_as<int8_t>(from, n, to);
     case DType::u8:
     case DType::b8: return load_as<uint8_t>(from, n, to);
   }
@@ -72,6 +74,8 @@ void compare_alike(DType dtype, const void* a, const void* b, Pairs& p) {
     case DType::f16: return compare_bits<int16_t, true>(a, b, p);
     case DType::i64: return compare_bits<int64_t, false>(a, b, p);
     case DType::i32: return compare_bits<int32_t, false>(a, b, p);
+    case DType::i16: return compare_bits<int16_t, false>(a, b, p);
+    case DType::i8: return compare_bits<int8_t, false>(a, b, p);
     case DType::u8:
     case DType::b8: return compare_bits<uint8_t, false>(a, b, p);
   }

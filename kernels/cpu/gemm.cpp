@@ -536,6 +536,8 @@ void gemm_cpu(const View& c, const View& a, const View& b, const View& bias, dou
     case DType::f16: return gemm_half<Half>(c, a, b, bias, alpha, beta);
     case DType::i64: return gemm_integer<int64_t>(c, a, b, bias, alpha, beta);
     case DType::i32: return gemm_integer<int32_t>(c, a, b, bias, alpha, beta);
+    case DType::i16: return gemm_integer<int16_t>(c, a, b, bias, alpha, beta);
+    case DType::i8: return gemm_integer<int8_t>(c, a, b, bias, alpha, beta);
     case DType::u8: return gemm_integer<uint8_t>(c, a, b, bias, alpha, beta);
     case DType::b8: return;
   }

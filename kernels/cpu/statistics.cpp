@@ -218,6 +218,8 @@ void by_dtype(const View& x, TensorStatistics* out, uint32_t* histogram) {
     case DType::f16: return typed<kAll, Half>(x, out, histogram);
     case DType::i64: return typed<kAll, int64_t>(x, out, histogram);
     case DType::i32: return typed<kAll, int32_t>(x, out, histogram);
+    case DType::i16: return typed<kAll, int16_t>(x, out, histogram);
+    case DType::i8: return typed<kAll, int8_t>(x, out, histogram);
     case DType::u8:
     case DType::b8: return typed<kAll, uint8_t>(x, out, histogram);
   }

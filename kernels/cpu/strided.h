@@ -99,6 +99,8 @@ void load(T* out, const char* p, DType t, int64_t step, int64_t n) {
     case DType::f16: return load_as<T, Half>(out, p, step, n);
     case DType::i64: return load_as<T, int64_t>(out, p, step, n);
     case DType::i32: return load_as<T, int32_t>(out, p, step, n);
+    case DType::i16: return load_as<T, int16_t>(out, p, step, n);
+    case DType::i8: return load_as<T, int8_t>(out, p, step, n);
     case DType::u8: return load_as<T, uint8_t>(out, p, step, n);
     case DType::b8: return load_as<T, bool>(out, p, step, n);
   }
@@ -112,7 +114,7 @@ void store_as(char* p, int64_t step, const T* __restrict x, int64_t n) {
       s[i * step] = S(static_cast<float>(x[i]));
     } else if constexpr (std::is_same_v<S, bool>) {
       s[i * step] = x[i] != T(0);
-    } else if constexpr (std::is_same_v<S, uint8_t> || std::is_same_v<S, int32_t>) {
+    } else if constexpr (std::is_integral_v<S> && sizeof(S) < 8) {
       s[i * step] = static_cast<S>(static_cast<int64_t>(x[i]));
     } else {
       s[i * step] = static_cast<S>(x[i]);
@@ -129,6 +131,8 @@ void store(char* p, DType t, int64_t step, const T* x, int64_t n) {
     case DType::f16: return store_as<T, Half>(p, step, x, n);
     case DType::i64: return store_as<T, int64_t>(p, step, x, n);
     case DType::i32: return store_as<T, int32_t>(p, step, x, n);
+    case DType::i16: return store_as<T, int16_t>(p, step, x, n);
+    case DType::i8: return store_as<T, int8_t>(p, step, x, n);
     case DType::u8: return store_as<T, uint8_t>(p, step, x, n);
     case DType::b8: return store_as<T, bool>(p, step, x, n);
   }

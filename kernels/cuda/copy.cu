@@ -203,6 +203,8 @@ void fill(const View& out, double real, int64_t integer) {
     case DType::f16: return fill_typed(w, Half(static_cast<float>(real)).bits);
     case DType::i64: return fill_typed(w, integer);
     case DType::i32: return fill_typed(w, static_cast<int32_t>(integer));
+    case DType::i16: return fill_typed(w, static_cast<int16_t>(integer));
+    case DType::i8:
     case DType::u8: return fill_typed(w, static_cast<uint8_t>(integer));
     case DType::b8: return fill_typed(w, static_cast<uint8_t>(integer != 0));
   }

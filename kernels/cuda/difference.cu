@@ -39,16 +39,20 @@ __device__ inline int64_t element_place(const void* p, DType t, int64_t i) {
     case DType::f16: return ordered(static_cast<const int16_t*>(p)[i]);
     case DType::i64: return static_cast<const int64_t*>(p)[i];
     case DType::i32: return static_cast<const int32_t*>(p)[i];
+    case DType::i16: return static_cast<const int16_t*>(p)[i];
+    case DType::i8: return static_cast<const int8_t*>(p)[i];
     default: return static_cast<const uint8_t*>(p)[i];
   }
 }
 
 __device__ inline bool same_bits(const void* a, const void* b, DType t, int64_t i) {
   switch (t) {
+    case DType::i8:
     case DType::u8:
     case DType::b8: return static_cast<const uint8_t*>(a)[i] == static_cast<const uint8_t*>(b)[i];
     case DType::bf16:
     case DType::f16:
+    case DType::i16:
       return static_cast<const uint16_t*>(a)[i] == static_cast<const uint16_t*>(b)[i];
     case DType::f32:
     case DType::i32:

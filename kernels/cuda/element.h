@@ -18,6 +18,8 @@ __device__ inline C load(const void* p, DType t, int64_t i) {
     case DType::f16: return static_cast<C>(static_cast<float>(static_cast<const Half*>(p)[i]));
     case DType::i64: return static_cast<C>(static_cast<const int64_t*>(p)[i]);
     case DType::i32: return static_cast<C>(static_cast<const int32_t*>(p)[i]);
+    case DType::i16: return static_cast<C>(static_cast<const int16_t*>(p)[i]);
+    case DType::i8: return static_cast<C>(static_cast<const int8_t*>(p)[i]);
     case DType::u8: return static_cast<C>(static_cast<const uint8_t*>(p)[i]);
     case DType::b8: return static_cast<C>(static_cast<const bool*>(p)[i]);
   }
@@ -35,6 +37,12 @@ __device__ inline void store(void* p, DType t, int64_t i, C x) {
     case DType::i64: static_cast<int64_t*>(p)[i] = static_cast<int64_t>(x); break;
     case DType::i32:
       static_cast<int32_t*>(p)[i] = static_cast<int32_t>(static_cast<int64_t>(x));
+      break;
+    case DType::i16:
+      static_cast<int16_t*>(p)[i] = static_cast<int16_t>(static_cast<int64_t>(x));
+      break;
+    case DType::i8:
+      static_cast<int8_t*>(p)[i] = static_cast<int8_t>(static_cast<int64_t>(x));
       break;
     case DType::u8:
       static_cast<uint8_t*>(p)[i] = static_cast<uint8_t>(static_cast<int64_t>(x));

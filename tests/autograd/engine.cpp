@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nnm/autograd/record.h"
+#include "nnm/base/log.h"
 #include "nnm/ops/ops.h"
 
 using namespace nnm;
@@ -79,17 +80,79 @@ TEST_CASE("a second backward through freed buffers is an error, unless the graph
         }).find("Trying to backward through the graph a second time") == 0);
 }
 
-TEST_CASE("a saved tensor that was modified in place is found") {
-  const Tensor x = leaf({2});
-  const Tensor y = exp(x);
-  const Tensor z = sum(mul(y, y));
+/// The error of backward where `saved` is written to after `y` was computed with it: unseen by the
+/// tape, or recorded.
+std::string spoiled(const Tensor& y, const Tensor& saved, bool recorded = false) {
   {
-    NoGradGuard g;
-    mul_(y.detach(), 2.0);
+    GradModeGuard mode(recorded);
+    add_(saved, 1.0);
   }
-  CHECK(message_of([&] {
-          z.backward();
-        }).find("modified by an inplace operation: [torch.DoubleTensor [1]]") != std::string::npos);
+  const std::string text = message_of([&] { sum(y).backward(); });
+  const std::string start =
+      "one of the variables needed for gradient computation has been modified by an inplace "
+      "operation: ";
+  const std::string hint =
+      " Hint: enable anomaly detection to find the operation that failed to compute its gradient, "
+      "with torch.autograd.set_detect_anomaly(True, check_nan=False).";
+  if (!text.starts_with(start) || !text.ends_with(hint)) return text;
+  return text.substr(start.size(), text.size() - start.size() - hint.size());
+}
+
+TEST_CASE("a saved tensor that was modified in place is found") {
+  const std::string versions = " is at version 1; expected version 0 instead.";
+  const Tensor x = leaf({1, 2, 3});
+  CHECK(spoiled(mul(x, x), x) == "[torch.DoubleTensor [3]]" + versions);
+  const Tensor plain = ones({2, 2}), weight = ones({2, 2}).requires_grad_();
+  CHECK(spoiled(mul(weight, plain), plain) == "[torch.FloatTensor [2, 2]]" + versions);
+  auto of = [](const char* op) {
+    return fmt::format("[torch.DoubleTensor [2]], which is output 0 of {},", op);
+  };
+  const Tensor z = mul(leaf({1, 2}), 2.0);
+  CHECK(spoiled(mul(z, z), z) == of("Mul") + versions);
+  const Tensor again = mul(leaf({1, 2}), 2.0);
+  CHECK(spoiled(mul(again, again), again, true) == of("Add") + versions);
+  const Tensor summed = sum(ones({3, 2}, {DType::f64}).requires_grad_(), {0});
+  CHECK(spoiled(mul(summed, summed), summed) == of("Sum1") + versions);
+  const Tensor y = exp(leaf({1, 2}));
+  CHECK(spoiled(y, y) == of("Exp") + versions);
+  const Tensor recorded = exp(leaf({1, 2}));
+  CHECK(spoiled(recorded, recorded, true) == of("Exp") + versions);
+  const Tensor base = mul(leaf({1, 2, 3}), 2.0), part = narrow(base, 0, 0, 2);
+  CHECK(spoiled(mul(part, part), base) == of("AsStrided") + versions);
+  // PyTorch keeps neither of these.
+  const Tensor b = leaf({1, 2}), inverse = div(3.0, b);
+  CHECK(spoiled(inverse, inverse, true) == "no error");
+  CHECK(values(b.grad()) == std::vector<double>{-3, -0.75});
+}
+
+TEST_CASE("anomaly detection names the operation that fails") {
+  set_detect_anomaly(true);
+  std::vector<std::string> warnings;
+  {
+    const WarningSink sink([&](const std::string& s) { warnings.push_back(s); });
+    const Tensor y = exp(leaf({1}));
+    CHECK(spoiled(y, y).ends_with(
+        "Hint: the backtrace further above shows the operation that failed to compute its "
+        "gradient. The variable in question was changed in there or anywhere later. Good luck!"));
+    CHECK(message_of([] {
+            sum(mul(sqrt(leaf({0, 1})), 0.0)).backward();
+          }) == "Function 'SqrtBackward0' returned nan values in its 0th output.");
+    set_detect_anomaly(true, false);
+    CHECK(message_of([] { sum(mul(sqrt(leaf({0, 1})), 0.0)).backward(); }) == "no error");
+  }
+  set_detect_anomaly(false);
+  CHECK(warnings == std::vector<std::string>{"Error detected in ExpBackward0.",
+                                             "Error detected in SqrtBackward0."});
+}
+
+TEST_CASE("what fills a tensor in place is on the tape under its own name") {
+  const Tensor x = leaf({1, 2}), z = mul(x, 2.0), f = mul(x, 2.0);
+  zero_(z);
+  fill_(f, 3.0);
+  CHECK(std::string(z.grad_fn()->name) == "ZeroBackward0");
+  CHECK(std::string(f.grad_fn()->name) == "FillBackward2");
+  sum(add(z, f)).backward();
+  CHECK(values(x.grad()) == std::vector<double>{0, 0});
 }
 
 TEST_CASE("in-place on the tape takes the place of the old node") {

@@ -435,8 +435,30 @@ TEST_CASE("a hook over several tensors is called once per backward with what cam
   sum(mul(c, 2.0)).backward({}, true);
   sum(mul(c, 2.0)).backward({}, true);
   CHECK(any == 2);
-  CHECK(message_of([] { register_multi_grad_hook({ones({1})}, [](const Tensors&) {}); }) ==
-        "RuntimeError: cannot register a hook on a tensor that doesn't require gradient");
+}
+
+TEST_CASE("hooks over several tensors are refused in PyTorch's words") {
+  const Tensor a = leaf({1}), plain = ones({1});
+  int calls = 0;
+  auto count = [&](const auto&) { ++calls; };
+  CHECK(message_of([&] {
+          register_multi_grad_hook({a, plain}, count, "all");
+        }) == "AssertionError: Expected gradient function to be set");
+  sum(a).backward();
+  CHECK(calls == 0);  // nothing stays registered on a
+  CHECK(message_of([&] { register_multi_grad_hook({a}, count, "some"); }) ==
+        "ValueError: Expects mode to be one of ('all', 'any') but got some");
+  CHECK(message_of([&] {
+          register_multi_grad_hook(
+              {a}, [](const Tensors&) {}, "any");
+        }) == "TypeError: a multi-grad hook of mode 'any' takes const Tensor&");
+  auto any = register_multi_grad_hook({plain, a}, count, "any");
+  auto all = register_multi_grad_hook({a, a}, count, "all");
+  sum(a).backward();
+  CHECK(calls == 2);
+  any.remove();
+  all.remove();
+  CHECK(message_of([&] { register_multi_grad_hook({}, count, "all"); }) == "no error");
 }
 
 TEST_CASE("a hook over several tensors outlives some of them") {

@@ -150,6 +150,9 @@ TEST_CASE("formats: npy of every type") {
   check_close(read(npy("'<f8'", "(2,)", raw({1.5, -2.0}))), {2}, {1.5, -2}, 0);
   check_close(read(npy("'>i4'", "(1,)", std::string("\xff\xff\xff\xfe", 4))), {1}, {-2}, 0);
   check_close(read(npy("'|i1'", "(2,)", raw<int8_t>({-3, 3}))), {2}, {-3, 3}, 0);
+  CHECK(read(npy("'|i1'", "(1,)", raw<int8_t>({-3}))).dtype() == DType::i8);
+  check_close(read(npy("'<i2'", "(2,)", raw<int16_t>({-300, 3}))), {2}, {-300, 3}, 0);
+  check_close(read(npy("'>i2'", "(1,)", std::string("\xff\xfe", 2))), {1}, {-2}, 0);
   check_close(read(npy("'<u2'", "(1,)", raw<uint16_t>({65535}))), {1}, {65535}, 0);
   check_close(read(npy("'<u4'", "(1,)", raw<uint32_t>({4294967295u}))), {1}, {4294967295.0}, 0);
   check_close(read(npy("'|b1'", "(2,)", raw<uint8_t>({1, 0}))), {2}, {1, 0}, 0);
@@ -280,6 +283,13 @@ TEST_CASE("formats: what predict writes reads back") {
   TempDir dir;
   const Tensor x = image({3, 2});
   write_npy(dir / "y.npy", x);
+  for (const DType type : {DType::i16, DType::i8}) {
+    const Tensor narrow = tensor_of<int64_t>(std::vector<int64_t>{-7, 100}, {2}, {type});
+    write_npy(dir / "n.npy", narrow);
+    const Tensor back = DataFile::open(dir / "n.npy")->read("");
+    CHECK(back.dtype() == type);
+    CHECK(back.to_vector<int64_t>() == std::vector<int64_t>{-7, 100});
+  }
   const Ref<DataFile> f = DataFile::open(dir / "y.npy");
   CHECK(f->format() == Format::npy);
   CHECK(io::testing::same_bits(f->read(""), x));

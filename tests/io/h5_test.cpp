@@ -226,7 +226,8 @@ TEST_CASE("h5: foreign byte order and widths are converted") {
   CHECK(r.tensor(r.at("f64be")).to_vector<double>() == std::vector<double>{1.5, -2.25, 1e-3});
   CHECK(r.tensor(r.at("f32be")).to_vector<float>() == std::vector<float>{1.5f, -2.25f, 1e-3f});
   CHECK(r.at("f32be").element.name == "f32 (big-endian)");
-  CHECK(r.tensor(r.at("i8")).dtype() == DType::i32);
+  CHECK(r.tensor(r.at("i8")).dtype() == DType::i8);
+  CHECK(r.tensor(r.at("i16be")).dtype() == DType::i16);
   CHECK(r.tensor(r.at("i8")).to_vector<int64_t>() == std::vector<int64_t>{-1, 127, -128});
   CHECK(r.tensor(r.at("i16be")).to_vector<int64_t>() == std::vector<int64_t>{-1, 127, -128});
   CHECK(r.tensor(r.at("u16")).to_vector<int64_t>() == std::vector<int64_t>{0, 65535, 7});

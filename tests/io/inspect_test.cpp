@@ -39,6 +39,8 @@ TEST_CASE("inspect: statistics leave out what is not finite") {
 TEST_CASE("inspect: statistics of every dtype, of one and of no element") {
   CHECK(statistics(of<int64_t>(DType::i64, {3, 5})).mean == 4);
   CHECK(statistics(of<int32_t>(DType::i32, {-3, 5})).min == -3);
+  CHECK(statistics(of<int16_t>(DType::i16, {-300, 500})).mean == 100);
+  CHECK(statistics(of<int8_t>(DType::i8, {-128, 5})).min == -128);
   CHECK(statistics(of<uint8_t>(DType::u8, {255, 0})).mean == 127.5);
   CHECK(statistics(of<uint8_t>(DType::b8, {1, 0, 1, 1})).mean == 0.75);
   CHECK(statistics(of<double>(DType::f64, {1e300, 1e300})).mean == 1e300);

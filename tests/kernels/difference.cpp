@@ -171,6 +171,10 @@ TEST_CASE("difference: every dtype, and two of them") {
   CHECK(of(view_of(low, DType::i64), view_of(high, DType::i64)).max_ulp == UINT64_MAX);
   const std::vector<int32_t> s{-7}, t{8};
   CHECK(of(view_of(s, DType::i32), view_of(t, DType::i32)).max_abs == 15);
+  const std::vector<int16_t> short_low{-32768}, short_high{32767};
+  CHECK(of(view_of(short_low, DType::i16), view_of(short_high, DType::i16)).max_abs == 65535);
+  const std::vector<int8_t> char_low{-128, 1}, char_high{127, 1};
+  CHECK(of(view_of(char_low, DType::i8), view_of(char_high, DType::i8)).max_ulp == 255);
   const std::vector<uint8_t> yes{1, 0, 1}, no{1, 1, 1};
   CHECK(of(view_of(yes, DType::b8), view_of(no, DType::b8)).changed == 1);
   CHECK(of(view_of(yes, DType::u8), view_of(no, DType::u8)).worst == 1);

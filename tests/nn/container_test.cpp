@@ -2,6 +2,7 @@
 #include "nnm/nn/layers/container.h"
 #include "nn/modules.h"
 #include "nnm/nn/layers/activation.h"
+#include "nnm/nn/layers/linear.h"
 
 using namespace nnm;
 using namespace nnm::test;
@@ -103,6 +104,43 @@ TEST_CASE("ModuleList prints runs of equal children once") {
   CHECK(error_of([&] { list.insert(-1, make_ref<nn::GELU>()); }) == "KeyError: '-1'");
 }
 
+TEST_CASE("a ModuleList with a hole is indexed by name and walked by position") {
+  auto holed = [] {
+    nn::ModuleList list({nn::Identity(), nn::ReLU(), nn::Tanh()});
+    list.delete_attribute("1");
+    return make_ref<nn::ModuleList>(std::move(list));
+  };
+  auto text = [](const nn::ModuleList& list) {
+    std::string out;
+    for (const auto& slot : list) out += slot->name + slot->value->type_name() + " ";
+    return out;
+  };
+  const auto list = holed();
+  CHECK(list->size() == 2);
+  CHECK(list->repr() == "ModuleList(\n  (0): Identity()\n  (1): Tanh()\n)");
+  CHECK((*list)[0].type_name() == "Identity");
+  CHECK(error_of([&] { (*list)[1]; }) == "KeyError: '1'");
+  CHECK(error_of([&] { (*list)[-1]; }) == "KeyError: '1'");
+  CHECK(error_of([&] { (*list)[2]; }) == "IndexError: index 2 is out of range");
+  CHECK(error_of([&] { list->pop(1); }) == "KeyError: '1'");
+  CHECK(error_of([&] { list->remove(1); }) ==
+        "AttributeError: 'ModuleList' object has no attribute '1'");
+  CHECK(text(*list->slice(0, 2)) == "0Identity 1Tanh ");
+  CHECK(text(*list) == "0Identity 2Tanh ");
+  list->pop(0);
+  CHECK(text(*list) == "0Tanh ");
+  const auto filled = holed();
+  filled->set(1, nn::Sigmoid());
+  CHECK(text(*filled) == "0Identity 2Tanh 1Sigmoid ");
+  CHECK((*filled)[2].type_name() == "Tanh");
+  const auto covered = holed();
+  covered->append(nn::Sigmoid());
+  CHECK(text(*covered) == "0Identity 2Sigmoid ");
+  nn::Sequential chain{nn::Identity(), nn::ReLU(), nn::Tanh()};
+  chain.delete_attribute("1");
+  CHECK(chain[1].type_name() == "Tanh");
+}
+
 TEST_CASE("ModuleDict's interface") {
   nn::ModuleDict d({{"a", make_ref<nn::ReLU>()}, {"b", make_ref<nn::Tanh>()}});
   CHECK(d.keys() == Names{"a", "b"});
@@ -144,6 +182,28 @@ TEST_CASE("ParameterList and ParameterDict") {
   CHECK(d.keys() == Names{"k", "z"});
   CHECK(d.copy()->keys() == d.keys());
   CHECK(error_of([&] { d(1, 2); }) == "RuntimeError: ParameterDict should not be called.");
+}
+
+TEST_CASE("a ParameterList with a hole keeps its size") {
+  nn::ParameterList list({ones({1}), ones({2}), ones({3})});
+  list.register_parameter("beside", parameter(ones({9})));
+  CHECK(list.size() == 3);
+  list.delete_attribute("1");
+  const std::string missing = "AttributeError: 'ParameterList' object has no attribute '1'";
+  CHECK(list.size() == 3);
+  CHECK(list[2].shape() == Shape{3});
+  CHECK(list[-1].shape() == Shape{3});
+  CHECK(error_of([&] { list[1]; }) == missing);
+  CHECK(error_of([&] { list.repr(); }) == missing);
+  CHECK(error_of([&] { list.values(); }) == missing);
+  CHECK(error_of([&] { list.slice(1); }) == missing);
+  CHECK(list.slice(2)->repr() ==
+        "ParameterList(  (0): Parameter containing: [torch.float32 of size 3])");
+  list.set(1, zeros({4}));
+  CHECK(names(list.named_parameters()) == Names{"0", "2", "beside", "1"});
+  CHECK(error_of([&] { list.set(5, zeros({4})); }) == "IndexError: index 5 is out of range");
+  list.append(ones({5}));
+  CHECK(list.values().size() == 4);
 }
 
 TEST_CASE("containers are made by name, too") {

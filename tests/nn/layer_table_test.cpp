@@ -2,6 +2,7 @@
 #include "nn/modules.h"
 #include "nnm/base/literal.h"
 #include "nnm/nn/layers.h"
+#include "nnm/nn/repr.h"
 
 using namespace nnm;
 using namespace nnm::test;
@@ -276,8 +277,32 @@ TEST_CASE("layers print as PyTorch's and have its state") {
     CAPTURE(e.call);
     const Ref<Module> m = make(e.call);
     CHECK(m->repr() == e.repr);
+    CHECK(full_type_name(*m).starts_with("torch.nn.modules."));
     CHECK(state_text(*m) == e.state);
   }
+}
+
+TEST_CASE("a layer's full name is torch.typename's") {
+  constexpr const char* kNames[][2] = {
+      {"GELU()", "torch.nn.modules.activation.GELU"},
+      {"BatchNorm2d(3)", "torch.nn.modules.batchnorm.BatchNorm2d"},
+      {"ModuleList()", "torch.nn.modules.container.ModuleList"},
+      {"Conv1d(3, 4, 3)", "torch.nn.modules.conv.Conv1d"},
+      {"CosineSimilarity()", "torch.nn.modules.distance.CosineSimilarity"},
+      {"Dropout2d()", "torch.nn.modules.dropout.Dropout2d"},
+      {"Unflatten(1, (2, 3))", "torch.nn.modules.flatten.Unflatten"},
+      {"InstanceNorm2d(3)", "torch.nn.modules.instancenorm.InstanceNorm2d"},
+      {"Linear(1, 1)", "torch.nn.modules.linear.Linear"},
+      {"MSELoss()", "torch.nn.modules.loss.MSELoss"},
+      {"LayerNorm(5)", "torch.nn.modules.normalization.LayerNorm"},
+      {"ZeroPad2d(1)", "torch.nn.modules.padding.ZeroPad2d"},
+      {"PixelShuffle(2)", "torch.nn.modules.pixelshuffle.PixelShuffle"},
+      {"MaxPool2d(2)", "torch.nn.modules.pooling.MaxPool2d"},
+      {"LSTM(3, 4)", "torch.nn.modules.rnn.LSTM"},
+      {"Embedding(3, 2)", "torch.nn.modules.sparse.Embedding"}};
+  for (const auto& [call, name] : kNames) CHECK(full_type_name(*make(call)) == name);
+  struct Linear : Module {};
+  CHECK(full_type_name(Linear()) == "Linear");
 }
 
 TEST_SUITE_END();

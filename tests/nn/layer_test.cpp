@@ -441,4 +441,38 @@ TEST_CASE("a transposed convolution refuses what PyTorch's refuses") {
         "ValueError: out_channels must be divisible by groups");
 }
 
+TEST_CASE("attention refuses shapes and masks that do not fit, in PyTorch's words") {
+  nn::MultiheadAttention m(4, 2), other({.embed_dim = 4, .num_heads = 2, .kdim = 3, .vdim = 5});
+  auto error = [](Module& module, const Values& qkv, Items options = {}) {
+    return error_of([&] { module(Args{qkv, std::move(options)}); });
+  };
+  const Tensor x = ones({2, 1, 4}), flat = ones({2, 4});
+  CHECK(error(m, {x, ones({3, 1, 4}), x}) ==
+        "AssertionError: key shape torch.Size([3, 1, 4]) does not match value shape torch.Size([2, "
+        "1, 4])");
+  CHECK(error(other, {x, ones({3, 1, 3}), ones({2, 1, 5})}) ==
+        "AssertionError: key's sequence and batch dims torch.Size([3, 1]) do not match value's "
+        "torch.Size([2, 1])");
+  CHECK(error(m, {x, x, x}, {{"attn_mask", ones({3, 3})}}) ==
+        "RuntimeError: The shape of the 2D attn_mask is torch.Size([3, 3]), but should be (2, 2).");
+  CHECK(error(m, {x, x, x}, {{"attn_mask", ones({3, 3, 3})}}) ==
+        "RuntimeError: The shape of the 3D attn_mask is torch.Size([3, 3, 3]), but should be (2, "
+        "2, 2).");
+  CHECK(error(m, {x, x, x}, {{"attn_mask", ones({3})}}) ==
+        "AssertionError: For batched (3-D) `query`, expected `attn_mask` to be `None`, 2-D or 3-D "
+        "but found 1-D tensor instead");
+  CHECK(error(m, {x, x, x}, {{"attn_mask", ones({2, 2}, {DType::i64})}}) ==
+        "AssertionError: only bool and floating types of attn_mask are supported");
+  CHECK(error(m, {x, x, x}, {{"key_padding_mask", ones({3, 3})}}) ==
+        "AssertionError: Expected key_padded_mask.shape[0] to be 1, but got 3");
+  CHECK(error(m, {x, x, x}, {{"key_padding_mask", ones({1, 3})}}) ==
+        "AssertionError: Expected key_padded_mask.shape[1] to be 2, but got 3");
+  CHECK(error(m, {flat, flat, flat}, {{"key_padding_mask", ones({2, 2})}}) ==
+        "AssertionError: For unbatched (2-D) `query`, expected `key_padding_mask` to be `None` or "
+        "1-D but found 2-D tensor instead");
+  CHECK(error(m, {x, x, x}, {{"is_causal", true}}) ==
+        "RuntimeError: Need attn_mask if specifying the is_causal hint. You may use the "
+        "Transformer module method `generate_square_subsequent_mask` to create this mask.");
+}
+
 TEST_SUITE_END();

@@ -1,6 +1,7 @@
 // Registration, attributes, lookup, traversal, modes and conversion of modules.
 #include "nn/modules.h"
 #include "nnm/nn/construct.h"
+#include "nnm/nn/layers.h"
 
 using namespace nnm;
 using namespace nnm::test;
@@ -66,6 +67,12 @@ TEST_CASE("assignment follows Python's rules") {
   };
   CHECK(assign("p", make_ref<Lin>()) ==
         "TypeError: cannot assign 'Lin' as parameter 'p' (torch.nn.Parameter or None expected)");
+  CHECK(assign("p", make_ref<nn::Linear>(1, 1)) ==
+        "TypeError: cannot assign 'torch.nn.modules.linear.Linear' as parameter 'p' "
+        "(torch.nn.Parameter or None expected)");
+  CHECK(assign("b", DType::f32) ==
+        "TypeError: cannot assign 'torch.dtype' as buffer 'b' (torch.nn.Buffer, torch.Tensor or "
+        "None expected)");
   CHECK(assign("p", tensor({1})) ==
         "TypeError: cannot assign 'torch.FloatTensor' as parameter 'p' (torch.nn.Parameter or None "
         "expected)");

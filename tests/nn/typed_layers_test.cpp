@@ -97,6 +97,41 @@ TEST_CASE("arguments in order, then by name, or all by name") {
         "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True, bias=False)");
 }
 
+TEST_CASE("braces are a tuple wherever PyTorch takes one") {
+  CHECK(nn::Conv2d(3, 8, {3, 5}).repr() == "Conv2d(3, 8, kernel_size=(3, 5), stride=(1, 1))");
+  CHECK(
+      nn::Conv2d(3, 8, {3, 5}, {.stride = {2, 1}, .padding = {4, 2}, .dilation = {3, 1}}).repr() ==
+      "Conv2d(3, 8, kernel_size=(3, 5), stride=(2, 1), padding=(4, 2), dilation=(3, 1))");
+  CHECK(nn::Conv2d(3, 8, 3, {.padding = {4, 2}}).repr() ==
+        "Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=(4, 2))");
+  CHECK(nn::Conv2d(16, 33, {3, 5}, 2, 1).repr() ==
+        "Conv2d(16, 33, kernel_size=(3, 5), stride=(2, 2), padding=(1, 1))");
+  CHECK(nn::Conv2d(3, 8, {3, 5}, 1, "same").repr() ==
+        "Conv2d(3, 8, kernel_size=(3, 5), stride=(1, 1), padding=same)");
+  CHECK(nn::ConvTranspose2d(16, 33, {3, 5}, {.stride = {2, 1}, .padding = {4, 2}}).repr() ==
+        "ConvTranspose2d(16, 33, kernel_size=(3, 5), stride=(2, 1), padding=(4, 2))");
+  CHECK(nn::Conv1d(3, 8, {3}, {.stride = {2}, .padding = {1}}).repr() ==
+        "Conv1d(3, 8, kernel_size=(3,), stride=(2,), padding=(1,))");
+  // Not the first two options.
+  CHECK(nn::MaxPool2d({3, 2}).repr() ==
+        "MaxPool2d(kernel_size=(3, 2), stride=(3, 2), padding=0, dilation=1, ceil_mode=False)");
+  CHECK(nn::MaxPool2d({3, 2}, {.stride = {2, 1}}).repr() ==
+        "MaxPool2d(kernel_size=(3, 2), stride=(2, 1), padding=0, dilation=1, ceil_mode=False)");
+  CHECK(nn::MaxPool2d(3, {.stride = {2, 1}, .padding = {1, 0}}).repr() ==
+        "MaxPool2d(kernel_size=3, stride=(2, 1), padding=(1, 0), dilation=1, ceil_mode=False)");
+  CHECK(nn::MaxPool2d(3, std::nullopt, 1).repr() ==
+        "MaxPool2d(kernel_size=3, stride=3, padding=1, dilation=1, ceil_mode=False)");
+  CHECK(nn::AvgPool2d({3, 2}, {.stride = {2, 1}}).repr() ==
+        "AvgPool2d(kernel_size=(3, 2), stride=(2, 1), padding=0)");
+  CHECK(nn::AdaptiveAvgPool2d({5, 7}).repr() == "AdaptiveAvgPool2d(output_size=(5, 7))");
+  CHECK(nn::LayerNorm({2, 3}).repr() ==
+        "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True, bias=True)");
+  CHECK(nn::ReflectionPad2d({1, 2, 3, 4}).repr() == "ReflectionPad2d((1, 2, 3, 4))");
+  CHECK(nn::Unflatten(1, {2, 3}).repr() == "Unflatten(dim=1, unflattened_size=(2, 3))");
+  CHECK(max_pool2d(ones({1, 4, 5}), {2, 1}, {2, 3}).shape() == Shape{1, 2, 2});
+  CHECK_THROWS_AS(nn::Conv2d(3, 8, {3, 5, 7}), Error);
+}
+
 TEST_CASE("an argument cannot be given twice") {
   CHECK_THROWS_WITH_AS(nn::Linear(10, 20, {.in_features = 3}),
                        "Linear.__init__() got multiple values for argument 'in_features'", Error);
@@ -132,8 +167,26 @@ TEST_CASE("modules by value become part of the tree") {
   CHECK_FALSE(moved->training());
   moved(ones({1, 2}));
   CHECK(calls == 1);
-  CHECK_THROWS_WITH_AS(nn::Linear(std::move(*moved)), "a Linear that others hold cannot be moved",
+  CHECK_THROWS_WITH_AS(Ref<Module>(std::move(*moved)), "a Linear that others hold cannot be moved",
                        Error);
+}
+
+TEST_CASE("a std::vector of modules grows") {
+  static_assert(std::is_nothrow_move_constructible_v<Pair>);
+  static_assert(std::is_nothrow_move_constructible_v<nn::Conv2d>);
+  static_assert(std::is_nothrow_move_constructible_v<nn::LayerNorm>);
+  static_assert(std::is_nothrow_move_constructible_v<nn::MultiheadAttention>);
+  std::vector<Pair> models;
+  models.emplace_back();
+  const Tensor weight = models[0].fc->weight;
+  int calls = 0;
+  models[0].register_forward_hook([&](Module&, const Tensor&, const Tensor&) { ++calls; });
+  for (int i = 0; i < 9; ++i) models.push_back(Pair());
+  CHECK(models[0].fc->weight->is_same(weight));
+  CHECK(models[0].named_parameters()[0].second.is_same(*models[0].scale));
+  CHECK(models[0](ones({4, 3})).shape() == Shape{4, 2});
+  CHECK(calls == 1);
+  for (Pair& m : models) CHECK(m.parameters().size() == 5);
 }
 
 TEST_CASE("hooks of modules from tensor to tensor take tensors") {

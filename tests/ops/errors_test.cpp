@@ -240,6 +240,12 @@ const Refusal kRefusals[] = {
      "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
      "padding (4, 0) at dimension 1 of input [3, 4]"},
     {"pad",
+     {X, L({Value(0), Value(0), Value(3), Value(3)})},
+     {{"mode", "reflect"}},
+     "RuntimeError",
+     "Argument #6: Padding size should be less than the corresponding input dimension, but got: "
+     "padding (3, 3) at dimension 1 of input [2, 3, 4]"},
+    {"pad",
      {V, L({Value(1), Value(1)})},
      {{"mode", "reflect"}},
      "NotImplementedError",

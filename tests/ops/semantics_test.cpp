@@ -41,10 +41,14 @@ TEST_SUITE_BEGIN("ops");
 TEST_CASE("types promote as torch.result_type says") {
   // Rows and columns in the order of DType; 1-d with 1-d, 0-d with 1-d, 1-d with 0-d, 0-d with 0-d.
   const char* const kTables[4] = {
-      "01000000 11111111 01202222 01033333 01234444 01234555 01234566 01234567",
-      "01230000 01231111 01232222 01233333 01234564 01234565 01234566 01234567",
-      "00000000 11111111 22222222 33333333 01234444 01235555 01236666 01234567",
-      "01000000 11111111 01202222 01033333 01234444 01234555 01234566 01234567"};
+      "0100000000 1111111111 0120222222 0103333333 0123444444 "
+      "0123455555 0123456666 0123456767 0123456688 0123456789",
+      "0123000000 0123111111 0123222222 0123333333 0123456784 "
+      "0123456785 0123456786 0123456787 0123456788 0123456789",
+      "0000000000 1111111111 2222222222 3333333333 0123444444 "
+      "0123555555 0123666666 0123777777 0123888888 0123456789",
+      "0100000000 1111111111 0120222222 0103333333 0123444444 "
+      "0123455555 0123456666 0123456767 0123456688 0123456789"};
   const auto of = [](int type, int dims) {
     return ones(Shape::filled(dims, 1), {static_cast<DType>(type), {}});
   };
@@ -55,13 +59,13 @@ TEST_CASE("types promote as torch.result_type says") {
         CAPTURE(table);
         CAPTURE(a);
         CAPTURE(b);
-        const int expected = kTables[table][a * 9 + b] - '0';
+        const int expected = kTables[table][a * 11 + b] - '0';
         CHECK(static_cast<int>(mul(of(a, left), of(b, right)).dtype()) == expected);
       }
     }
   }
   // With a bool, an int and a float.
-  const char* const kScalars = "000 111 222 333 440 550 660 740";
+  const char* const kScalars = "000 111 222 333 440 550 660 770 880 940";
   for (int a = 0; a < kDTypes; ++a) {
     for (int dims = 0; dims < 2; ++dims) {
       CHECK(static_cast<int>(mul(of(a, dims), Scalar(true)).dtype()) == kScalars[a * 4] - '0');
@@ -69,6 +73,19 @@ TEST_CASE("types promote as torch.result_type says") {
       CHECK(static_cast<int>(mul(of(a, dims), Scalar(1.0)).dtype()) == kScalars[a * 4 + 2] - '0');
     }
   }
+}
+
+TEST_CASE("narrow integers convert, wrap and sum as PyTorch's do") {
+  const Tensor x =
+      to(tensor_of<float>(std::vector<float>{300, -200.5f, 128}, {3}, {DType::f32}), DType::i8);
+  CHECK(x.to_vector<int64_t>() == std::vector<int64_t>{44, 56, -128});
+  CHECK(mul(x, Scalar(3)).to_vector<int64_t>() == std::vector<int64_t>{-124, -88, -128});
+  CHECK(sum(x).dtype() == DType::i64);
+  CHECK(sum(x).item().i == -28);
+  CHECK(add(x, to(x, DType::u8)).dtype() == DType::i16);
+  CHECK(add(x, to(x, DType::u8)).to_vector<int64_t>() == std::vector<int64_t>{88, 112, 0});
+  CHECK(to(x, DType::f32).to_vector<double>() == std::vector<double>{44, 56, -128});
+  CHECK(select(x, 0, 2).item().i == -128);
 }
 
 TEST_CASE("a comparison sees a number in the tensor's type") {

@@ -3,12 +3,18 @@
 #include <deque>
 #include <vector>
 
+#include "kernels/statistics.h"
 #include "nnm/autograd/node.h"
 #include "nnm/autograd/onlooker.h"
+#include "nnm/base/log.h"
 
 namespace nnm {
 
 const char kOnlookerName[] = "BackwardHookFunctionBackward";
+
+detail::AnomalyMode detail::anomaly_mode;
+
+void set_detect_anomaly(bool on, bool check_nan) { detail::anomaly_mode = {on, check_nan}; }
 
 class GraphTask;
 
@@ -27,6 +33,25 @@ void check_replacement(const Tensor& was, const Tensor& got, const std::string& 
   NNM_CHECK(was.dtype() == got.dtype(), runtime,
             "hook '{}' has changed the type of value (was {} got {})", hook,
             legacy_type_name(was.dtype()), legacy_type_name(got.dtype()));
+}
+
+/// Node::apply under set_detect_anomaly.
+void apply_watched(Node& n, std::span<Tensor> in, std::span<Tensor> out) {
+  try {
+    n.apply(in, out);
+  } catch (...) {
+    log_warning("Error detected in {}.", n.name);
+    throw;
+  }
+  if (!detail::anomaly_mode.check_nan) return;
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (!out[i].defined() || !is_floating(out[i].dtype()) || out[i].is_meta()) continue;
+    TensorStatistics s;
+    kernels::moments(out[i].view(), &s, nullptr);
+    if (s.nan == 0) continue;
+    log_warning("Error detected in {}.", n.name);
+    fail(ErrorKind::runtime, "Function '{}' returned nan values in its {}th output.", n.name, i);
+  }
 }
 
 }  // namespace
@@ -228,7 +253,9 @@ class GraphTask {
     }
     if (n.runs_without_gradient() ||
         std::any_of(in.begin(), in.end(), [](const Tensor& g) { return g.defined(); })) {
-      n.apply(in, out);
+      if (detail::anomaly_mode.on) [[unlikely]]
+        apply_watched(n, in, out);
+      else n.apply(in, out);
     }
     if (n.has_hooks()) run_post_hooks(n, out, grad_outputs);
     if (!retain_graph_) n.release_saved();
@@ -347,11 +374,11 @@ Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads
     task.add_target(gradient_edge(t));
   }
   Tensors out = task.run();
-  for (const Tensor& g : out) {
-    NNM_CHECK(allow_unused || g.defined(), runtime,
-              "One of the differentiated Tensors appears to not have been used in the graph. Set "
-              "allow_unused=True "
-              "if this is the desired behavior.");
+  for (size_t i = 0; i < out.size(); ++i) {
+    NNM_CHECK(allow_unused || out[i].defined(), runtime,
+              "The differentiated Tensor at index {} appears to not have been used in the graph. "
+              "Set allow_unused=True if this is the desired behavior.",
+              i);
   }
   return out;
 }

@@ -146,19 +146,64 @@ Saved::Saved(const Tensor& t) {
   version_ = t.version();
   packed_ = detail::pack(t);
   if (!packed_) alias_ = t.detach();
+  const AutogradMeta* meta = t.impl()->meta;
+  if (!meta || !meta->grad_fn) return;
+  op_ = meta->grad_fn->name;
+  output_nr_ = static_cast<uint16_t>(meta->output_nr);
+  is_view_ = meta->is_view;
+}
+
+Saved Saved::output(const Tensor& y, const char* op) {
+  Saved s(y);
+  s.op_ = op;
+  s.is_output_ = true;
+  return s;
 }
 
 const Tensor& Saved::get() const {
   if (packed_) [[unlikely]]
     return alias_ = detail::unpack(*packed_);
-  if (alias_.defined() && alias_.version() != version_) [[unlikely]] {
-    fail(ErrorKind::runtime,
-         "one of the variables needed for gradient computation has been modified by an inplace "
-         "operation: "
-         "[{} {}] is at version {}; expected version {} instead.",
-         legacy_type_name(alias_.dtype()), alias_.shape().str(), alias_.version(), version_);
-  }
+  if (alias_.defined() && alias_.version() != version_) [[unlikely]]
+    throw_modified();
   return alias_;
+}
+
+namespace {
+
+// What PyTorch 2.13 calls the operation of a node in this error: "Mul" for MulBackward0.
+std::string operation_of(std::string node) {
+  const size_t end = node.find_last_not_of("0123456789") + 1;
+  constexpr std::string_view kSuffix = "Backward";
+  if (!std::string_view(node).substr(0, end).ends_with(kSuffix)) return node;
+  node.erase(end - kSuffix.size(), kSuffix.size());
+  return node.ends_with('0') ? node.substr(0, node.size() - 1) : node;
+}
+
+}  // namespace
+
+void Saved::throw_modified() const {
+  // A write that was recorded has replaced the operation that the tensor came from; of a view, the
+  // rest of the way from its base.
+  const char* op = op_;
+  uint32_t nr = output_nr_;
+  if (is_view_) {
+    op = "AsStridedBackward0";
+    nr = 0;
+  } else if (op && !is_output_ && alias_.ref()->storage->written_by) {
+    op = alias_.ref()->storage->written_by;
+    nr = 0;
+  }
+  const std::string source =
+      op ? fmt::format(", which is output {} of {},", nr, operation_of(op)) : std::string();
+  fail(ErrorKind::runtime,
+       "one of the variables needed for gradient computation has been modified by an inplace "
+       "operation: [{} {}]{} is at version {}; expected version {} instead. Hint: {}",
+       legacy_type_name(alias_.dtype()), alias_.shape().str(), source, alias_.version(), version_,
+       detail::anomaly_mode.on
+           ? "the backtrace further above shows the operation that failed to compute its gradient. "
+             "The variable in question was changed in there or anywhere later. Good luck!"
+           : "enable anomaly detection to find the operation that failed to compute its gradient, "
+             "with torch.autograd.set_detect_anomaly(True, check_nan=False).");
 }
 
 const Tensor& Backward::grad(size_t i) {
@@ -254,6 +299,7 @@ void attach_inplace(Node* node, const Tensor& self, std::initializer_list<const 
     node->hooks().retain_grad.emplace_back(0u, self.impl());
   }
   set_history(self, node, 0);
+  self.ref()->storage->written_by = node->name;
 }
 
 void mark_view(const Tensor& view) {

@@ -181,13 +181,23 @@ void backward(const Tensors& outputs, const Tensors& grads = {}, bool retain_gra
 /// Error(not_implemented) for create_graph.
 Tensors grad(const Tensors& outputs, const Tensors& inputs, const Tensors& grads = {},
              bool retain_graph = false, bool create_graph = false, bool allow_unused = false);
-/// Both under the names that PyTorch has them by.
+/// torch.autograd.set_detect_anomaly, for all threads: an error inside backward is preceded by a
+/// warning that names the operation whose gradient failed, and with check_nan an operation whose
+/// gradient holds NaN is Error(runtime) "Function 'LogBackward0' returned nan values in its 0th
+/// output."
+void set_detect_anomaly(bool on, bool check_nan = true);
+/// These under the names that PyTorch has them by.
 namespace autograd {
 using nnm::backward;
 using nnm::grad;
+using nnm::set_detect_anomaly;
 }  // namespace autograd
 
 namespace detail {
+struct AnomalyMode {
+  bool on = false, check_nan = true;
+};
+extern AnomalyMode anomaly_mode;
 /// A number for the backward that runs on this thread, different for each; 0 outside.
 uint64_t running_backward();
 /// Whether the running backward passes through the node on its way.

@@ -16,12 +16,20 @@ class Saved {
  public:
   Saved() = default;
   explicit Saved(const Tensor& t);
+  /// Of what the operation recorded as `op` computes itself, which has no history yet.
+  static Saved output(const Tensor& y, const char* op);
   const Tensor& get() const;
   bool defined() const { return alias_.defined() || packed_; }
 
  private:
+  [[noreturn]] void throw_modified() const;
+
   mutable Tensor alias_;  // of a packed tensor: what it was unpacked to last
   uint32_t version_ = 0;
+  // What computed the tensor, for the error: its output `output_nr_`; null of leaves.
+  uint16_t output_nr_ = 0;
+  bool is_view_ = false, is_output_ = false;
+  const char* op_ = nullptr;
   Ref<Object> packed_;
 };
 

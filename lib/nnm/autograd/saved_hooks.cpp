@@ -125,8 +125,15 @@ struct MultiGrad {
 
 }  // namespace
 
+void detail::check_multi_grad_mode(std::string_view mode) {
+  NNM_CHECK(mode == "all" || mode == "any", value,
+            "Expects mode to be one of ('all', 'any') but got {}", mode);
+}
+
 RemovableHandle register_multi_grad_hook(const Tensors& tensors,
                                          std::function<void(const Tensors&)> fn) {
+  for (const Tensor& t : tensors)
+    NNM_CHECK(gradient_edge(t).node, assertion, "Expected gradient function to be set");
   const auto shared = std::make_shared<MultiGrad>();
   shared->fn = std::move(fn);
   std::vector<RemovableHandle> handles;

@@ -4,6 +4,9 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "nnm/tensor/tensor.h"
 
@@ -44,11 +47,32 @@ Tensor unpack(const Object& packed);
 
 /// torch.autograd.graph.register_multi_grad_hook(mode="all"): once per backward, when the gradients
 /// of all tensors that take part have been computed, fn is called with them, undefined for those
-/// that take no part. Throws Error(runtime) for tensors that require no grad.
+/// that take no part. Throws Error(assertion) "Expected gradient function to be set" where a tensor
+/// requires no grad; no hook is left behind then.
 RemovableHandle register_multi_grad_hook(const Tensors& tensors,
                                          std::function<void(const Tensors&)> fn);
-/// The same with mode="any": called with the first gradient of each backward.
+/// The same with mode="any": called with the first gradient of each backward. Tensors that require
+/// no grad are passed over.
 RemovableHandle register_multi_grad_hook_any(const Tensors& tensors,
                                              std::function<void(const Tensor&)> fn);
+
+namespace detail {
+void check_multi_grad_mode(std::string_view mode);
+}  // namespace detail
+
+/// The mode by name, for an fn of both shapes or of the mode's: (const Tensors&) for "all",
+/// (const Tensor&) for "any". Throws Error(value) for another mode, Error(type) for another shape.
+template <class F>
+RemovableHandle register_multi_grad_hook(const Tensors& tensors, F fn, std::string_view mode) {
+  detail::check_multi_grad_mode(mode);
+  if (mode == "all") {
+    if constexpr (std::is_invocable_v<F&, const Tensors&>)
+      return register_multi_grad_hook(tensors, std::function<void(const Tensors&)>(std::move(fn)));
+  } else if constexpr (std::is_invocable_v<F&, const Tensor&>) {
+    return register_multi_grad_hook_any(tensors, std::move(fn));
+  }
+  fail(ErrorKind::type, "a multi-grad hook of mode '{}' takes {}", mode,
+       mode == "all" ? "const Tensors&" : "const Tensor&");
+}
 
 }  // namespace nnm

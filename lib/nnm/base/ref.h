@@ -36,6 +36,12 @@ class Object {
   mutable std::atomic<uint32_t> refs_{0};
 };
 
+namespace detail {
+/// Throws Error(runtime) where others hold the object: moving from it would leave them an empty
+/// one.
+void check_movable(const Object& o);
+}  // namespace detail
+
 /// Shared ownership of a T derived from Object; null by default.
 template <class T>
 class Ref {
@@ -57,7 +63,8 @@ class Ref {
   /// An object given by value moves to where it can be shared: `add_module("fc", Linear(10, 20))`.
   /// (Not only if U can be moved: where U is made from a Ref, that would hang on this constructor.)
   template <class U>
-  requires std::derived_from<U, T> Ref(U&& o) : Ref(new U(std::forward<U>(o))) {}
+  requires std::derived_from<U, T> Ref(U&& o)
+      : Ref((detail::check_movable(o), new U(std::forward<U>(o)))) {}
   Ref& operator=(Ref o) noexcept {
     std::swap(p_, o.p_);
     return *this;

@@ -28,6 +28,22 @@ struct IntTuple {
   int64_t operator[](int i) const { return v[static_cast<size_t>(i)]; }
 };
 
+/// An IntTuple or none. (std::optional takes no braced list of two: `.stride = {2, 1}`.)
+template <int N>
+struct OptionalTuple : std::optional<IntTuple<N>> {
+  using Base = std::optional<IntTuple<N>>;
+  OptionalTuple() = default;
+  OptionalTuple(std::nullopt_t) {}
+  OptionalTuple(IntTuple<N> t) : Base(t) {}
+  OptionalTuple(int64_t every) : Base(every) {}
+  OptionalTuple(int every) : Base(every) {}
+  OptionalTuple(std::initializer_list<int64_t> xs) : Base(IntTuple<N>(xs)) {}
+  template <class T>
+  requires std::is_convertible_v<T, IntTuple<N>> OptionalTuple(const std::optional<T>& o) {
+    if (o) this->emplace(*o);
+  }
+};
+
 /// Says how a C++ type is an argument: its ArgType, and the way from and to a Value. Types that
 /// live on higher floors (Tensor, Ref<Module>) specialise it beside themselves.
 template <class T>
@@ -124,6 +140,13 @@ struct Codec<IntTuple<N>> {
   static Value write(const IntTuple<N>& t) {
     if (t.scalar) return t.v[0];
     return Value::tuple(Values(t.v.begin(), t.v.end()));
+  }
+};
+
+template <int N>
+struct Codec<OptionalTuple<N>> : Codec<std::optional<IntTuple<N>>> {
+  static OptionalTuple<N> read(const Value& v) {
+    return Codec<std::optional<IntTuple<N>>>::read(v);
   }
 };
 

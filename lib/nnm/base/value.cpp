@@ -8,6 +8,10 @@
 
 namespace nnm {
 
+void detail::check_movable(const Object& o) {
+  NNM_CHECK(o.use_count() == 0, runtime, "a {} that others hold cannot be moved", o.value_text());
+}
+
 namespace {
 
 struct StringBox final : Object, Pooled {

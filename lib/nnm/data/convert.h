@@ -18,6 +18,8 @@ auto with_type(DType t, F&& f) {
     case DType::f16: return f(Half{});
     case DType::i64: return f(int64_t{});
     case DType::i32: return f(int32_t{});
+    case DType::i16: return f(int16_t{});
+    case DType::i8: return f(int8_t{});
     default: return f(uint8_t{});
   }
 }

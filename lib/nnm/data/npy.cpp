@@ -34,7 +34,7 @@ void read_descr(const std::string& path, std::string_view text, NpyHeader& h) {
   };
   static constexpr Known kKnown[] = {{"f4", DType::f32}, {"f8", DType::f64}, {"f2", DType::f16},
                                      {"i8", DType::i64}, {"i4", DType::i32}, {"u1", DType::u8},
-                                     {"b1", DType::b8},  {"i1", DType::i32}, {"i2", DType::i32},
+                                     {"b1", DType::b8},  {"i1", DType::i8},  {"i2", DType::i16},
                                      {"u2", DType::i32}, {"u4", DType::i64}, {"u8", DType::i64}};
   for (const Known& k : kKnown) {
     if (type != k.name) continue;
@@ -76,8 +76,6 @@ void widen(const NpyHeader& h, const char* x, char* y, int64_t n) {
     auto* b = reinterpret_cast<decltype(to)*>(y);
     for (int64_t i = 0; i < n; ++i) b[i] = static_cast<decltype(to)>(a[i]);
   };
-  if (h.kind == 'i' && h.bytes == 1) return each(int8_t{}, int32_t{});
-  if (h.kind == 'i' && h.bytes == 2) return each(int16_t{}, int32_t{});
   if (h.kind == 'u' && h.bytes == 2) return each(uint16_t{}, int32_t{});
   if (h.kind == 'u' && h.bytes == 4) return each(uint32_t{}, int64_t{});
   std::memcpy(y, x, static_cast<size_t>(n) * static_cast<size_t>(h.bytes));
@@ -156,8 +154,8 @@ Tensor read_npy_body(const std::string& path, const NpyHeader& h, const Take& ta
 Ref<DataFile> open_npy(const std::string& path) { return make_ref<Npy>(path); }
 
 void write_npy(const std::string& path, const Tensor& x) {
-  static constexpr const char* kDescr[kDTypes] = {"<f4", "<f8", "<f4", "<f2",
-                                                  "<i8", "<i4", "|u1", "|b1"};
+  static constexpr const char* kDescr[kDTypes] = {"<f4", "<f8", "<f4", "<f2", "<i8",
+                                                  "<i4", "<i2", "|i1", "|u1", "|b1"};
   NNM_CHECK(x.is_contiguous(), internal, "write_npy needs a row-major array");
   std::string shape;
   for (int64_t d : x.shape()) shape += fmt::format("{}, ", d);

@@ -26,7 +26,7 @@ using Take = std::function<void(void* into, size_t bytes)>;
 /// Reads the header. Throws Error(input_file) naming `path` for what is no npy file, or holds text
 /// or objects.
 NpyHeader read_npy_header(const std::string& path, const Take& take);
-/// The numbers that follow the header, row-major. i8, i16, u16 are read as i32, u32 and u64 as i64.
+/// The numbers that follow the header, row-major. u16 is read as i32, u32 and u64 as i64.
 Tensor read_npy_body(const std::string& path, const NpyHeader& h, const Take& take);
 
 }  // namespace nnm::data

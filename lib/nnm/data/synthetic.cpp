@@ -38,7 +38,9 @@ RandomSpec scan_random(const std::string& text) {
   }
   if (!s.at_end()) s.fail("expected the end");
   const int64_t most = spec.dtype == DType::u8    ? 256
+                       : spec.dtype == DType::i8  ? 128
                        : spec.dtype == DType::b8  ? 2
+                       : spec.dtype == DType::i16 ? 1 << 15
                        : spec.dtype == DType::i32 ? int64_t{1} << 31
                                                   : int64_t{1} << 53;
   if (spec.bound > most)

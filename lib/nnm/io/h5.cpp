@@ -96,6 +96,7 @@ void classify_integer(hid_t type, Element& e) {
   e.name = fmt::format("{}{}{}", is_signed ? "i" : "u", 8 * e.size, little ? "" : " (big-endian)");
   e.unsigned64 = !is_signed && e.size == 8;
   if (!is_signed && e.size == 1) e.dtype = DType::u8;
+  else if (is_signed && e.size < 4) e.dtype = e.size == 1 ? DType::i8 : DType::i16;
   else if (e.size < 4 || (is_signed && e.size == 4)) e.dtype = DType::i32;
   else e.dtype = DType::i64;
   e.exact = little && !e.unsigned64 && item_size(e.dtype) == e.size;
@@ -151,6 +152,8 @@ hid_t h5_type(DType dtype) {
     case DType::f16: return f16;
     case DType::i64: return H5T_STD_I64LE;
     case DType::i32: return H5T_STD_I32LE;
+    case DType::i16: return H5T_STD_I16LE;
+    case DType::i8: return H5T_STD_I8LE;
     case DType::u8: return H5T_STD_U8LE;
     case DType::b8: return b8;
   }

@@ -31,7 +31,7 @@ constexpr StoredType kTypes[] = {
     {"BF16", DType::bf16, 2, true, true}, {"F16", DType::f16, 2, true, true},
     {"I64", DType::i64, 8, true, true},   {"I32", DType::i32, 4, true, true},
     {"U8", DType::u8, 1, true, false},    {"BOOL", DType::b8, 1, true, false},
-    {"I8", DType::i32, 1, false, true},   {"I16", DType::i32, 2, false, true},
+    {"I16", DType::i16, 2, true, true},   {"I8", DType::i8, 1, true, true},
     {"U16", DType::i32, 2, false, false}, {"U32", DType::i64, 4, false, false},
     {"U64", DType::i64, 8, false, false}};
 

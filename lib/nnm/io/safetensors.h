@@ -10,7 +10,7 @@ namespace nnm::io {
 
 /// All tensors in file order. Strict: the header is at most 100 MB, names are unique, every
 /// tensor's bytes fit its dtype and shape, and the tensors fill the file without gaps or overlaps.
-/// i8, i16 and u16 become i32, u32 and u64 become i64 (values beyond it are an error). Throws
+/// u16 becomes i32, u32 and u64 become i64 (values beyond it are an error). Throws
 /// Error(input_file).
 std::vector<NamedTensor> read_safetensors(const std::string& path);
 

@@ -89,6 +89,8 @@ const char* storage_of(DType dtype) {
     case DType::f16: return "HalfStorage";
     case DType::i64: return "LongStorage";
     case DType::i32: return "IntStorage";
+    case DType::i16: return "ShortStorage";
+    case DType::i8: return "CharStorage";
     case DType::u8: return "ByteStorage";
     case DType::b8: return "BoolStorage";
   }

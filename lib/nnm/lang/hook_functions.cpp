@@ -38,7 +38,7 @@ constexpr Function kHookFunctions[] = {
      "input with these indices of a dimension set to zero; all of it without dim", zero},
     {"load(path: str, dataset: str)",
      "a dataset of an HDF5 file, a trace's only record without its axis of steps; the path is "
-     "relative to the file that names it, and integers of fewer than 32 bits are read as i32",
+     "relative to the file that names it, and integers of 16 bits without a sign are read as i32",
      load},
 };
 NNM_REGISTER_FUNCTIONS(kHookFunctions);

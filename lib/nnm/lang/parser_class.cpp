@@ -160,8 +160,8 @@ InputDecl read_input(const Tree::Entry& e, Diagnostics& d) {
   const std::string type = text.substr(0, type_end);
   const Value dtype = find_dtype(type);
   if (dtype.is_none()) {
-    static const std::vector<std::string> kTypes = {"f32", "f64", "bf16", "f16",
-                                                    "i64", "i32", "u8",   "bool"};
+    static const std::vector<std::string> kTypes = {"f32", "f64", "bf16", "f16", "i64",
+                                                    "i32", "i16", "i8",   "u8",  "bool"};
     std::string near = nearest(type, kTypes);
     if (type == "int" || type == "long") near = "i64";
     if (type == "float" || type == "Tensor") near = "f32";

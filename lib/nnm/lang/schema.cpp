@@ -19,8 +19,8 @@ constexpr const char* kArgPattern =
     "^(any|bool|int|float|number|str|dtype|module|Tensor|duration)(\\(.*\\))?(\\[[0-9]*\\])?\\??"
     "( *=.*)?$";
 constexpr const char* kInputPattern =
-    "^(f32|f64|bf16|f16|i64|i32|u8|bool|float32|float64|bfloat16|float16|int64|int32|uint8) "
-    "*\\[[^\\]]*\\] *\\??$";
+    "^(f32|f64|bf16|f16|i64|i32|i16|i8|u8|bool|float32|float64|bfloat16|float16|int64|int32|int16|"
+    "int8|uint8) *\\[[^\\]]*\\] *\\??$";
 
 class Schema {
  public:

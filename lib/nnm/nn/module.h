@@ -250,9 +250,10 @@ class Module : public Object {
   }
 
  protected:
-  /// A new module moves into the tree that it becomes a part of. Throws Error(runtime) where others
-  /// hold it; what kept its address (a lambda in its constructor) would be left behind.
-  Module(Module&& m);
+  /// A new module moves into the tree that it becomes a part of, or with the std::vector that holds
+  /// it. What kept its address (a lambda in its constructor) is left behind, and one that others
+  /// hold is left empty: what takes it by value throws Error(runtime) then (check_movable).
+  Module(Module&& m) noexcept;
   /// Serves deepcopy alone; elsewhere Error(type): a Net is no value.
   Module(const Module& other);
   /// PyTorch's names of the members a class adds to Module's, sorted.

@@ -4,6 +4,7 @@
 #include "nnm/autograd/node.h"
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/module.h"
+#include "nnm/nn/repr.h"
 
 namespace nnm {
 
@@ -48,8 +49,8 @@ bool drop(std::vector<Ref<Slot>>& slots, std::string_view name) {
 // What torch.typename says of a value.
 std::string type_of(const Value& v) {
   if (v.holds<Tensor>()) return legacy_type_name(v.as<Tensor>().dtype());
-  if (v.holds<Ref<Module>>()) return v.as<Ref<Module>>()->type_name();
-  return v.type_name();
+  if (v.holds<Ref<Module>>()) return full_type_name(*v.as<Ref<Module>>());
+  return v.is(Value::Kind::dtype) ? "torch.dtype" : v.type_name();
 }
 
 void check_tensor_name(const char* kind, const std::string& name) {
@@ -63,15 +64,14 @@ void check_new(bool exists, const std::string& name) {
 
 }  // namespace
 
-Module::Module(Module&& m) {
-  NNM_CHECK(m.use_count() == 0, runtime, "a {} that others hold cannot be moved", m.type_name());
-  parameters_ = std::move(m.parameters_);
-  buffers_ = std::move(m.buffers_);
-  modules_ = std::move(m.modules_);
-  hooks_ = std::move(m.hooks_);
+Module::Module(Module&& m) noexcept
+    : parameters_(std::move(m.parameters_)),
+      buffers_(std::move(m.buffers_)),
+      modules_(std::move(m.modules_)),
+      hooks_(std::move(m.hooks_)),
+      training_(m.training_),
+      tensor_to_tensor_(m.tensor_to_tensor_) {
   if (hooks_) hooks_->owner = this;
-  training_ = m.training_;
-  tensor_to_tensor_ = m.tensor_to_tensor_;
 }
 
 Parameter Module::register_parameter(const std::string& name, const Tensor& t) {

@@ -23,14 +23,58 @@ std::string bare_name(const std::string& demangled) {
   return demangled.substr(begin, end - begin);
 }
 
+// torch.nn.modules' files and their classes, as far as there are such layers here; a test looks for
+// each of the registry.
+struct TorchFile {
+  std::string_view file, classes;
+};
+constexpr TorchFile kTorchFiles[] = {
+    {"activation",
+     " CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid "
+     "LogSoftmax Mish MultiheadAttention PReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax "
+     "Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink Threshold "},
+    {"batchnorm", " BatchNorm1d BatchNorm2d "},
+    {"container", " Sequential ModuleList ModuleDict ParameterList ParameterDict "},
+    {"conv", " Conv1d Conv2d ConvTranspose1d ConvTranspose2d "},
+    {"distance", " CosineSimilarity PairwiseDistance "},
+    {"dropout", " Dropout Dropout1d Dropout2d "},
+    {"flatten", " Flatten Unflatten "},
+    {"instancenorm", " InstanceNorm2d "},
+    {"linear", " Bilinear Identity Linear NonDynamicallyQuantizableLinear "},
+    {"loss",
+     " BCELoss BCEWithLogitsLoss CrossEntropyLoss HuberLoss KLDivLoss L1Loss MSELoss "
+     "NLLLoss SmoothL1Loss "},
+    {"normalization", " GroupNorm LayerNorm RMSNorm "},
+    {"padding",
+     " CircularPad1d CircularPad2d ConstantPad1d ConstantPad2d ReflectionPad1d "
+     "ReflectionPad2d ReplicationPad1d ReplicationPad2d ZeroPad1d ZeroPad2d "},
+    {"pixelshuffle", " PixelShuffle PixelUnshuffle "},
+    {"pooling",
+     " AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool1d AvgPool2d MaxPool1d "
+     "MaxPool2d "},
+    {"rnn", " GRU LSTM RNN "},
+    {"sparse", " Embedding "}};
+
+std::string demangled(const Module& m) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(typeid(m).name(), nullptr, nullptr, &status);
+  std::string name = status == 0 ? text : typeid(m).name();
+  std::free(text);
+  return name;
+}
+
 }  // namespace
 
-std::string Module::type_name() const {
-  int status = 0;
-  char* demangled = abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status);
-  const std::string name = status == 0 ? demangled : typeid(*this).name();
-  std::free(demangled);
-  return bare_name(name);
+std::string Module::type_name() const { return bare_name(demangled(*this)); }
+
+std::string full_type_name(const Module& m) {
+  const std::string name = m.type_name();
+  if (!demangled(m).starts_with("nnm::nn::")) return name;
+  for (const TorchFile& f : kTorchFiles) {
+    if (f.classes.find(" " + name + " ") != std::string_view::npos)
+      return fmt::format("torch.nn.modules.{}.{}", f.file, name);
+  }
+  return name;
 }
 
 std::string indented(const std::string& text) {

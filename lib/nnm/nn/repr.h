@@ -9,8 +9,14 @@
 
 namespace nnm {
 
+class Module;
+
 /// The text with every line after the first moved right by two spaces.
 std::string indented(const std::string& text);
+
+/// What torch.typename calls a module: "torch.nn.modules.linear.Linear". A class that is not one of
+/// PyTorch's has its own name alone.
+std::string full_type_name(const Module& m);
 
 /// "name=value" for each of the names in turn, as Python writes the values: what most extra_repr
 /// are. A name that ends in `?` is left out where its value is the default; one that begins with

@@ -109,10 +109,11 @@ Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& ma
   kernels::attention(as_heads(out), lse, vq, as_heads(k), as_heads(v),
                      mask_view(mask, batch, queries, keys), p);
   if (!needs_grad({&q, &k, &v})) return out;
+  constexpr const char* kNode = "ScaledDotProductFlashAttentionForCpuBackward0";
   return record(
-      "ScaledDotProductFlashAttentionForCpuBackward0", out, {&q, &k, &v},
-      [q = Saved(q), k = Saved(k), v = Saved(v), mask = Saved(mask), out = Saved(out), lse, batch,
-       p](Backward& b) {
+      kNode, out, {&q, &k, &v},
+      [q = Saved(q), k = Saved(k), v = Saved(v), mask = Saved(mask),
+       out = Saved::output(out, kNode), lse, batch, p](Backward& b) {
         const Tensor &tq = q.get(), &tk = k.get(), &tv = v.get();
         const Tensor dq = empty_gradient(tq), dk = empty_gradient(tk), dv = empty_gradient(tv);
         const int64_t queries = tq.size(-2), keys = tk.size(-2);

@@ -188,9 +188,11 @@ Tensor div(Scalar a, const Tensor& b) {
   const DType type = detail::float_type(common_type(b, a, "div"));
   Tensor y = run(Binary::div, a, b, type, type);
   if (!needs_grad({&b})) return y;
-  // PyTorch computes reciprocal(b) * a, and names the node after the product.
-  return record("MulBackward0", y, {&b}, [y = Saved(y), b = Saved(b)](Backward& back) {
-    back.set(0, neg(mul(back.grad(), div(y.get(), b.get()))));
+  // PyTorch computes reciprocal(b) * a, names the node after the product, and keeps the reciprocal
+  // alone: b and the result may be written to.
+  const Tensor r = run(Binary::div, Scalar(1.0), b, type, type);
+  return record("MulBackward0", y, {&b}, [r = Saved(r), a](Backward& back) {
+    back.set(0, mul(neg(mul(back.grad(), a)), mul(r.get(), r.get())));
   });
 }
 
@@ -299,7 +301,8 @@ Tensor pow(Scalar a, const Tensor& b) {
   const DType type = common_type(b, a, "pow");
   Tensor y = run(Binary::pow, a, b, type, type);
   if (!needs_grad({&b})) return y;
-  return record("PowBackward2", y, {&b}, [y = Saved(y), a = a.d](Backward& back) {
+  constexpr const char* kNode = "PowBackward2";
+  return record(kNode, y, {&b}, [y = Saved::output(y, kNode), a = a.d](Backward& back) {
     back.set(0, mul(back.grad(), mul(y.get(), std::log(a))));
   });
 }

@@ -89,11 +89,17 @@ void copy_(const Tensor& self, const Tensor& src) {
   });
 }
 
-void fill_(const Tensor& self, Scalar value) {
+namespace {
+
+void fill_as(const char* node, const Tensor& self, Scalar value) {
   check_inplace(self);
   kernels::fill(self, value.d, self.dtype() == DType::b8 ? value.d != 0 : value.i);
-  record_inplace("FillBackward2", self, {&self},
-                 [](Backward& b) { b.set(0, zeros_like(b.grad())); });
+  record_inplace(node, self, {&self}, [](Backward& b) { b.set(0, zeros_like(b.grad())); });
 }
+
+}  // namespace
+
+void fill_(const Tensor& self, Scalar value) { fill_as("FillBackward2", self, value); }
+void zero_(const Tensor& self) { fill_as("ZeroBackward0", self, 0); }
 
 }  // namespace nnm

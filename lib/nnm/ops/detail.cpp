@@ -139,14 +139,15 @@ void check_defined(const Tensor& x, const char* op) {
 }
 
 const char* scalar_type_name(DType t) {
-  constexpr const char* kNames[kDTypes] = {"Float", "Double", "BFloat16", "Half",
-                                           "Long",  "Int",    "Byte",     "Bool"};
+  constexpr const char* kNames[kDTypes] = {"Float", "Double", "BFloat16", "Half", "Long",
+                                           "Int",   "Short",  "Char",     "Byte", "Bool"};
   return kNames[static_cast<int>(t)];
 }
 
 const char* c_type_name(DType t) {
-  constexpr const char* kNames[kDTypes] = {"float",    "double", "c10::BFloat16", "c10::Half",
-                                           "long int", "int",    "unsigned char", "bool"};
+  constexpr const char* kNames[kDTypes] = {
+      "float", "double",    "c10::BFloat16", "c10::Half",     "long int",
+      "int",   "short int", "signed char",   "unsigned char", "bool"};
   return kNames[static_cast<int>(t)];
 }
 

@@ -94,7 +94,7 @@ Tensor channels_last(const Tensor& x);  ///< (N, C, H, W) with C innermost in me
 /// self[...] = src, broadcast and converted.
 void copy_(const Tensor& self, const Tensor& src);
 void fill_(const Tensor& self, Scalar value);
-inline void zero_(const Tensor& self) { fill_(self, 0); }
+void zero_(const Tensor& self);
 
 // Views.
 Tensor reshape(const Tensor& x,
@@ -356,16 +356,15 @@ std::pair<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, int64_t kerne
                                                   std::optional<int64_t> stride = {},
                                                   int64_t padding = 0, int64_t dilation = 1,
                                                   bool ceil_mode = false);
-Tensor max_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {},
+Tensor max_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride = {},
                   Size2 padding = 0, Size2 dilation = 1, bool ceil_mode = false);
 /// The maxima and their places h W + w (i64).
 std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
-                                                  std::optional<Size2> stride = {},
-                                                  Size2 padding = 0, Size2 dilation = 1,
-                                                  bool ceil_mode = false);
+                                                  OptionalTuple<2> stride = {}, Size2 padding = 0,
+                                                  Size2 dilation = 1, bool ceil_mode = false);
 Tensor avg_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride = {},
                   int64_t padding = 0, bool ceil_mode = false, bool count_include_pad = true);
-Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride = {},
+Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride = {},
                   Size2 padding = 0, bool ceil_mode = false, bool count_include_pad = true,
                   std::optional<int64_t> divisor_override = {});
 /// Output extents; none keeps the input's.

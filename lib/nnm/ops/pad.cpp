@@ -72,13 +72,14 @@ void check_border(const Tensor& x, const Dims& pad, Border mode) {
   const auto dims = static_cast<int>(pad.size()) / 2;
   NNM_CHECK(dims >= 1 && dims <= 3 && (x.dim() == dims + 1 || x.dim() == dims + 2), not_implemented,
             "Padding size {} is not supported for {}D input tensor.", pad.size(), x.dim());
-  for (int d = x.dim() - dims; d < x.dim(); ++d) {
+  for (int d = x.dim() - 1; d >= x.dim() - dims; --d) {
     const int64_t n = x.shape()[d], front = before(pad, x.dim(), d), back = after(pad, x.dim(), d);
     if (mode == Border::reflect) {
+      // The number of the argument is that of Torch's old functions, which took each side as one.
       NNM_CHECK(front < n && back < n, runtime,
-                "Argument #4: Padding size should be less than the corresponding input dimension, "
+                "Argument #{}: Padding size should be less than the corresponding input dimension, "
                 "but got: padding ({}, {}) at dimension {} of input {}",
-                front, back, d, x.shape().str());
+                2 * (x.dim() - d) + 2, front, back, d, x.shape().str());
     }
     if (mode == Border::circular) {
       NNM_CHECK(front <= n && back <= n, runtime,

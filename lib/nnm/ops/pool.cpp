@@ -22,7 +22,7 @@ int64_t pooled(int64_t in, const Pool2d& p, int d, bool ceil_mode) {
   return out;
 }
 
-Pool2d pool_params(Size2 kernel, std::optional<Size2> stride, Size2 padding, Size2 dilation) {
+Pool2d pool_params(Size2 kernel, const OptionalTuple<2>& stride, Size2 padding, Size2 dilation) {
   const Size2 step = stride.value_or(kernel);
   Pool2d p;
   for (int i = 0; i < 2; ++i) {
@@ -135,14 +135,14 @@ std::pair<Tensor, Tensor> max_pool2d_checked(const Tensor& x, const Pool2d& p, b
 
 }  // namespace
 
-Tensor max_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride, Size2 padding,
+Tensor max_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride, Size2 padding,
                   Size2 dilation, bool ceil_mode) {
   const Pool2d p = pool_params(kernel_size, stride, padding, dilation);
   return max_pool2d_checked(x, p, ceil_mode, false).first;
 }
 
 std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
-                                                  std::optional<Size2> stride, Size2 padding,
+                                                  OptionalTuple<2> stride, Size2 padding,
                                                   Size2 dilation, bool ceil_mode) {
   const Pool2d p = pool_params(kernel_size, stride, padding, dilation);
   return max_pool2d_checked(x, p, ceil_mode, true);
@@ -202,7 +202,7 @@ std::pair<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, int64_t kerne
   return max_pool1d_op(x, kernel_size, stride, padding, dilation, ceil_mode, true);
 }
 
-Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, std::optional<Size2> stride, Size2 padding,
+Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride, Size2 padding,
                   bool ceil_mode, bool count_include_pad, std::optional<int64_t> divisor_override) {
   detail::check_defined(x, "avg_pool2d");
   NNM_CHECK(!divisor_override || *divisor_override != 0, runtime, "divisor must be not zero");

@@ -119,16 +119,16 @@ Tensor variance(const char* node, const Tensor& x, const Dims& dims, double corr
   }
   if (!needs_grad({&x})) return y;
   // d var = 2 (x - mean) / freedom; d std = d var / (2 std), and 0 where std is 0.
-  return record(
-      node, y, {&x},
-      [c = Saved(m.centred), y = root ? Saved(y) : Saved(), mask, keepdim, freedom](Backward& b) {
-        Tensor g = b.grad();
-        if (y.defined()) {
-          g = masked_fill(div(g, mul(y.get(), Scalar(2.0))), eq(y.get(), Scalar(0)), 0.0);
-        }
-        g = mul(g, 2 / freedom);
-        b.set(0, mul(c.get(), spread(g, mask, keepdim, b.input(0).sizes)));
-      });
+  return record(node, y, {&x},
+                [c = Saved(m.centred), y = root ? Saved::output(y, node) : Saved(), mask, keepdim,
+                 freedom](Backward& b) {
+                  Tensor g = b.grad();
+                  if (y.defined()) {
+                    g = masked_fill(div(g, mul(y.get(), Scalar(2.0))), eq(y.get(), Scalar(0)), 0.0);
+                  }
+                  g = mul(g, 2 / freedom);
+                  b.set(0, mul(c.get(), spread(g, mask, keepdim, b.input(0).sizes)));
+                });
 }
 
 }  // namespace
@@ -193,14 +193,15 @@ Tensor extreme(const char* node, const Tensor& x, uint32_t mask, bool keepdim, R
                bool nans_tie) {
   Tensor y = reduced(x, mask, keepdim, f, x.dtype());
   if (!needs_grad({&x})) return y;
-  return record(node, y, {&x}, [x = Saved(x), y = Saved(y), mask, keepdim, nans_tie](Backward& b) {
-    const Tensor& v = x.get();
-    Tensor ties = eq(v, spread(y.get(), mask, keepdim, v.shape()));
-    if (nans_tie) ties = logical_or(ties, isnan(v));
-    const Tensor count = reduced(ties, mask, keepdim, Reduce::sum, DType::i64);
-    const Tensor g = div(b.grad(), count);
-    b.set(0, mul(ties, spread(g, mask, keepdim, v.shape())));
-  });
+  return record(node, y, {&x},
+                [x = Saved(x), y = Saved::output(y, node), mask, keepdim, nans_tie](Backward& b) {
+                  const Tensor& v = x.get();
+                  Tensor ties = eq(v, spread(y.get(), mask, keepdim, v.shape()));
+                  if (nans_tie) ties = logical_or(ties, isnan(v));
+                  const Tensor count = reduced(ties, mask, keepdim, Reduce::sum, DType::i64);
+                  const Tensor g = div(b.grad(), count);
+                  b.set(0, mul(ties, spread(g, mask, keepdim, v.shape())));
+                });
 }
 
 Tensor extreme_of_all(const char* node, const char* op, const Tensor& x, Reduce f) {
@@ -343,8 +344,9 @@ Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim) {
   const uint32_t mask = dim_mask(dims, x.dim());
   Tensor y = norm_of(x, p, mask, keepdim);
   if (!needs_grad({&x})) return y;
-  return record("LinalgVectorNormBackward0", y, {&x},
-                [x = Saved(x), y = Saved(y), p, mask, keepdim](Backward& b) {
+  constexpr const char* kNode = "LinalgVectorNormBackward0";
+  return record(kNode, y, {&x},
+                [x = Saved(x), y = Saved::output(y, kNode), p, mask, keepdim](Backward& b) {
                   const Tensor& v = x.get();
                   const int n = v.dim();
                   const Tensor slope = norm_slope(v, keep_dims(y.get(), mask, n, keepdim), p, mask);
@@ -369,8 +371,9 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
     }
   }
   if (!needs_grad({&x})) return y;
-  return record("LogsumexpBackward0", y, {&x},
-                [x = Saved(x), y = Saved(y), mask, keepdim](Backward& b) {
+  constexpr const char* kNode = "LogsumexpBackward0";
+  return record(kNode, y, {&x},
+                [x = Saved(x), y = Saved::output(y, kNode), mask, keepdim](Backward& b) {
                   const Tensor& v = x.get();
                   const Tensor shares = exp(sub(v, keep_dims(y.get(), mask, v.dim(), keepdim)));
                   b.set(0, mul(shares, keep_dims(b.grad(), mask, v.dim(), keepdim)));

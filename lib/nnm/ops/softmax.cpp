@@ -21,12 +21,12 @@ Tensor softmax_op(const Tensor& x, int64_t dim, bool log) {
   Tensor y = empty(x.shape(), x.options());
   kernels::softmax(y, in, d, log);
   if (!needs_grad({&x})) return y;
-  return record(log ? "LogSoftmaxBackward0" : "SoftmaxBackward0", y, {&x},
-                [y = Saved(y), d, log](Backward& b) {
-                  const Tensor dx = empty(y.get().shape(), y.get().options());
-                  kernels::softmax_backward(dx, detail::row_major(b.grad()), y.get(), d, log);
-                  b.set(0, dx);
-                });
+  const char* node = log ? "LogSoftmaxBackward0" : "SoftmaxBackward0";
+  return record(node, y, {&x}, [y = Saved::output(y, node), d, log](Backward& b) {
+    const Tensor dx = empty(y.get().shape(), y.get().options());
+    kernels::softmax_backward(dx, detail::row_major(b.grad()), y.get(), d, log);
+    b.set(0, dx);
+  });
 }
 
 Tensor cast_first(const Tensor& x, std::optional<DType> dtype) { return dtype ? to(x, *dtype) : x; }

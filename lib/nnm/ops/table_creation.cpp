@@ -232,6 +232,8 @@ const Function kCreationFunctions[] = {
     {"bfloat16(input: Tensor)", "as bf16", cast<DType::bf16>},
     {"long(input: Tensor)", "as i64", cast<DType::i64>},
     {"int(input: Tensor)", "as i32", cast<DType::i32>},
+    {"short(input: Tensor)", "as i16", cast<DType::i16>},
+    {"char(input: Tensor)", "as i8", cast<DType::i8>},
     {"byte(input: Tensor)", "as u8", cast<DType::u8>},
     {"bool(input: Tensor)", "as bool", cast<DType::b8>},
     {"item(input: Tensor)", "the only element as a number", item_of},

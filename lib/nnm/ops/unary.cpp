@@ -66,7 +66,8 @@ Tensor apply(const Tensor& x, Unary f, const char* node, Save save, const char* 
   if (save == Save::N) {
     return record(node, y, {&x}, [backward](Backward& b) { b.set(0, backward(b.grad(), {})); });
   }
-  return record(node, y, {&x}, [backward, saved = Saved(save == Save::X ? x : y)](Backward& b) {
+  Saved saved = save == Save::X ? Saved(x) : Saved::output(y, node);
+  return record(node, y, {&x}, [backward, saved = std::move(saved)](Backward& b) {
     b.set(0, backward(b.grad(), saved.get()));
   });
 }

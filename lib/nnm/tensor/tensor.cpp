@@ -113,6 +113,8 @@ T read_as(const char* p, DType t) {
     case DType::f16: return static_cast<T>(static_cast<float>(load(static_cast<Half*>(nullptr))));
     case DType::i64: return static_cast<T>(load(static_cast<int64_t*>(nullptr)));
     case DType::i32: return static_cast<T>(load(static_cast<int32_t*>(nullptr)));
+    case DType::i16: return static_cast<T>(load(static_cast<int16_t*>(nullptr)));
+    case DType::i8: return static_cast<T>(load(static_cast<int8_t*>(nullptr)));
     case DType::u8: return static_cast<T>(load(static_cast<uint8_t*>(nullptr)));
     case DType::b8: return static_cast<T>(*p != 0);
   }
@@ -225,6 +227,8 @@ Tensor tensor_of(std::span<const T> values, const Shape& shape, TensorOptions o)
       case DType::f16: store<Half>(p, i, static_cast<float>(v)); break;
       case DType::i64: store<int64_t>(p, i, v); break;
       case DType::i32: store<int32_t>(p, i, v); break;
+      case DType::i16: store<int16_t>(p, i, v); break;
+      case DType::i8: store<int8_t>(p, i, v); break;
       case DType::u8: store<uint8_t>(p, i, v); break;
       case DType::b8: store<uint8_t>(p, i, v != T{}); break;
     }
@@ -245,7 +249,8 @@ DType promote_types(DType a, DType b) {
     return DType::f32;  // bf16 with f16 too
   }
   if (a == DType::i64 || b == DType::i64) return DType::i64;
-  return DType::i32;
+  if (a == DType::i32 || b == DType::i32) return DType::i32;
+  return DType::i16;  // i8 with u8 too
 }
 
 std::string legacy_type_name(DType t) {
@@ -256,6 +261,8 @@ std::string legacy_type_name(DType t) {
     case DType::f16: return "torch.HalfTensor";
     case DType::i64: return "torch.LongTensor";
     case DType::i32: return "torch.IntTensor";
+    case DType::i16: return "torch.ShortTensor";
+    case DType::i8: return "torch.CharTensor";
     case DType::u8: return "torch.ByteTensor";
     case DType::b8: return "torch.BoolTensor";
   }

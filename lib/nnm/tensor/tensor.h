@@ -33,6 +33,7 @@ class Storage final : public Object, public Pooled {
   size_t bytes = 0;
   Device device;
   uint32_t version = 0;
+  const char* written_by = nullptr;  ///< the last recorded operation that wrote in place
 
  private:
   Ref<Object> keep_;

@@ -110,6 +110,57 @@ Tensor additive(const Tensor& mask, DType dtype) {
 // One more key that every query sees.
 Tensor widened(const Tensor& mask) { return mask.defined() ? pad(mask, {0, 1}) : mask; }
 
+std::string size_text(const Shape& s) { return "torch.Size(" + s.str() + ")"; }
+std::string tuple_text(const Shape& s) { return Value::tuple(Values(s.begin(), s.end())).repr(); }
+
+// torch.nn.functional._mha_shape_check, as far as it is about masks, and _canonical_mask.
+void check_masks(const Tensor& padding, const Tensor& attn, bool batched) {
+  const char* query = batched ? "batched (3-D)" : "unbatched (2-D)";
+  NNM_CHECK(
+      !padding.defined() || padding.dim() == (batched ? 2 : 1), assertion,
+      "For {} `query`, expected `key_padding_mask` to be `None` or {}-D but found {}-D tensor "
+      "instead",
+      query, batched ? 2 : 1, padding.dim());
+  NNM_CHECK(!attn.defined() || attn.dim() == 2 || attn.dim() == 3, assertion,
+            "For {} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {}-D tensor "
+            "instead",
+            query, attn.dim());
+  auto check_type = [](const Tensor& mask, const char* name) {
+    NNM_CHECK(!mask.defined() || mask.dtype() == DType::b8 || is_floating(mask.dtype()), assertion,
+              "only bool and floating types of {} are supported", name);
+  };
+  check_type(padding, "key_padding_mask");
+  check_type(attn, "attn_mask");
+}
+
+// The inputs are (L, N, E), the masks those of the call.
+void check_lengths(const Tensor& query, const Tensor& key, const Tensor& value, bool separate,
+                   int64_t heads, const Tensor& padding, const Tensor& attn) {
+  const int64_t length = query.size(0), batch = query.size(1), source = key.size(0);
+  if (separate) {
+    const Shape k{source, key.size(1)}, v{value.size(0), value.size(1)};
+    NNM_CHECK(k == v, assertion, "key's sequence and batch dims {} do not match value's {}",
+              size_text(k), size_text(v));
+  } else {
+    NNM_CHECK(key.shape() == value.shape(), assertion, "key shape {} does not match value shape {}",
+              size_text(key.shape()), size_text(value.shape()));
+  }
+  if (attn.defined()) {
+    const Shape wanted =
+        attn.dim() == 2 ? Shape{length, source} : Shape{batch * heads, length, source};
+    NNM_CHECK(attn.shape() == wanted, runtime,
+              "The shape of the {}D attn_mask is {}, but should be {}.", attn.dim(),
+              size_text(attn.shape()), tuple_text(wanted));
+  }
+  if (!padding.defined()) return;
+  const Shape wanted{batch, source};
+  for (int d = 0; d < 2; ++d) {
+    NNM_CHECK(padding.size(d) == wanted[d], assertion,
+              "Expected key_padded_mask.shape[{}] to be {}, but got {}", d, wanted[d],
+              padding.size(d));
+  }
+}
+
 }  // namespace
 
 void MultiheadAttention::append_columns(Call& c, Tensor& key, Tensor& value) const {
@@ -177,6 +228,7 @@ Value MultiheadAttention::forward(const Args& args) {
               "tensors respectively",
               batched ? "batched (3-D)" : "unbatched (2-D)", in[0].dim(), in[1].dim(), in[2].dim());
   }
+  check_masks(Codec<Tensor>::read(a[3]), Codec<Tensor>::read(a[5]), batched);
   NNM_CHECK(in[0].size(-1) == options.embed_dim, assertion,
             "was expecting embedding dimension of {}, but got {}", options.embed_dim,
             in[0].size(-1));
@@ -196,8 +248,11 @@ Value MultiheadAttention::forward(const Args& args) {
          additive(Codec<Tensor>::read(a[5]), dtype),
          additive(Codec<Tensor>::read(a[3]), dtype)};
   NNM_CHECK(!c.is_causal || c.attn_mask.defined(), runtime,
-            "Need attn_mask if specifying the is_causal hint.");
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
+            "method `generate_square_subsequent_mask` to create this mask.");
   if (c.padding_mask.defined() && !batched) c.padding_mask = unsqueeze(c.padding_mask, 0);
+  check_lengths(in[0], in[1], in[2], !in_proj_weight, options.num_heads, c.padding_mask,
+                c.attn_mask);
   const Tensors qkv = projected(in[0], in[1], in[2]);
   Tensor key = heads(qkv[1]), value = heads(qkv[2]);
   append_columns(c, key, value);

@@ -33,10 +33,21 @@ size_t IndexedContainer::wrap(int64_t index) const {
   return static_cast<size_t>(index < 0 ? index + n : index);
 }
 
-Ref<Module> IndexedContainer::at(int64_t index) const { return module_slots()[wrap(index)]->value; }
+std::string IndexedContainer::name_of(int64_t index) const {
+  const size_t i = wrap(index);
+  const ModuleSlot* const slot = slot_of(i);
+  return slot ? slot->name : std::to_string(i);
+}
+
+Ref<Module> IndexedContainer::at(int64_t index) const {
+  const size_t i = wrap(index);
+  const ModuleSlot* const slot = slot_of(i);
+  NNM_CHECK(slot, key, "'{}'", i);
+  return slot->value;
+}
 
 Module& IndexedContainer::operator[](int64_t index) const {
-  Module* m = module_slots()[wrap(index)]->value.get();
+  const Ref<Module> m = at(index);
   NNM_CHECK(m, type, "child {} of {} is None", index, type_name());
   return *m;
 }
@@ -47,18 +58,18 @@ std::vector<Ref<Module>> IndexedContainer::modules_list() const {
   return out;
 }
 
-void IndexedContainer::set(int64_t index, Ref<Module> m) {
-  set_attribute(module_slots()[wrap(index)]->name, m);
-}
+void IndexedContainer::set(int64_t index, Ref<Module> m) { set_attribute(name_of(index), m); }
 
 void IndexedContainer::remove(int64_t index) {
-  delete_attribute(std::string(module_slots()[wrap(index)]->name));
+  delete_attribute(name_of(index));
   renumber();
 }
 
 void IndexedContainer::remove(std::optional<int64_t> start, std::optional<int64_t> stop) {
   const auto [from, to] = slice_bounds(start, stop, size());
-  for (size_t i = to; i-- > from;) delete_attribute(std::string(module_slots()[i]->name));
+  std::vector<std::string> names;
+  for (size_t i = from; i < to; ++i) names.push_back(name_of(static_cast<int64_t>(i)));
+  for (const std::string& name : names) delete_attribute(name);
   renumber();
 }
 
@@ -192,6 +203,16 @@ Ref<Sequential> operator+(const Sequential& a, const Sequential& b) {
   auto sum = make_ref<Sequential>();
   sum->extend(a.modules_list()).extend(b.modules_list());
   return sum;
+}
+
+ModuleSlot* ModuleList::slot_of(size_t index) const {
+  const auto& slots = module_slots();
+  const std::string name = std::to_string(index);
+  if (slots[index]->name == name) [[likely]]
+    return slots[index].get();
+  const auto at =
+      std::find_if(slots.begin(), slots.end(), [&](const auto& s) { return s->name == name; });
+  return at == slots.end() ? nullptr : at->get();
 }
 
 ModuleList& ModuleList::append(Ref<Module> m) {

@@ -40,6 +40,10 @@ class IndexedContainer : public Module {
  protected:
   std::span<const std::string_view> member_names() const override;
   size_t wrap(int64_t index) const;
+  /// The slot that an index from 0 means: the one at that position. Null where there is none.
+  virtual ModuleSlot* slot_of(size_t index) const { return module_slots()[index].get(); }
+  /// Its name; of one that is not there the one it would have.
+  std::string name_of(int64_t index) const;
   void renumber();
   /// The shifting of PyTorch's insert, which goes by names: Error(key) where they are no numbers.
   void shift_in(int64_t index, Ref<Module> m);
@@ -104,6 +108,11 @@ class ModuleList : public IndexedContainer {
   Ref<ModuleList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
   std::string repr() const override;
   Ref<Module> copied() const override { return make_ref<ModuleList>(*this); }
+
+ protected:
+  /// By the name str(index), as PyTorch has it: after delete_attribute("1") an index of 1 is
+  /// Error(key), while iteration and slices go by position.
+  ModuleSlot* slot_of(size_t index) const override;
 };
 Ref<ModuleList> operator+(const ModuleList& a, const std::vector<Ref<Module>>& b);
 inline Ref<ModuleList> operator+(const ModuleList& a, const ModuleList& b) {
@@ -136,14 +145,15 @@ class ModuleDict : public Module {
 };
 
 /// Parameters by position; tensors become parameters. It cannot be called, and entries are not
-/// removed, as in PyTorch.
+/// removed, as in PyTorch: after delete_attribute("1") the size stays, and what comes to that entry
+/// throws Error(attribute).
 class ParameterList : public Module {
  public:
   ParameterList() = default;
   explicit ParameterList(const Tensors& values) { extend(values); }
 
   Value forward(const Args& args) override;
-  size_t size() const { return parameter_slots().size(); }
+  size_t size() const { return size_; }
   const Tensor& operator[](int64_t index) const;
   void set(int64_t index, const Tensor& value);
   ParameterList& append(const Tensor& value);
@@ -160,6 +170,11 @@ class ParameterList : public Module {
 
  private:
   size_t wrap(int64_t index) const;
+  /// The slot of the name str(index). Throws Error(attribute) where there is none.
+  const Ref<TensorSlot>& slot_of(size_t index) const;
+  std::vector<Ref<TensorSlot>> entries() const;
+
+  size_t size_ = 0;  ///< of what was appended: other parameters may be registered beside
 };
 
 /// Parameters by key; tensors become parameters, undefined ones are None. It cannot be called.

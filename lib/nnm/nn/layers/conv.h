@@ -12,6 +12,7 @@ struct Padding {
   IntTuple<N> extents;
   std::string mode;  ///< empty: the extents count
   Padding(IntTuple<N> each = 0) : extents(each) {}
+  Padding(std::initializer_list<int64_t> each) : extents(each) {}
   Padding(int64_t every) : extents(every) {}
   Padding(int every) : extents(every) {}
   Padding(std::string name) : mode(std::move(name)) {}

@@ -67,6 +67,13 @@ template <class Options, size_t kRequired, class... A>
 inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) {
   Options{Argument<A>{std::forward<A>(a)}...};
 };
+/// A tuple as C++ writes one: `{3, 5}`. No template argument is deduced from it.
+using Braces = std::initializer_list<int64_t>;
+/// The same with arguments after the required ones, the last of which are braces.
+template <class Options, size_t kRequired, size_t kGiven, class... A>
+inline constexpr bool kBraced = kGiven == kRequired&& requires(A&&... a) {
+  Options{Argument<A>{std::forward<A>(a)}...};
+};
 }  // namespace detail
 
 /// Stands first in a layer class, after its struct Options, whose members are PyTorch's arguments
@@ -75,6 +82,8 @@ inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) 
 /// Spec, and the constructors: in order, the required ones and then by name, or all by name.
 ///   nn::Conv2d(3, 8, 3)    nn::Conv2d(3, 8, 3, {.padding = 1, .bias = false})
 ///   nn::Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = {3, 5}})
+/// The last of the required ones may be a tuple in braces, as those in Options may:
+///   nn::Conv2d(3, 8, {3, 5}, {.stride = {2, 1}})    nn::MaxPool2d({3, 2})
 #define NNM_LAYER(Type, required)                                                                 \
   static const Spec<Options>& spec();                                                             \
   explicit Type(const Options& options);                                                          \
@@ -97,8 +106,46 @@ inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) 
       : Type(spec().joined(::nnm::nn::detail::options_of<Options>(                                \
                                std::forward<A>(a), std::forward<B>(b), std::forward<C>(c)),       \
                            rest, required)) {}                                                    \
+  NNM_BRACED_LAYER(Type, required)                                                                \
+  Type(const Type&) = default;                                                                    \
+  /* const Options are copied, which might throw; a std::vector is to move all the same. */       \
+  Type(Type&&) noexcept = default;                                                                \
   ::nnm::Ref<::nnm::Module> copied() const override { return ::nnm::make_ref<Type>(*this); }      \
   const Options options
+
+/// The part of NNM_LAYER for braces: after no, one or two other arguments; then more of them in
+/// order, or the rest by name.
+#define NNM_BRACED_LAYER(Type, required)                                                          \
+  template <class... R>                                                                           \
+  requires(::nnm::nn::detail::kBraced<Options, required, 1, ::nnm::nn::detail::Braces,            \
+                                      R...>) explicit Type(::nnm::nn::detail::Braces a, R&&... r) \
+      : Type(::nnm::nn::detail::options_of<Options>(a, std::forward<R>(r)...)) {}                 \
+  template <class A, class... R>                                                                  \
+  requires(::nnm::nn::detail::kBraced<Options, required, 2, A, ::nnm::nn::detail::Braces, R...>)  \
+      Type(A&& a, ::nnm::nn::detail::Braces b, R&&... r)                                          \
+      : Type(::nnm::nn::detail::options_of<Options>(std::forward<A>(a), b,                        \
+                                                    std::forward<R>(r)...)) {}                    \
+  template <class A, class B, class... R>                                                         \
+  requires(                                                                                       \
+      ::nnm::nn::detail::kBraced<Options, required, 3, A, B, ::nnm::nn::detail::Braces, R...>)    \
+      Type(A&& a, B&& b, ::nnm::nn::detail::Braces c, R&&... r)                                   \
+      : Type(::nnm::nn::detail::options_of<Options>(std::forward<A>(a), std::forward<B>(b), c,    \
+                                                    std::forward<R>(r)...)) {}                    \
+  template <class O = Options>                                                                    \
+  requires(::nnm::nn::detail::kLeading<O, required, ::nnm::nn::detail::Braces>)                   \
+      Type(::nnm::nn::detail::Braces a, const O& rest)                                            \
+      : Type(spec().joined(::nnm::nn::detail::options_of<O>(a), rest, required)) {}               \
+  template <class A, class O = Options>                                                           \
+  requires(::nnm::nn::detail::kLeading<O, required, A, ::nnm::nn::detail::Braces>)                \
+      Type(A&& a, ::nnm::nn::detail::Braces b, const O& rest)                                     \
+      : Type(spec().joined(::nnm::nn::detail::options_of<O>(std::forward<A>(a), b), rest,         \
+                           required)) {}                                                          \
+  template <class A, class B, class O = Options>                                                  \
+  requires(::nnm::nn::detail::kLeading<O, required, A, B, ::nnm::nn::detail::Braces>)             \
+      Type(A&& a, B&& b, ::nnm::nn::detail::Braces c, const O& rest)                              \
+      : Type(spec().joined(                                                                       \
+            ::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c), rest,    \
+            required)) {}
 
 /// A parameter of the type and on the device that Construction says, not filled yet.
 inline Tensor new_parameter(const Shape& shape) {

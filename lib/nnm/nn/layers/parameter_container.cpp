@@ -51,16 +51,32 @@ size_t ParameterList::wrap(int64_t index) const {
   return static_cast<size_t>(index < 0 ? index + n : index);
 }
 
-const Tensor& ParameterList::operator[](int64_t index) const {
-  return parameter_slots()[wrap(index)]->value;
+const Ref<TensorSlot>& ParameterList::slot_of(size_t index) const {
+  const auto slots = parameter_slots();
+  const std::string name = std::to_string(index);
+  if (index < slots.size() && slots[index]->name == name) [[likely]]
+    return slots[index];
+  for (const auto& slot : slots) {
+    if (slot->name == name) return slot;
+  }
+  fail(ErrorKind::attribute, "'{}' object has no attribute '{}'", type_name(), name);
 }
 
+std::vector<Ref<TensorSlot>> ParameterList::entries() const {
+  std::vector<Ref<TensorSlot>> out;
+  for (size_t i = 0; i < size(); ++i) out.push_back(slot_of(i));
+  return out;
+}
+
+const Tensor& ParameterList::operator[](int64_t index) const { return slot_of(wrap(index))->value; }
+
 void ParameterList::set(int64_t index, const Tensor& value) {
-  set_attribute(parameter_slots()[wrap(index)]->name, as_parameter(value));
+  set_attribute(std::to_string(wrap(index)), as_parameter(value));
 }
 
 ParameterList& ParameterList::append(const Tensor& value) {
   register_parameter(std::to_string(size()), as_parameter(value));
+  ++size_;
   return *this;
 }
 
@@ -73,17 +89,17 @@ Ref<ParameterList> ParameterList::slice(std::optional<int64_t> start,
                                         std::optional<int64_t> stop) const {
   const auto [from, to] = slice_bounds(start, stop, size());
   auto out = make_ref<ParameterList>();
-  for (size_t i = from; i < to; ++i) out->append(parameter_slots()[i]->value);
+  for (size_t i = from; i < to; ++i) out->append(slot_of(i)->value);
   return out;
 }
 
-Tensors ParameterList::values() const { return values_of(parameter_slots()); }
+Tensors ParameterList::values() const { return values_of(entries()); }
 
 std::span<const std::string_view> ParameterList::member_names() const { return kListNames; }
 std::span<const std::string_view> ParameterDict::member_names() const { return kDictNames; }
 
 std::string ParameterList::extra_repr() const {
-  return entries_text(parameter_slots(),
+  return entries_text(entries(),
                       [](DType t) { return std::string("torch.") + info(t).torch_name; });
 }
 

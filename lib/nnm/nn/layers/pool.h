@@ -8,7 +8,7 @@ namespace nnm::nn {
 template <int N>
 struct MaxPoolOptions {
   IntTuple<N> kernel_size = {};
-  std::optional<IntTuple<N>> stride = {};  ///< none: the kernel's size
+  OptionalTuple<N> stride = {};  ///< none: the kernel's size
   IntTuple<N> padding = 0, dilation = 1;
   bool return_indices = false;  ///< the output is (values, indices), indices flat in (H, W)
   bool ceil_mode = false;
@@ -41,7 +41,7 @@ class AvgPool1d : public Module {
  public:
   struct Options {
     IntTuple<1> kernel_size = {};
-    std::optional<IntTuple<1>> stride = {};  ///< none: the kernel's size
+    OptionalTuple<1> stride = {};  ///< none: the kernel's size
     IntTuple<1> padding = 0;
     bool ceil_mode = false, count_include_pad = true;
   };
@@ -56,7 +56,7 @@ class AvgPool2d : public Module {
  public:
   struct Options {
     IntTuple<2> kernel_size = {};
-    std::optional<IntTuple<2>> stride = {};  ///< none: the kernel's size
+    OptionalTuple<2> stride = {};  ///< none: the kernel's size
     IntTuple<2> padding = 0;
     bool ceil_mode = false, count_include_pad = true;
     std::optional<int64_t> divisor_override = {};
@@ -76,6 +76,11 @@ struct OutputSize {
   OutputSize(int both) : OutputSize(int64_t{both}) {}
   OutputSize(std::optional<int64_t> height, std::optional<int64_t> width)
       : h(height), w(width), scalar(false) {}
+  OutputSize(std::initializer_list<int64_t> xs) : scalar(false) {
+    const IntTuple<2> t(xs);
+    h = t[0];
+    w = t[1];
+  }
 };
 
 /// The mean of windows chosen so that the output has output_size: (N, C, L) or (C, L).

@@ -10,13 +10,13 @@ namespace nnm::run {
 
 namespace {
 
-constexpr DType kAll[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
-                          DType::i64, DType::i32, DType::u8,   DType::b8};
+constexpr DType kAll[] = {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i64,
+                          DType::i32, DType::i16, DType::i8,   DType::u8,  DType::b8};
 
 Contents numbers(DType t) { return is_floating(t) ? Contents{} : integers(0, 100); }
 
 /// Sums in the order of the CPU's: the same bits, but for bf16 and f16, which it rounds in between.
-double same_sums(DType t) { return item_size(t) == 2 ? 4 : 0; }
+double same_sums(DType t) { return item_size(t) == 2 && is_floating(t) ? 4 : 0; }
 
 void check_embedding(Suite& s) {
   struct Table {

@@ -31,7 +31,7 @@ constexpr const char* kBinaryNames[] = {
 #undef NNM_BINARY
 };
 
-constexpr DType kIntegers[] = {DType::i64, DType::i32, DType::u8, DType::b8};
+constexpr DType kIntegers[] = {DType::i64, DType::i32, DType::i16, DType::i8, DType::u8, DType::b8};
 constexpr Lay kLays[] = {Lay::plain, Lay::turned, Lay::gaps, Lay::rows, Lay::off};
 
 /// Where an op is defined, so that NaN does not hide differences.
@@ -143,8 +143,8 @@ void check_where(Suite& s) {
 
 void check_copy(Suite& s) {
   const auto call = [](const Views& v) { kernels::copy(v[0], v[1]); };
-  constexpr DType kAll[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
-                            DType::i64, DType::i32, DType::u8,   DType::b8};
+  constexpr DType kAll[] = {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i64,
+                            DType::i32, DType::i16, DType::i8,   DType::u8,  DType::b8};
   for (const DType to : kAll)
     for (const DType from : kAll)
       s.check(kernels::copy, "", {out(to, {1029}), in(from, {1029}, integers(0, 100))}, 0, call);
@@ -169,7 +169,7 @@ void check_copy(Suite& s) {
 
 void check_fill(Suite& s) {
   for (const DType t : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i64, DType::i32,
-                        DType::u8, DType::b8}) {
+                        DType::i16, DType::i8, DType::u8, DType::b8}) {
     const auto call = [](const Views& v) { kernels::fill(v[0], 2.7, 3); };
     for (const Lay lay : kLays) s.check(kernels::fill, "", {out(t, {7, 31}, lay)}, 0, call);
     s.check(kernels::fill, "", {out(t, {0})}, 0, call);

@@ -48,7 +48,7 @@ void check_reduce(Suite& s) {
         s.check(kernels::reduce, kReduceNames[i], {out(t, r.out), in(t, r.x, Lay::turned, v)}, 2,
                 call);
       }
-      for (const DType t : {DType::i64, DType::i32, DType::u8, DType::b8})
+      for (const DType t : {DType::i64, DType::i32, DType::i16, DType::i8, DType::u8, DType::b8})
         s.check(kernels::reduce, kReduceNames[i],
                 {out(f == Reduce::sum || f == Reduce::prod ? DType::i64 : t, r.out),
                  in(t, r.x, integers(0, 3))},
@@ -181,8 +181,8 @@ void check_statistics_of(Suite& s, DType t, const Operand& x) {
 }
 
 void check_difference(Suite& s) {
-  for (const DType t :
-       {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i64, DType::i32, DType::u8})
+  for (const DType t : {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i64, DType::i32,
+                        DType::i16, DType::i8, DType::u8})
     for (const DType u : {t, DType::f32})
       for (const int64_t n : {int64_t{0}, int64_t{5}, int64_t{3000}})
         for (const bool exact : {true, false}) {
@@ -238,7 +238,7 @@ void check_statistics(Suite& s) {
     check_statistics_of(s, t, in(t, {40, 50}, Lay::gaps));
     check_statistics_of(s, t, in(t, {0}));
   }
-  for (const DType t : {DType::i64, DType::i32, DType::u8, DType::b8})
+  for (const DType t : {DType::i64, DType::i32, DType::i16, DType::i8, DType::u8, DType::b8})
     check_statistics_of(s, t, in(t, {777}, integers(0, 2)));
   check_difference(s);
   check_power_sum(s);

@@ -67,6 +67,8 @@ void put(void* p, DType t, double x) {
     case DType::f16: return as(Half(static_cast<float>(x)));
     case DType::i64: return as(static_cast<int64_t>(x));
     case DType::i32: return as(static_cast<int32_t>(x));
+    case DType::i16: return as(static_cast<int16_t>(x));
+    case DType::i8: return as(static_cast<int8_t>(static_cast<int64_t>(x)));
     case DType::u8: return as(static_cast<uint8_t>(static_cast<int64_t>(x)));
     case DType::b8: return as(static_cast<uint8_t>(x > 0));
   }
@@ -84,6 +86,8 @@ double get(const void* p, DType t) {
     case DType::f16: return static_cast<float>(as(Half{}));
     case DType::i64: return static_cast<double>(as(int64_t{}));
     case DType::i32: return as(int32_t{});
+    case DType::i16: return as(int16_t{});
+    case DType::i8: return as(int8_t{});
     default: return as(uint8_t{});
   }
 }
