@@ -10,7 +10,7 @@ import unittest
 from program import BUILD, ROOT, environment
 
 # Their slots belong to the CPU alone: convolutions of a GPU do not go by them.
-CPU_ONLY = {"winograd", "winograd_backward_input", "winograd_backward_weight"}
+CPU_ONLY = {"winograd", "winograd_weights", "winograd_backward_input", "winograd_backward_weight"}
 
 
 def sources(pattern):

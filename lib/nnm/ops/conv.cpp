@@ -6,6 +6,7 @@
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
+#include "nnm/ops/kept.h"
 #include "nnm/ops/layout.h"
 
 namespace nnm {
@@ -91,8 +92,11 @@ void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const C
 Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
   Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
-  detail::conv2d_forward(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
+  const Tensor b = bias.defined() ? detail::row_major(bias) : bias;
+  const auto weights = grad_enabled() ? detail::Weights::change : detail::Weights::stay;
+  detail::conv2d_forward(y, in, k, b, p.conv, weights);
   if (!needs_grad({&x, &w, &bias})) return y;
+  detail::forget_weights(w);
   return record("ConvolutionBackward0", y, {&x, &w, &bias},
                 [x = Saved(in), w = Saved(k), conv = p.conv](Backward& b) {
                   convolution_backward(b, x.get(), w.get(), conv);

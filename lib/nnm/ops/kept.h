@@ -1,0 +1,27 @@
+// Copies of weights in the order of a kernel, kept from call to call at inference.
+#pragma once
+
+#include <functional>
+
+#include "nnm/tensor/tensor.h"
+
+namespace nnm::detail {
+
+/// Whose order a copy is in, and which of those: what its maker wrote is read by nobody else.
+struct KeptOrder {
+  enum class Kernel : uint8_t { winograd, onednn } kernel;
+  int64_t format = 0;
+  friend bool operator==(const KeptOrder&, const KeptOrder&) = default;
+};
+
+/// `bytes` of memory (u8) that `fill` has made from the row-major w, kept with w's storage until
+/// something is written to that (Tensor::version), it is freed, or forget_weights is called. At
+/// most three orders for one window of the storage: the oldest goes. In memory of somebody else,
+/// which changes unseen, nothing is kept. Any thread.
+Tensor kept_weights(const Tensor& w, KeptOrder order, int64_t bytes,
+                    const std::function<void(const View& copy)>& fill);
+
+/// Drops what is kept of w's storage: in training weights change before they are met again.
+void forget_weights(const Tensor& w);
+
+}  // namespace nnm::detail
