@@ -26,7 +26,8 @@ namespace nnm::kernels {
 /// `transformed` is what winograd_weights made of w, which is not read then; or absent: the weights
 /// are transformed on the way, a part at a time. The results are the same bits.
 inline constinit Kernel<void(const View& y, const View& x, const View& w, const View& transformed,
-                             const View& bias, const View& work, const Conv2d& p)>
+                             const View& bias, const View& work, const Conv2d& p,
+                             const ConvEpilogue& after)>
     winograd{"winograd"};
 /// The weights w (O, C, 3, 3) of a forward pass, transformed: u8, 64-byte aligned,
 /// winograd_transformed bytes.

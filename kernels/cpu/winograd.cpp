@@ -275,10 +275,16 @@ constexpr MultiplyRows kMultiplyRows[] = {nullptr,          multiply_rows<1>, mu
                                           multiply_rows<3>, multiply_rows<4>, multiply_rows<5>,
                                           multiply_rows<6>};
 
+// Where results go, and what becomes of them before.
+struct Target {
+  float* y;
+  const float *bias = nullptr, *addend = nullptr;  ///< absent, or like y's channels and like y
+  bool relu = false;
+};
+
 // Results of group `g` in one panel from rows (frequency, tile, result).
 template <class V>
-void write_results(const Plan& s, const float* m, const float* bias, int64_t g, int64_t panel,
-                   float* y) {
+void write_results(const Plan& s, const float* m, const Target& to, int64_t g, int64_t panel) {
   const int64_t first = s.first_tile(g), rows = s.first_tile(g + 1) - first;
   for (int64_t r = 0; r < rows; ++r) {
     const Corner t(s, first + r);
@@ -291,10 +297,16 @@ void write_results(const Plan& s, const float* m, const float* bias, int64_t g, 
       for (int f = 0; f < 36; ++f) d[f] = load<V>(m + (f * Plan::kRows + r) * Plan::kColumns + l);
       for (int i = 0; i < 6; ++i) from_image(d + i, 6, columns + i, 6);
       for (int i = 0; i < 4; ++i) from_image(columns + 6 * i, 1, v + 4 * i, 1);
-      const V add = bias ? load<V>(bias + o) : V{};
+      const V add = to.bias ? load<V>(to.bias + o) : V{};
       for (int64_t i = 0; i < height; ++i)
-        for (int64_t j = 0; j < width; ++j)
-          store(y + ((t.image * s.oh + t.y + i) * s.ow + t.x + j) * s.o + o, v[4 * i + j] + add);
+        for (int64_t j = 0; j < width; ++j) {
+          const int64_t at = ((t.image * s.oh + t.y + i) * s.ow + t.x + j) * s.o + o;
+          V r = v[4 * i + j] + add;
+          if (to.addend) r += load<V>(to.addend + at);
+          // NaN stays NaN.
+          if (to.relu) r = r < V{} ? V{} : r;
+          store(to.y + at, r);
+        }
     }
   }
 }
@@ -310,7 +322,7 @@ constexpr int64_t kGroupsAtOnce = 8;
 
 // Results of groups [first, last) of a piece, at most kGroupsAtOnce, in a pair of its panels.
 void multiply_part(const Plan& s, const Piece& piece, int64_t i, int64_t first, int64_t last,
-                   const float* bias, float* y) {
+                   const Target& to) {
   constexpr int64_t kGroup = Plan::kFrequencies * Plan::kRows * Plan::kColumns;
   alignas(64) float m[kPanelsAtOnce][kGroupsAtOnce][kGroup];
   const Pair pair(i, piece.panels);
@@ -327,12 +339,12 @@ void multiply_part(const Plan& s, const Piece& piece, int64_t i, int64_t first, 
   by_width(s.o, [&]<class V>() {
     for (int64_t p = pair.first; p < pair.end(); ++p)
       for (int64_t g = first; g < last; ++g)
-        write_results<V>(s, m[p - pair.first][g - first], bias, piece.g0 + g, piece.p0 + p, y);
+        write_results<V>(s, m[p - pair.first][g - first], to, piece.g0 + g, piece.p0 + p);
   });
 }
 
 // Results of a piece.
-void multiply(const Plan& s, const Piece& piece, const float* bias, float* y) {
+void multiply(const Plan& s, const Piece& piece, const Target& to) {
   const int64_t pairs = Pair::count(piece.panels), threads = num_threads();
   const int64_t runs = (piece.groups + kGroupsAtOnce - 1) / kGroupsAtOnce;
   // Where groups go round, a thread takes those that it has transformed: the others' would come
@@ -341,19 +353,19 @@ void multiply(const Plan& s, const Piece& piece, const float* bias, float* y) {
     return parallel_for(piece.groups, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = 0; i < pairs; ++i)
         for (int64_t g = begin; g < end; g += kGroupsAtOnce)
-          multiply_part(s, piece, i, g, std::min(end, g + kGroupsAtOnce), bias, y);
+          multiply_part(s, piece, i, g, std::min(end, g + kGroupsAtOnce), to);
     });
   }
   parallel_for(pairs * runs, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t g = i % runs * kGroupsAtOnce;
-      multiply_part(s, piece, i / runs, g, std::min(piece.groups, g + kGroupsAtOnce), bias, y);
+      multiply_part(s, piece, i / runs, g, std::min(piece.groups, g + kGroupsAtOnce), to);
     }
   });
 }
 
-// y = x * w + bias with `before` zeros above and left of x.
-void convolve(const Plan& s, float* y, const float* x, const Weights& w, const float* bias,
+// x * w with `before` zeros above and left of x.
+void convolve(const Plan& s, const Target& to, const float* x, const Weights& w,
               const int64_t* before, float* work) {
   float *zeros = work, *images = zeros + s.zeros(), *space = images + s.block * s.image_group();
   std::fill_n(zeros, s.zeros(), 0.f);
@@ -371,7 +383,7 @@ void convolve(const Plan& s, float* y, const float* x, const Weights& w, const f
       // One chunk of weights serves all blocks.
       if (w.w && (g0 == 0 || chunk < s.panels)) transform_weights(s, w, p0, panels, space);
       const float* weights = w.w ? space : w.transformed + p0 * s.weight_panel();
-      multiply(s, {images, weights, g0, groups, p0, panels}, bias, y);
+      multiply(s, {images, weights, g0, groups, p0, panels}, to);
     }
   }
 }
@@ -468,13 +480,14 @@ void write_weights(const Plan& s, const float* sums, int64_t panel, int64_t begi
 Weights forward_weights(const View& w) { return {w.as<const float>(), 9, w.size[1] * 9, false}; }
 
 void winograd_cpu(const View& y, const View& x, const View& w, const View& transformed,
-                  const View& bias, const View& work, const Conv2d& p) {
+                  const View& bias, const View& work, const Conv2d& p, const ConvEpilogue& after) {
   const Plan s(x, y);
   if (y.numel() == 0) return;
   Weights weights = forward_weights(w);
   if (transformed) weights = {nullptr, 0, 0, false, transformed.as<const float>()};
-  convolve(s, y.as<float>(), x.as<const float>(), weights, bias.as<const float>(), p.before,
-           work.as<float>());
+  const Target to{y.as<float>(), bias.as<const float>(), after.addend.as<const float>(),
+                  after.relu};
+  convolve(s, to, x.as<const float>(), weights, p.before, work.as<float>());
 }
 
 void winograd_weights_cpu(const View& transformed, const View& w) {
@@ -491,7 +504,7 @@ void winograd_backward_input_cpu(const View& dx, const View& g, const View& w, c
   const Plan s(g, dx);
   if (dx.numel() == 0) return;
   const int64_t before[] = {2 - p.before[0], 2 - p.before[1]};
-  convolve(s, dx.as<float>(), g.as<const float>(), {w.as<const float>(), s.o * 9, 9, true}, nullptr,
+  convolve(s, {dx.as<float>()}, g.as<const float>(), {w.as<const float>(), s.o * 9, 9, true},
            before, work.as<float>());
 }
 

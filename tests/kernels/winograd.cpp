@@ -45,7 +45,7 @@ struct Operands {
     const Tensor work = empty({std::max(winograd_workspace(x, g), winograd_workspace(g, x))},
                               {DType::u8, Device{}});
     kernels::fill(work, 255, 255);  // NaN where it is read before it is written
-    kernels::winograd(y, x, w, View{}, b, work, p);
+    kernels::winograd(y, x, w, View{}, b, work, p, {});
     kernels::winograd_backward_input(dx, g, w, work, p);
     kernels::winograd_backward_weight(dw, g, x, work, p);
     return {y, dx, dw};
@@ -57,7 +57,7 @@ struct Operands {
                  work = empty({winograd_workspace(x, g)}, {DType::u8, Device{}});
     kernels::winograd_weights(u8, w);
     kernels::fill(work, 255, 255);
-    kernels::winograd(y, x, w, u8, b, work, p);
+    kernels::winograd(y, x, w, u8, b, work, p, {});
     return y;
   }
 

@@ -168,8 +168,8 @@ TEST_CASE("kept: copies go with the oldest first, and with their storage") {
   Tensor w = numbers({4, 4}, 1);
   int made = 0;
   const auto kept = [&](int64_t format) {
-    return detail::kept_weights(w, {detail::KeptOrder::Kernel::onednn, format}, 64,
-                                [&](const View&) { ++made; });
+    return detail::kept_weights(w, {}, {detail::KeptOrder::Kernel::onednn, format}, 64,
+                                [&](const View&, const Tensor&) { ++made; });
   };
   const Tensor first = kept(1);
   CHECK(kept(1).is_same(first));

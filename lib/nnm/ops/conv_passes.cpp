@@ -2,6 +2,7 @@
 #include "nnm/ops/conv_passes.h"
 
 #include "kernels/onednn.h"
+#include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/winograd.h"
 #include "nnm/ops/detail.h"
@@ -54,28 +55,36 @@ Tensor workspace(const Tensor& x, const Tensor& y) {
   return empty({winograd_workspace(x, y)}, {DType::u8, y.device()});
 }
 
-// An absent view where weights change.
-Tensor winograd_weights(const Tensor& w, Weights weights) {
-  if (weights == Weights::change) return {};
-  return kept_weights(w, {KeptOrder::Kernel::winograd}, winograd_transformed(w),
-                      [&](const View& copy) { kernels::winograd_weights(copy, w); });
+// y = max(y + addend, 0).
+void run_after(const Tensor& y, const ConvAfter& after) {
+  if (after.addend.defined())
+    kernels::binary(y, y, after.addend, Binary::add, compute_type(y.dtype()), 1);
+  if (after.relu) kernels::unary(y, y, Unary::relu);
 }
 
-bool onednn_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
-                    const Conv2d& p, int64_t operations, Weights weights) {
-  const OneDnn* d = onednn_for(y, operations, kLeast);
+// With weights that stay: by Winograd's kernel or oneDNN, which otherwise leave it to others.
+bool forward_by_kept(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                     const Conv2d& p, const ConvAfter& after) {
+  if (winograd_wins(x, y, w, p, Weights::stay)) {
+    const Tensor transformed = kept_weights(w, after.scale, {KeptOrder::Kernel::winograd},
+                                            winograd_transformed(w), kernels::winograd_weights);
+    kernels::winograd(y, x, w, transformed, bias, workspace(x, y), p, {after.addend, after.relu});
+    return true;
+  }
+  const OneDnn* d = onednn_for(y, operations(y, w), kLeast);
   if (!d) return false;
   const int threads = kernel_threads();
+  const OneDnn::Order order = d->conv2d_order(y, x, w, bias, p, threads);
+  if (order.number < 0) return false;
   Tensor own;
-  if (weights == Weights::stay) {
-    const OneDnn::Order order = d->conv2d_order(y, x, w, bias, p, threads);
-    if (order.number < 0) return false;
-    if (order.number > 0)
-      own = kept_weights(
-          w, {KeptOrder::Kernel::onednn, order.number}, order.bytes,
-          [&](const View& copy) { d->conv2d_reorder(copy, w, p, order.number, threads); });
-  }
-  return d->conv2d(y, x, w, own, bias, p, threads);
+  if (order.number > 0 || !after.scale.empty())
+    own = kept_weights(w, after.scale, {KeptOrder::Kernel::onednn, order.number}, order.bytes,
+                       [&](const View& copy, const Tensor& scaled) {
+                         d->conv2d_reorder(copy, scaled, p, order.number, threads);
+                       });
+  d->conv2d(y, x, w, own, bias, p, threads);
+  run_after(y, after);
+  return true;
 }
 
 // dbias (O) of g (N, O, OH, OW).
@@ -105,10 +114,22 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
                     const Conv2d& p, Weights weights) {
   const int64_t n = operations(y, w);
   count_flops(n);
-  if (winograd_wins(x, y, w, p, weights))
-    return kernels::winograd(y, x, w, winograd_weights(w, weights), bias, workspace(x, y), p);
-  if (onednn_forward(y, x, w, bias, p, n, weights)) return;
+  if (weights == Weights::stay) {
+    if (!forward_by_kept(y, x, w, bias, p, {})) kernels::conv2d(y, x, w, bias, p);
+    return;
+  }
+  if (winograd_wins(x, y, w, p))
+    return kernels::winograd(y, x, w, View{}, bias, workspace(x, y), p, {});
+  const OneDnn* d = onednn_for(y, n, kLeast);
+  if (d && d->conv2d(y, x, w, View{}, bias, p, kernel_threads())) return;
   kernels::conv2d(y, x, w, bias, p);
+}
+
+bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                    const Conv2d& p, const ConvAfter& after) {
+  if (!forward_by_kept(y, x, w, bias, p, after)) return false;
+  count_flops(operations(y, w));
+  return true;
 }
 
 void conv2d_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <mutex>
-#include <vector>
+
+#include "nnm/autograd/node.h"
+#include "nnm/ops/ops.h"
 
 namespace nnm::detail {
 
@@ -16,6 +18,7 @@ struct Copy {
   int64_t offset;
   Shape sizes;
   KeptOrder order;
+  std::vector<float> scale;
   Tensor bytes;
 
   bool is_of(const Tensor& w) const { return offset == w.impl()->offset && sizes == w.shape(); }
@@ -29,30 +32,47 @@ struct Copies final : Object {
 // Forward passes on several threads share their weights.
 std::mutex mutex;
 
-Tensor made(const Tensor& w, int64_t bytes, const std::function<void(const View&)>& fill) {
+using Fill = std::function<void(const View&, const Tensor&)>;
+
+Tensor scaled(const Tensor& w, const std::vector<float>& scale) {
+  if (scale.empty()) return w;
+  const NoGradGuard no_grad;
+  Shape along{static_cast<int64_t>(scale.size())};
+  while (along.size() < w.dim()) along.push_back(1);
+  return mul(w, tensor_of(std::span(scale), along, {}));
+}
+
+Tensor made(const Tensor& w, const std::vector<float>& scale, int64_t bytes, const Fill& fill) {
   Tensor copy = empty({bytes}, {DType::u8, w.device()});
-  fill(copy);
+  fill(copy, scaled(w, scale));
   return copy;
+}
+
+// The copy that w's storage keeps; a new one has no bytes yet. The lock is held.
+Copy& find_or_add(const Tensor& w, const std::vector<float>& scale, KeptOrder order) {
+  Storage& storage = *w.impl()->storage;
+  if (!storage.kept) storage.kept = make_ref<Copies>();
+  auto& all = static_cast<Copies&>(*storage.kept).all;
+  std::erase_if(all, [&](const Copy& c) { return c.version != storage.version; });
+  const auto is_of = [&](const Copy& c) { return c.is_of(w); };
+  for (Copy& c : all) {
+    if (is_of(c) && c.order == order && c.scale == scale) return c;
+  }
+  if (std::count_if(all.begin(), all.end(), is_of) >= kMostOfOne)
+    all.erase(std::find_if(all.begin(), all.end(), is_of));
+  all.push_back({storage.version, w.impl()->offset, w.shape(), order, scale, {}});
+  return all.back();
 }
 
 }  // namespace
 
-Tensor kept_weights(const Tensor& w, KeptOrder order, int64_t bytes,
-                    const std::function<void(const View&)>& fill) {
-  Storage& storage = *w.impl()->storage;
-  if (!storage.is_owned()) return made(w, bytes, fill);
+Tensor kept_weights(const Tensor& w, const std::vector<float>& scale, KeptOrder order,
+                    int64_t bytes, const Fill& fill) {
+  if (!w.impl()->storage->is_owned()) return made(w, scale, bytes, fill);
   const std::lock_guard lock(mutex);
-  if (!storage.kept) storage.kept = make_ref<Copies>();
-  auto& all = static_cast<Copies&>(*storage.kept).all;
-  std::erase_if(all, [&](const Copy& c) { return c.version != storage.version; });
-  for (const Copy& c : all) {
-    if (c.is_of(w) && c.order == order) return c.bytes;
-  }
-  const auto is_of = [&](const Copy& c) { return c.is_of(w); };
-  if (std::count_if(all.begin(), all.end(), is_of) >= kMostOfOne)
-    all.erase(std::find_if(all.begin(), all.end(), is_of));
-  all.push_back({storage.version, w.impl()->offset, w.shape(), order, made(w, bytes, fill)});
-  return all.back().bytes;
+  Copy& c = find_or_add(w, scale, order);
+  if (!c.bytes.defined()) c.bytes = made(w, scale, bytes, fill);
+  return c.bytes;
 }
 
 void forget_weights(const Tensor& w) {

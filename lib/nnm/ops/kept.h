@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "nnm/tensor/tensor.h"
 
@@ -15,11 +16,13 @@ struct KeptOrder {
 };
 
 /// `bytes` of memory (u8) that `fill` has made from the row-major w, kept with w's storage until
-/// something is written to that (Tensor::version), it is freed, or forget_weights is called. At
-/// most three orders for one window of the storage: the oldest goes. In memory of somebody else,
-/// which changes unseen, nothing is kept. Any thread.
-Tensor kept_weights(const Tensor& w, KeptOrder order, int64_t bytes,
-                    const std::function<void(const View& copy)>& fill);
+/// something is written to that (Tensor::version), it is freed, or forget_weights is called. With
+/// `scale` (w's first extent) the copy is of w times scale along its first dimension. At most three
+/// copies for one window of the storage: the oldest goes. In memory of somebody else, which changes
+/// unseen, nothing is kept. Any thread.
+Tensor kept_weights(const Tensor& w, const std::vector<float>& scale, KeptOrder order,
+                    int64_t bytes,
+                    const std::function<void(const View& copy, const Tensor& scaled)>& fill);
 
 /// Drops what is kept of w's storage: in training weights change before they are met again.
 void forget_weights(const Tensor& w);
