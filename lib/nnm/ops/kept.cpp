@@ -20,6 +20,7 @@ struct Copy {
   KeptOrder order;
   std::vector<float> scale;
   Tensor bytes;
+  bool met = false;  ///< asked for before
 
   bool is_of(const Tensor& w) const { return offset == w.impl()->offset && sizes == w.shape(); }
 };
@@ -72,6 +73,15 @@ Tensor kept_weights(const Tensor& w, const std::vector<float>& scale, KeptOrder 
   const std::lock_guard lock(mutex);
   Copy& c = find_or_add(w, scale, order);
   if (!c.bytes.defined()) c.bytes = made(w, scale, bytes, fill);
+  return c.bytes;
+}
+
+Tensor kept_weights_later(const Tensor& w, KeptOrder order, int64_t bytes, const Fill& fill) {
+  if (!w.impl()->storage->is_owned()) return {};
+  const std::lock_guard lock(mutex);
+  Copy& c = find_or_add(w, {}, order);
+  if (c.met && !c.bytes.defined()) c.bytes = made(w, {}, bytes, fill);
+  c.met = true;
   return c.bytes;
 }
 

@@ -10,7 +10,7 @@ namespace nnm::detail {
 
 /// Whose order a copy is in, and which of those: what its maker wrote is read by nobody else.
 struct KeptOrder {
-  enum class Kernel : uint8_t { winograd, onednn } kernel;
+  enum class Kernel : uint8_t { winograd, onednn, linear } kernel;
   int64_t format = 0;
   friend bool operator==(const KeptOrder&, const KeptOrder&) = default;
 };
@@ -23,6 +23,11 @@ struct KeptOrder {
 Tensor kept_weights(const Tensor& w, const std::vector<float>& scale, KeptOrder order,
                     int64_t bytes,
                     const std::function<void(const View& copy, const Tensor& scaled)>& fill);
+
+/// The same from the second time on; undefined at the first, since a copy takes longer than to do
+/// without it once, and memory. There may be none later either.
+Tensor kept_weights_later(const Tensor& w, KeptOrder order, int64_t bytes,
+                          const std::function<void(const View& copy, const Tensor& w)>& fill);
 
 /// Drops what is kept of w's storage: in training weights change before they are met again.
 void forget_weights(const Tensor& w);
