@@ -12,6 +12,12 @@ struct Conv2d {
   int64_t groups = 1;
 };
 
+/// What becomes of the sum of a convolution before it is written: y = max(sum + bias + addend, 0).
+struct ConvEpilogue {
+  View addend;        ///< lies as y does; may be absent
+  bool relu = false;  ///< whether there is a maximum
+};
+
 }  // namespace nnm
 
 namespace nnm::kernels {

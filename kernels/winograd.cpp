@@ -21,4 +21,8 @@ int64_t winograd_workspace(const View& x, const View& y) {
   return std::max(there, back) * static_cast<int64_t>(sizeof(float));
 }
 
+int64_t winograd_transformed(const View& w) {
+  return WinogradPlan::weights(w.size[1], w.size[0]) * static_cast<int64_t>(sizeof(float));
+}
+
 }  // namespace nnm

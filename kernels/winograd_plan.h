@@ -38,6 +38,11 @@ struct WinogradPlan {
   /// Group g has the tiles [first_tile(g), first_tile(g + 1)): as even as can be.
   int64_t first_tile(int64_t g) const { return tiles * g / groups; }
 
+  /// Floats of the transformed weights of a convolution from c channels to o.
+  static int64_t weights(int64_t c, int64_t o) {
+    return (o + kColumns - 1) / kColumns * kFrequencies * (c * kColumns + kLine);
+  }
+
   // Floats of transformed operands. A line between frequencies, and one between groups, keeps
   // their strides off the powers of two that share a set of the cache.
   int64_t image_frequency() const { return kRows * c + kLine; }

@@ -176,11 +176,13 @@ void transform_gradients(const Plan& s, const float* gradient, const float* zero
   }
 }
 
-// Weights as a pass sees them: from channel c to result o at tap k, or at 8 - k.
+// Weights as a pass sees them: from channel c to result o at tap k, or at 8 - k. Without `w` they
+// are transformed already.
 struct Weights {
   const float* w;
   int64_t c_stride, o_stride;
   bool turned;
+  const float* transformed = nullptr;
 };
 
 // The taps of channels [begin, end), at most kDeep, of a panel; missing results are zeros.
@@ -205,8 +207,8 @@ void gather_taps(const Plan& s, const Weights& w, int64_t panel, int64_t begin, 
 }
 
 // Channels [begin, end), at most kDeep, of a panel as rows (frequency, channel, result).
-void transform_weights(const Plan& s, const Weights& w, int64_t panel, int64_t begin, int64_t end,
-                       float* out) {
+void transform_slice(const Plan& s, const Weights& w, int64_t panel, int64_t begin, int64_t end,
+                     float* out) {
   alignas(64) float taps[kDeep][9][Plan::kColumns];
   gather_taps(s, w, panel, begin, end, taps);
   for (int64_t c = begin; c < end; ++c) {
@@ -219,6 +221,17 @@ void transform_weights(const Plan& s, const Weights& w, int64_t panel, int64_t b
         store(out + f * s.weight_frequency() + c * Plan::kColumns + o, v[f]);
     }
   }
+}
+
+// Panels [p0, p0 + panels).
+void transform_weights(const Plan& s, const Weights& w, int64_t p0, int64_t panels, float* out) {
+  const int64_t slices = (s.c + kDeep - 1) / kDeep;
+  parallel_for(panels * slices, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t p = i / slices, c = i % slices * kDeep;
+      transform_slice(s, w, p0 + p, c, std::min(s.c, c + kDeep), out + p * s.weight_panel());
+    }
+  });
 }
 
 // Panels that products work on at once: a row of the register tile is two vectors. Of an odd count
@@ -262,10 +275,16 @@ constexpr MultiplyRows kMultiplyRows[] = {nullptr,          multiply_rows<1>, mu
                                           multiply_rows<3>, multiply_rows<4>, multiply_rows<5>,
                                           multiply_rows<6>};
 
+// Where results go, and what becomes of them before.
+struct Target {
+  float* y;
+  const float *bias = nullptr, *addend = nullptr;  ///< absent, or like y's channels and like y
+  bool relu = false;
+};
+
 // Results of group `g` in one panel from rows (frequency, tile, result).
 template <class V>
-void write_results(const Plan& s, const float* m, const float* bias, int64_t g, int64_t panel,
-                   float* y) {
+void write_results(const Plan& s, const float* m, const Target& to, int64_t g, int64_t panel) {
   const int64_t first = s.first_tile(g), rows = s.first_tile(g + 1) - first;
   for (int64_t r = 0; r < rows; ++r) {
     const Corner t(s, first + r);
@@ -278,23 +297,78 @@ void write_results(const Plan& s, const float* m, const float* bias, int64_t g, 
       for (int f = 0; f < 36; ++f) d[f] = load<V>(m + (f * Plan::kRows + r) * Plan::kColumns + l);
       for (int i = 0; i < 6; ++i) from_image(d + i, 6, columns + i, 6);
       for (int i = 0; i < 4; ++i) from_image(columns + 6 * i, 1, v + 4 * i, 1);
-      const V add = bias ? load<V>(bias + o) : V{};
+      const V add = to.bias ? load<V>(to.bias + o) : V{};
       for (int64_t i = 0; i < height; ++i)
-        for (int64_t j = 0; j < width; ++j)
-          store(y + ((t.image * s.oh + t.y + i) * s.ow + t.x + j) * s.o + o, v[4 * i + j] + add);
+        for (int64_t j = 0; j < width; ++j) {
+          const int64_t at = ((t.image * s.oh + t.y + i) * s.ow + t.x + j) * s.o + o;
+          V r = v[4 * i + j] + add;
+          if (to.addend) r += load<V>(to.addend + at);
+          // NaN stays NaN.
+          if (to.relu) r = r < V{} ? V{} : r;
+          store(to.y + at, r);
+        }
     }
   }
 }
 
+// A block of groups and a chunk of panels, transformed.
+struct Piece {
+  const float *images, *weights;
+  int64_t g0, groups, p0, panels;
+};
+
 // Groups whose products are in the cache of a core before they become results.
 constexpr int64_t kGroupsAtOnce = 8;
 
-// y = x * w + bias with `before` zeros above and left of x.
-void convolve(const Plan& s, float* y, const float* x, const Weights& w, const float* bias,
+// Results of groups [first, last) of a piece, at most kGroupsAtOnce, in a pair of its panels.
+void multiply_part(const Plan& s, const Piece& piece, int64_t i, int64_t first, int64_t last,
+                   const Target& to) {
+  constexpr int64_t kGroup = Plan::kFrequencies * Plan::kRows * Plan::kColumns;
+  alignas(64) float m[kPanelsAtOnce][kGroupsAtOnce][kGroup];
+  const Pair pair(i, piece.panels);
+  for (int64_t f = 0; f < Plan::kFrequencies; ++f) {
+    const float* u = piece.weights + pair.first * s.weight_panel() + f * s.weight_frequency();
+    for (int64_t g = first; g < last; ++g) {
+      const int64_t rows = s.first_tile(piece.g0 + g + 1) - s.first_tile(piece.g0 + g);
+      kMultiplyRows[rows](s.c, piece.images + g * s.image_group() + f * s.image_frequency(), s.c, u,
+                          pair.next(s.weight_panel()),
+                          m[0][g - first] + f * Plan::kRows * Plan::kColumns,
+                          pair.next(kGroupsAtOnce * kGroup));
+    }
+  }
+  by_width(s.o, [&]<class V>() {
+    for (int64_t p = pair.first; p < pair.end(); ++p)
+      for (int64_t g = first; g < last; ++g)
+        write_results<V>(s, m[p - pair.first][g - first], to, piece.g0 + g, piece.p0 + p);
+  });
+}
+
+// Results of a piece.
+void multiply(const Plan& s, const Piece& piece, const Target& to) {
+  const int64_t pairs = Pair::count(piece.panels), threads = num_threads();
+  const int64_t runs = (piece.groups + kGroupsAtOnce - 1) / kGroupsAtOnce;
+  // Where groups go round, a thread takes those that it has transformed: the others' would come
+  // from another core's cache.
+  if (piece.groups >= 4 * threads || pairs * runs < threads) {
+    return parallel_for(piece.groups, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = 0; i < pairs; ++i)
+        for (int64_t g = begin; g < end; g += kGroupsAtOnce)
+          multiply_part(s, piece, i, g, std::min(end, g + kGroupsAtOnce), to);
+    });
+  }
+  parallel_for(pairs * runs, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t g = i % runs * kGroupsAtOnce;
+      multiply_part(s, piece, i / runs, g, std::min(piece.groups, g + kGroupsAtOnce), to);
+    }
+  });
+}
+
+// x * w with `before` zeros above and left of x.
+void convolve(const Plan& s, const Target& to, const float* x, const Weights& w,
               const int64_t* before, float* work) {
-  float *zeros = work, *images = zeros + s.zeros(), *weights = images + s.block * s.image_group();
+  float *zeros = work, *images = zeros + s.zeros(), *space = images + s.block * s.image_group();
   std::fill_n(zeros, s.zeros(), 0.f);
-  const int64_t slices = (s.c + kDeep - 1) / kDeep;
   for (int64_t g0 = 0; g0 < s.groups; g0 += s.block) {
     const int64_t groups = std::min(s.block, s.groups - g0);
     parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
@@ -303,43 +377,13 @@ void convolve(const Plan& s, float* y, const float* x, const Weights& w, const f
           transform_images<V>(s, x, before, zeros, g0 + g, images + g * s.image_group());
       });
     });
-    for (int64_t p0 = 0; p0 < s.panels; p0 += s.chunk) {
-      const int64_t panels = std::min(s.chunk, s.panels - p0);
+    const int64_t chunk = w.w ? s.chunk : s.panels;
+    for (int64_t p0 = 0; p0 < s.panels; p0 += chunk) {
+      const int64_t panels = std::min(chunk, s.panels - p0);
       // One chunk of weights serves all blocks.
-      if (g0 == 0 || s.chunk < s.panels) {
-        parallel_for(panels * slices, 1, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) {
-            const int64_t p = i / slices, c = i % slices * kDeep;
-            transform_weights(s, w, p0 + p, c, std::min(s.c, c + kDeep),
-                              weights + p * s.weight_panel());
-          }
-        });
-      }
-      const int64_t runs = (groups + kGroupsAtOnce - 1) / kGroupsAtOnce;
-      parallel_for(Pair::count(panels) * runs, 1, [&](int64_t begin, int64_t end) {
-        constexpr int64_t kGroup = Plan::kFrequencies * Plan::kRows * Plan::kColumns;
-        alignas(64) float m[kPanelsAtOnce][kGroupsAtOnce][kGroup];
-        for (int64_t i = begin; i < end; ++i) {
-          const Pair pair(i / runs, panels);
-          const int64_t first = i % runs * kGroupsAtOnce,
-                        last = std::min(groups, first + kGroupsAtOnce);
-          for (int64_t f = 0; f < Plan::kFrequencies; ++f) {
-            const float* u = weights + pair.first * s.weight_panel() + f * s.weight_frequency();
-            for (int64_t g = first; g < last; ++g) {
-              const int64_t rows = s.first_tile(g0 + g + 1) - s.first_tile(g0 + g);
-              kMultiplyRows[rows](s.c, images + g * s.image_group() + f * s.image_frequency(), s.c,
-                                  u, pair.next(s.weight_panel()),
-                                  m[0][g - first] + f * Plan::kRows * Plan::kColumns,
-                                  pair.next(kGroupsAtOnce * kGroup));
-            }
-          }
-          by_width(s.o, [&]<class V>() {
-            for (int64_t p = pair.first; p < pair.end(); ++p)
-              for (int64_t g = first; g < last; ++g)
-                write_results<V>(s, m[p - pair.first][g - first], bias, g0 + g, p0 + p, y);
-          });
-        }
-      });
+      if (w.w && (g0 == 0 || chunk < s.panels)) transform_weights(s, w, p0, panels, space);
+      const float* weights = w.w ? space : w.transformed + p0 * s.weight_panel();
+      multiply(s, {images, weights, g0, groups, p0, panels}, to);
     }
   }
 }
@@ -433,12 +477,25 @@ void write_weights(const Plan& s, const float* sums, int64_t panel, int64_t begi
   }
 }
 
-void winograd_cpu(const View& y, const View& x, const View& w, const View& bias, const View& work,
-                  const Conv2d& p) {
+Weights forward_weights(const View& w) { return {w.as<const float>(), 9, w.size[1] * 9, false}; }
+
+void winograd_cpu(const View& y, const View& x, const View& w, const View& transformed,
+                  const View& bias, const View& work, const Conv2d& p, const ConvEpilogue& after) {
   const Plan s(x, y);
   if (y.numel() == 0) return;
-  convolve(s, y.as<float>(), x.as<const float>(), {w.as<const float>(), 9, s.c * 9, false},
-           bias.as<const float>(), p.before, work.as<float>());
+  Weights weights = forward_weights(w);
+  if (transformed) weights = {nullptr, 0, 0, false, transformed.as<const float>()};
+  const Target to{y.as<float>(), bias.as<const float>(), after.addend.as<const float>(),
+                  after.relu};
+  convolve(s, to, x.as<const float>(), weights, p.before, work.as<float>());
+}
+
+void winograd_weights_cpu(const View& transformed, const View& w) {
+  // An image of no size has the plan of the weights.
+  View x, y;
+  x.size[1] = w.size[1], y.size[1] = w.size[0];
+  const Plan s(x, y);
+  transform_weights(s, forward_weights(w), 0, s.panels, transformed.as<float>());
 }
 
 // The gradient of x is a convolution of g with turned weights.
@@ -447,7 +504,7 @@ void winograd_backward_input_cpu(const View& dx, const View& g, const View& w, c
   const Plan s(g, dx);
   if (dx.numel() == 0) return;
   const int64_t before[] = {2 - p.before[0], 2 - p.before[1]};
-  convolve(s, dx.as<float>(), g.as<const float>(), {w.as<const float>(), s.o * 9, 9, true}, nullptr,
+  convolve(s, {dx.as<float>()}, g.as<const float>(), {w.as<const float>(), s.o * 9, 9, true},
            before, work.as<float>());
 }
 
@@ -503,6 +560,7 @@ void winograd_backward_weight_cpu(const View& dw, const View& g, const View& x, 
 }
 
 NNM_KERNEL(winograd, winograd_cpu);
+NNM_KERNEL(winograd_weights, winograd_weights_cpu);
 NNM_KERNEL(winograd_backward_input, winograd_backward_input_cpu);
 NNM_KERNEL(winograd_backward_weight, winograd_backward_weight_cpu);
 

@@ -2,6 +2,7 @@
 // order the primitive likes, reordered from and to row-major around each call.
 #include "kernels/onednn/conv.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
@@ -9,6 +10,7 @@
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
+#include <vector>
 
 #include "kernels/onednn/threads.h"
 
@@ -76,11 +78,29 @@ const dnnl::engine& cpu() {
   return engine;
 }
 
-// A primitive and the weights in its own order; without a primitive the case is not for oneDNN.
+// A primitive and its order of weights; without a primitive the case is not for oneDNN.
 struct Entry {
   dnnl::primitive primitive, reorder;
-  memory weights;  ///< empty where its order is row-major
+  int order = 0;   ///< as OneDnn::Order has it
+  memory weights;  ///< in that order, where a call has brought none
 };
+
+// The orders met, from 1 on.
+std::vector<memory::desc>& orders() {
+  static auto* all = new std::vector<memory::desc>;
+  return *all;
+}
+memory::desc order_of(int number, const memory::desc& plain) {
+  return number == 0 ? plain : orders()[static_cast<size_t>(number - 1)];
+}
+
+int number_of(const memory::desc& order) {
+  auto& all = orders();
+  const auto it = std::find(all.begin(), all.end(), order);
+  if (it != all.end()) return static_cast<int>(it - all.begin()) + 1;
+  all.push_back(order);
+  return static_cast<int>(all.size());
+}
 
 // The reference implementations of oneDNN are hundreds of times slower than any other.
 bool is_reference(const char* implementation) {
@@ -89,7 +109,7 @@ bool is_reference(const char* implementation) {
 
 void set_weights(Entry& e, const memory::desc& own, const memory::desc& plain, bool to_own) {
   if (own == plain) return;
-  e.weights = memory(own, cpu());
+  e.order = number_of(own);
   const memory::desc &from = to_own ? plain : own, &to = to_own ? own : plain;
   e.reorder = dnnl::reorder(dnnl::reorder::primitive_desc(cpu(), from, cpu(), to));
 }
@@ -170,33 +190,67 @@ Entry& entry_of(const Case& c) {
 
 memory on(const memory::desc& d, const View& v) { return {d, cpu(), v.data}; }
 
-// Runs the primitive of `c` on the arguments, of which `weights_arg` is added here.
-bool run(const Case& c, int weights_arg, const View& w, std::unordered_map<int, memory> args) {
+// With weights in an order of the primitive's, from and to row-major ones.
+void run_reordered(const Case& c, Entry& e, dnnl::stream& stream, memory plain, int weights_arg,
+                   std::unordered_map<int, memory> args) {
+  if (!e.weights) e.weights = memory(order_of(e.order, plain.get_desc()), cpu());
+  const bool writes = c.pass == Pass::backward_weight;
+  if (!writes) e.reorder.execute(stream, {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, e.weights}});
+  args.emplace(weights_arg, e.weights);
+  e.primitive.execute(stream, args);
+  if (writes) e.reorder.execute(stream, {{DNNL_ARG_FROM, e.weights}, {DNNL_ARG_TO, plain}});
+}
+
+// Runs the primitive of `c` on the arguments, of which `weights_arg` is added here: w, or what
+// `given` holds in the primitive's order.
+bool run(const Case& c, int weights_arg, const View& w, std::unordered_map<int, memory> args,
+         const View& given = {}) {
   const std::lock_guard lock(mutex);
   const ThreadScope scope(c.threads);
   Entry& e = entry_of(c);
   if (!e.primitive) return false;
   dnnl::stream stream(cpu());
-  memory plain = on(plain_weights(c.w), w);
-  memory& own = e.weights ? e.weights : plain;
-  const bool writes = c.pass == Pass::backward_weight;
-  if (e.weights && !writes) e.reorder.execute(stream, {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, own}});
-  args.emplace(weights_arg, own);
-  e.primitive.execute(stream, args);
-  if (e.weights && writes) e.reorder.execute(stream, {{DNNL_ARG_FROM, own}, {DNNL_ARG_TO, plain}});
+  const memory::desc plain = plain_weights(c.w);
+  if (given || e.order == 0) {
+    args.emplace(weights_arg, on(order_of(e.order, plain), given ? given : w));
+    e.primitive.execute(stream, args);
+  } else {
+    run_reordered(c, e, stream, on(plain, w), weights_arg, std::move(args));
+  }
   stream.wait();
   return true;
 }
 
 }  // namespace
 
-bool onednn_conv2d(const View& y, const View& x, const View& w, const View& bias, const Conv2d& p,
-                   int threads) {
+bool onednn_conv2d(const View& y, const View& x, const View& w, const View& own, const View& bias,
+                   const Conv2d& p, int threads) {
   const Case c(Pass::forward, bias.data != nullptr, x, w, y, p, threads);
   std::unordered_map<int, memory> args{{DNNL_ARG_SRC, on(image_of(c.x), x)},
                                        {DNNL_ARG_DST, on(image_of(c.y), y)}};
   if (c.bias) args.emplace(DNNL_ARG_BIAS, on(vector_of(c.y[1]), bias));
-  return run(c, DNNL_ARG_WEIGHTS, w, std::move(args));
+  return run(c, DNNL_ARG_WEIGHTS, w, std::move(args), own);
+}
+
+OneDnn::Order onednn_conv2d_order(const View& y, const View& x, const View& w, const View& bias,
+                                  const Conv2d& p, int threads) {
+  const std::lock_guard lock(mutex);
+  const ThreadScope scope(threads);
+  const Case c(Pass::forward, bias.data != nullptr, x, w, y, p, threads);
+  const Entry& e = entry_of(c);
+  if (!e.primitive) return {-1, 0};
+  return {e.order, static_cast<int64_t>(order_of(e.order, plain_weights(c.w)).get_size())};
+}
+
+void onednn_conv2d_reorder(const View& own, const View& w, const Conv2d& p, int order,
+                           int threads) {
+  const std::lock_guard lock(mutex);
+  const ThreadScope scope(threads);
+  const memory::desc plain = plain_weights(Case(Pass::forward, false, w, w, w, p, threads).w);
+  memory from = on(plain, w), to = on(order_of(order, plain), own);
+  dnnl::stream stream(cpu());
+  dnnl::reorder(from, to).execute(stream, from, to);
+  stream.wait();
 }
 
 bool onednn_conv2d_backward_input(const View& dx, const View& g, const View& w, const Conv2d& p,

@@ -40,7 +40,12 @@ bool gemm(const View& c, const View& a, const View& b, double alpha, double beta
                     c.as<float>(), oc.step) == dnnl_success;
 }
 
-constexpr OneDnn kTable{OneDnn::kVersion, gemm, onednn_conv2d, onednn_conv2d_backward_input,
+constexpr OneDnn kTable{OneDnn::kVersion,
+                        gemm,
+                        onednn_conv2d,
+                        onednn_conv2d_order,
+                        onednn_conv2d_reorder,
+                        onednn_conv2d_backward_input,
                         onednn_conv2d_backward_weight};
 
 }  // namespace

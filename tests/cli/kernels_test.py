@@ -9,8 +9,9 @@ import unittest
 
 from program import BUILD, ROOT, environment
 
-# Their slots belong to the CPU alone: convolutions of a GPU do not go by them.
-CPU_ONLY = {"winograd", "winograd_backward_input", "winograd_backward_weight"}
+# Their slots belong to the CPU alone: convolutions and linear layers of a GPU do not go by them.
+CPU_ONLY = {"winograd", "winograd_weights", "winograd_backward_input", "winograd_backward_weight",
+            "linear", "linear_weights"}
 
 
 def sources(pattern):

@@ -45,6 +45,21 @@ Tensor own_conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const Conv2
   return out;
 }
 
+// With weights brought in oneDNN's order.
+Tensor with_own_weights(const OneDnn& plugin, const Tensor& like, const Tensor& x, const Tensor& w,
+                        const Tensor& b, const Conv2d& p, int threads) {
+  const Tensor y = empty_like(like);
+  const OneDnn::Order order = plugin.conv2d_order(y, x, w, b, p, threads);
+  REQUIRE(order.number >= 0);
+  Tensor own;
+  if (order.number > 0) {
+    own = empty({order.bytes}, {DType::u8, {}});
+    plugin.conv2d_reorder(own, w, p, order.number, threads);
+  }
+  REQUIRE(plugin.conv2d(y, x, w, own, b, p, threads));
+  return y;
+}
+
 }  // namespace
 
 TEST_CASE("onednn: products agree with the kernels") {
@@ -107,8 +122,9 @@ TEST_CASE("onednn: convolutions agree with the kernels") {
       for (int run = 0; run < 2; ++run) {
         const Tensor y = empty_like(own), dx2 = empty_like(dx), dw2 = empty_like(dw),
                      db2 = empty_like(db);
-        REQUIRE(plugin->conv2d(y, x, w, b, c.p, threads));
+        REQUIRE(plugin->conv2d(y, x, w, View{}, b, c.p, threads));
         CHECK(differs(y, own, 1e-5) == "");
+        CHECK(same_bits(with_own_weights(*plugin, y, x, w, b, c.p, threads), y));
         REQUIRE(plugin->conv2d_backward_input(dx2, g, w, c.p, threads));
         CHECK(differs(dx2, dx, 1e-5) == "");
         REQUIRE(plugin->conv2d_backward_weight(dw2, db2, g, x, c.p, threads));

@@ -56,6 +56,7 @@ class SlotNode final : public Node {
  public:
   SlotNode(Span span, int slot) : Node(std::move(span)), slot_(slot) {}
   Value eval(Frame& f) const override { return f.slots[slot_]; }
+  int slot() const { return slot_; }
 
  private:
   int slot_;

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "nnm/lang/compiled_nodes.h"
+#include "nnm/lang/fused_nodes.h"
 
 namespace nnm::lang {
 
@@ -116,7 +116,8 @@ NodeRef Compiler::compile_pipe(const Expr& e) {
 NodeRef Compiler::compile_call(const Expr& callee, CallArgs args, const Expr& call) {
   const bool named = callee.kind == Expr::Kind::name || callee.kind == Expr::Kind::attribute;
   if (named) {
-    if (NodeRef n = call_named(callee, args, call)) return n;
+    if (NodeRef n = call_named(callee, args, call))
+      return eager() ? n : with_fusion(n, [this] { return new_slot(); });
   }
   NodeRef target = compile(callee);
   refuse_call(callee);

@@ -326,6 +326,12 @@ Value FunctionNode::eval(Frame& f) const {
   }
 }
 
+NodeRef FunctionNode::with_first(NodeRef value) const {
+  auto copy = std::make_shared<FunctionNode>(*this);
+  copy->args_[0].value = std::move(value);
+  return copy;
+}
+
 void FunctionNode::convert(const Frame& f, const Arg& a, Value& v) const {
   try {
     v = a.param->type.convert(v);
@@ -367,6 +373,12 @@ ModuleCallNode::ModuleCallNode(Span span, NodeRef callee, std::string label, con
     if (a.name.empty()) pos_.push_back(a.value);
     else kw_.emplace_back(a.name, a.value);
   }
+}
+
+NodeRef ModuleCallNode::with_argument(NodeRef value) const {
+  auto copy = std::make_shared<ModuleCallNode>(*this);
+  copy->pos_[0] = std::move(value);
+  return copy;
 }
 
 Value ModuleCallNode::eval(Frame& f) const {

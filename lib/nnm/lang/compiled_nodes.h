@@ -112,6 +112,13 @@ class BinaryNode final : public Node {
         a_(std::move(a)),
         b_(std::move(b)) {}
   Value eval(Frame& f) const override;
+  const std::string& op() const { return op_; }
+  const NodeRef& a() const { return a_; }
+  const NodeRef& b() const { return b_; }
+  /// The same of other operands.
+  NodeRef with(NodeRef a, NodeRef b) const {
+    return std::make_shared<BinaryNode>(span, op_, label_, std::move(a), std::move(b));
+  }
 
  private:
   Value complain(const Frame& f, const Value& a, const Value& b, const Error& e) const;
@@ -249,6 +256,10 @@ class FunctionNode final : public Node {
   FunctionNode(Span span, const Function* function, std::vector<Arg> args)
       : Node(std::move(span)), function_(function), args_(std::move(args)) {}
   Value eval(Frame& f) const override;
+  const Function* function() const { return function_; }
+  const std::vector<Arg>& args() const { return args_; }
+  /// The same with another first argument.
+  NodeRef with_first(NodeRef value) const;
 
  private:
   void convert(const Frame& f, const Arg& a, Value& v) const;
@@ -262,6 +273,11 @@ class ModuleCallNode final : public Node {
  public:
   ModuleCallNode(Span span, NodeRef callee, std::string label, const CallArgs& args);
   Value eval(Frame& f) const override;
+  const NodeRef& callee() const { return callee_; }
+  /// The argument, where it is one alone and has no name; else null.
+  NodeRef argument() const { return pos_.size() == 1 && kw_.empty() ? pos_[0] : nullptr; }
+  /// The same with another argument, where there is one alone.
+  NodeRef with_argument(NodeRef value) const;
 
  private:
   Value call(Frame& f, Module& m) const;

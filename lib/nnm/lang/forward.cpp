@@ -6,6 +6,7 @@
 #include "nnm/base/literal.h"
 #include "nnm/lang/forward_inputs.h"
 #include "nnm/lang/forward_steps.h"
+#include "nnm/lang/fused_nodes.h"
 
 namespace nnm::lang {
 
@@ -416,6 +417,7 @@ void ForwardCompiler::ret(const Statement& s, Steps& out) {
                       named_ ? "with" : "without"));
   named_ = named;
   returned_ = returns_ = true;
+  if (values.size() == 1) fuse_return(values[0], out, [this] { return new_slot(); });
   out.push_back(std::make_unique<ReturnStep>(std::move(values), s.names));
 }
 

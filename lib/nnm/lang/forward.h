@@ -105,6 +105,7 @@ class ClassModule final : public Module {
   struct Given;
   Value run(const Given& given);
   Value run_frame(const Given& given, Frame& f, CheckSession::Running* check = nullptr);
+  Value run_chain(Value v, bool check);
   void bind(const Given& given, Frame& f) const;
   void nothing_returned(Frame& f) const;
   size_t input_index(const std::string& name) const;

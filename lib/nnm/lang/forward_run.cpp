@@ -5,6 +5,7 @@
 #include "nnm/lang/compiled_nodes.h"
 #include "nnm/lang/forward.h"
 #include "nnm/nn/copying.h"
+#include "nnm/nn/layers/fused.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -171,9 +172,21 @@ Value ClassModule::run_frame(const Given& given, Frame& f, CheckSession::Running
     if (!run_steps(program_.steps, f)) nothing_returned(f);
     return std::move(f.result);
   }
-  Value v = f.slots[program_.inputs[0].slot];
-  for (const auto& slot : module_slots()) {
-    if (slot->value) v = (*slot->value)(v);
+  return run_chain(f.slots[program_.inputs[0].slot], f.check != nullptr);
+}
+
+/// Without `forward`: the children in order.
+Value ClassModule::run_chain(Value v, bool check) {
+  for (size_t i = 0; i < module_slots().size(); ++i) {
+    if (!check && v.holds<Tensor>()) {
+      Tensor x = v.as<Tensor>();
+      if (const size_t n = nn::run_fused(module_slots(), i, x)) {
+        v = x;
+        i += n - 1;
+        continue;
+      }
+    }
+    if (const Ref<Module>& m = module_slots()[i]->value) v = (*m)(v);
   }
   return v;
 }

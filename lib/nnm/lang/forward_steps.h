@@ -18,6 +18,8 @@ class AssignStep final : public Step {
       : span_(std::move(span)), place_(std::move(place)), value_(std::move(value)) {}
   bool run(Frame& f) const override;
   bool fail(Frame& f) const override;
+  const NodeRef& value() const { return value_; }
+  int slot() const { return place_.slot; }  ///< below 0 for an unpacking
 
  private:
   Span span_;

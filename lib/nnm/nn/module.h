@@ -76,6 +76,8 @@ class Module : public Object {
   /// True iff a call is nothing but forward(const Tensor&): no hooks, and (as the first call has
   /// shown) tensors in and out. Chains then need no Value in between.
   bool is_plain() const { return tensor_to_tensor_ && !hooked(); }
+  /// True iff hooks, own or global ones, run around a call: somebody sees what goes in and out.
+  bool is_watched() const { return hooked() && has_call_hooks(); }
 
   /// What the module computes. A layer of one tensor overrides the second, everything else the
   /// first; each calls the other by default. With neither: Error(not_implemented)

@@ -1,11 +1,15 @@
 // Convolution: all ranks as images with channels innermost.
 #include "kernels/conv.h"
 
+#include <cmath>
+
 #include "nnm/ops/autocast.h"
 #include "nnm/ops/conv_passes.h"
+#include "nnm/ops/conv_tail.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
+#include "nnm/ops/kept.h"
 #include "nnm/ops/layout.h"
 
 namespace nnm {
@@ -91,8 +95,11 @@ void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const C
 Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
   Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
-  detail::conv2d_forward(y, in, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
+  const Tensor b = bias.defined() ? detail::row_major(bias) : bias;
+  const auto weights = grad_enabled() ? detail::Weights::change : detail::Weights::stay;
+  detail::conv2d_forward(y, in, k, b, p.conv, weights);
   if (!needs_grad({&x, &w, &bias})) return y;
+  detail::forget_weights(w);
   return record("ConvolutionBackward0", y, {&x, &w, &bias},
                 [x = Saved(in), w = Saved(k), conv = p.conv](Backward& b) {
                   convolution_backward(b, x.get(), w.get(), conv);
@@ -170,6 +177,78 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size2 s
   Params p = params2(stride, 0, dilation, groups);
   set_padding(p, padding, weight);
   return checked(x, weight, bias, p);
+}
+
+namespace {
+
+bool is_plain_f32(const Tensor& t) {
+  return t.defined() && t.dtype() == DType::f32 && t.device().type == DeviceType::cpu;
+}
+
+// Whether t is a vector of n numbers, or absent.
+bool fits_channels(const Tensor& t, int64_t n) {
+  return !t.defined() || (is_plain_f32(t) && t.numel() == n && t.dim() == 1);
+}
+
+bool tail_fits(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvTail& tail) {
+  if (grad_enabled() || detail::autocast_dtype) return false;
+  if (!is_plain_f32(x) || !is_plain_f32(w) || x.dim() != 4 || w.dim() != 4) return false;
+  if (tail.mean.defined() != tail.var.defined()) return false;
+  for (const Tensor* t : {&bias, &tail.mean, &tail.var, &tail.weight, &tail.bias})
+    if (!fits_channels(*t, w.shape()[0])) return false;
+  return !tail.addend.defined() || is_plain_f32(tail.addend);
+}
+
+// What a norm does to channel o: y scale + shift.
+struct Affine {
+  std::vector<float> scale;
+  Tensor shift;
+};
+
+Affine folded(const Tensor& bias, const ConvTail& tail) {
+  const auto dense = [](const Tensor& t) { return t.defined() ? detail::row_major(t) : t; };
+  const Tensor before = dense(bias);
+  if (!tail.mean.defined()) return {{}, before};
+  const Tensor mean = dense(tail.mean), var = dense(tail.var), weight = dense(tail.weight),
+               after = dense(tail.bias);
+  const auto number = [](const Tensor& t, int64_t i, double otherwise) {
+    return t.defined() ? static_cast<double>(t.data<float>()[i]) : otherwise;
+  };
+  const int64_t n = mean.numel();
+  Affine out{std::vector<float>(static_cast<size_t>(n)), empty({n})};
+  for (int64_t i = 0; i < n; ++i) {
+    const double s = number(weight, i, 1) / std::sqrt(number(var, i, 1) + tail.eps);
+    out.scale[static_cast<size_t>(i)] = static_cast<float>(s);
+    out.shift.data<float>()[i] =
+        static_cast<float>((number(before, i, 0) - number(mean, i, 0)) * s + number(after, i, 0));
+  }
+  return out;
+}
+
+}  // namespace
+
+Tensor conv2d_with_tail(const Tensor& x, const Tensor& w, const Tensor& bias, Size2 stride,
+                        Size2 padding, Size2 dilation, int64_t groups, const ConvTail& tail) {
+  if (!tail_fits(x, w, bias, tail)) return {};
+  const Params p = params2(stride, padding, dilation, groups);
+  Shape size;
+  try {
+    check_params(w, p);
+    check_channels(x, w, bias, p);
+    size = output_shape(x, w, p);
+  } catch (const Error&) {
+    return {};  // the convolution by itself says what is wrong
+  }
+  if (tail.addend.defined() && tail.addend.shape() != size) return {};
+  const Tensor y = empty_channels_last(size);
+  if (y.numel() == 0) return {};
+  const Affine norm = folded(bias, tail);
+  const Tensor addend =
+      tail.addend.defined() ? detail::channels_innermost(tail.addend) : tail.addend;
+  const bool done =
+      detail::conv2d_forward(y, detail::channels_innermost(x), detail::row_major(w), norm.shift,
+                             p.conv, detail::ConvAfter{norm.scale, addend, tail.relu});
+  return done ? y : Tensor();
 }
 
 namespace {

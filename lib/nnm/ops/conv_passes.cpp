@@ -2,10 +2,12 @@
 #include "nnm/ops/conv_passes.h"
 
 #include "kernels/onednn.h"
+#include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/winograd.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/gemm.h"
+#include "nnm/ops/kept.h"
 
 namespace nnm::detail {
 
@@ -28,8 +30,17 @@ int64_t operations(const Tensor& y, const Tensor& w) {
 //   32 x 512 -> 512 on 4x4    2.4 2.3 3.9       1 x 512 -> 512 on 7x7    0.9 0.8 0.7
 //   64 x  32 -> 64  on 14x14  1.4 1.5 1.4      32 x 256 -> 256 on 2x2    0.9 0.7 1.0
 //   32 x  32 -> 32  on 32x32  1.3 1.3 1.0      32 x  16 -> 16  on 32x32  1.2 1.2 1.2
-bool winograd_wins(const Tensor& x, const Tensor& y, const Tensor& w, const Conv2d& p) {
-  constexpr double kLeastWork = 1e7, kMultiply = 72, kTransform = 950, kWeight = 600, kMargin = 0.7;
+// Kept weights are only read, but they are four times as many. Forward passes on Zen 4, one thread,
+// with both sides' weights kept and, as in a net, out of the cache:
+//   1 x  64 -> 64  on 56x56  2.6      1 x 256 -> 256 on 14x14  1.9      8 x 256 -> 256 on
+//   14x14  2.2 1 x 128 -> 128 on 28x28  2.5      1 x 512 -> 512 on 7x7    1.4      8 x 512 -> 512
+//   on 7x7    2.2
+// of which 1 x 512 on two threads, which share the memory's speed, 1.2: it is left to the direct
+// sum.
+bool winograd_wins(const Tensor& x, const Tensor& y, const Tensor& w, const Conv2d& p,
+                   Weights weights = Weights::change) {
+  constexpr double kLeastWork = 1e7, kMultiply = 72, kTransform = 950, kMargin = 0.7;
+  const double kWeight = weights == Weights::stay ? 400 : 600;
   if (!kernels::winograd.has(y.device().type) || !winograd_fits(w, p)) return false;
   const auto n = [](int64_t i) { return static_cast<double>(i); };
   const double c = n(x.shape()[1]), o = n(y.shape()[1]);
@@ -42,6 +53,38 @@ bool winograd_wins(const Tensor& x, const Tensor& y, const Tensor& w, const Conv
 
 Tensor workspace(const Tensor& x, const Tensor& y) {
   return empty({winograd_workspace(x, y)}, {DType::u8, y.device()});
+}
+
+// y = max(y + addend, 0).
+void run_after(const Tensor& y, const ConvAfter& after) {
+  if (after.addend.defined())
+    kernels::binary(y, y, after.addend, Binary::add, compute_type(y.dtype()), 1);
+  if (after.relu) kernels::unary(y, y, Unary::relu);
+}
+
+// With weights that stay: by Winograd's kernel or oneDNN, which otherwise leave it to others.
+bool forward_by_kept(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                     const Conv2d& p, const ConvAfter& after) {
+  if (winograd_wins(x, y, w, p, Weights::stay)) {
+    const Tensor transformed = kept_weights(w, after.scale, {KeptOrder::Kernel::winograd},
+                                            winograd_transformed(w), kernels::winograd_weights);
+    kernels::winograd(y, x, w, transformed, bias, workspace(x, y), p, {after.addend, after.relu});
+    return true;
+  }
+  const OneDnn* d = onednn_for(y, operations(y, w), kLeast);
+  if (!d) return false;
+  const int threads = kernel_threads();
+  const OneDnn::Order order = d->conv2d_order(y, x, w, bias, p, threads);
+  if (order.number < 0) return false;
+  Tensor own;
+  if (order.number > 0 || !after.scale.empty())
+    own = kept_weights(w, after.scale, {KeptOrder::Kernel::onednn, order.number}, order.bytes,
+                       [&](const View& copy, const Tensor& scaled) {
+                         d->conv2d_reorder(copy, scaled, p, order.number, threads);
+                       });
+  d->conv2d(y, x, w, own, bias, p, threads);
+  run_after(y, after);
+  return true;
 }
 
 // dbias (O) of g (N, O, OH, OW).
@@ -68,13 +111,25 @@ void check_conv_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
 }
 
 void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
-                    const Conv2d& p) {
+                    const Conv2d& p, Weights weights) {
   const int64_t n = operations(y, w);
   count_flops(n);
-  if (winograd_wins(x, y, w, p)) return kernels::winograd(y, x, w, bias, workspace(x, y), p);
+  if (weights == Weights::stay) {
+    if (!forward_by_kept(y, x, w, bias, p, {})) kernels::conv2d(y, x, w, bias, p);
+    return;
+  }
+  if (winograd_wins(x, y, w, p))
+    return kernels::winograd(y, x, w, View{}, bias, workspace(x, y), p, {});
   const OneDnn* d = onednn_for(y, n, kLeast);
-  if (d && d->conv2d(y, x, w, bias, p, kernel_threads())) return;
+  if (d && d->conv2d(y, x, w, View{}, bias, p, kernel_threads())) return;
   kernels::conv2d(y, x, w, bias, p);
+}
+
+bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                    const Conv2d& p, const ConvAfter& after) {
+  if (!forward_by_kept(y, x, w, bias, p, after)) return false;
+  count_flops(operations(y, w));
+  return true;
 }
 
 void conv2d_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {

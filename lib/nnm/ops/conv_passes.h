@@ -2,15 +2,32 @@
 // it, else by the kernels, with the contracts of kernels/conv.h.
 #pragma once
 
+#include <vector>
+
 #include "kernels/conv.h"
 #include "nnm/tensor/tensor.h"
 
 namespace nnm::detail {
 
+/// Whether weights stay as they are from call to call, so that copies of them in a kernel's order
+/// are worth keeping (kept.h). The results are the same bits.
+enum class Weights : uint8_t { change, stay };
+
+/// The rest of a forward pass at inference.
+struct ConvAfter {
+  std::vector<float> scale;  ///< of the weights along the output's channels; empty: none
+  Tensor addend;             ///< lies as y does; undefined: none
+  bool relu = false;
+};
+
 /// All tensors lie as the kernels want them: images with channels innermost, the rest row-major.
 /// Bias and dbias may be undefined.
 void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
-                    const Conv2d& p);
+                    const Conv2d& p, Weights weights = Weights::change);
+/// y = max(conv(x, w scale) + bias + addend, 0) with weights that stay. False, and nothing done,
+/// where the convolution is so small that there is nothing to gain.
+bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                    const Conv2d& p, const ConvAfter& after);
 void conv2d_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p);
 void conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
                             const Conv2d& p);

@@ -22,6 +22,11 @@ void gemm(const View& c, const View& a, const View& b, const View& bias = {}, do
 /// c (B, M, N) = a (B, M, K) b (B, K, N).
 void gemm_batched(const View& c, const View& a, const View& b);
 
+/// x wᵀ + bias (which may be undefined) over the last dimension, of few rows by a large w (N, K)
+/// that stays as it is: at inference, in f32 on the CPU. The results are the same bits whether w is
+/// met for the first time or not. Undefined, and nothing done, where the case is not for that.
+Tensor linear_by_kept(const Tensor& x, const Tensor& w, const Tensor& bias);
+
 /// a b as a new tensor; its columns lie in rows of memory where `by_columns`.
 Tensor product(const Tensor& a, const Tensor& b, double alpha = 1, bool by_columns = false);
 /// The transpose of a matrix, or of the last two dimensions; a view without history.

@@ -3,6 +3,7 @@
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
+#include "nnm/ops/kept.h"
 
 namespace nnm {
 
@@ -244,6 +245,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   NNM_CHECK(x.dim() > 0, runtime,
             "both arguments to linear need to be at least 1D, but they are 0D and {}D",
             weight.dim());
+  if (Tensor y = detail::linear_by_kept(x, weight, bias); y.defined()) return y;
+  if (needs_grad({&weight})) detail::forget_weights(weight);
   if (!bias.defined()) return matmul(x, weight.dim() == 2 ? t(weight) : weight);
   if (weight.dim() == 1) return add(matmul(x, weight), bias);
   if (x.dim() == 2) return addmm(bias, x, t(weight));

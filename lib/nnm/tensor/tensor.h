@@ -34,6 +34,10 @@ class Storage final : public Object, public Pooled {
   Device device;
   uint32_t version = 0;
   const char* written_by = nullptr;  ///< the last recorded operation that wrote in place
+  /// What operations keep beside the bytes, such as weights in a kernel's own order: ops/kept.h.
+  Ref<Object> kept;
+  /// False for memory of somebody else, who may write to it and leave `version` as it is.
+  bool is_owned() const { return owned_; }
 
  private:
   Ref<Object> keep_;
@@ -92,7 +96,7 @@ class Tensor {
   bool is_channels_last() const;
   /// True iff elements fill their memory without gaps or overlaps, in whatever order.
   bool is_dense() const;
-  /// Pointer to element 0. T is not checked.
+  /// Pointer to element 0. T is not checked. Whoever writes through it calls bump_version then.
   template <class T = void>
   T* data() const {
     return reinterpret_cast<T*>(impl_->data);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/nn/layers/fused.h"
 #include "nnm/nn/repr.h"
 
 namespace nnm::nn {
@@ -122,6 +123,10 @@ Ref<Module> Sequential::callable(size_t i) const {
 
 Value Sequential::run(Tensor x, size_t first) {
   for (size_t i = first; i < module_slots().size(); ++i) {
+    if (const size_t n = run_fused(module_slots(), i, x)) {
+      i += n - 1;
+      continue;
+    }
     const Ref<Module> m = callable(i);
     if (m->is_plain()) {
       x = (*m)(x);

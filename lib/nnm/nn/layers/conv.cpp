@@ -184,6 +184,12 @@ Tensor Conv2d::forward(const Tensor& x) {
   return conv2d(padded(x), weight, bias, options.stride, inside_, options.dilation, options.groups);
 }
 
+Tensor Conv2d::forward(const Tensor& x, const ConvTail& tail) {
+  if (!outside_.empty()) return {};
+  return conv2d_with_tail(x, weight, bias, options.stride, inside_, options.dilation,
+                          options.groups, tail);
+}
+
 NNM_REGISTER(Module, Conv2d);
 
 template <int N>

@@ -3,6 +3,7 @@
 
 #include "nnm/nn/layers/layer.h"
 #include "nnm/nn/typed_forward.h"
+#include "nnm/ops/conv_tail.h"
 
 namespace nnm::nn {
 
@@ -87,6 +88,8 @@ class Conv2d : public ConvNd<2> {
   NNM_LAYER(Conv2d, 3);
   using Module::forward;
   Tensor forward(const Tensor& x) override;
+  /// With what follows in the same pass; undefined where conv2d_with_tail is.
+  Tensor forward(const Tensor& x, const ConvTail& tail);
   std::string extra_repr() const override { return text(options); }
 };
 
