@@ -11,7 +11,7 @@ namespace nnm::lang {
 
 namespace {
 
-constexpr const char* kDefinitions = "#/definitions/";
+constexpr const char* kReferences = "#/definitions/";
 constexpr const char* kHeader = "^((for|if|elif)[ (].*|else)$";
 constexpr const char* kName = "^[A-Za-z_][A-Za-z0-9_]*$";
 // `int(1..) = 3`, `str("a", "b")?`, `f32[B, 3]?`.
@@ -43,14 +43,14 @@ class Schema {
   // Pieces.
 
   void type(const std::vector<std::string>& names) { j_.entry("type", names); }
-  void ref(const char* name) { j_.object().entry("$ref", kDefinitions + std::string(name)).end(); }
+  void ref(const char* name) { j_.object().entry("$ref", kReferences + std::string(name)).end(); }
   void ref(const char* key, const char* name) {
     j_.key(key);
     ref(name);
   }
   /// Validators see the reference alone, editors the words, too.
   void ref(const char* key, const char* name, const char* doc) {
-    j_.key(key).object().entry("$ref", kDefinitions + std::string(name));
+    j_.key(key).object().entry("$ref", kReferences + std::string(name));
     j_.entry("description", doc).end();
   }
   void closed() { j_.entry("additionalProperties", false); }

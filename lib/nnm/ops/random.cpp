@@ -6,6 +6,7 @@
 
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
+#include "nnm/ops/gemm.h"
 
 namespace nnm {
 
@@ -18,11 +19,6 @@ void draw(const Tensor& x, const F& f) {
   const Tensor fresh = empty(x.shape(), x.options());
   f(fresh);
   kernels::copy(x, fresh);
-}
-
-void check_floating(const Tensor& x, const char* op) {
-  NNM_CHECK(is_floating(x.dtype()), not_implemented, "\"{}\" not implemented for '{}'", op,
-            detail::scalar_type_name(x.dtype()));
 }
 
 void fill_uniform(const Tensor& x, double from, double to, Generator& g) {
@@ -45,14 +41,14 @@ void written(const Tensor& x, const char* node) {
 
 Tensor rand(const Shape& size, TensorOptions options, Generator* generator) {
   Tensor x = empty(size, options);
-  check_floating(x, "rand");
+  detail::check_floating(x, "rand");
   fill_uniform(x, 0, 1, detail::generator_or_default(generator));
   return x;
 }
 
 Tensor randn(const Shape& size, TensorOptions options, Generator* generator) {
   Tensor x = empty(size, options);
-  check_floating(x, "normal_kernel_cpu");
+  detail::check_floating(x, "normal_kernel_cpu");
   fill_normal(x, 0, 1, detail::generator_or_default(generator));
   return x;
 }
@@ -74,7 +70,7 @@ Tensor randperm(int64_t n, Generator* generator) {
 
 Tensor bernoulli(const Tensor& p, Generator* generator) {
   detail::check_defined(p, "bernoulli");
-  check_floating(p, "bernoulli_tensor_cpu_p_");
+  detail::check_floating(p, "bernoulli_tensor_cpu_p_");
   if (!p.is_meta() && p.numel() > 0) {
     NNM_CHECK(
         min(p).item().d >= 0 && max(p).item().d <= 1, runtime,
@@ -90,7 +86,7 @@ Tensor bernoulli(const Tensor& p, Generator* generator) {
 }
 
 void uniform_(const Tensor& x, double from, double to, Generator* generator) {
-  check_floating(x, "check_uniform_bounds");
+  detail::check_floating(x, "check_uniform_bounds");
   NNM_CHECK(from <= to, runtime,
             "uniform_ expects to return a [from, to) range, but found from={} > to={}", from, to);
   check_inplace(x);
@@ -99,7 +95,7 @@ void uniform_(const Tensor& x, double from, double to, Generator* generator) {
 }
 
 void normal_(const Tensor& x, double mean, double std, Generator* generator) {
-  check_floating(x, "normal_kernel_cpu");
+  detail::check_floating(x, "normal_kernel_cpu");
   NNM_CHECK(std >= 0, runtime, "normal expects std >= 0.0, but found std {}", std);
   check_inplace(x);
   fill_normal(x, mean, std, detail::generator_or_default(generator));
@@ -108,7 +104,7 @@ void normal_(const Tensor& x, double mean, double std, Generator* generator) {
 
 void trunc_normal_(const Tensor& x, double mean, double std, double a, double b,
                    Generator* generator) {
-  check_floating(x, "trunc_normal_");
+  detail::check_floating(x, "trunc_normal_");
   check_inplace(x);
   // The inverse of the distribution function, over the range that [a, b] leaves of it.
   const auto below = [&](double v) {

@@ -33,7 +33,7 @@ DType sum_type(const Tensor& x, std::optional<DType> dtype) {
   return dtype.value_or(is_floating(x.dtype()) ? x.dtype() : DType::i64);
 }
 
-void check_floating(const Tensor& x, const char* op) {
+void check_norm_input(const Tensor& x, const char* op) {
   NNM_CHECK(is_floating(x.dtype()), runtime,
             "{}: Expected a floating point or complex tensor as input. Got {}", op,
             detail::scalar_type_name(x.dtype()));
@@ -340,7 +340,7 @@ Tensor norm_slope(const Tensor& x, const Tensor& y, double p, uint32_t mask) {
 
 Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim) {
   detail::check_defined(x, "norm");
-  check_floating(x, "linalg.vector_norm");
+  check_norm_input(x, "linalg.vector_norm");
   const uint32_t mask = dim_mask(dims, x.dim());
   Tensor y = norm_of(x, p, mask, keepdim);
   if (!needs_grad({&x})) return y;
