@@ -189,6 +189,11 @@ TEST_CASE("fused: a net from a config") {
   CHECK(!same_bits(first, expected));  // it was one pass
   for (int i = 0; i < 3; ++i) CHECK(same_bits(in_one_pass(m, x), first));
   CHECK(same_bits(one_by_one(m, x), expected));
+  {
+    const nn::OneByOneGuard guard;
+    CHECK(same_bits(in_one_pass(m, x), expected));
+  }
+  CHECK(same_bits(in_one_pass(m, x), first));
   // Images that no tail fits: the calls as they are written.
   const Tensor small = randn({1, 3, 2, 2});
   CHECK(far_from(in_one_pass(m, small), one_by_one(m, small)) == "");

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "nnm/autograd/node.h"
+#include "nnm/nn/layers/fused.h"
 #include "nnm/tensor/generator.h"
 
 namespace nnm::train {
@@ -30,6 +31,7 @@ class EvalGuard {
   bool training_;
   Generator generator_;
   NoGradGuard no_grad_;
+  nn::OneByOneGuard one_by_one_;  // captures leave losses as they are
 };
 
 // A mean in f32 knows its sum to the last place only: where a whole number lies within that, it was

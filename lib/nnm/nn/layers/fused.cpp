@@ -2,6 +2,7 @@
 #include "nnm/nn/layers/fused.h"
 
 #include <typeinfo>
+#include <utility>
 
 #include "nnm/autograd/node.h"
 #include "nnm/nn/layers/activation.h"
@@ -11,6 +12,8 @@
 namespace nnm::nn {
 
 namespace {
+
+thread_local bool one_by_one = false;
 
 // A class of one's own may have a forward of its own.
 template <class Layer>
@@ -22,8 +25,12 @@ bool is_norm(const Module& m) { return is_exactly<BatchNorm2d>(m); }
 
 }  // namespace
 
+OneByOneGuard::OneByOneGuard() : before_(std::exchange(one_by_one, true)) {}
+OneByOneGuard::~OneByOneGuard() { one_by_one = before_; }
+
 bool FusedCall::possible() const {
-  if (grad_enabled() || !conv || !is_exactly<Conv2d>(*conv) || conv->is_watched()) return false;
+  if (grad_enabled() || one_by_one || !conv || !is_exactly<Conv2d>(*conv) || conv->is_watched())
+    return false;
   if (norm && (!is_norm(*norm) || norm->training() || norm->is_watched())) return false;
   if (norm && !static_cast<const BatchNorm2d&>(*norm).running_mean.defined()) return false;
   return !relu || (is_exactly<ReLU>(*relu) && !relu->is_watched());

@@ -7,6 +7,18 @@
 
 namespace nnm::nn {
 
+/// While one lives, its thread calls layer after layer: what is measured then is the same to the
+/// last bit whoever looks on.
+class OneByOneGuard {
+ public:
+  OneByOneGuard();
+  ~OneByOneGuard();
+  OneByOneGuard(const OneByOneGuard&) = delete;
+
+ private:
+  bool before_;
+};
+
 /// A convolution and what is called on its result: a batch norm, then a relu; each may be null.
 struct FusedCall {
   Module* conv = nullptr;
@@ -14,8 +26,9 @@ struct FusedCall {
   Module* relu = nullptr;
 
   /// Whether nobody could tell one pass from calls one after another, but for rounding: no
-  /// gradients are recorded, the layers are Conv2d, BatchNorm2d in eval mode and ReLU themselves
-  /// and not classes derived from them, and no hook sees what goes in and out of any.
+  /// gradients are recorded, there is no OneByOneGuard, the layers are Conv2d, BatchNorm2d in eval
+  /// mode and ReLU themselves and not classes derived from them, and no hook sees what goes in and
+  /// out of any.
   bool possible() const;
   /// max(norm(conv(x)) + addend, 0), with the maximum where there is a `relu` or it is asked for.
   /// Call it only if possible. Undefined where the tensors are not for it: nothing is done then.
