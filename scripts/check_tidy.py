@@ -2,7 +2,8 @@
 """Runs clang-tidy over the sources: check_tidy.py CLANG_TIDY [FILE ...].
 
 Needs build/compile_commands.json. What passed is remembered in build/tidy by the content of the file
-and of all that it includes, so that only what changed is looked at again.
+and of all that it includes, so that only what changed is looked at again. Files that are compiled as one
+are looked at as one where several of them are new: the headers take most of the time.
 """
 
 import concurrent.futures
@@ -56,8 +57,8 @@ def members(path):
 def commands():
     """The compile command of every file; of kernels, which are compiled per instruction set, one.
 
-    Without headers compiled before, so that a file that lacks an #include is found out, and without an
-    option that only GCC has.
+    Without headers compiled before, so that a file that lacks an #include is found out (unless one
+    beside it has it), and without an option that only GCC has.
     """
     gcc_headers = subprocess.run(["g++", "-print-file-name=include"], capture_output=True, text=True,
                                  check=True).stdout.strip()
@@ -69,14 +70,37 @@ def commands():
         # the name of a processor's level.
         row["command"] = (f"{plain} -Wno-everything -idirafter {gcc_headers} "
                           "'-D__malloc__(...)=__malloc__' '-D__builtin_cpu_supports(level)=1'")
-    return {pathlib.Path(file): row | {"file": file, "command": row["command"].replace(row["file"], file)}
+    return {pathlib.Path(file): of_file(row, file) | {"group": row["file"]}
             for row in rows for file in members(pathlib.Path(row["file"]))}
 
 
-def tidy(program, folder, path):
+def of_file(row, file):
+    """A compile command with another file in its file's place."""
+    return row | {"file": file, "command": row["command"].replace(row["file"], file)}
+
+
+def jobs(todo, rows):
+    """The files that are looked at together, the largest first, so that no core waits for the last one."""
+    groups = {}
+    for path in todo:
+        groups.setdefault(rows[path]["group"], []).append(path)
+    return sorted(groups.values(), key=lambda paths: -sum(p.stat().st_size for p in paths))
+
+
+def source_of(paths, rows):
+    """The file to look at for several: itself, or one that includes them, and its compile command."""
+    row = rows[paths[0]]
+    if len(paths) == 1:
+        return row
+    file = MEMORY / pathlib.Path(row["group"]).name
+    file.write_text("".join(f'#include "{p}"\n' for p in paths))
+    return of_file(row, str(file))
+
+
+def tidy(program, file):
     """Gives what clang-tidy says of the file; nothing where it is clean."""
-    done = subprocess.run([program, "--quiet", "-p", str(folder), str(path)], capture_output=True,
-                          text=True, cwd=ROOT)
+    done = subprocess.run([program, "--quiet", "-p", str(MEMORY), file], capture_output=True, text=True,
+                          cwd=ROOT)
     return "" if done.returncode == 0 else done.stdout or done.stderr
 
 
@@ -86,18 +110,20 @@ def main():
     base = version + digest(ROOT / ".clang-tidy")
     MEMORY.mkdir(parents=True, exist_ok=True)
     rows = commands()
-    (MEMORY / "compile_commands.json").write_text(json.dumps(list(rows.values())))
     # Tests are left out: doctest's macros are most of what would be found there.
     paths = [ROOT / p for p in cpp_files() if p.endswith(".cpp") and not p.startswith("tests/")]
     keys = {path: key(path, rows[path]["command"], base) for path in paths if path in rows}
     todo = [p for p in keys if (not wanted or p in wanted) and not (MEMORY / keys[p]).exists()]
-    # The largest first, so that no core waits for the last one.
-    todo.sort(key=lambda p: -p.stat().st_size)
+    batches = jobs(todo, rows)
+    sources = [source_of(paths, rows) for paths in batches]
+    (MEMORY / "compile_commands.json").write_text(json.dumps(sources))
     found = set()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, said in zip(todo, pool.map(lambda p: tidy(program, MEMORY, p), todo)):
+        results = pool.map(lambda row: tidy(program, row["file"]), sources)
+        for paths, said in zip(batches, results):
             if not said:
-                (MEMORY / keys[path]).touch()
+                for path in paths:
+                    (MEMORY / keys[path]).touch()
             # A finding in a header is met again in each file that includes it.
             for line in (l.replace(f"{ROOT}/", "") for l in said.splitlines() if " error: " in l):
                 if line not in found:
