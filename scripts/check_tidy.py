@@ -116,7 +116,9 @@ def main():
     todo = [p for p in keys if (not wanted or p in wanted) and not (MEMORY / keys[p]).exists()]
     batches = jobs(todo, rows)
     sources = [source_of(paths, rows) for paths in batches]
-    (MEMORY / "compile_commands.json").write_text(json.dumps(sources))
+    # clang-tidy refuses keys that it does not know.
+    known = [{k: v for k, v in row.items() if k != "group"} for row in sources]
+    (MEMORY / "compile_commands.json").write_text(json.dumps(known))
     found = set()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda row: tidy(program, row["file"]), sources)

@@ -68,7 +68,7 @@ std::string demangled(const Module& m) {
 std::string Module::type_name() const { return bare_name(demangled(*this)); }
 
 std::string full_type_name(const Module& m) {
-  const std::string name = m.type_name();
+  std::string name = m.type_name();
   if (!demangled(m).starts_with("nnm::nn::")) return name;
   for (const TorchFile& f : kTorchFiles) {
     if (f.classes.find(" " + name + " ") != std::string_view::npos)

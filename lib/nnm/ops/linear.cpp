@@ -34,7 +34,7 @@ Tensor linear_by_kept(const Tensor& x, const Tensor& w, const Tensor& bias) {
   count_flops(work);
   Shape size = x.shape();
   size[size.size() - 1] = n;
-  const Tensor y = empty(size);
+  Tensor y = empty(size);
   const Tensor packed = kept_weights_later(
       w, {KeptOrder::Kernel::linear}, linear_packed(w),
       [](const View& copy, const Tensor& t) { kernels::linear_weights(copy, t); });
