@@ -97,6 +97,17 @@ define:
 model: Net()
 )";
 
+// The net above with statistics of its own, and images for it.
+struct Trial {
+  explicit Trial(uint64_t seed) : model((manual_seed(seed), testing::ParsedModel(kNet).build())) {
+    settle(m);
+  }
+
+  lang::Model model;
+  Module& m = *model.module;
+  Tensor x = randn({2, 3, 24, 24});
+};
+
 }  // namespace
 
 TEST_SUITE_BEGIN("fused");
@@ -179,11 +190,9 @@ TEST_CASE("fused: NaN and infinity come through") {
 }
 
 TEST_CASE("fused: a net from a config") {
-  manual_seed(3);
-  const lang::Model model = testing::ParsedModel(kNet).build();
-  Module& m = *model.module;
-  settle(m);
-  const Tensor x = randn({2, 3, 24, 24});
+  Trial trial(3);
+  Module& m = trial.m;
+  const Tensor& x = trial.x;
   const Tensor expected = one_by_one(m, x), first = in_one_pass(m, x);
   CHECK(far_from(first, expected) == "");
   CHECK(!same_bits(first, expected));  // it was one pass
@@ -241,11 +250,9 @@ model: Net()
 }
 
 TEST_CASE("fused: changes of any tensor are seen") {
-  manual_seed(4);
-  const lang::Model model = testing::ParsedModel(kNet).build();
-  Module& m = *model.module;
-  settle(m);
-  const Tensor x = randn({2, 3, 24, 24});
+  Trial trial(4);
+  Module& m = trial.m;
+  const Tensor& x = trial.x;
   const Tensor before = in_one_pass(m, x);
   NamedTensors all = m.named_parameters();
   for (const auto& b : m.named_buffers())
@@ -267,11 +274,9 @@ TEST_CASE("fused: changes of any tensor are seen") {
 }
 
 TEST_CASE("fused: hooks see every value, and what they change counts") {
-  manual_seed(5);
-  const lang::Model model = testing::ParsedModel(kNet).build();
-  Module& m = *model.module;
-  settle(m);
-  const Tensor x = randn({2, 3, 24, 24});
+  Trial trial(5);
+  Module& m = trial.m;
+  const Tensor& x = trial.x;
   const Tensor expected = in_one_pass(m, x);
   NamedModules modules = m.named_modules();
   for (const auto& [path, module] : modules) {
