@@ -55,7 +55,7 @@ def members(path):
 
 
 def commands():
-    """The compile command of every file; of kernels, which are compiled per instruction set, one.
+    """The compile command that compiles each file; of kernels, which have one per instruction set, one.
 
     Without headers compiled before, so that a file that lacks an #include is found out (unless one
     beside it has it), and without an option that only GCC has.
@@ -70,8 +70,7 @@ def commands():
         # the name of a processor's level.
         row["command"] = (f"{plain} -Wno-everything -idirafter {gcc_headers} "
                           "'-D__malloc__(...)=__malloc__' '-D__builtin_cpu_supports(level)=1'")
-    return {pathlib.Path(file): of_file(row, file) | {"group": row["file"]}
-            for row in rows for file in members(pathlib.Path(row["file"]))}
+    return {pathlib.Path(file): row for row in rows for file in members(pathlib.Path(row["file"]))}
 
 
 def of_file(row, file):
@@ -83,17 +82,16 @@ def jobs(todo, rows):
     """The files that are looked at together, the largest first, so that no core waits for the last one."""
     groups = {}
     for path in todo:
-        groups.setdefault(rows[path]["group"], []).append(path)
+        groups.setdefault(rows[path]["file"], []).append(path)
     return sorted(groups.values(), key=lambda paths: -sum(p.stat().st_size for p in paths))
 
 
 def source_of(paths, rows):
     """The file to look at for several: itself, or one that includes them, and its compile command."""
-    row = rows[paths[0]]
-    if len(paths) == 1:
-        return row
-    file = MEMORY / pathlib.Path(row["group"]).name
-    file.write_text("".join(f'#include "{p}"\n' for p in paths))
+    row, file = rows[paths[0]], paths[0]
+    if len(paths) > 1:
+        file = MEMORY / pathlib.Path(row["file"]).name
+        file.write_text("".join(f'#include "{p}"\n' for p in paths))
     return of_file(row, str(file))
 
 
@@ -112,13 +110,11 @@ def main():
     rows = commands()
     # Tests are left out: doctest's macros are most of what would be found there.
     paths = [ROOT / p for p in cpp_files() if p.endswith(".cpp") and not p.startswith("tests/")]
-    keys = {path: key(path, rows[path]["command"], base) for path in paths if path in rows}
+    keys = {path: key(path, of_file(rows[path], str(path))["command"], base) for path in paths if path in rows}
     todo = [p for p in keys if (not wanted or p in wanted) and not (MEMORY / keys[p]).exists()]
     batches = jobs(todo, rows)
     sources = [source_of(paths, rows) for paths in batches]
-    # clang-tidy refuses keys that it does not know.
-    known = [{k: v for k, v in row.items() if k != "group"} for row in sources]
-    (MEMORY / "compile_commands.json").write_text(json.dumps(known))
+    (MEMORY / "compile_commands.json").write_text(json.dumps(sources))
     found = set()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda row: tidy(program, row["file"]), sources)
