@@ -22,7 +22,7 @@ int64_t winograd_workspace(const View& x, const View& y) {
 }
 
 int64_t winograd_transformed(const View& w) {
-  return WinogradPlan::weights(w.size[1], w.size[0]) * static_cast<int64_t>(sizeof(float));
+  return WinogradPlan::of_weights(w).weights() * static_cast<int64_t>(sizeof(float));
 }
 
 }  // namespace nnm

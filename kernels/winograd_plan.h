@@ -38,9 +38,11 @@ struct WinogradPlan {
   /// Group g has the tiles [first_tile(g), first_tile(g + 1)): as even as can be.
   int64_t first_tile(int64_t g) const { return tiles * g / groups; }
 
-  /// Floats of the transformed weights of a convolution from c channels to o.
-  static int64_t weights(int64_t c, int64_t o) {
-    return (o + kColumns - 1) / kColumns * kFrequencies * (c * kColumns + kLine);
+  /// The plan of weights w (O, C, 3, 3) alone: that of an image of no size.
+  static WinogradPlan of_weights(const View& w) {
+    View x, y;
+    x.size[1] = w.size[1], y.size[1] = w.size[0];
+    return {x, y};
   }
 
   // Floats of transformed operands. A line between frequencies, and one between groups, keeps
@@ -51,6 +53,7 @@ struct WinogradPlan {
   int64_t gradient_group() const { return kFrequencies * gradient_frequency() + kLine; }
   int64_t weight_frequency() const { return c * kColumns + kLine; }
   int64_t weight_panel() const { return kFrequencies * weight_frequency(); }
+  int64_t weights() const { return panels * weight_panel(); }
 
   /// Of images, of gradients (or of sums over groups), of weights, and the zeros around images.
   int64_t work() const {

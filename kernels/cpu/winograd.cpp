@@ -491,10 +491,7 @@ void winograd_cpu(const View& y, const View& x, const View& w, const View& trans
 }
 
 void winograd_weights_cpu(const View& transformed, const View& w) {
-  // An image of no size has the plan of the weights.
-  View x, y;
-  x.size[1] = w.size[1], y.size[1] = w.size[0];
-  const Plan s(x, y);
+  const Plan s = Plan::of_weights(w);
   transform_weights(s, forward_weights(w), 0, s.panels, transformed.as<float>());
 }
 

@@ -110,7 +110,6 @@ Tensor additive(const Tensor& mask, DType dtype) {
 // One more key that every query sees.
 Tensor widened(const Tensor& mask) { return mask.defined() ? pad(mask, {0, 1}) : mask; }
 
-std::string size_text(const Shape& s) { return "torch.Size(" + s.str() + ")"; }
 std::string tuple_text(const Shape& s) { return Value::tuple(Values(s.begin(), s.end())).repr(); }
 
 // torch.nn.functional._mha_shape_check, as far as it is about masks, and _canonical_mask.
@@ -139,18 +138,18 @@ void check_lengths(const Tensor& query, const Tensor& key, const Tensor& value, 
   const int64_t length = query.size(0), batch = query.size(1), source = key.size(0);
   if (separate) {
     const Shape k{source, key.size(1)}, v{value.size(0), value.size(1)};
-    NNM_CHECK(k == v, assertion, "key's sequence and batch dims {} do not match value's {}",
-              size_text(k), size_text(v));
+    NNM_CHECK(k == v, assertion, "key's sequence and batch dims {} do not match value's {}", str(k),
+              str(v));
   } else {
     NNM_CHECK(key.shape() == value.shape(), assertion, "key shape {} does not match value shape {}",
-              size_text(key.shape()), size_text(value.shape()));
+              str(key.shape()), str(value.shape()));
   }
   if (attn.defined()) {
     const Shape wanted =
         attn.dim() == 2 ? Shape{length, source} : Shape{batch * heads, length, source};
     NNM_CHECK(attn.shape() == wanted, runtime,
               "The shape of the {}D attn_mask is {}, but should be {}.", attn.dim(),
-              size_text(attn.shape()), tuple_text(wanted));
+              str(attn.shape()), tuple_text(wanted));
   }
   if (!padding.defined()) return;
   const Shape wanted{batch, source};
