@@ -8,17 +8,14 @@
 #include "nnm/autograd/record.h"
 #include "nnm/base/log.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::leaf;
+using nnm::testing::message_of;
+using nnm::testing::values;
 
 namespace {
-
-Tensor leaf(std::vector<double> v) {
-  const Shape shape{static_cast<int64_t>(v.size())};
-  return tensor_of<double>(v, shape, {DType::f64}).requires_grad_();
-}
-
-std::vector<double> values(const Tensor& t) { return t.to_vector<double>(); }
 
 // y = 2 x with a log entry when its backward runs.
 Tensor logged(const Tensor& x, std::vector<std::string>& log, const char* what) {
@@ -27,16 +24,6 @@ Tensor logged(const Tensor& x, std::vector<std::string>& log, const char* what) 
     log.push_back(what);
     b.set(0, mul(b.grad(), 2.0));
   });
-}
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 }  // namespace

@@ -14,10 +14,8 @@ using namespace nnm::data::testing;
 
 namespace {
 
-constexpr ErrorKind kIn = ErrorKind::input_file;
-
 std::string error_reading(const std::string& path, const std::string& name = "") {
-  return error_of(kIn, [&] { DataFile::open(path)->read(name); });
+  return error_of(ErrorKind::input_file, [&] { DataFile::open(path)->read(name); });
 }
 
 /// An npy file as numpy writes version 1.
@@ -202,7 +200,7 @@ TEST_CASE("formats: npz, stored and deflated") {
       bad[i] = static_cast<char>(bad[i] ^ 0x20);
       spill(dir / "bad", bad);
       std::vector<double> read{1, 2, 3};
-      error_of(kIn, [&] {
+      error_of(ErrorKind::input_file, [&] {
         const Ref<DataFile> g = DataFile::open(dir / "bad");
         if (!g->arrays().empty()) read = g->read(g->arrays()[0].name).to_vector<double>();
       });

@@ -12,8 +12,6 @@ using namespace nnm::data::testing;
 
 namespace {
 
-constexpr ErrorKind kIn = ErrorKind::input_file;
-
 std::string chunk(const std::string& type, const std::string& data) {
   const std::string body = type + data;
   const auto sum =
@@ -126,19 +124,21 @@ TEST_CASE("pictures: damaged PNG files") {
   if (!readable(dir / "p")) return;
   for (size_t n = 8; n < good.size() - 12; n += 7) {
     spill(dir / "p", good.substr(0, n));
-    CHECK(contains(error_of(kIn, [&] { read_picture(dir / "p"); }), "is damaged"));
+    CHECK(
+        contains(error_of(ErrorKind::input_file, [&] { read_picture(dir / "p"); }), "is damaged"));
   }
   for (size_t i = 8; i < good.size(); i += 3) {
     std::string bad = good;
     bad[i] = static_cast<char>(bad[i] ^ 0x10);
     spill(dir / "p", bad);
-    error_of(kIn, [&] { read_picture(dir / "p"); });
+    error_of(ErrorKind::input_file, [&] { read_picture(dir / "p"); });
   }
   const std::string huge = big_endian(1 << 16) + big_endian(1 << 16) + good.substr(24, 5);
   spill(dir / "p", good.substr(0, 8) + chunk("IHDR", huge) + good.substr(33));
-  CHECK(contains(error_of(kIn, [&] { read_picture(dir / "p"); }), "too large"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { read_picture(dir / "p"); }), "too large"));
   spill(dir / "p", "GIF89a");
-  CHECK(contains(error_of(kIn, [&] { read_picture(dir / "p"); }), "neither PNG nor JPEG"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { read_picture(dir / "p"); }),
+                 "neither PNG nor JPEG"));
 }
 
 TEST_CASE("pictures: JPEG") {
@@ -156,7 +156,8 @@ TEST_CASE("pictures: JPEG") {
   CHECK(peek_picture(dir / "c").shape() == Shape{3, 8, 8});
   for (size_t n = 3; n < colour.size() - 2; n += 5) {
     spill(dir / "cut", colour.substr(0, n));
-    CHECK(contains(error_of(kIn, [&] { read_picture(dir / "cut"); }), "is damaged"));
+    CHECK(contains(error_of(ErrorKind::input_file, [&] { read_picture(dir / "cut"); }),
+                   "is damaged"));
   }
 }
 
@@ -176,7 +177,8 @@ TEST_CASE("pictures: a folder is classes of pictures, in order") {
   Data d(c);
   CHECK(d.peek("train").samples == 3);
   CHECK(d.peek("train").fields[0].shape == Shape{1, 2, 4});
-  const std::string e = error_of(kIn, [&] { d.loader("train", {.training = false})->next(); });
+  const std::string e =
+      error_of(ErrorKind::input_file, [&] { d.loader("train", {.training = false})->next(); });
   CHECK(contains(e, "dog/b.PNG: field `image`: samples of sizes [1, 2, 4] and [1, 2, 2]"));
   // Transforms that give one size make batches of any pictures.
   c.transforms = {{"", {{"center_crop", {{2}, {}}, {}}, {"scale", {{2.0}, {}}, {}}}, {}}};
@@ -201,7 +203,9 @@ TEST_CASE("pictures: a folder is classes of pictures, in order") {
 
 TEST_CASE("pictures: folders that are none") {
   TempDir dir;
-  auto error = [&](const std::string& path) { return error_of(kIn, [&] { open_folder(path); }); };
+  auto error = [&](const std::string& path) {
+    return error_of(ErrorKind::input_file, [&] { open_folder(path); });
+  };
   CHECK(contains(error(dir / "none"), "cannot read the folder"));
   CHECK(contains(error(dir.path()), "has no folders, one for each class"));
   std::filesystem::create_directory(dir / "empty");

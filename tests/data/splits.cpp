@@ -15,8 +15,6 @@ using namespace nnm::data::testing;
 
 namespace {
 
-constexpr ErrorKind kIn = ErrorKind::input_file, kConfig = ErrorKind::config;
-
 DataConfig two_files(const TempDir& dir) {
   std::string images, labels;
   for (int i = 0; i < 20; ++i) {
@@ -172,7 +170,8 @@ TEST_CASE("data: columns are picked, stacked and named") {
   CHECK(all.peek("train").fields.size() == 4);
   c.splits[0].fields = {{"x", {"a", "lable"}, true, {}}};
   Data bad(c);
-  CHECK(contains(error_of(kIn, [&] { bad.peek("train"); }), "has no column `lable`"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { bad.peek("train"); }),
+                 "has no column `lable`"));
 }
 
 TEST_CASE("data: datasets of HDF5 files") {
@@ -193,8 +192,8 @@ TEST_CASE("data: datasets of HDF5 files") {
   CHECK(d.peek("train").samples == 6);
   CHECK(d.open("train")->fields()[1].source == dir / "d.h5:/g/y");
   const char* unequal = "fields of one split must have equal lengths: `x` has 6 samples, `y` has 5";
-  CHECK(error_of(kIn, [&] { d.peek("bad"); }) == unequal);
-  CHECK(error_of(kIn, [&] { d.open("bad"); }) == unequal);
+  CHECK(error_of(ErrorKind::input_file, [&] { d.peek("bad"); }) == unequal);
+  CHECK(error_of(ErrorKind::input_file, [&] { d.open("bad"); }) == unequal);
   CHECK(read_dataset(dir / "d.h5:/g/x")->fields()[0].name == "x");
 }
 
@@ -221,7 +220,7 @@ TEST_CASE("data: synthetic numbers depend on seed and field alone") {
   for (const char* bad : {"f33[2]", "f32", "f32[2", "f32[2] < 3", "i64[2]", "i64[2] < 0", "f32[-1]",
                           "u8[2] < 300", "f32[9999999, 9999999]", "i64[2] < 3 x"}) {
     CAPTURE(bad);
-    CHECK(!error_of(kConfig, [&] { parse_random("x", bad); }).empty());
+    CHECK(!error_of(ErrorKind::config, [&] { parse_random("x", bad); }).empty());
   }
 }
 
@@ -269,18 +268,20 @@ TEST_CASE("data: texts share the vocabulary of training, and are cut, not drawn"
   Data d(c);
   const auto b = d.loader("test")->next();
   CHECK(b->fields[0].to_vector<int64_t>() == std::vector<int64_t>{25, 4, 1, 17});
-  CHECK(error_of(kIn, [&] { d.peek("bad"); }) ==
+  CHECK(error_of(ErrorKind::input_file, [&] { d.peek("bad"); }) ==
         dir / "w.txt:1:6: the character ' ' does not occur in the training text");
   CHECK(d.peek("val").samples == 3);
   CHECK(d.loader("val")->next()->samples[0] == 52 - 13);
   CHECK(d.peek("train").samples == 9);
   c.splits = {text_split("train", dir / "v.txt", 5)};
   Data small(c);
-  CHECK(contains(error_of(kIn, [&] { small.peek("train"); }), "too few for a context of 5"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { small.peek("train"); }),
+                 "too few for a context of 5"));
   spill(dir / "u.txt", "ab\nc\xff");
   c.splits = {text_split("train", dir / "u.txt", 2)};
   Data broken(c);
-  CHECK(error_of(kIn, [&] { broken.peek("train"); }) == dir / "u.txt:2:2: byte 0xff is not UTF-8");
+  CHECK(error_of(ErrorKind::input_file, [&] { broken.peek("train"); }) ==
+        dir / "u.txt:2:2: byte 0xff is not UTF-8");
   c.splits[0].tokenizer = "byte";
   Data raw(c);
   CHECK(raw.peek("train").vocab == 256);
@@ -297,7 +298,7 @@ TEST_CASE("data: errors of the config, all at once, with the nearest name") {
     Data d(c);
     FAIL("no error");
   } catch (const DiagnosticError& e) {
-    CHECK(e.kind() == kConfig);
+    CHECK(e.kind() == ErrorKind::config);
     std::string all;
     for (const Diagnostic& d : e.diagnostics.all()) all += d.message + " (" + d.help + ")\n";
     CHECK(e.diagnostics.all().size() == 7);
@@ -312,19 +313,20 @@ TEST_CASE("data: errors of the config, all at once, with the nearest name") {
   c = {};
   c.splits = {random_split("train", "f32[10, 2]", "i64[10] < 3"), taken_split("val", 10, true)};
   Data d(c);
-  CHECK(contains(error_of(kIn, [&] { d.peek("train"); }), "which leaves none"));
-  CHECK(contains(error_of(kIn, [&] { d.open("val"); }), "which leaves none"));
-  CHECK(contains(error_of(kConfig, [&] { d.open("vall"); }), "no split `vall`"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { d.peek("train"); }), "which leaves none"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { d.open("val"); }), "which leaves none"));
+  CHECK(contains(error_of(ErrorKind::config, [&] { d.open("vall"); }), "no split `vall`"));
   c.splits = {random_split("train", "f32[10, 2]", "i64[10] < 3")};
   c.transforms = {{"xx", {{"scale", {{1.0}, {}}, {}}}, {}}};
   Data wrong(c);
-  CHECK(contains(error_of(kConfig, [&] { wrong.peek("train"); }), "names no field: `xx`"));
+  CHECK(
+      contains(error_of(ErrorKind::config, [&] { wrong.peek("train"); }), "names no field: `xx`"));
 }
 
 TEST_CASE("data: synthetic fields of different lengths are an error of the config") {
   DataConfig c;
   c.splits = {random_split("train", "f32[10, 2]", "i64[12] < 3")};
-  const std::string said = error_of(kConfig, [&] { Data d(c); });
+  const std::string said = error_of(ErrorKind::config, [&] { Data d(c); });
   CHECK(contains(said, "fields of one split must have equal lengths"));
   CHECK(contains(said, "10 samples"));
   CHECK(contains(said, "12"));

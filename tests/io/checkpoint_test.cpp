@@ -21,8 +21,6 @@ extern "C" int __lsan_is_turned_off() { return in_child; }
 
 namespace {
 
-constexpr ErrorKind kIn = ErrorKind::input_file, kOut = ErrorKind::output;
-
 Checkpoint small() {
   Checkpoint c;
   c.nnm_version = "0.1.0";
@@ -221,7 +219,7 @@ TEST_CASE("checkpoint: a flipped bit is found or harmless") {
                       fmt::format("bit {} of byte {} is silently wrong", bit % 8, bit / 8));
       ++harmless;
     } catch (const Error& e) {
-      REQUIRE(e.kind() == kIn);
+      REQUIRE(e.kind() == ErrorKind::input_file);
       REQUIRE(contains(e.what(), dir / "b.h5"));
       ++found;
     }
@@ -241,9 +239,10 @@ TEST_CASE("checkpoint: a flipped bit in a tensor is reported by name") {
   REQUIRE(at != std::string::npos);
   bytes[at + 3] ^= 16;
   spill(dir / "a.h5", bytes);
-  CHECK(contains(error_of(kIn, [&] { load_checkpoint(dir / "a.h5"); }),
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { load_checkpoint(dir / "a.h5"); }),
                  "/state_dict/half: the data do not have their checksum"));
-  CHECK(contains(error_of(kIn, [&] { load_weights(dir / "a.h5"); }), "/state_dict/half"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { load_weights(dir / "a.h5"); }),
+                 "/state_dict/half"));
   const VerifyReport report = verify(dir / "a.h5");
   CHECK_FALSE(report.ok());
   CHECK(report.format == "nnm-checkpoint");
@@ -257,10 +256,11 @@ TEST_CASE("checkpoint: a file cut anywhere is an error") {
   const std::string bytes = slurp(dir / "a.h5");
   for (size_t n = 0; n < bytes.size(); n += 131) {
     spill(dir / "b.h5", std::string_view(bytes).substr(0, n));
-    CHECK_MESSAGE(error_of(kIn, [&] { load_checkpoint(dir / "b.h5"); }) != "", n);
+    CHECK_MESSAGE(error_of(ErrorKind::input_file, [&] { load_checkpoint(dir / "b.h5"); }) != "", n);
     if (n >= 8) CHECK_FALSE(verify(dir / "b.h5").ok());
   }
-  CHECK(contains(error_of(kIn, [&] { load_checkpoint(dir / "b.h5"); }), "truncated"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { load_checkpoint(dir / "b.h5"); }),
+                 "truncated"));
 }
 
 TEST_CASE("checkpoint: unfinished, newer and foreign files are refused") {
@@ -274,33 +274,35 @@ TEST_CASE("checkpoint: unfinished, newer and foreign files are refused") {
     w.attribute("/", "nnm_version", "9.9");
     w.write_manifest();
     w.close();
-    return error_of(kIn, [&] { load_checkpoint(dir / "a.h5"); });
+    return error_of(ErrorKind::input_file, [&] { load_checkpoint(dir / "a.h5"); });
   };
   CHECK(contains(write(0, 1, "nnm-checkpoint"), "was not finished"));
   CHECK_FALSE(verify(dir / "a.h5").ok());
   CHECK(contains(write(1, 2, "nnm-checkpoint"), "newer nnm (9.9)"));
   CHECK(contains(write(1, 1, "other"), "not a checkpoint of nnm"));
-  CHECK(contains(error_of(kIn, [&] { verify(dir / "a.h5"); }), "neither a checkpoint nor a trace"));
-  CHECK(contains(error_of(kIn, [&] { verify(dir / "none.h5"); }), "No such file"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { verify(dir / "a.h5"); }),
+                 "neither a checkpoint nor a trace"));
+  CHECK(
+      contains(error_of(ErrorKind::input_file, [&] { verify(dir / "none.h5"); }), "No such file"));
   spill(dir / "text", "no HDF5");
-  CHECK(error_of(kIn, [&] { verify(dir / "text"); }) != "");
+  CHECK(error_of(ErrorKind::input_file, [&] { verify(dir / "text"); }) != "");
 }
 
 TEST_CASE("checkpoint: what cannot be saved leaves what was there") {
   TempDir dir;
-  CHECK(
-      contains(error_of(kOut, [&] { save_checkpoint(small(), dir / "no/a.h5"); }), "No such file"));
+  CHECK(contains(error_of(ErrorKind::output, [&] { save_checkpoint(small(), dir / "no/a.h5"); }),
+                 "No such file"));
   save_checkpoint(small(), dir / "a.h5");
   const std::string before = slurp(dir / "a.h5");
   Checkpoint bad = full();
   bad.state_dict.push_back({"a/b", numbered(DType::f32, {1}), true, true, ""});
-  CHECK(contains(error_of(kOut, [&] { save_checkpoint(bad, dir / "a.h5"); }),
+  CHECK(contains(error_of(ErrorKind::output, [&] { save_checkpoint(bad, dir / "a.h5"); }),
                  "'a/b' cannot be the name"));
   CHECK(slurp(dir / "a.h5") == before);
   CHECK(dir.names().size() == 1);
   std::filesystem::create_directory(dir / "folder");
   spill(dir / "folder/x", "x");
-  CHECK(contains(error_of(kOut, [&] { save_checkpoint(small(), dir / "folder"); }),
+  CHECK(contains(error_of(ErrorKind::output, [&] { save_checkpoint(small(), dir / "folder"); }),
                  "cannot replace"));
   CHECK(dir.names().size() == 2);
 }
@@ -319,7 +321,8 @@ TEST_CASE("checkpoint: a disk that fills up costs nothing") {
       signal(SIGXFSZ, SIG_IGN);
       const rlimit cap{static_cast<rlim_t>(limit), static_cast<rlim_t>(limit)};
       setrlimit(RLIMIT_FSIZE, &cap);
-      const std::string problem = error_of(kOut, [&] { save_checkpoint(large, dir / "a.h5"); });
+      const std::string problem =
+          error_of(ErrorKind::output, [&] { save_checkpoint(large, dir / "a.h5"); });
       // The process must also be able to end as programs do, with HDF5's own clean-up.
       std::exit(contains(problem, "File too large") ? 0 : 1);
     }
@@ -359,9 +362,10 @@ TEST_CASE("checkpoint: weights from HDF5 files of others") {
   REQUIRE(load_weights(dir / "group.h5").size() == 1);
   CHECK(load_weights(dir / "group.h5")[0].name == "a");
   CHECK(load_weights(dir / "checkpoint.h5").size() == 6);
-  CHECK(contains(error_of(kIn, [&] { load_weights(dir / "nested.h5"); }),
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { load_weights(dir / "nested.h5"); }),
                  "/layer: a group where a tensor"));
-  CHECK(contains(error_of(kIn, [&] { load_weights(dir / "empty.h5"); }), "holds no tensors"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { load_weights(dir / "empty.h5"); }),
+                 "holds no tensors"));
 }
 
 TEST_CASE("checkpoint: retention keeps what it must") {

@@ -16,8 +16,6 @@ using namespace nnm::io::testing;
 
 namespace {
 
-constexpr ErrorKind kIn = ErrorKind::input_file, kOut = ErrorKind::output;
-
 std::vector<DType> all_types() {
   std::vector<DType> types;
   for (int i = 0; i < kDTypes; ++i) types.push_back(static_cast<DType>(i));
@@ -183,9 +181,11 @@ TEST_CASE("h5: rows of a dataset") {
   int32_t rows[6];
   r.read_rows(r.at("t"), 4, 2, rows, sizeof rows);
   for (int i = 0; i < 6; ++i) CHECK(rows[i] == all[12 + i]);
-  CHECK(contains(error_of(kIn, [&] { r.read_rows(r.at("t"), 9, 2, rows, sizeof rows); }),
-                 "rows 9 to 11"));
-  CHECK(contains(error_of(kIn, [&] { r.read(r.at("t"), rows, sizeof rows); }), "24 bytes asked"));
+  CHECK(contains(
+      error_of(ErrorKind::input_file, [&] { r.read_rows(r.at("t"), 9, 2, rows, sizeof rows); }),
+      "rows 9 to 11"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { r.read(r.at("t"), rows, sizeof rows); }),
+                 "24 bytes asked"));
 }
 
 TEST_CASE("h5: foreign byte order and widths are converted") {
@@ -233,8 +233,10 @@ TEST_CASE("h5: foreign byte order and widths are converted") {
   CHECK(r.tensor(r.at("u16")).to_vector<int64_t>() == std::vector<int64_t>{0, 65535, 7});
   CHECK(r.tensor(r.at("u32")).dtype() == DType::i64);
   CHECK(r.tensor(r.at("u64")).to_vector<int64_t>() == std::vector<int64_t>{0, 65535, 7});
-  CHECK(contains(error_of(kIn, [&] { r.tensor(r.at("huge")); }), "beyond the range of i64"));
-  CHECK(contains(error_of(kIn, [&] { r.tensor(r.at("bool")); }), "neither 0 nor 1"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { r.tensor(r.at("huge")); }),
+                 "beyond the range of i64"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { r.tensor(r.at("bool")); }),
+                 "neither 0 nor 1"));
 }
 
 TEST_CASE("h5: streams grow, and blocks are padded with zeros") {
@@ -280,25 +282,33 @@ TEST_CASE("h5: errors of writing name file and object") {
   const std::string path = dir / "a.h5";
   H5Writer w(path);
   w.tensor("/t", numbered(DType::f32, {2}));
-  const std::string twice = error_of(kOut, [&] { w.tensor("/t", numbered(DType::f32, {2})); });
+  const std::string twice =
+      error_of(ErrorKind::output, [&] { w.tensor("/t", numbered(DType::f32, {2})); });
   CHECK(contains(twice, path));
   CHECK(contains(twice, "/t: cannot be created"));
-  CHECK(contains(error_of(kOut, [&] { w.attribute("/absent", "a", 1); }), "/absent@a"));
+  CHECK(
+      contains(error_of(ErrorKind::output, [&] { w.attribute("/absent", "a", 1); }), "/absent@a"));
   w.close();
-  CHECK(contains(error_of(kOut, [&] { H5Writer again(path); }), "File exists"));
-  CHECK(contains(error_of(kOut, [&] { H5Writer none(dir / "no/such/a.h5"); }), "No such file"));
+  CHECK(contains(error_of(ErrorKind::output, [&] { H5Writer again(path); }), "File exists"));
+  CHECK(contains(error_of(ErrorKind::output, [&] { H5Writer none(dir / "no/such/a.h5"); }),
+                 "No such file"));
 }
 
 TEST_CASE("h5: what cannot be opened says why") {
   TempDir dir;
-  CHECK(contains(error_of(kIn, [&] { H5Reader r(dir / "none.h5"); }), "No such file or directory"));
-  CHECK(contains(error_of(kIn, [&] { H5Reader r(dir.path()); }), "not a regular file"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { H5Reader r(dir / "none.h5"); }),
+                 "No such file or directory"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { H5Reader r(dir.path()); }),
+                 "not a regular file"));
   REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
-  CHECK(contains(error_of(kIn, [&] { H5Reader r(dir / "pipe"); }), "not a regular file"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { H5Reader r(dir / "pipe"); }),
+                 "not a regular file"));
   spill(dir / "text.h5", "hello, this is no HDF5 file at all");
-  CHECK(contains(error_of(kIn, [&] { H5Reader r(dir / "text.h5"); }), "not a readable HDF5 file"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { H5Reader r(dir / "text.h5"); }),
+                 "not a readable HDF5 file"));
   spill(dir / "empty.h5", "");
-  CHECK(contains(error_of(kIn, [&] { H5Reader r(dir / "empty.h5"); }), "not a readable HDF5 file"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { H5Reader r(dir / "empty.h5"); }),
+                 "not a readable HDF5 file"));
   write_sample(dir / "a.h5", H5Writer::Format::v18);
   const H5Reader r(dir / "a.h5");
   try {
@@ -316,6 +326,6 @@ TEST_CASE("h5: a file cut anywhere is an error or whole") {
   const std::string bytes = slurp(dir / "a.h5");
   for (size_t n = 0; n < bytes.size(); n += 97) {
     spill(dir / "cut.h5", std::string_view(bytes).substr(0, n));
-    CHECK_MESSAGE(error_of(kIn, [&] { H5Reader r(dir / "cut.h5"); }) != "", n);
+    CHECK_MESSAGE(error_of(ErrorKind::input_file, [&] { H5Reader r(dir / "cut.h5"); }) != "", n);
   }
 }

@@ -10,8 +10,6 @@ using namespace nnm::io::testing;
 
 namespace {
 
-constexpr ErrorKind kIn = ErrorKind::input_file;
-
 std::string file_of(const std::string& json, const std::string& data) {
   std::string bytes(8, '\0');
   for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(json.size() >> (8 * i));
@@ -21,7 +19,7 @@ std::string file_of(const std::string& json, const std::string& data) {
 std::string problem_of(const std::string& json, const std::string& data = "") {
   TempDir dir;
   spill(dir / "a.safetensors", file_of(json, data));
-  return error_of(kIn, [&] { read_safetensors(dir / "a.safetensors"); });
+  return error_of(ErrorKind::input_file, [&] { read_safetensors(dir / "a.safetensors"); });
 }
 
 }  // namespace
@@ -123,11 +121,16 @@ TEST_CASE("safetensors: lies are told apart") {
 TEST_CASE("safetensors: headers are limited") {
   TempDir dir;
   spill(dir / "a", std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10));
-  CHECK(contains(error_of(kIn, [&] { read_safetensors(dir / "a"); }), "at most 100000000"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { read_safetensors(dir / "a"); }),
+                 "at most 100000000"));
   spill(dir / "a", std::string("\x09\0\0\0\0\0\0\0{}", 10));
-  CHECK(contains(error_of(kIn, [&] { read_safetensors(dir / "a"); }), "shorter than its header"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { read_safetensors(dir / "a"); }),
+                 "shorter than its header"));
   spill(dir / "a", "short");
-  CHECK(contains(error_of(kIn, [&] { read_safetensors(dir / "a"); }), "too short"));
-  CHECK(contains(error_of(kIn, [&] { read_safetensors(dir / "none"); }), "No such file"));
-  CHECK(contains(error_of(kIn, [&] { read_safetensors(dir.path()); }), "not a regular file"));
+  CHECK(
+      contains(error_of(ErrorKind::input_file, [&] { read_safetensors(dir / "a"); }), "too short"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { read_safetensors(dir / "none"); }),
+                 "No such file"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { read_safetensors(dir.path()); }),
+                 "not a regular file"));
 }

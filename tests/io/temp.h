@@ -10,8 +10,13 @@
 #include <vector>
 
 #include "nnm/tensor/tensor.h"
+#include "support/checks.h"
 
 namespace nnm::io::testing {
+
+using nnm::testing::contains;
+using nnm::testing::error_of;
+using nnm::testing::same_bits;
 
 class TempDir {
  public:
@@ -55,30 +60,6 @@ inline Tensor numbered(DType dtype, const Shape& shape) {
     b[i] = dtype == DType::b8 ? i % 2 : static_cast<unsigned char>(i * 37 + 11);
   }
   return t;
-}
-
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.defined() != b.defined()) return false;
-  if (!a.defined()) return true;
-  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-         std::equal(a.data<char>(), a.data<char>() + a.numel() * item_size(a.dtype()),
-                    b.data<char>());
-}
-
-/// The message of the Error that f throws, "" if it throws none.
-template <class F>
-std::string error_of(ErrorKind kind, F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    if (e.kind() != kind) return fmt::format("of another kind: {}", e.what());
-    return e.what();
-  }
-  return "";
-}
-
-inline bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace nnm::io::testing

@@ -15,8 +15,6 @@ using namespace nnm::io::testing;
 
 namespace {
 
-constexpr ErrorKind kIn = ErrorKind::input_file, kOut = ErrorKind::output;
-
 TraceHeader header() {
   TraceHeader h;
   h.nnm_version = "0.1.0";
@@ -37,7 +35,7 @@ void record(TraceWriter& w, const std::string& module, int64_t call, std::vector
   CHECK(w.record(module, "output", call, args));
 }
 
-void write_sample(const std::string& path) {
+void write_sample_trace(const std::string& path) {
   TraceWriter w(path, header());
   for (int step = 0; step < 3; ++step) {
     w.begin_step({step * 10, 1, 0, 1000 + step, "train"});
@@ -56,7 +54,7 @@ void write_sample(const std::string& path) {
 
 TEST_CASE("trace: everything comes back") {
   TempDir dir;
-  write_sample(dir / "t.h5");
+  write_sample_trace(dir / "t.h5");
   CHECK(dir.names() == std::vector<std::string>{"t.h5"});
   const TraceReader r(dir / "t.h5");
   CHECK(r.config() == "model: Net\n");
@@ -238,7 +236,8 @@ TEST_CASE("trace: the budget, names and ranks") {
   const std::vector<TraceArg> none = {arg("0", Tensor())};
   CHECK(w.record("fc", "output", 2, none));
   TraceSite endless{.module = "fc", .what = "output", .arg = std::string(257, 'x')};
-  CHECK(contains(error_of(kOut, [&] { w.add_site(endless); }), "a name of 257 bytes, 256 bytes"));
+  CHECK(contains(error_of(ErrorKind::output, [&] { w.add_site(endless); }),
+                 "a name of 257 bytes, 256 bytes"));
   const std::vector<TraceArg> other = {arg("0", numbered(DType::f64, {0, 1}))};
   CHECK_FALSE(w.record("fc", "output", 0, other));
   w.close();
@@ -301,7 +300,8 @@ TEST_CASE("trace: what a dead process leaves is readable up to the last flush") 
     std::filesystem::copy_file(dir / "t.h5.part", dir / "dead.h5");
   }
   CHECK(dir.names().size() == 2);
-  CHECK(contains(error_of(kIn, [&] { TraceReader r(dir / "dead.h5"); }), "was not finished"));
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { TraceReader r(dir / "dead.h5"); }),
+                 "was not finished"));
   const TraceReader r(dir / "dead.h5", true);
   CHECK(r.steps().size() == 4);
   CHECK(r.config() == "model: Net\n");
@@ -379,9 +379,10 @@ TEST_CASE("trace: a flipped bit is found or harmless") {
     bytes[bit / 8] ^= static_cast<char>(1 << bit % 8);
     bool sound = false;
     std::string got;
-    const std::string problem =
-        error_of(kIn, [&] { sound = verify(dir / "b.h5", {.probe = false}).ok(); });
-    if (problem == "" && sound) REQUIRE(error_of(kIn, [&] { got = contents(dir / "b.h5"); }) == "");
+    const std::string problem = error_of(
+        ErrorKind::input_file, [&] { sound = verify(dir / "b.h5", {.probe = false}).ok(); });
+    if (problem == "" && sound)
+      REQUIRE(error_of(ErrorKind::input_file, [&] { got = contents(dir / "b.h5"); }) == "");
     if (sound)
       REQUIRE_MESSAGE(got == want,
                       fmt::format("bit {} of byte {} is silently wrong", bit % 8, bit / 8));

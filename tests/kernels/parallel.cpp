@@ -11,16 +11,12 @@
 
 #include "kernels/kernel.h"
 #include "nnm/base/error.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::Threads;
 
 namespace {
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 std::set<std::pair<int64_t, int64_t>> parts_of(int64_t n, int64_t grain) {
   std::set<std::pair<int64_t, int64_t>> parts;

@@ -9,16 +9,13 @@
 #include "kernels/pointwise.h"
 #include "kernels/winograd_plan.h"
 #include "ops/wave.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::same_bits;
+using nnm::testing::Threads;
 
 namespace {
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 Conv2d padded(int64_t top, int64_t left, int64_t bottom, int64_t right) {
   return {{1, 1}, {1, 1}, {top, left}, {bottom, right}, 1};
@@ -80,10 +77,6 @@ std::string differs_from(const Tensor& x, const Tensor& y, double unit = 1) {
       return fmt::format("element {}: {}, expected {}", i, got[i], expected[i]);
   }
   return {};
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return std::memcmp(a.data(), b.data(), static_cast<size_t>(a.numel()) * 4) == 0;
 }
 
 }  // namespace

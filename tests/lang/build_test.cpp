@@ -3,9 +3,11 @@
 
 #include "lang/model_support.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::lang;
+using nnm::testing::contains;
 using nnm::testing::diagnostics_of;
 using nnm::testing::ParsedModel;
 
@@ -27,9 +29,6 @@ std::string parameters_of(Module& m) {
 Model build(const std::string& text) { return ParsedModel(text).build(); }
 std::string error(const std::string& text) {
   return diagnostics_of([&] { build(text); });
-}
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 size_t count(const std::string& text, const std::string& part) {
   size_t n = 0;

@@ -56,7 +56,7 @@ std::string at(const Config& c, const char* path) {
   return t->is_scalar() ? t->text() : write_flow(*t);
 }
 
-void starts(const std::string& text, const std::string& expected) {
+void text_starts(const std::string& text, const std::string& expected) {
   CHECK(text.substr(0, expected.size()) == expected);
 }
 
@@ -142,18 +142,18 @@ TEST_CASE("extends: what is wrong is said where it stands") {
   f.add("a.yaml", "nnm: 1\nextends: b.yaml\nmodel: ReLU()\n");
   f.add("b.yaml", "extends: c.yaml\n");
   f.add("c.yaml", "\nextends: a.yaml\n");
-  starts(f.errors("a.yaml"),
-         "E0115 c.yaml:2:10 a.yaml needs itself: a.yaml → b.yaml → c.yaml → a.yaml / ");
+  text_starts(f.errors("a.yaml"),
+              "E0115 c.yaml:2:10 a.yaml needs itself: a.yaml → b.yaml → c.yaml → a.yaml / ");
   f.add("self.yaml", "extends: ./self.yaml\n");
-  starts(f.errors("self.yaml"),
-         "E0115 self.yaml:1:10 self.yaml needs itself: self.yaml → self.yaml");
+  text_starts(f.errors("self.yaml"),
+              "E0115 self.yaml:1:10 self.yaml needs itself: self.yaml → self.yaml");
   f.add("d.yaml", "extends: [absent.yaml, gone.yaml]\n");
-  starts(f.errors("d.yaml"),
-         "E0101 d.yaml:1:11 cannot open absent.yaml: No such file or directory / a path is");
+  text_starts(f.errors("d.yaml"),
+              "E0101 d.yaml:1:11 cannot open absent.yaml: No such file or directory / a path is");
   CHECK(f.errors("d.yaml").find("E0101 d.yaml:1:24 cannot open gone.yaml") != std::string::npos);
   f.add("e.yaml", "extends: broken.yaml\n");
   f.add("broken.yaml", "nnm: 1\nmodel: [Linear(2, 3)\n");
-  starts(f.errors("e.yaml"), "E0104 broken.yaml:2:8");
+  text_starts(f.errors("e.yaml"), "E0104 broken.yaml:2:8");
   f.add("g.yaml", "extends: typo.yaml\nnnm: 1\nmodel: ReLU()\n");
   f.add("typo.yaml", "trian: {}\ntrain: {epochs: 3}\n");
   CHECK(f.errors("g.yaml") ==
@@ -161,21 +161,21 @@ TEST_CASE("extends: what is wrong is said where it stands") {
         "E0211 typo.yaml:2:9 unknown key `epochs` in `train:` / write `max: 10 epochs`\n");
   f.add("h.yaml", "extends: old.yaml\nnnm: 1\nmodel: ReLU()\n");
   f.add("old.yaml", "nnm: 2\n");
-  starts(f.errors("h.yaml"), "E0215 old.yaml:1:6");
+  text_starts(f.errors("h.yaml"), "E0215 old.yaml:1:6");
   f.add("i.yaml", "extends: {a: b}\n");
-  starts(f.errors("i.yaml"), "E0213 i.yaml:1:10 `extends:` is a path, or a list of paths");
+  text_starts(f.errors("i.yaml"), "E0213 i.yaml:1:10 `extends:` is a path, or a list of paths");
   f.add("j.yaml", "extends: \"${vars.x}.yaml\"\n");
-  starts(f.errors("j.yaml"), "E0213 j.yaml:1:11 this path is read before there are variables");
+  text_starts(f.errors("j.yaml"), "E0213 j.yaml:1:11 this path is read before there are variables");
   f.add("k.yaml", "extends: list.yaml\n");
   f.add("list.yaml", "- a\n");
-  starts(f.errors("k.yaml"), "E0213 list.yaml:1:3 list.yaml is no config");
+  text_starts(f.errors("k.yaml"), "E0213 list.yaml:1:3 list.yaml is no config");
 }
 
 TEST_CASE("extends: files have limits") {
   Files f;
   for (int i = 0; i < 30; ++i)
     f.add(fmt::format("n{}.yaml", i), fmt::format("extends: n{}.yaml\n", i + 1));
-  starts(f.errors("n0.yaml"), "E0107 n15.yaml:1:10 a chain of more than 16 files");
+  text_starts(f.errors("n0.yaml"), "E0107 n15.yaml:1:10 a chain of more than 16 files");
   // Two at every level: many more uses than files.
   for (int i = 0; i < 12; ++i)
     f.add(fmt::format("t{}.yaml", i), fmt::format("extends: [t{0}.yaml, t{0}.yaml]\n", i + 1));
@@ -183,9 +183,9 @@ TEST_CASE("extends: files have limits") {
   CHECK(f.errors("t0.yaml").find("more than 64 files in one config") != std::string::npos);
   const std::string half = "x: [" + std::string(600 << 10, ' ') + "]\n";
   f.add("big.yaml", half).add("c.yaml", "extends: big.yaml\n" + half);
-  starts(f.errors("c.yaml"),
-         "E0107 c.yaml:1:10 with the files that it extends and imports the config is "
-         "larger than 1.0 MiB");
+  text_starts(f.errors("c.yaml"),
+              "E0107 c.yaml:1:10 with the files that it extends and imports the config is "
+              "larger than 1.0 MiB");
 }
 
 TEST_CASE("import: classes by the name of their file, each with the names of its own") {
@@ -250,24 +250,25 @@ TEST_CASE("import: names that are wrong are told what there is") {
   f.add("b.yaml", head + "model: n.Zzzzzzz(3)\n");
   CHECK(f.errors("b.yaml") == "E0302 b.yaml:3:8 unknown layer `n.Zzzzzzz` / `n` has Block, Net\n");
   f.add("c.yaml", head + "model: {n.Nett: {d: 3}}\n");
-  starts(f.errors("c.yaml"),
-         "E0207 c.yaml:3:9 `n.Nett` is no type of layer / did you mean `n.Net`?");
+  text_starts(f.errors("c.yaml"),
+              "E0207 c.yaml:3:9 `n.Nett` is no type of layer / did you mean `n.Net`?");
   f.add("d.yaml", head + "model: n.Net(3, n)\n");
-  starts(f.errors("d.yaml"), "E0301 d.yaml:3:17 unknown name `n` / `n` is an import");
+  text_starts(f.errors("d.yaml"), "E0301 d.yaml:3:17 unknown name `n` / `n` is an import");
   f.add("e.yaml", head + "model: Net(3)\n");
-  starts(f.errors("e.yaml"), "E0302 e.yaml:3:8 unknown layer `Net` / did you mean `n.Net`?");
+  text_starts(f.errors("e.yaml"), "E0302 e.yaml:3:8 unknown layer `Net` / did you mean `n.Net`?");
   f.add("g.yaml", "nnm: 1\nimport: net.yaml\nmodel: ReLU()\n");
-  starts(f.errors("g.yaml"), "E0213 g.yaml:2:9 `import:` is a mapping of names to files");
+  text_starts(f.errors("g.yaml"), "E0213 g.yaml:2:9 `import:` is a mapping of names to files");
   f.add("h.yaml", "nnm: 1\nimport: {a-b: net.yaml}\nmodel: ReLU()\n");
-  starts(f.errors("h.yaml"), "E0218 h.yaml:2:10 `a-b` cannot be the name of an import");
+  text_starts(f.errors("h.yaml"), "E0218 h.yaml:2:10 `a-b` cannot be the name of an import");
   f.add("i.yaml", "nnm: 1\nimport: {b: bad.yaml}\nmodel: b.A()\n");
   f.add("bad.yaml", "define:\n  A: {modules: {x: \"Linear(1, 2, 3, 4, 5, 6)\"}}\ntrian: 3\n");
-  starts(f.errors("i.yaml"), "E0211 bad.yaml:3:1 unknown key `trian`");
+  text_starts(f.errors("i.yaml"), "E0211 bad.yaml:3:1 unknown key `trian`");
   f.add("bad.yaml", "define:\n  A: {modules: {x: \"Linear(1, 2, biass=3)\"}}\n");
-  starts(f.errors("i.yaml"), "E0303 bad.yaml:2:34 Linear has no argument `biass`");
+  text_starts(f.errors("i.yaml"), "E0303 bad.yaml:2:34 Linear has no argument `biass`");
   f.add("j.yaml", "nnm: 1\nimport: {k: k.yaml}\nmodel: k.A()\n");
   f.add("k.yaml", "import: {j: j.yaml}\n");
-  starts(f.errors("j.yaml"), "E0115 k.yaml:1:13 j.yaml needs itself: j.yaml → k.yaml → j.yaml");
+  text_starts(f.errors("j.yaml"),
+              "E0115 k.yaml:1:13 j.yaml needs itself: j.yaml → k.yaml → j.yaml");
 }
 
 TEST_CASE("import: what a base imports is replaced as a whole") {
@@ -323,7 +324,7 @@ TEST_CASE("profiles: all are checked, and an unknown one is told what is near") 
   CHECK(f.errors("e.yaml", {.profiles = {"debug"}}) ==
         "E0217 --profile:1:1 there is no profile `debug` / the config has no `profiles:`\n");
   f.add("g.yaml", std::string(kBase) + "profiles: {debug: 3}\n");
-  starts(f.errors("g.yaml"), "E0213 g.yaml:10:19 profiles.debug is");
+  text_starts(f.errors("g.yaml"), "E0213 g.yaml:10:19 profiles.debug is");
 }
 
 TEST_CASE("profiles: those of a base are there, too") {
@@ -365,9 +366,9 @@ TEST_CASE("overrides: an argument of a class keeps its type and gets another def
   CHECK(arg("define.M.args.block=GELU", "block") == "module = GELU");
   CHECK(arg("define.M.args.n=3", "n") == "int = 3");
   const auto errors = [&](const char* set) { return f.errors("c.yaml", {.set = {set}}); };
-  starts(errors("define.N.args.d=3"), "E0214 --set:1:8 unknown path `define.N` / there is M");
-  starts(errors("define.M.args.e=3"), "E0214 --set:1:15 unknown path `define.M.args.e`");
-  starts(errors("define.M.args.d=)"), "E0201 --set:1:17");
+  text_starts(errors("define.N.args.d=3"), "E0214 --set:1:8 unknown path `define.N` / there is M");
+  text_starts(errors("define.M.args.e=3"), "E0214 --set:1:15 unknown path `define.M.args.e`");
+  text_starts(errors("define.M.args.d=)"), "E0201 --set:1:17");
   // The value of an expression decides, whether or not YAML needs quotes around it.
   CHECK(at(f.load("c.yaml", {.set = {"vars.e=7"}}), "vars.e") == "7");
   CHECK(f.load("c.yaml", {.set = {"vars.e=7"}}).vars().find("e")->is_number());
@@ -377,9 +378,10 @@ TEST_CASE("overrides: an argument of a class keeps its type and gets another def
 TEST_CASE("overrides: a piece of code is set as a whole") {
   Files f;
   f.add("c.yaml", kBase);
-  starts(f.errors("c.yaml", {.set = {"train.optimizer.lr=3"}}),
-         "E0214 --set:1:17 unknown path `train.optimizer.lr` / `train.optimizer` is one piece of "
-         "code");
+  text_starts(
+      f.errors("c.yaml", {.set = {"train.optimizer.lr=3"}}),
+      "E0214 --set:1:17 unknown path `train.optimizer.lr` / `train.optimizer` is one piece of "
+      "code");
 }
 
 TEST_CASE("overrides: --unset takes a value away") {
@@ -397,10 +399,12 @@ TEST_CASE("overrides: --unset takes a value away") {
   const auto errors = [&](const char* set) { return f.errors("c.yaml", {.set = {set}}); };
   CHECK(errors("~train.clp") ==
         "E0214 --unset:1:7 unknown path `train.clp` / did you mean `train.clip`?\n");
-  starts(errors("~vars.dd"), "E0214 --unset:1:6 unknown path `vars.dd` / did you mean `vars.d`?");
-  starts(errors("~"), "E0214 --unset:1:1 a path is missing");
-  starts(errors("~model"), "E0212 c.yaml:1:1 the config has no `model`");
-  starts(errors("extends=b.yaml"), "E0214 --set:1:1 `extends:` is settled before this is read");
+  text_starts(errors("~vars.dd"),
+              "E0214 --unset:1:6 unknown path `vars.dd` / did you mean `vars.d`?");
+  text_starts(errors("~"), "E0214 --unset:1:1 a path is missing");
+  text_starts(errors("~model"), "E0212 c.yaml:1:1 the config has no `model`");
+  text_starts(errors("extends=b.yaml"),
+              "E0214 --set:1:1 `extends:` is settled before this is read");
 }
 
 TEST_CASE("resolved: the whole in one text, with defaults, that reads back to the same") {
@@ -448,8 +452,8 @@ TEST_CASE("resolved: files that are kept stand for those on the disk") {
   CHECK(at(c.changed({.set = {"vars.p=1"}}), "model") == "Linear(vars.d, 2)");
   LoadOptions none;
   none.files.emplace();
-  starts(f.errors("c.yaml", none),
-         "E0101 c.yaml:1:10 base.yaml is not among the files that were kept");
+  text_starts(f.errors("c.yaml", none),
+              "E0101 c.yaml:1:10 base.yaml is not among the files that were kept");
 }
 
 TEST_CASE("describe: differences of two configs, both ways") {

@@ -32,8 +32,8 @@ std::string errors(const std::string& text, std::vector<std::string> set = {}) {
   return "no error";
 }
 
-void starts(const std::string& text, const std::string& expected,
-            std::vector<std::string> set = {}) {
+void errors_start(const std::string& text, const std::string& expected,
+                  std::vector<std::string> set = {}) {
   CAPTURE(text);
   CHECK(errors(text, std::move(set)).substr(0, expected.size()) == expected);
 }
@@ -83,13 +83,13 @@ TEST_CASE("config: vars have the types of YAML's core schema, and may use one an
 
 TEST_CASE("config: errors of vars") {
   const std::string head = kHead;
-  starts(head + "vars: {a: \"${vars.b}\", b: \"${vars.c}\", c: \"${vars.a}\"}\n",
-         "E0307 3:12 vars.a needs itself: a → b → c → a");
-  starts(head + "vars: {dim: 1, a: \"${vars.din + 1}\"}\n", "E0301 3:27");
-  starts(head + "vars: {a: \"${1 / 0}\"}\n", "E0401 3:");
-  starts(head + "vars: {a: \"${1 +}\"}\n", "E0201 3:17");
-  starts(head + "vars: [1, 2]\n", "E0213 3:7 `vars:` is a mapping");
-  starts(head + "vars: {my-var: 1}\n", "E0213 3:8 `my-var` cannot be the name");
+  errors_start(head + "vars: {a: \"${vars.b}\", b: \"${vars.c}\", c: \"${vars.a}\"}\n",
+               "E0307 3:12 vars.a needs itself: a → b → c → a");
+  errors_start(head + "vars: {dim: 1, a: \"${vars.din + 1}\"}\n", "E0301 3:27");
+  errors_start(head + "vars: {a: \"${1 / 0}\"}\n", "E0401 3:");
+  errors_start(head + "vars: {a: \"${1 +}\"}\n", "E0201 3:17");
+  errors_start(head + "vars: [1, 2]\n", "E0213 3:7 `vars:` is a mapping");
+  errors_start(head + "vars: {my-var: 1}\n", "E0213 3:8 `my-var` cannot be the name");
 }
 
 TEST_CASE("config: overrides are read by the type of what is there") {
@@ -111,13 +111,13 @@ TEST_CASE("config: overrides are read by the type of what is there") {
   CHECK(var(text, "b", {"vars.b=false"}) == "false");
   CHECK(var(text, "d", {"vars.d=4", "vars.d=5"}) == "5");
   const std::string all = kHead + text;
-  starts(all, "E0214 1:8 vars.d is a number, not `abc`", {"vars.d=abc"});
-  starts(all, "E0214 1:8 vars.b is true or false", {"vars.b=1"});
-  starts(all, "E0214 1:6 unknown path `vars.dd` / did you mean `vars.d`?", {"vars.dd=1"});
-  starts(all, "E0214 1:1 unknown path `var` / did you mean `vars`?", {"var.d=1"});
-  starts(all, "E0214 1:7 vars.l has 2 items", {"vars.l[2]=1"});
-  starts(all, "E0214 1:1 an override is `path=value`", {"vars.d"});
-  starts(all, "E0214 1:1 `+=` appends to a list", {"vars.d+=1"});
+  errors_start(all, "E0214 1:8 vars.d is a number, not `abc`", {"vars.d=abc"});
+  errors_start(all, "E0214 1:8 vars.b is true or false", {"vars.b=1"});
+  errors_start(all, "E0214 1:6 unknown path `vars.dd` / did you mean `vars.d`?", {"vars.dd=1"});
+  errors_start(all, "E0214 1:1 unknown path `var` / did you mean `vars`?", {"var.d=1"});
+  errors_start(all, "E0214 1:7 vars.l has 2 items", {"vars.l[2]=1"});
+  errors_start(all, "E0214 1:1 an override is `path=value`", {"vars.d"});
+  errors_start(all, "E0214 1:1 `+=` appends to a list", {"vars.d+=1"});
 }
 
 TEST_CASE("config: overrides may set what the schema knows and the file has not") {
@@ -149,11 +149,12 @@ TEST_CASE("config: overrides may set what the schema knows and the file has not"
                             "  - {name: b, on: forward, at: y, output: output}\n";
   CHECK(at(hooks, "hooks[1].enabled", {"hooks.b.enabled=false"}) == "false");
   CHECK(at(hooks, "hooks[0].at", {"hooks[0].at=z"}) == "z");
-  starts(hooks, "E0214 1:7 unknown path `hooks.c` / ", {"hooks.c.enabled=false"});
-  starts(kHead, "E0214 1:7 unknown path `train.optimiser` / did you mean `train.optimizer`?",
-         {"train.optimiser=SGD(lr=1)"});
-  starts(kHead, "E0213 1:17 train.precision is one of f32, bf16, f64, not `bf17` / did you mean",
-         {"train.precision=bf17"});
+  errors_start(hooks, "E0214 1:7 unknown path `hooks.c` / ", {"hooks.c.enabled=false"});
+  errors_start(kHead, "E0214 1:7 unknown path `train.optimiser` / did you mean `train.optimizer`?",
+               {"train.optimiser=SGD(lr=1)"});
+  errors_start(kHead,
+               "E0213 1:17 train.precision is one of f32, bf16, f64, not `bf17` / did you mean",
+               {"train.precision=bf17"});
   const Config c = load(std::string(kHead) + "data: {train: a.h5}\n", {"data.val=b.h5"});
   CHECK(c.resolve_path(*c.find("data.train")) == "dir/a.h5");
   CHECK(c.resolve_path(*c.find("data.val")) == "b.h5");
@@ -184,23 +185,25 @@ TEST_CASE("config: errors of structure, all at once") {
       "E0211 4:9 unknown key `epochs` in `train:` / write `max: 10 epochs`\n"
       "E0211 4:20 unknown key `optimiser` in `train:` / did you mean `optimizer`?\n"
       "E0211 5:8 unknown key `bacth` in `data:` / did you mean `batch`?\n");
-  starts("", "E0213 1:1 the config is empty");
-  starts("model: Linear(1, 2)\n", "E0212 1:1 the config has no `nnm` / write `nnm: 1`");
-  starts("nnm: 1\n", "E0212 1:1 the config has no `model`");
-  starts("nnm: 2\nmodel: Linear(1, 2)\n", "E0215 1:6 version `2` of the language is not known");
-  starts("nnm:1\n", "E0213 1:1 a config is a mapping / a space is missing");
-  starts("- a\n", "E0213 1:3 a config is a mapping");
-  starts(head + "train: [1]\n", "E0213 3:8 train is a mapping, not a list");
-  starts(head + "train: {max: {a: b}}\n", "E0213 3:14 train.max is `10 epochs`");
-  starts(head + "train: {nan: stopp}\n", "E0213 3:14 train.nan is one of stop, skip, ignore, not");
-  starts(head + "hooks: [{on: forward, output: output}]\n", "E0212 3:9 hooks[0] has no `at`");
-  starts(head + "hooks: [{on: forwards, at: x, output: output}]\n",
-         "E0213 3:14 hooks[0].on is one of");
-  starts(head + "hooks: [{on: forward, at: x}]\n", "E0212 3:9 hooks[0] does nothing");
-  starts(head + "hooks: [{on: forward, at: x, rule: nonfinite, output: output}]\n",
-         "E0211 3:9 hooks[0] does several things: output, rule");
-  starts(head + "data: {train: {text: a, contxt: 3}}\n",
-         "E0211 3:25 unknown key `contxt` in `data.train:` / did you mean `context`?");
+  errors_start("", "E0213 1:1 the config is empty");
+  errors_start("model: Linear(1, 2)\n", "E0212 1:1 the config has no `nnm` / write `nnm: 1`");
+  errors_start("nnm: 1\n", "E0212 1:1 the config has no `model`");
+  errors_start("nnm: 2\nmodel: Linear(1, 2)\n",
+               "E0215 1:6 version `2` of the language is not known");
+  errors_start("nnm:1\n", "E0213 1:1 a config is a mapping / a space is missing");
+  errors_start("- a\n", "E0213 1:3 a config is a mapping");
+  errors_start(head + "train: [1]\n", "E0213 3:8 train is a mapping, not a list");
+  errors_start(head + "train: {max: {a: b}}\n", "E0213 3:14 train.max is `10 epochs`");
+  errors_start(head + "train: {nan: stopp}\n",
+               "E0213 3:14 train.nan is one of stop, skip, ignore, not");
+  errors_start(head + "hooks: [{on: forward, output: output}]\n", "E0212 3:9 hooks[0] has no `at`");
+  errors_start(head + "hooks: [{on: forwards, at: x, output: output}]\n",
+               "E0213 3:14 hooks[0].on is one of");
+  errors_start(head + "hooks: [{on: forward, at: x}]\n", "E0212 3:9 hooks[0] does nothing");
+  errors_start(head + "hooks: [{on: forward, at: x, rule: nonfinite, output: output}]\n",
+               "E0211 3:9 hooks[0] does several things: output, rule");
+  errors_start(head + "data: {train: {text: a, contxt: 3}}\n",
+               "E0211 3:25 unknown key `contxt` in `data.train:` / did you mean `context`?");
   CHECK(errors(head + "x: {anything: [goes]}\nx-notes: here\ntrain: {x-note: 3}\n") == "no error");
 }
 

@@ -39,7 +39,7 @@ std::string text_of(const std::string& text, Items values = {}) {
 }
 
 /// "E0301 1:5: message / help".
-std::string error_of(const std::string& text, Items values = {}) {
+std::string fault_of(const std::string& text, Items values = {}) {
   try {
     return "value " + text_of(text, std::move(values));
   } catch (const Fault& f) {
@@ -197,14 +197,14 @@ TEST_CASE("eval: errors point at what is wrong") {
   };
   for (const auto& [in, out] : cases) {
     CAPTURE(in);
-    CHECK(error_of(in, names) == out);
+    CHECK(fault_of(in, names) == out);
   }
 }
 
 TEST_CASE("eval: nothing keeps it busy for ever") {
-  CHECK(error_of("sum([sum([j for j in range(10000)]) for i in range(10000)])").substr(0, 5) !=
+  CHECK(fault_of("sum([sum([j for j in range(10000)]) for i in range(10000)])").substr(0, 5) !=
         "value");
-  CHECK(error_of("len([x for x in [[y for y in range(100000)] for z in range(100000)]])")
+  CHECK(fault_of("len([x for x in [[y for y in range(100000)] for z in range(100000)]])")
             .find("too long") != std::string::npos);
 }
 

@@ -6,9 +6,11 @@
 #include "lang/model_support.h"
 #include "nnm/io/h5.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::lang;
+using nnm::testing::contains;
 using nnm::testing::diagnostics_of;
 
 namespace {
@@ -25,10 +27,6 @@ double run(const std::string& text, const std::vector<std::string>& names, const
 Located code(const std::string& text) {
   return Located(text, std::make_shared<SourceFile>("c.yaml", text), 0);
 }
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_SUITE_BEGIN("lang");

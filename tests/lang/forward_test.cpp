@@ -4,9 +4,11 @@
 #include "lang/model_support.h"
 #include "nnm/autograd/node.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::lang;
+using nnm::testing::contains;
 using nnm::testing::diagnostics_of;
 using nnm::testing::ParsedModel;
 
@@ -37,18 +39,14 @@ Tensor vec(std::vector<float> v) {
 }
 
 /// The class run on x.
-Value run(const std::string& keys, const Value& x = vec({-1, 2, -3}), bool training = false) {
+Value run_class(const std::string& keys, const Value& x = vec({-1, 2, -3}), bool training = false) {
   const Model m = ParsedModel(class_of(keys)).build();
   m.module->train(training);
   return (*m.module)(Args{{x}, {}});
 }
 
-std::string error(const std::string& keys, const Value& x = vec({-1, 2, -3})) {
-  return diagnostics_of([&] { run(keys, x); });
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
+std::string class_error(const std::string& keys, const Value& x = vec({-1, 2, -3})) {
+  return diagnostics_of([&] { run_class(keys, x); });
 }
 
 using D = std::vector<double>;
@@ -58,80 +56,85 @@ using D = std::vector<double>;
 TEST_SUITE_BEGIN("lang");
 
 TEST_CASE("forward: arithmetic, pipes, methods, attributes") {
-  CHECK(numbers(run("forward:\n  - return x * 2 + 1")) == D{-1, 5, -5});
-  CHECK(numbers(run("forward:\n  - return 1 - x")) == D{2, -1, 4});
-  CHECK(numbers(run("forward:\n  - return 6 / x")) == D{-6, 3, -2});
-  CHECK(numbers(run("forward:\n  - return x ** 2 - x")) == D{2, 2, 12});
-  CHECK(numbers(run("forward:\n  - return 2 ** x")) == D{0.5, 4, 0.125});
-  CHECK(numbers(run("forward:\n  - return x % 2")) == D{1, 0, 1});
-  CHECK(numbers(run("forward:\n  - return -x |> relu")) == D{1, 0, 3});
-  CHECK(numbers(run("forward:\n  - return x.relu().sum() + x.abs()")) == D{3, 4, 5});
-  CHECK(numbers(run("forward:\n  - return abs(x) * len(x) + abs(-2)")) == D{5, 8, 11});
-  CHECK(numbers(run("forward:\n  - return (x > 0).to(f32) + (x == 2)")) == D{0, 2, 0});
-  CHECK(numbers(run("forward:\n  - return x * x.shape[0] + x.size(0) + x.ndim")) == D{1, 10, -5});
-  CHECK(numbers(run("forward:\n  - return reshape(x, 3, 1).shape[1] * x[1:]")) == D{2, -3});
-  CHECK(numbers(run("forward:\n  - return reshape(x, [1, 3])[0, ::2]")) == D{-1, -3});
-  CHECK(numbers(run("forward:\n  - return x[x > 0]")) == D{2});
-  CHECK(numbers(run("forward:\n  - return x[-1] + x[none, ...].flatten()")) == D{-4, -1, -6});
-  CHECK(numbers(run("forward:\n  - return cat([x, x[:1]], dim=0)")) == D{-1, 2, -3, -1});
-  CHECK(numbers(run("forward:\n  - return max(x, dim=0)[0] + max(1, 2)")) == D{4});
-  CHECK(numbers(run("forward:\n  - return stack([v * i for i, v in enumerate(x)])")) ==
+  CHECK(numbers(run_class("forward:\n  - return x * 2 + 1")) == D{-1, 5, -5});
+  CHECK(numbers(run_class("forward:\n  - return 1 - x")) == D{2, -1, 4});
+  CHECK(numbers(run_class("forward:\n  - return 6 / x")) == D{-6, 3, -2});
+  CHECK(numbers(run_class("forward:\n  - return x ** 2 - x")) == D{2, 2, 12});
+  CHECK(numbers(run_class("forward:\n  - return 2 ** x")) == D{0.5, 4, 0.125});
+  CHECK(numbers(run_class("forward:\n  - return x % 2")) == D{1, 0, 1});
+  CHECK(numbers(run_class("forward:\n  - return -x |> relu")) == D{1, 0, 3});
+  CHECK(numbers(run_class("forward:\n  - return x.relu().sum() + x.abs()")) == D{3, 4, 5});
+  CHECK(numbers(run_class("forward:\n  - return abs(x) * len(x) + abs(-2)")) == D{5, 8, 11});
+  CHECK(numbers(run_class("forward:\n  - return (x > 0).to(f32) + (x == 2)")) == D{0, 2, 0});
+  CHECK(numbers(run_class("forward:\n  - return x * x.shape[0] + x.size(0) + x.ndim")) ==
+        D{1, 10, -5});
+  CHECK(numbers(run_class("forward:\n  - return reshape(x, 3, 1).shape[1] * x[1:]")) == D{2, -3});
+  CHECK(numbers(run_class("forward:\n  - return reshape(x, [1, 3])[0, ::2]")) == D{-1, -3});
+  CHECK(numbers(run_class("forward:\n  - return x[x > 0]")) == D{2});
+  CHECK(numbers(run_class("forward:\n  - return x[-1] + x[none, ...].flatten()")) == D{-4, -1, -6});
+  CHECK(numbers(run_class("forward:\n  - return cat([x, x[:1]], dim=0)")) == D{-1, 2, -3, -1});
+  CHECK(numbers(run_class("forward:\n  - return max(x, dim=0)[0] + max(1, 2)")) == D{4});
+  CHECK(numbers(run_class("forward:\n  - return stack([v * i for i, v in enumerate(x)])")) ==
         D{0, 2, -6});
 }
 
 TEST_CASE("forward: variables live as in a Python function") {
-  CHECK(numbers(run("forward:\n  - y = x\n  - y += 1\n  - x = 0\n  - return y + x")) ==
+  CHECK(numbers(run_class("forward:\n  - y = x\n  - y += 1\n  - x = 0\n  - return y + x")) ==
         D{0, 3, -2});
-  CHECK(numbers(run("forward:\n  - a, b = x, 2\n  - a, b = a * b, a\n  - return a - b")) ==
+  CHECK(numbers(run_class("forward:\n  - a, b = x, 2\n  - a, b = a * b, a\n  - return a - b")) ==
         D{-1, 2, -3});
-  CHECK(numbers(run("forward:\n  - a, (b, c) = 1, (2, x)\n  - return a + b + c")) == D{2, 5, 0});
-  CHECK(numbers(run("forward:\n  - a, b, c = x\n  - return stack([c, b, a])")) == D{-3, 2, -1});
-  CHECK(numbers(run("forward:\n  - for i in range(3):\n      - s${i} = x * i\n"
-                    "  - return s0 + s1 + s2 + i")) == D{-1, 8, -7});
-  CHECK(numbers(run("forward:\n  - for i in range(x.size(0)):\n      - y = x * i\n"
-                    "  - return y + i")) == D{0, 6, -4});
-  CHECK(numbers(run("forward:\n  - n = 0\n  - for i in range(x.size(0)):\n      - n = n + i\n"
-                    "  - return x * n")) == D{-3, 6, -9});
-  CHECK(numbers(run("forward:\n  - k = 1\n  - if training:\n      - k = 2\n  - return x * k")) ==
+  CHECK(numbers(run_class("forward:\n  - a, (b, c) = 1, (2, x)\n  - return a + b + c")) ==
+        D{2, 5, 0});
+  CHECK(numbers(run_class("forward:\n  - a, b, c = x\n  - return stack([c, b, a])")) ==
+        D{-3, 2, -1});
+  CHECK(numbers(run_class("forward:\n  - for i in range(3):\n      - s${i} = x * i\n"
+                          "  - return s0 + s1 + s2 + i")) == D{-1, 8, -7});
+  CHECK(numbers(run_class("forward:\n  - for i in range(x.size(0)):\n      - y = x * i\n"
+                          "  - return y + i")) == D{0, 6, -4});
+  CHECK(numbers(run_class("forward:\n  - n = 0\n  - for i in range(x.size(0)):\n      - n = n + i\n"
+                          "  - return x * n")) == D{-3, 6, -9});
+  CHECK(numbers(
+            run_class("forward:\n  - k = 1\n  - if training:\n      - k = 2\n  - return x * k")) ==
         D{-1, 2, -3});
-  CHECK(numbers(run("forward:\n  - k = 1\n  - if training:\n      - k = 2\n  - return x * k",
-                    vec({1}), true)) == D{2});
-  CHECK(numbers(run("forward:\n  - if training:\n      - return x\n  - return x * 3")) ==
+  CHECK(numbers(run_class("forward:\n  - k = 1\n  - if training:\n      - k = 2\n  - return x * k",
+                          vec({1}), true)) == D{2});
+  CHECK(numbers(run_class("forward:\n  - if training:\n      - return x\n  - return x * 3")) ==
         D{-3, 6, -9});
-  CHECK(
-      numbers(run("forward:\n  - for i in range(5):\n      - if i == 2:\n          - return x * i\n"
-                  "  - return x")) == D{-2, 4, -6});
-  CHECK(contains(error("forward:\n  - if training:\n      - y = x\n  - return y"),
+  CHECK(numbers(run_class(
+            "forward:\n  - for i in range(5):\n      - if i == 2:\n          - return x * i\n"
+            "  - return x")) == D{-2, 4, -6});
+  CHECK(contains(class_error("forward:\n  - if training:\n      - y = x\n  - return y"),
                  "`y` was never set on this way"));
 }
 
 TEST_CASE("forward: a child is found before a function and a variable") {
   const std::string relu = "modules:\n  relu: Threshold(0.5, 7)\nforward:\n";
-  CHECK(numbers(run(relu + "  - return x |> relu")) == D{7, 2, 7});
-  CHECK(numbers(run(relu + "  - return relu(x)")) == D{7, 2, 7});
+  CHECK(numbers(run_class(relu + "  - return x |> relu")) == D{7, 2, 7});
+  CHECK(numbers(run_class(relu + "  - return relu(x)")) == D{7, 2, 7});
   const std::string head = "modules:\n  head: Threshold(0, 1)\nforward:\n";
-  CHECK(
-      numbers(run(head + "  - head = head(x)\n  - head = head * 2\n  - return self.head(head)")) ==
-      D{2, 4, 2});
+  CHECK(numbers(run_class(head +
+                          "  - head = head(x)\n  - head = head * 2\n  - return self.head(head)")) ==
+        D{2, 4, 2});
   const std::string loop =
       "modules:\n  blocks:\n    ModuleList:\n      - Threshold(0, 1)\n      - Threshold(1.5, 9)\n"
       "  d:\n    ModuleDict:\n      a: Threshold(0, 5)\nforward:\n";
-  CHECK(numbers(run(loop + "  - for b in blocks:\n      - x = b(x)\n  - return x")) == D{9, 2, 9});
-  CHECK(numbers(run(loop + "  - return blocks[1](blocks[-2](x))")) == D{9, 2, 9});
-  CHECK(numbers(run(loop + "  - return d.a(x) + d[\"a\"](x) + self.d.a(x)")) == D{15, 6, 15});
-  CHECK(numbers(run(loop + "  - for i, b in enumerate(blocks):\n      - x = b(x) + i\n"
-                           "  - return x")) == D{10, 3, 10});
-  CHECK(numbers(run(loop + "  - for i in range(x.size(0) - 1):\n      - x = blocks[i](x)\n"
-                           "  - return x")) == D{9, 2, 9});
+  CHECK(numbers(run_class(loop + "  - for b in blocks:\n      - x = b(x)\n  - return x")) ==
+        D{9, 2, 9});
+  CHECK(numbers(run_class(loop + "  - return blocks[1](blocks[-2](x))")) == D{9, 2, 9});
+  CHECK(numbers(run_class(loop + "  - return d.a(x) + d[\"a\"](x) + self.d.a(x)")) == D{15, 6, 15});
+  CHECK(numbers(run_class(loop + "  - for i, b in enumerate(blocks):\n      - x = b(x) + i\n"
+                                 "  - return x")) == D{10, 3, 10});
+  CHECK(numbers(run_class(loop + "  - for i in range(x.size(0) - 1):\n      - x = blocks[i](x)\n"
+                                 "  - return x")) == D{9, 2, 9});
 }
 
 TEST_CASE("forward: names of children are made where loops run") {
   const std::string m =
       "modules:\n  for i in range(3):\n    t_${i}: Threshold(0, i + 1)\nforward:\n";
-  CHECK(numbers(run(m + "  - for i in range(3):\n      - x = t_${i}(x) - 1\n  - return x")) ==
+  CHECK(numbers(run_class(m + "  - for i in range(3):\n      - x = t_${i}(x) - 1\n  - return x")) ==
         D{0, 2, 0});
-  CHECK(numbers(run(m + "  - for i in range(x.size(0)):\n      - x = x |> t_${i}\n"
-                        "  - return x")) == D{1, 2, 1});
+  CHECK(numbers(run_class(m + "  - for i in range(x.size(0)):\n      - x = x |> t_${i}\n"
+                              "  - return x")) == D{1, 2, 1});
 }
 
 TEST_CASE("forward: inputs, given, keywords, results of several kinds") {
@@ -150,8 +153,8 @@ TEST_CASE("forward: inputs, given, keywords, results of several kinds") {
                    (*m.module)(Args{{}, {{"z", vec({5})}}});
                  }),
                  "C has no input `z`"));
-  CHECK(run("forward:\n  - return x, (x, 3)").is(Value::Kind::tuple));
-  const Value named = run("forward:\n  - return a=x, b=x * 2");
+  CHECK(run_class("forward:\n  - return x, (x, 3)").is(Value::Kind::tuple));
+  const Value named = run_class("forward:\n  - return a=x, b=x * 2");
   CHECK(numbers(*named.find("b")) == D{-2, 4, -6});
   // Without `inputs:` they are the names that are read first, in that order.
   const Model free = ParsedModel(class_of("forward:\n  - z = b - a\n  - return z + c")).build();
@@ -187,33 +190,37 @@ TEST_CASE("forward: parameters and buffers") {
   sum(out.as<Tensor>()).backward();
   CHECK(m.module->get_parameter("w").grad().to_vector<double>() == D{1, 2, 3});
   CHECK_FALSE(m.module->get_buffer("mean").requires_grad());
-  CHECK(contains(error("buffers:\n  c: zeros(3)\nforward:\n  - self.d = x\n  - return x"),
+  CHECK(contains(class_error("buffers:\n  c: zeros(3)\nforward:\n  - self.d = x\n  - return x"),
                  "C has no buffer `d`"));
 }
 
 TEST_CASE("forward: modes") {
   const std::string drop = "forward:\n  - return dropout(x, 0.999999)";
-  CHECK(numbers(run(drop)) == D{-1, 2, -3});
-  CHECK(numbers(run(drop, vec({1, 1, 1}), true)) == D{0, 0, 0});
-  CHECK(numbers(run("forward:\n  - return dropout(x, 0.999999, training=true)")) == D{0, 0, 0});
-  CHECK(numbers(run("forward:\n  - return x * (2 if training else 1)", vec({1}), true)) == D{2});
+  CHECK(numbers(run_class(drop)) == D{-1, 2, -3});
+  CHECK(numbers(run_class(drop, vec({1, 1, 1}), true)) == D{0, 0, 0});
+  CHECK(numbers(run_class("forward:\n  - return dropout(x, 0.999999, training=true)")) ==
+        D{0, 0, 0});
+  CHECK(numbers(run_class("forward:\n  - return x * (2 if training else 1)", vec({1}), true)) ==
+        D{2});
 }
 
 TEST_CASE("forward: errors at their place") {
-  const std::string text = error("forward:\n  - return x +\n      zeros(2)", vec({1, 2, 3}));
+  const std::string text = class_error("forward:\n  - return x +\n      zeros(2)", vec({1, 2, 3}));
   CHECK_MESSAGE(contains(text, "error[E0501]: `+`: shapes [3] and [2] do not broadcast"), text);
-  CHECK(contains(error("forward:\n  - return relu(x, y=1)"), "relu has no argument `y`"));
-  CHECK(contains(error("forward:\n  - return rleu(x)"), "unknown function `rleu`"));
-  CHECK(contains(error("forward:\n  - return rleu(x)"), "did you mean `relu`?"));
-  CHECK(contains(error("forward:\n  - y = x"), "forward of C returns nothing"));
-  CHECK(contains(error("args:\n  p: float = 1.0\nforward:\n  - p = x\n  - return p"),
+  CHECK(contains(class_error("forward:\n  - return relu(x, y=1)"), "relu has no argument `y`"));
+  CHECK(contains(class_error("forward:\n  - return rleu(x)"), "unknown function `rleu`"));
+  CHECK(contains(class_error("forward:\n  - return rleu(x)"), "did you mean `relu`?"));
+  CHECK(contains(class_error("forward:\n  - y = x"), "forward of C returns nothing"));
+  CHECK(contains(class_error("args:\n  p: float = 1.0\nforward:\n  - p = x\n  - return p"),
                  "`p` is an argument or let of C"));
-  CHECK(contains(error("forward:\n  - if x:\n      - return x\n  - return x"), "is not one value"));
-  CHECK(contains(error("forward:\n  - return x.shpe"), "a Tensor has no attribute `shpe`"));
-  CHECK(contains(error("forward:\n  - require len(x) == 2, \"got ${len(x)}\"\n  - return x"),
+  CHECK(contains(class_error("forward:\n  - if x:\n      - return x\n  - return x"),
+                 "is not one value"));
+  CHECK(contains(class_error("forward:\n  - return x.shpe"), "a Tensor has no attribute `shpe`"));
+  CHECK(contains(class_error("forward:\n  - require len(x) == 2, \"got ${len(x)}\"\n  - return x"),
                  "error[E0402]: got 3"));
   // Two errors of one forward, and one in another, in one go.
-  const std::string both = error("forward:\n  - a = fooo(x)\n  - b = a + 1\n  - return bar(x)");
+  const std::string both =
+      class_error("forward:\n  - a = fooo(x)\n  - b = a + 1\n  - return bar(x)");
   CHECK(contains(both, "fooo"));
   CHECK(contains(both, "bar"));
   CHECK_FALSE(contains(both, "E0301"));

@@ -8,14 +8,14 @@ using namespace nnm::lang;
 
 namespace {
 
-Located code(const std::string& text) {
+Located located(const std::string& text) {
   return {text, std::make_shared<SourceFile>("t.yaml", text), 0};
 }
 
 /// The canonical spelling, or "column: message / help" of the error.
 std::string spell(const std::string& text) {
   Diagnostics d;
-  const ExprRef e = parse_expr(code(text), d);
+  const ExprRef e = parse_expr(located(text), d);
   if (e) return expr_text(*e);
   const Diagnostic& first = d.all().front();
   return fmt::format("{}-{}: {} / {}", first.span.column, first.span.end_column, first.message,
@@ -23,7 +23,7 @@ std::string spell(const std::string& text) {
 }
 
 std::string statement_error(const std::string& text) {
-  const Located l = code(text);
+  const Located l = located(text);
   try {
     Parser(l).statement();
   } catch (const SyntaxError& e) {
@@ -34,7 +34,7 @@ std::string statement_error(const std::string& text) {
 }
 
 Statement statement(const std::string& text) {
-  const Located l = code(text);
+  const Located l = located(text);
   return Parser(l).statement();
 }
 

@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include "lang/model_support.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::lang;
+using nnm::testing::contains;
 using nnm::testing::diagnostics_of;
 using nnm::testing::example;
 using nnm::testing::ParsedModel;
@@ -18,10 +20,6 @@ std::string changed(std::string text, const std::string& from, const std::string
 }
 
 std::string shape_of(const Value& v) { return v.as<Tensor>().shape().str(); }
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 }  // namespace
 

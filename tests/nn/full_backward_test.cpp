@@ -10,8 +10,6 @@ TEST_SUITE_BEGIN("nn");
 
 namespace {
 
-Tensor needing(const Floats& v) { return tensor(v).requires_grad_(); }
-
 /// A weight of 2 and a forward that is given; notes its backward hooks and its weight's.
 struct Noted : Module {
   using Forward = std::function<Value(const Noted&, const Args&)>;

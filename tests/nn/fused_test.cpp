@@ -14,15 +14,12 @@
 #include "nnm/nn/layers/conv.h"
 #include "nnm/nn/layers/norm.h"
 #include "ops/wave.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::same_bits;
 
 namespace {
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::memcmp(contiguous(a).data(), contiguous(b).data(),
-                                               static_cast<size_t>(a.numel()) * 4) == 0;
-}
 
 // "" where torch.testing.assert_close would be content.
 std::string far_from(const Tensor& x, const Tensor& y) {

@@ -11,6 +11,7 @@
 #include "nnm/base/log.h"
 #include "nnm/nn/module.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 
 namespace nnm::test {
 
@@ -23,6 +24,7 @@ inline Tensor tensor(const Floats& v, DType dtype = DType::f32) {
 inline Tensor tensor(std::initializer_list<double> v, DType dtype = DType::f32) {
   return tensor(Floats(v), dtype);
 }
+inline Tensor needing(const Floats& v) { return tensor(v).requires_grad_(); }
 inline Floats floats(const Tensor& t) { return t.to_vector<double>(); }
 inline std::vector<std::string> names(const NamedTensors& named) {
   std::vector<std::string> out;
@@ -35,17 +37,10 @@ inline std::vector<std::string> names(const NamedModules& named) {
   return out;
 }
 using Names = std::vector<std::string>;
+/// Numbers of hooks in the order in which they fired.
+using Order = std::vector<int>;
 
-/// "KeyError: 'x'" of what f throws, or "" if it throws nothing.
-template <class F>
-std::string error_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return std::string(python_name(e.kind())) + ": " + e.what();
-  }
-  return {};
-}
+using testing::error_of;
 
 /// y = weight x + bias, each element on its own.
 struct Lin : Module {

@@ -13,15 +13,11 @@ TEST_SUITE_BEGIN("nn");
 
 namespace {
 
-using Order = std::vector<int>;
-
 /// Which kind of global backward hooks there are is kept in PyTorch, too, where its tests reset it.
 struct AnyKindAgain {
   AnyKindAgain() { global_hooks().full_backward.reset(); }
   ~AnyKindAgain() { global_hooks().full_backward.reset(); }
 };
-
-Tensor needing(const Floats& v) { return tensor(v).requires_grad_(); }
 
 Ref<Fn> sigmoid_module() {
   return make_ref<Fn>([](const Args& a) { return sigmoid(arg(a)); });

@@ -10,8 +10,6 @@ TEST_SUITE_BEGIN("nn");
 
 namespace {
 
-using Order = std::vector<int>;
-
 struct FailsInForward : Lin {
   using Lin::forward;
   Tensor forward(const Tensor& x) override {
@@ -21,8 +19,6 @@ struct FailsInForward : Lin {
   }
   bool fail = true;
 };
-
-Tensor needing(const Floats& v) { return tensor(v).requires_grad_(); }
 
 void step(Module& m, bool input_requires_grad = true) {
   Tensor x = tensor({1, 2, 3});

@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include "ops/wave.h"
+#include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
+using nnm::testing::message_of;
 
 namespace {
 
@@ -119,14 +121,14 @@ TEST_CASE("attention: layout, nodes, errors, meta") {
   CHECK(scaled_dot_product_attention(meta, meta, meta).shape() == q.shape());
   CHECK(counter.flops == 2 * 2 * 3 * 4 * 4 * 10);
   const auto z = [](const Shape& s) { return zeros(s); };
-  CHECK(error_of([&] { scaled_dot_product_attention(z({8}), z({8}), z({8})); }) ==
+  CHECK(message_of([&] { scaled_dot_product_attention(z({8}), z({8}), z({8})); }) ==
         "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: 1 "
         "key.dim: 1 and value.dim: 1 instead.");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           scaled_dot_product_attention(z({4, 8}), z({4, 8}), z({4, 8}), z({4, 4}), 0, true);
         }) ==
         "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           scaled_dot_product_attention(z({2, 4, 8}), z({3, 4, 8}), z({3, 4, 8}));
         }) ==
         "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension "

@@ -9,7 +9,7 @@ TEST_SUITE_BEGIN("ops");
 namespace {
 
 // Function, arguments, keywords; grad_fn; type, shape and values of every output in PyTorch.
-const Row kRows[] = {
+const Row kBinaryRows[] = {
     {"add",
      {M, V},
      {},
@@ -336,7 +336,7 @@ const Row kRows[] = {
 }  // namespace
 
 TEST_CASE("functions of two operands: values, shapes, types and nodes are PyTorch's") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kBinaryRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, r.pos, r.kw));
     check_node(r);
@@ -344,21 +344,21 @@ TEST_CASE("functions of two operands: values, shapes, types and nodes are PyTorc
 }
 
 TEST_CASE("functions of two operands: operands may lie in memory as they like") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kBinaryRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, mapped(r.pos, scattered), r.kw));
   }
 }
 
 TEST_CASE("functions of two operands: the meta device gives the same shapes and types") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kBinaryRows) {
     CAPTURE(r.function);
     check_meta(r);
   }
 }
 
 TEST_CASE("functions of two operands: gradients agree with differences") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kBinaryRows) {
     CAPTURE(r.function);
     if (r.function == "floor_divide") continue;
     check_gradients(r, false);

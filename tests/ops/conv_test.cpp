@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include "ops/wave.h"
+#include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
+using nnm::testing::message_of;
 
 TEST_CASE("convolution: values") {
   CHECK(differs(conv2d(wave({1, 2, 4, 4}), wave({2, 2, 3, 3}, 1), wave({2}, 2), 2, 1),
@@ -79,47 +81,47 @@ TEST_CASE("convolution: layout") {
 
 TEST_CASE("convolution: errors are PyTorch's") {
   const auto z = [](const Shape& s) { return zeros(s); };
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(z({2, 4, 8, 8}), z({8, 3, 3, 3}));
         }) ==
         "Given groups=1, weight of size [8, 3, 3, 3], expected input[2, 4, 8, 8] to have 3 "
         "channels, but got 4 channels instead");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(z({2, 4, 8, 8}), z({8, 2, 3, 3}), {}, 1, 0, 1, 3);
         }) ==
         "Given groups=3, expected weight to be divisible by 3 at dimension 0, but got weight of "
         "size [[8, 2, 3, 3]] instead");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(z({2, 4, 8, 8}), z({6, 4, 3, 3}), z({5}));
         }) ==
         "Given weight of size [6, 4, 3, 3], expected bias to be 1-dimensional with 6 elements, but "
         "got bias of size [5] instead");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(z({2, 4, 2, 2}), z({6, 4, 3, 3}));
         }) ==
         "Calculated padded input size per channel: (2 x 2). Kernel size: (3 x 3). Kernel size "
         "can't be greater than actual input size");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv1d(z({2, 4, 2}), z({8, 4, 3}));
         }) ==
         "Calculated padded input size per channel: (2). Kernel size: (3). Kernel size can't be "
         "greater than actual input size");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv1d(z({2, 4, 8}), z({8, 3, 3}));
         }) ==
         "Given groups=1, weight of size [8, 3, 3], expected input[2, 4, 8] to have 3 channels, but "
         "got 4 channels instead");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(z({4, 2}), z({6, 4, 3, 3}));
         }) ==
         "Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: [4, 2]");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(z({2, 4, 2, 2}), z({6, 4, 3, 3}), {}, 0);
         }) == "non-positive stride is not supported");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(z({2, 4, 5, 5}), z({6, 4, 3, 3}), {}, 2, Padding::same);
         }) == "padding='same' is not supported for strided convolutions");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv2d(to(z({1, 4, 5, 5}), DType::f64), z({6, 4, 3, 3}), z({6}));
         }) == "Input type (double) and bias type (float) should be the same");
 }
@@ -201,23 +203,23 @@ TEST_CASE("transposed convolution: large ones agree with f64") {
 
 TEST_CASE("transposed convolution: errors are PyTorch's, shapes on the meta device") {
   const auto z = [](const Shape& s) { return zeros(s); };
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv_transpose2d(z({1, 3, 5, 5}), z({4, 2, 3, 3}));
         }) ==
         "Given transposed=1, weight of size [4, 2, 3, 3], expected input[1, 3, 5, 5] to have 4 "
         "channels, but got 3 channels instead");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv_transpose2d(z({1, 4, 5, 5}), z({4, 2, 3, 3}), {}, 2, 0, 2);
         }) ==
         "output padding must be smaller than either stride or dilation, but got "
         "output_padding_height: 2 output_padding_width: 2 stride_height: 2 stride_width: 2 "
         "dilation_height: 1 dilation_width: 1");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv_transpose2d(z({1, 4, 1, 1}), z({4, 2, 3, 3}), {}, 1, 2);
         }) ==
         "Given input size per channel: (1 x 1). Calculated output size per channel: (-1 x -1). "
         "Output size is too small");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           conv_transpose2d(z({1, 4, 5, 5}), z({4, 2, 3, 3}), z({3}));
         }) ==
         "Given transposed=1, weight of size [4, 2, 3, 3], expected bias to be 1-dimensional with 2 "

@@ -9,7 +9,7 @@ TEST_SUITE_BEGIN("ops");
 namespace {
 
 // Function, arguments, keywords; grad_fn; type, shape and values of every output in PyTorch.
-const Row kRows[] = {
+const Row kIndexRows[] = {
     {"index_select",
      {M, 0, J},
      {},
@@ -222,7 +222,7 @@ const Row kRows[] = {
 }  // namespace
 
 TEST_CASE("indexing and creation: values, shapes, types and nodes are PyTorch's") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kIndexRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, r.pos, r.kw));
     check_node(r);
@@ -230,14 +230,14 @@ TEST_CASE("indexing and creation: values, shapes, types and nodes are PyTorch's"
 }
 
 TEST_CASE("indexing and creation: operands may lie in memory as they like") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kIndexRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, mapped(r.pos, scattered), r.kw));
   }
 }
 
 TEST_CASE("indexing and creation: the meta device gives the same shapes and types") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kIndexRows) {
     CAPTURE(r.function);
     // What a mask selects, and the largest class, depend on data.
     if (r.function == "masked_select") continue;
@@ -247,7 +247,7 @@ TEST_CASE("indexing and creation: the meta device gives the same shapes and type
 }
 
 TEST_CASE("indexing and creation: gradients agree with differences") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kIndexRows) {
     CAPTURE(r.function);
     if (r.function == "half") continue;  // rounds the steps of the differences away
     check_gradients(r, false);

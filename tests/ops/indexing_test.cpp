@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
+using nnm::testing::message_of;
 
 namespace {
 
@@ -23,15 +25,15 @@ Value mask(const std::vector<int64_t>& v) {
 }
 Value tuple(Values v) { return Value::tuple(std::move(v)); }
 
-struct Case {
+struct IndexCase {
   Value index;
   Shape shape;
   std::vector<double> values;
 };
 
-const std::vector<Case>& cases() {
+const std::vector<IndexCase>& cases() {
   const Value i = places({1, 0}, {2}), column = places({1, 0}, {2, 1});
-  static const std::vector<Case> table = {
+  static const std::vector<IndexCase> table = {
       {0, {3, 4}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}},
       {tuple({-1, 1}), {4}, {16, 17, 18, 19}},
       {tuple({kDots, 0}), {2, 3}, {0, 4, 8, 12, 16, 20}},
@@ -56,16 +58,6 @@ const std::vector<Case>& cases() {
   return table;
 }
 
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
-
 }  // namespace
 
 TEST_SUITE_BEGIN("ops");
@@ -74,7 +66,7 @@ TEST_CASE("indexing takes what PyTorch takes, of row-major and of scattered memo
   const Tensor x = cube(), turned = permute(contiguous(permute(x, {2, 1, 0})), {2, 1, 0});
   for (size_t k = 0; k < cases().size(); ++k) {
     CAPTURE(k);
-    const Case& c = cases()[k];
+    const IndexCase& c = cases()[k];
     for (const Tensor& from : {x, turned}) {
       const Tensor y = index(from, c.index);
       CHECK(y.shape() == c.shape);

@@ -11,18 +11,15 @@
 #include "nnm/nn/module.h"
 #include "nnm/optim/optimizer.h"
 #include "ops/wave.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::same_bits;
 
 namespace {
 
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::memcmp(contiguous(a).data(), contiguous(b).data(),
-                                               static_cast<size_t>(a.numel()) * 4) == 0;
-}
-
 // One for Winograd's kernel, one for oneDNN where it is there, one too small for both.
-struct Case {
+struct KeptCase {
   Shape x, w;
   int64_t stride;
   Tensor run(const Tensor& input, const Tensor& weight) const {
@@ -30,14 +27,14 @@ struct Case {
     return conv2d(input, weight, {}, stride, 1);
   }
 };
-const Case kCases[] = {{{2, 32, 28, 28}, {32, 32, 3, 3}, 1},
-                       {{2, 32, 28, 28}, {24, 32, 3, 3}, 2},
-                       {{1, 2, 4, 4}, {3, 2, 3, 3}, 1}};
+const KeptCase kCases[] = {{{2, 32, 28, 28}, {32, 32, 3, 3}, 1},
+                           {{2, 32, 28, 28}, {24, 32, 3, 3}, 2},
+                           {{1, 2, 4, 4}, {3, 2, 3, 3}, 1}};
 
 Tensor numbers(const Shape& shape, double seed) { return to(wave(shape, seed), DType::f32); }
 
 // What a process that has seen nothing else of these weights would give.
-Tensor fresh(const Case& c, const Tensor& x, const Tensor& w) {
+Tensor fresh(const KeptCase& c, const Tensor& x, const Tensor& w) {
   return c.run(x, clone(w.detach()));
 }
 
@@ -48,7 +45,7 @@ bool keeps(const Tensor& w) { return w.impl()->storage->kept != nullptr; }
 TEST_SUITE_BEGIN("kept");
 
 TEST_CASE("kept: results are the same bits with weights kept, met first, and in grad mode") {
-  for (const Case& c : kCases) {
+  for (const KeptCase& c : kCases) {
     CAPTURE(c.w.str());
     const Tensor x = numbers(c.x, 0), w = numbers(c.w, 1);
     const Tensor recorded = conv2d(x, w, {}, c.stride, 1);
@@ -72,7 +69,7 @@ TEST_CASE("kept: every way to write to weights is seen") {
         [=] { w.data<float>()[5] = 7, w.bump_version(); },
     };
   };
-  for (const Case& c : kCases) {
+  for (const KeptCase& c : kCases) {
     CAPTURE(c.w.str());
     const Tensor x = numbers(c.x, 0), w = numbers(c.w, 1);
     Tensor before = c.run(x, w);
@@ -92,7 +89,7 @@ TEST_CASE("kept: every way to write to weights is seen") {
 TEST_CASE("kept: training and evaluation in turns, with every optimizer") {
   for (const std::string& name : Registry<optim::Optimizer>::names()) {
     CAPTURE(name);
-    for (const Case& c : kCases) {
+    for (const KeptCase& c : kCases) {
       const Tensor x = numbers(c.x, 0), w = numbers(c.w, 1).requires_grad_();
       const Ref<optim::Optimizer> optimizer =
           Registry<optim::Optimizer>::make(name, {{}, {{"lr", 0.125}}});
@@ -111,7 +108,7 @@ TEST_CASE("kept: training and evaluation in turns, with every optimizer") {
 }
 
 TEST_CASE("kept: weights of one storage do not mix") {
-  for (const Case& c : kCases) {
+  for (const KeptCase& c : kCases) {
     const int64_t n = c.w.numel();
     const Tensor all = numbers({2 * n}, 1), x = numbers(c.x, 0);
     const Tensor a = view(slice(all, 0, 0, n), c.w), b = view(slice(all, 0, n, 2 * n), c.w);
@@ -124,7 +121,7 @@ TEST_CASE("kept: weights of one storage do not mix") {
     c.run(x, a);
     // The same memory, seen in another shape.
     const Shape &in = c.x, &k = c.w;
-    const Case narrow{{in[0], in[1] / 2, in[2], in[3]}, {2 * k[0], k[1] / 2, 3, 3}, c.stride};
+    const KeptCase narrow{{in[0], in[1] / 2, in[2], in[3]}, {2 * k[0], k[1] / 2, 3, 3}, c.stride};
     const Tensor half = numbers(narrow.x, 0), turned = view(a, narrow.w);
     CHECK(same_bits(narrow.run(half, turned), fresh(narrow, half, turned)));
     CHECK(same_bits(c.run(x, transpose(a, 2, 3)), fresh(c, x, contiguous(transpose(a, 2, 3)))));
@@ -136,7 +133,7 @@ TEST_CASE("kept: images of several sizes, the last batch of a pass among them") 
   for (int round = 0; round < 2; ++round) {
     for (const int64_t n : {16, 3, 1, 7}) {
       for (const int64_t size : {4, 7, 28}) {
-        const Case c{{n, 32, size, size}, w.shape(), 1};
+        const KeptCase c{{n, 32, size, size}, w.shape(), 1};
         const Tensor x = numbers(c.x, 0);
         CHECK(same_bits(c.run(x, w), fresh(c, x, w)));
       }
@@ -187,7 +184,7 @@ TEST_CASE("kept: copies go with the oldest first, and with their storage") {
 }
 
 TEST_CASE("kept: several threads share weights") {
-  const Case& c = kCases[0];
+  const KeptCase& c = kCases[0];
   const Tensor x = numbers(c.x, 0), w = numbers(c.w, 1), expected = fresh(c, x, w);
   std::vector<std::thread> threads;
   std::vector<int> good(4);

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
+using nnm::testing::values;
 
 namespace {
 
@@ -17,8 +19,6 @@ Tensor random_tensor(const Shape& shape, DType type = DType::f32, uint64_t seed 
   Generator g(seed);
   return to(randn(shape, {DType::f32, {}}, &g), type);
 }
-
-std::vector<double> values(const Tensor& t) { return t.to_vector<double>(); }
 
 }  // namespace
 

@@ -3,9 +3,11 @@
 
 #include "nnm/ops/autocast.h"
 #include "ops/wave.h"
+#include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
+using nnm::testing::message_of;
 
 TEST_CASE("products: integers wrap around") {
   const Tensor a = labels({1, 2, 3, 4}, {2, 2}), b = labels({5, 6, 7, 8}, {2, 2});
@@ -25,10 +27,10 @@ TEST_CASE("products: integers wrap around") {
               labels({2, 4, 6, 8, 10, 12}, {6, 1})));
   CHECK(equal(mm(to(zeros({2, 0}), DType::i64), to(zeros({0, 1}), DType::i64)),
               labels({0, 0}, {2, 1})));
-  CHECK(error_of([&] { mm(a, to(b, DType::f32)); }) ==
+  CHECK(message_of([&] { mm(a, to(b, DType::f32)); }) ==
         "expected m1 and m2 to have the same dtype, but got: long int != float");
   const Tensor yes = to(labels({1}, {1, 1}), DType::b8);
-  CHECK(error_of([&] { mm(yes, yes); }) == "\"addmm_impl_cpu_\" not implemented for 'Bool'");
+  CHECK(message_of([&] { mm(yes, yes); }) == "\"addmm_impl_cpu_\" not implemented for 'Bool'");
 }
 
 TEST_CASE("products: values") {
@@ -155,58 +157,58 @@ TEST_CASE("products: nodes are PyTorch's") {
 
 TEST_CASE("products: errors are PyTorch's") {
   const auto z = [](const Shape& s) { return zeros(s); };
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           mm(z({2, 3}), z({4, 5}));
         }) == "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           linear(z({2, 7, 3}), z({4, 5}), z({4}));
         }) == "mat1 and mat2 shapes cannot be multiplied (14x3 and 5x4)");
-  CHECK(error_of([&] { mm(z({2}), z({4, 5})); }) == "self must be a matrix");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] { mm(z({2}), z({4, 5})); }) == "self must be a matrix");
+  CHECK(message_of([&] {
           mm(z({2, 3}), to(z({3, 5}), DType::f64));
         }) == "expected m1 and m2 to have the same dtype, but got: float != double");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           linear(to(z({2, 3}), DType::f64), z({4, 3}), z({4}));
         }) == "mat1 and mat2 must have the same dtype, but got Double and Float");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           bmm(z({2, 3, 4}), z({2, 5, 4}));
         }) ==
         "Expected size for first two dimensions of batch2 tensor to be: [2, 4] but got: [2, 5].");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           matmul(z({2, 3, 4}), z({5, 4, 3}));
         }) ==
         "The size of tensor a (2) must match the size of tensor b (5) at non-singleton dimension "
         "0");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           matmul(z({2, 3}), z({4}));
         }) == "size mismatch, got input (2), mat (2x3), vec (4)");
-  CHECK(error_of([&] { dot(z({3}), z({4})); }) ==
+  CHECK(message_of([&] { dot(z({3}), z({4})); }) ==
         "inconsistent tensor size, expected tensor [3] and src [4] to have the same number of "
         "elements, but got 3 and 4 elements respectively");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           addmm(z({7}), z({2, 3}), z({3, 4}));
         }) ==
         "The expanded size of the tensor (4) must match the existing size (7) at non-singleton "
         "dimension 1.  Target sizes: [2, 4].  Tensor sizes: [7]");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           einsum("ij,jk->ik", {z({2, 3}), z({4, 4})});
         }) ==
         "einsum(): subscript j has size 4 for operand 1 which does not broadcast with previously "
         "seen size 3");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           einsum("ij->ik", {z({2, 3})});
         }) == "einsum(): output subscript k does not appear in the equation for any input operand");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           einsum("ijk->ik", {z({2, 3})});
         }) ==
         "einsum(): the number of subscripts in the equation (3) does not match the number of "
         "dimensions (2) for operand 0 and no ellipsis was given");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           einsum("i1->i", {z({2, 3})});
         }) ==
         "einsum(): invalid subscript given at index 1 in the equation string, subscripts must be "
         "in [a-zA-Z]");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           bilinear(z({2, 3}), z({2, 4}), z({5, 3, 9}));
         }) == "bilinear(): input2 size does not match weight size: got 4 but expected 9");
 }
@@ -277,25 +279,25 @@ TEST_CASE("rearrange: einops' notation") {
               return rearrange(v[0], "a (b c) -> (c a) b", {{"b", 2}});
             },
             {random_leaf({3, 4})}) == "");
-  CHECK(error_of([&] { rearrange(x, "b t c -> b t"); }) ==
+  CHECK(message_of([&] { rearrange(x, "b t c -> b t"); }) ==
         "rearrange(\"b t c -> b t\"): `c` stands on the left side only");
-  CHECK(error_of([&] { rearrange(x, "b t -> t b"); }) ==
+  CHECK(message_of([&] { rearrange(x, "b t -> t b"); }) ==
         "rearrange(\"b t -> t b\"): the left side has 2 dimensions, the tensor of shape [2, 3, 24] "
         "has 3");
   CHECK(
-      error_of([&] {
+      message_of([&] {
         rearrange(x, "b t (h e) -> b t h e", {{"h", 5}});
       }) ==
       "rearrange(\"b t (h e) -> b t h e\"): dimension 2 of size 24 is not divisible by 5 in shape "
       "[2, 3, 24]");
   CHECK(
-      error_of([&] { rearrange(x, "b t (h e) -> b t h e"); }) ==
+      message_of([&] { rearrange(x, "b t (h e) -> b t h e"); }) ==
       "rearrange(\"b t (h e) -> b t h e\"): the sizes of `h` and `e` cannot both be inferred from "
       "dimension 2; give one of them");
   for (const char* bad :
        {"a b c", "a b c -> a b c -> a", "a (b c -> a b c", "a b) c -> a b c", "a ((b) c) -> a b c",
         "a a c -> a c", "a b ? -> a b", "a b 2 -> a b", "a b c -> a b c d", "a ... -> a"}) {
     CAPTURE(bad);
-    CHECK(error_of([&] { rearrange(x, bad); }) != "no error");
+    CHECK(message_of([&] { rearrange(x, bad); }) != "no error");
   }
 }

@@ -8,21 +8,13 @@
 #include "kernels/parallel.h"
 #include "nnm/tensor/allocator.h"
 #include "ops/wave.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::same_bits;
+using nnm::testing::Threads;
 
 namespace {
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() &&
-         std::memcmp(a.data(), b.data(), static_cast<size_t>(a.numel()) * 4) == 0;
-}
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 bool there() {
   if (kernels::linear.has(DeviceType::cpu)) return true;

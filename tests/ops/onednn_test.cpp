@@ -9,22 +9,15 @@
 #include "kernels/gemm.h"
 #include "kernels/parallel.h"
 #include "ops/wave.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::same_bits;
+using nnm::testing::Threads;
 
 namespace {
 
 Tensor f32(const Shape& shape, double seed) { return to(wave(shape, seed), DType::f32); }
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return std::memcmp(a.data(), b.data(), static_cast<size_t>(a.numel()) * 4) == 0;
-}
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 struct ConvCase {
   Shape x, w;

@@ -9,7 +9,7 @@ TEST_SUITE_BEGIN("ops");
 namespace {
 
 // Function, arguments, keywords; grad_fn; type, shape and values of every output in PyTorch.
-const Row kRows[] = {
+const Row kPointwiseRows[] = {
     {"relu",
      {M},
      {},
@@ -505,7 +505,7 @@ const Row kRows[] = {
 }  // namespace
 
 TEST_CASE("functions of one tensor: values, shapes, types and nodes are PyTorch's") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kPointwiseRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, r.pos, r.kw));
     check_node(r);
@@ -513,21 +513,21 @@ TEST_CASE("functions of one tensor: values, shapes, types and nodes are PyTorch'
 }
 
 TEST_CASE("functions of one tensor: operands may lie in memory as they like") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kPointwiseRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, mapped(r.pos, scattered), r.kw));
   }
 }
 
 TEST_CASE("functions of one tensor: the meta device gives the same shapes and types") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kPointwiseRows) {
     CAPTURE(r.function);
     check_meta(r);
   }
 }
 
 TEST_CASE("functions of one tensor: gradients agree with differences") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kPointwiseRows) {
     CAPTURE(r.function);
     check_gradients(r, false);
     check_gradients(r, true);

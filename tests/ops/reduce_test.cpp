@@ -9,7 +9,7 @@ TEST_SUITE_BEGIN("ops");
 namespace {
 
 // Function, arguments, keywords; grad_fn; type, shape and values of every output in PyTorch.
-const Row kRows[] = {
+const Row kReduceRows[] = {
     {"sum", {M}, {}, "SumBackward0", {{"f32", {}, {-1.875}}}},
     {"sum",
      {X, 1},
@@ -150,7 +150,7 @@ const Row kRows[] = {
 }  // namespace
 
 TEST_CASE("reductions: values, shapes, types and nodes are PyTorch's") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kReduceRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, r.pos, r.kw));
     check_node(r);
@@ -158,14 +158,14 @@ TEST_CASE("reductions: values, shapes, types and nodes are PyTorch's") {
 }
 
 TEST_CASE("reductions: operands may lie in memory as they like") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kReduceRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, mapped(r.pos, scattered), r.kw));
   }
 }
 
 TEST_CASE("reductions: the meta device gives the same shapes and types") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kReduceRows) {
     CAPTURE(r.function);
     if (r.function == "allclose" || r.function == "equal") continue;
     check_meta(r);
@@ -173,7 +173,7 @@ TEST_CASE("reductions: the meta device gives the same shapes and types") {
 }
 
 TEST_CASE("reductions: gradients agree with differences") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kReduceRows) {
     CAPTURE(r.function);
     check_gradients(r, false);
     check_gradients(r, true);

@@ -9,26 +9,17 @@
 #include "nnm/autograd/record.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
+using nnm::testing::message_of;
+using nnm::testing::values;
 
 namespace {
 
 Tensor numbers(const Shape& shape, DType type = DType::f32) {
   return reshape(arange(0, shape.numel(), 1, type), shape);
-}
-
-std::vector<double> values(const Tensor& t) { return t.to_vector<double>(); }
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 /// A tensor laid out N, H, W, C.

@@ -3,9 +3,11 @@
 
 #include "nnm/ops/function.h"
 #include "ops/wave.h"
+#include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
+using nnm::testing::message_of;
 
 TEST_CASE("softmax: values") {
   CHECK(differs(softmax(wave({2, 3}), 1), {0.171325117686, 0.374986465762, 0.453688416551,
@@ -63,10 +65,10 @@ TEST_CASE("softmax: gradients") {
   CHECK(gradcheck([](const Tensors& v) { return softmax(v[0], 0); }, {random_leaf({})}) == "");
   CHECK(std::string(softmax(wave_leaf({2}), 0).grad_fn()->name) == "SoftmaxBackward0");
   CHECK(std::string(log_softmax(wave_leaf({2}), 0).grad_fn()->name) == "LogSoftmaxBackward0");
-  CHECK(error_of([] {
+  CHECK(message_of([] {
           softmax(zeros({2, 3}), 2);
         }) == "Dimension out of range (expected to be in range of [-2, 1], but got 2)");
-  CHECK(error_of([] { softmax(labels({1}, {1}), 0); }) ==
+  CHECK(message_of([] { softmax(labels({1}, {1}), 0); }) ==
         "\"softmax_lastdim_kernel_impl\" not implemented for 'Long'");
   CHECK(softmax(on_meta(wave({2, 3})), 1).shape() == Shape{2, 3});
 }
@@ -99,7 +101,7 @@ TEST_CASE("dropout: scale, share, gradient, repetition") {
   CHECK(dropout(x, 0.3, false).is_same(x));
   CHECK(dropout(x, 0.0, true).is_same(x));
   CHECK(sum(dropout(x.detach(), 1.0, true)).item().d == 0);
-  CHECK(error_of([&] { dropout(x, 1.5); }) ==
+  CHECK(message_of([&] { dropout(x, 1.5); }) ==
         "dropout probability has to be between 0 and 1, but got 1.5");
   CHECK(std::string(y.grad_fn()->name) == "MulBackward0");
   CHECK(y.grad_fn()->next.size() == 2);

@@ -9,7 +9,7 @@ TEST_SUITE_BEGIN("ops");
 namespace {
 
 // Function, arguments, keywords; grad_fn; type, shape and values of every output in PyTorch.
-const Row kRows[] = {
+const Row kViewRows[] = {
     {"reshape",
      {M, 2, 6},
      {},
@@ -280,7 +280,7 @@ const Row kRows[] = {
 }  // namespace
 
 TEST_CASE("views and joining: values, shapes, types and nodes are PyTorch's") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kViewRows) {
     CAPTURE(r.function);
     check_outputs(r, run(r.function, r.pos, r.kw));
     check_node(r);
@@ -288,7 +288,7 @@ TEST_CASE("views and joining: values, shapes, types and nodes are PyTorch's") {
 }
 
 TEST_CASE("views and joining: operands may lie in memory as they like") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kViewRows) {
     CAPTURE(r.function);
     if (r.function == "view") continue;
     check_outputs(r, run(r.function, mapped(r.pos, scattered), r.kw));
@@ -296,14 +296,14 @@ TEST_CASE("views and joining: operands may lie in memory as they like") {
 }
 
 TEST_CASE("views and joining: the meta device gives the same shapes and types") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kViewRows) {
     CAPTURE(r.function);
     check_meta(r);
   }
 }
 
 TEST_CASE("views and joining: gradients agree with differences") {
-  for (const Row& r : kRows) {
+  for (const Row& r : kViewRows) {
     CAPTURE(r.function);
     check_gradients(r, false);
     if (r.function != "view") check_gradients(r, true);

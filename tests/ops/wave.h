@@ -44,17 +44,6 @@ inline std::string differs(const Tensor& x, const Tensor& y, double tolerance = 
   return differs(x, y.to_vector<double>(), tolerance);
 }
 
-/// The message of the error that f throws, "no error" where it throws none.
-template <class F>
-std::string error_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
-
 /// x on the meta device: its shape and type alone.
 inline Tensor on_meta(const Tensor& x) {
   return empty(x.shape(), {x.dtype(), {DeviceType::meta, 0}});

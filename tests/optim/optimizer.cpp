@@ -6,9 +6,11 @@
 #include "kernels/pointwise.h"
 #include "nnm/base/literal.h"
 #include "nnm/tensor/allocator.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::optim;
+using nnm::testing::message_of;
 
 namespace {
 
@@ -20,16 +22,6 @@ Tensor leaf(std::vector<double> values, const Shape& shape) {
   const Tensor t = numbers(std::move(values), shape);
   t.requires_grad_();
   return t;
-}
-
-template <class F>
-std::string error_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.hint().empty() ? e.what() : std::string(e.what()) + " / " + e.hint();
-  }
-  return "no error";
 }
 
 Ref<Optimizer> make(const char* name, Items options) {
@@ -67,7 +59,7 @@ TEST_CASE("optimizer: prints as PyTorch does") {
 
 TEST_CASE("optimizer: errors say what PyTorch says") {
   const auto made = [](const char* name, Items options) {
-    return error_of([&] { make(name, std::move(options)); });
+    return message_of([&] { make(name, std::move(options)); });
   };
   CHECK(made("SGD", {{"lr", -1}}) == "Invalid learning rate: -1");
   CHECK(made("SGD", {{"momentum", -0.5}}) == "Invalid momentum value: -0.5");
@@ -97,7 +89,7 @@ TEST_CASE("optimizer: parameters are leaves, floating, and in one group") {
   SGD o({.lr = 0.1});
   const Tensor a = leaf({1}, {1});
   const auto added = [&](std::vector<NamedParameter> params, Items overrides = {}) {
-    return error_of([&] { o.add_param_group(std::move(params), overrides); });
+    return message_of([&] { o.add_param_group(std::move(params), overrides); });
   };
   CHECK(added({{"a", a}}) == "no error");
   CHECK(added({{"again", a}}) == "some parameters appear in more than one parameter group");
@@ -108,7 +100,7 @@ TEST_CASE("optimizer: parameters are leaves, floating, and in one group") {
   CHECK(added({{"b", b}}, {{"lrr", 1}}) == "SGD has no argument `lrr` / did you mean `lr`?");
   CHECK(added({{"b", b}}, {{"lr", -2}}) == "Invalid learning rate: -2");
   CHECK(o.groups().size() == 1);
-  CHECK(error_of([&] { o.option(o.groups()[0], "betas"); }) == "SGD has no option `betas`");
+  CHECK(message_of([&] { o.option(o.groups()[0], "betas"); }) == "SGD has no option `betas`");
 }
 
 TEST_CASE("optimizer: a step follows the formula, in place, and counts versions") {
@@ -188,8 +180,8 @@ TEST_CASE("optimizer: a loaded state goes on bit for bit") {
 }
 
 TEST_CASE("optimizer: an empty list of parameters is refused") {
-  CHECK(error_of([] { SGD(Tensors{}, {.lr = 0.1}); }) == "optimizer got an empty parameter list");
-  CHECK(error_of([] { Adam(std::vector<std::pair<std::string, Tensor>>{}); }) ==
+  CHECK(message_of([] { SGD(Tensors{}, {.lr = 0.1}); }) == "optimizer got an empty parameter list");
+  CHECK(message_of([] { Adam(std::vector<std::pair<std::string, Tensor>>{}); }) ==
         "optimizer got an empty parameter list");
 }
 
@@ -220,7 +212,7 @@ TEST_CASE("optimizer: state has PyTorch's names, and what does not fit is refuse
   const auto loaded = [&](auto change) {
     OptimizerState bad = good;
     change(bad);
-    return error_of([&] { o.load_state_dict(bad); });
+    return message_of([&] { o.load_state_dict(bad); });
   };
   CHECK(loaded([](auto& s) { s.type = std::string("SGD"); }) ==
         "the state is one of SGD, the optimizer is Adam");

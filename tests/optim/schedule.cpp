@@ -9,9 +9,11 @@
 
 #include "nnm/optim/optimizers.h"
 #include "nnm/optim/schedulers.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::optim;
+using nnm::testing::message_of;
 
 namespace {
 
@@ -41,16 +43,6 @@ std::string text(const std::vector<double>& rates) {
   std::string out;
   for (double r : rates) out += fmt::format("{:.6g} ", r);
   return out;
-}
-
-template <class F>
-std::string error_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.hint().empty() ? e.what() : std::string(e.what()) + " / " + e.hint();
-  }
-  return "no error";
 }
 
 Ref<Scheduler> made(const char* name, Items arguments) {
@@ -125,7 +117,7 @@ TEST_CASE("schedule: one cycle takes the run's length, and moves the momentum") 
   CHECK(s->get_last_lr()[0] == doctest::Approx(0.4));
   CHECK(momentum() == doctest::Approx(0.85));
   for (int i = 0; i < 6; ++i) s->step();
-  CHECK(error_of([&] { s->step(); }) ==
+  CHECK(message_of([&] { s->step(); }) ==
         "Tried to step 11 times. The specified number of total steps is 10");
 }
 
@@ -180,14 +172,14 @@ TEST_CASE("schedule: resumes where it was") {
   other->load_state(plateau->state());
   CHECK(Value::dict(other->state()).repr() ==
         "{'best': 3.0, 'num_bad_epochs': 1, 'cooldown_counter': 0}");
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           other->load_state({{"best", 1.0}});
         }) == "the scheduler's state has no `num_bad_epochs`");
 }
 
 TEST_CASE("schedule: errors") {
   const auto of = [](const char* name, Items arguments, RunLength length = {}) {
-    return error_of([&] { made(name, std::move(arguments))->attach(sgd(), length); });
+    return message_of([&] { made(name, std::move(arguments))->attach(sgd(), length); });
   };
   const Value epoch = Value::duration(1, Unit::epoch);
   CHECK(of("StepLR", {}) == "StepLR: missing argument `step_size`");
@@ -217,13 +209,13 @@ TEST_CASE("schedule: errors") {
   CHECK(of("ReduceLROnPlateau", {{"factor", 1}}) == "Factor should be < 1.0.");
   const Ref<Optimizer> adagrad = make_ref<Adagrad>();
   adagrad->add_param_group({});
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           made("OneCycleLR", {{"max_lr", 1}})->attach(adagrad, {0, 5});
         }) == "optimizer must support momentum or beta1 with `cycle_momentum` option enabled");
-  CHECK(error_of([] {
+  CHECK(message_of([] {
           sequential({made("cosine", {}), made("ReduceLROnPlateau", {})});
         }).starts_with("SequentialLR does not support `ReduceLROnPlateau` scheduler"));
-  CHECK(error_of([] {
+  CHECK(message_of([] {
           sequential({made("cosine", {}), made("cosine", {})})->attach(sgd(), {0, 5});
         }) ==
         "schedule 1 of 2 does not say when the next one begins / let a schedule with a length "

@@ -11,7 +11,7 @@ using namespace nnm::run::testing;
 namespace {
 
 // The encoder takes the root of negative numbers.
-constexpr const char* kConfig = R"(nnm: 1
+constexpr const char* kNanConfig = R"(nnm: 1
 define:
   Encoder:
     modules:
@@ -43,7 +43,7 @@ train:
 TEST_SUITE_BEGIN("run");
 
 TEST_CASE("a loss that is NaN stops the run and names the module") {
-  const Project p(kConfig);
+  const Project p(kNanConfig);
   const run::TrainResult r = p.train("r");
   CHECK(r.exit_code == 5);
   CHECK(r.outcome.reason == train::Reason::diverged);
@@ -55,7 +55,7 @@ TEST_CASE("a loss that is NaN stops the run and names the module") {
 }
 
 TEST_CASE("nan: skip leaves the weights, nan: ignore does not") {
-  const Project p(kConfig);
+  const Project p(kNanConfig);
   const run::TrainResult skipped = p.train("skip", {"train.nan=skip"});
   CHECK(skipped.exit_code == 0);
   CHECK(skipped.outcome.at.step == 8);
@@ -74,7 +74,7 @@ TEST_CASE("nan: skip leaves the weights, nan: ignore does not") {
 }
 
 TEST_CASE("weights that an update made NaN are found, and not saved") {
-  std::string text = kConfig;
+  std::string text = kNanConfig;
   text.replace(text.find("sqrt(fc(x) - 3)"), 15, "fc(x)");
   const Project p(text);
   // The root of zero has an infinite slope.

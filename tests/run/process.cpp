@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Long enough to be killed in the middle.
-constexpr const char* kConfig = R"(nnm: 1
+constexpr const char* kProcessConfig = R"(nnm: 1
 model:
   Sequential:
     - Linear(16, 32)
@@ -93,7 +93,7 @@ bool wait_for(const std::string& log, const std::string& kind) {
 TEST_SUITE_BEGIN("run");
 
 TEST_CASE("a run that is killed again and again ends as the one that is not") {
-  const Project p(kConfig);
+  const Project p(kProcessConfig);
   const auto train = [&](const std::string& run, bool resume) {
     std::vector<std::string> args = {
         "train", p.file("c.yaml"), "--run", p.file(run), "--threads", "1", "-q"};
@@ -122,7 +122,7 @@ TEST_CASE("a run that is killed again and again ends as the one that is not") {
 }
 
 TEST_CASE("signals end the program after a step, with their exit code") {
-  const Project p(kConfig);
+  const Project p(kProcessConfig);
   const auto start = [&](const std::string& run) {
     return Process({"train", p.file("c.yaml"), "--run", p.file(run), "--set",
                     "train.max=10000 epochs", "--threads", "1", "--progress", "none"},
@@ -144,7 +144,7 @@ TEST_CASE("signals end the program after a step, with their exit code") {
 }
 
 TEST_CASE("stdout holds the folder and the result, stderr is for people") {
-  const Project p(kConfig);
+  const Project p(kProcessConfig);
   const std::string run = p.file("r");
   CHECK(Process({"train", p.file("c.yaml"), "--run", run, "--max", "1 epoch"}, run).wait() == 0);
   const auto out = lines(slurp(run + ".out"));

@@ -15,7 +15,7 @@ using namespace nnm::run::testing;
 
 namespace {
 
-constexpr const char* kConfig = R"(nnm: 1
+constexpr const char* kSourcesConfig = R"(nnm: 1
 model:
   Sequential:
     - Linear(6, 3)
@@ -49,14 +49,14 @@ run::SessionOptions evaluation(const std::string& split = "") {
 TEST_SUITE_BEGIN("run");
 
 TEST_CASE("configs, checkpoints and runs are sources") {
-  const Project p(kConfig);
+  const Project p(kSourcesConfig);
   p.train("r", {"train.seed=9"});
   const run::Source config = run::open_source(p.file("c.yaml"));
   CHECK(config.checkpoint == "");
   const run::Source folder = run::open_source(p.file("r"));
   CHECK(folder.checkpoint == p.file("r/checkpoints/last.h5"));
   CHECK(folder.run == p.file("r"));
-  CHECK(folder.config.text() == kConfig);
+  CHECK(folder.config.text() == kSourcesConfig);
   CHECK(folder.config.overrides() == std::vector<std::string>{"train.seed=9"});
   const run::Source file = run::open_source(p.file("r/checkpoints/step-00000016.h5"));
   CHECK(file.run == p.file("r"));
@@ -70,7 +70,7 @@ TEST_CASE("configs, checkpoints and runs are sources") {
 }
 
 TEST_CASE("evaluation is the mean over samples") {
-  const Project p(kConfig);
+  const Project p(kSourcesConfig);
   p.train("r");
   const run::Source source = run::open_source(p.file("r"));
   run::Session session(source, evaluation());
@@ -95,7 +95,7 @@ TEST_CASE("evaluation is the mean over samples") {
 }
 
 TEST_CASE("predictions hold the outputs of all samples in order") {
-  const Project p(kConfig);
+  const Project p(kSourcesConfig);
   p.train("r");
   const run::Source source = run::open_source(p.file("r"));
   run::Session session(source, evaluation());
@@ -131,7 +131,7 @@ TEST_CASE("predictions hold the outputs of all samples in order") {
 }
 
 TEST_CASE("weights: strict, partial, averaged") {
-  const Project p(kConfig);
+  const Project p(kSourcesConfig);
   p.train("r", {"train.ema=0.5"});
   const std::string file = p.file("r/checkpoints/last.h5");
   run::Session session(run::open_source(p.file("c.yaml")), evaluation());
@@ -140,7 +140,7 @@ TEST_CASE("weights: strict, partial, averaged") {
   CHECK(io::testing::same_bits(c.ema[0].tensor, session.model()->parameters()[0].detach()));
   CHECK(!io::testing::same_bits(c.ema[0].tensor, c.state_dict[0].tensor));
 
-  std::string text = kConfig;
+  std::string text = kSourcesConfig;
   text.insert(text.find("data:"), "    - Linear(3, 3)\n");
   spill(p.file("wide.yaml"), text);
   run::Session wider(run::open_source(p.file("wide.yaml")), evaluation());

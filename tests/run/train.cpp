@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // 7 batches an epoch; dropout and batch norm, a schedule, averages, two groups.
-constexpr const char* kConfig = R"(nnm: 1
+constexpr const char* kTrainConfig = R"(nnm: 1
 model:
   Sequential:
     - Linear(6, 8)
@@ -61,7 +61,7 @@ std::vector<std::string> files_in(const std::string& folder) {
 TEST_SUITE_BEGIN("run");
 
 TEST_CASE("a run writes its events, metrics and status") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   std::string announced;
   run::TrainOptions o = p.options("r");
   o.announce = [&](const std::string& folder) { announced = folder; };
@@ -71,7 +71,7 @@ TEST_CASE("a run writes its events, metrics and status") {
   CHECK(r.outcome.reason == train::Reason::max_epochs);
   CHECK(r.outcome.at.step == 28);
   CHECK(r.outcome.at.epoch == 4);
-  CHECK(p.text("r", "config.yaml") == kConfig);
+  CHECK(p.text("r", "config.yaml") == kTrainConfig);
   CHECK(!p.text("r", "resolved.yaml").empty());
 
   const std::string log = p.text("r", "events.jsonl");
@@ -108,7 +108,7 @@ TEST_CASE("a run writes its events, metrics and status") {
 }
 
 TEST_CASE("a run keeps the newest checkpoints and links them") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("r", {"train.checkpoint.every=5 steps"});
   const auto files = files_in(p.file("r/checkpoints"));
   CHECK(std::count(files.begin(), files.end(), "best.h5") == 1);
@@ -119,7 +119,7 @@ TEST_CASE("a run keeps the newest checkpoints and links them") {
 }
 
 TEST_CASE("a run that is stopped at any step and resumed is the run that is not") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("whole");
   const io::Checkpoint whole = p.last("whole");
   for (const int64_t step : {1, 3, 7, 10, 12, 27}) {
@@ -141,7 +141,7 @@ TEST_CASE("a run that is stopped at any step and resumed is the run that is not"
 }
 
 TEST_CASE("differences of checkpoints are found") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("a");
   p.train("b", {"train.seed=4"});
   CHECK(contains(run::find_difference(p.last("a"), p.last("b")), "weights: 0.weight"));
@@ -152,7 +152,7 @@ TEST_CASE("differences of checkpoints are found") {
 }
 
 TEST_CASE("verify-resume proves it") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   run::TrainOptions o = p.options("r");
   o.verify_resume = true;
   const run::TrainResult r = run::train(o);
@@ -162,7 +162,7 @@ TEST_CASE("verify-resume proves it") {
 }
 
 TEST_CASE("SIGUSR1, SIGINT and a time limit") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   const run::TrainResult kept = p.train_until("usr1", 4, SIGUSR1);
   CHECK(kept.exit_code == 0);
   CHECK(value_of(events(p.text("usr1", "events.jsonl"), "checkpoint")[0], "step") == "4");
@@ -177,7 +177,7 @@ TEST_CASE("SIGUSR1, SIGINT and a time limit") {
 }
 
 TEST_CASE("a longer run goes on from a shorter one") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("long", {kConstant});
   run::TrainOptions o = p.options("short", {kConstant});
   o.max = "12 steps";
@@ -224,7 +224,7 @@ train:
 }
 
 TEST_CASE("bf16 keeps weights and losses in f32") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("f32", {"train.max=1 epoch"});
   p.train("bf16", {"train.max=1 epoch", "train.precision=bf16"});
   const io::Checkpoint a = p.last("f32"), b = p.last("bf16");
@@ -236,12 +236,12 @@ TEST_CASE("bf16 keeps weights and losses in f32") {
 }
 
 TEST_CASE("a label outside of the classes is named with its file and sample") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   const Tensor x = tensor_of<float>(std::vector<float>(24), {4, 6}, {});
   data::write_npy(p.file("x.npy"), x);
   data::write_npy(p.file("y.npy"),
                   tensor_of<int64_t>(std::vector<int64_t>{0, 1, 7, 2}, {4}, {DType::i64}));
-  std::string text = kConfig;
+  std::string text = kTrainConfig;
   const size_t begin = text.find("    random:"), end = text.find("  val:");
   spill(p.file("c.yaml"), text.replace(begin, end - begin, "    {x: x.npy, y: y.npy}\n"));
   const std::string error = diagnosed([&] {
@@ -254,7 +254,7 @@ TEST_CASE("a label outside of the classes is named with its file and sample") {
 }
 
 TEST_CASE("leftover micro-batches carry over the end of an epoch") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   const run::TrainResult r = p.train("r", {"train.accumulate=2", "train.max=3 epochs"});
   CHECK(r.outcome.at.step == 10);
   CHECK(r.outcome.at.epoch == 3);
@@ -266,7 +266,7 @@ TEST_CASE("leftover micro-batches carry over the end of an epoch") {
 }
 
 TEST_CASE("ends: steps, fractions of epochs, the first of a list, patience, time") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   CHECK(p.train("a", {"train.max=5 steps"}).outcome.reason == train::Reason::max_steps);
   CHECK(p.train("b", {"train.max=1.5 epochs"}).outcome.at.step == 10);
   CHECK(p.train("c", {"train.max=[2 epochs, 6 steps, 2 h]"}).outcome.at.step == 6);
@@ -284,7 +284,7 @@ TEST_CASE("ends: steps, fractions of epochs, the first of a list, patience, time
 }
 
 TEST_CASE("groups, and averages that begin as a copy") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("r", {"train.max=1 step", kConstant});
   const io::Checkpoint c = p.last("r");
   REQUIRE(c.ema.size() == 6);
@@ -299,7 +299,7 @@ TEST_CASE("groups, and averages that begin as a copy") {
 }
 
 TEST_CASE("the best are kept, and linked") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("r", {"train.checkpoint.every=1 epoch", "train.checkpoint.keep=best(val.acc, 1)"});
   const io::Checkpoint c = p.last("r");
   CHECK(c.global_step == 28);
@@ -321,7 +321,7 @@ TEST_CASE("the best are kept, and linked") {
 }
 
 TEST_CASE("folders: refused, forced, locked, previewed") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("r", {"train.max=1 step"});
   CHECK(contains(diagnosed([&] { p.train("r"); }), "is not empty"));
   spill(p.file("r/mine.txt"), "kept");
@@ -342,7 +342,7 @@ TEST_CASE("folders: refused, forced, locked, previewed") {
 }
 
 TEST_CASE("resuming from a checkpoint cuts what came later") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   const std::vector<std::string> all = {"train.checkpoint.keep=all"};
   p.train("r", all);
   const io::Checkpoint whole = p.last("r");
@@ -364,7 +364,7 @@ TEST_CASE("resuming from a checkpoint cuts what came later") {
 }
 
 TEST_CASE("a folder without a checkpoint is resumed from the beginning") {
-  const Project p(kConfig);
+  const Project p(kTrainConfig);
   p.train("whole");
   fs::create_directories(p.file("r"));
   p.resume("r");

@@ -6,13 +6,15 @@
 #include "nnm/autograd/node.h"
 #include "nnm/lang/model.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::tracing;
+using nnm::testing::doubles;
 
 namespace {
 
-const std::string kModel = R"(nnm: 1
+const std::string kChangedModel = R"(nnm: 1
 model:
   Sequential:
     fc1: Linear(2, 2)
@@ -20,18 +22,14 @@ model:
     fc2: Linear(2, 1)
 )";
 
-Tensor doubles(const std::vector<double>& x, const Shape& shape) {
-  return tensor_of<double>(std::span<const double>(x), shape, {DType::f64});
-}
-
-struct Trial {
+struct ChangeTrial {
   lang::Config config;
   Ref<Module> model;
   std::unique_ptr<Hooks> hooks;
 
-  explicit Trial(const std::string& hooks)
-      : config(
-            lang::Config::from_text(kModel + (hooks.empty() ? "" : "hooks:\n" + hooks), "h.yaml")),
+  explicit ChangeTrial(const std::string& hooks)
+      : config(lang::Config::from_text(kChangedModel + (hooks.empty() ? "" : "hooks:\n" + hooks),
+                                       "h.yaml")),
         model(lang::build_model(config, {.dtype = DType::f64}).module) {
     const NoGradGuard no_grad;
     copy_(model->get_parameter("fc1.weight"), doubles({1, 2, 3, -1}, {2, 2}));
@@ -58,9 +56,9 @@ struct Trial {
 
 using Doubles = std::vector<double>;
 
-std::string refusal(const std::string& hooks) {
+std::string change_refusal(const std::string& hooks) {
   try {
-    Trial t(hooks);
+    ChangeTrial t(hooks);
     t.output();
   } catch (const DiagnosticError& e) {
     const Diagnostic& d = e.diagnostics.all().front();
@@ -72,24 +70,25 @@ std::string refusal(const std::string& hooks) {
 }  // namespace
 
 TEST_CASE("changes: the ways of doubling a gradient differ as PyTorch's do") {
-  CHECK(Trial("").gradients() == Doubles{504, 273, 756, 409.5, 210, 315, 577.5, 672, 105});
-  CHECK(Trial("  - {on: full_backward, at: fc2, grad_input: grad_input * 2}\n").gradients() ==
+  CHECK(ChangeTrial("").gradients() == Doubles{504, 273, 756, 409.5, 210, 315, 577.5, 672, 105});
+  CHECK(ChangeTrial("  - {on: full_backward, at: fc2, grad_input: grad_input * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
-  CHECK(Trial("  - {on: full_backward_pre, at: fc2, grad_output: grad_output * 2}\n").gradients() ==
-        Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 210});
-  CHECK(Trial("  - {on: tensor, at: fc1.output, grad: grad * 2}\n").gradients() ==
+  CHECK(ChangeTrial("  - {on: full_backward_pre, at: fc2, grad_output: grad_output * 2}\n")
+            .gradients() == Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 210});
+  CHECK(ChangeTrial("  - {on: tensor, at: fc1.output, grad: grad * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
-  CHECK(Trial("  - {on: tensor, at: fc1.weight, grad: grad * 2}\n").gradients() ==
+  CHECK(ChangeTrial("  - {on: tensor, at: fc1.weight, grad: grad * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 210, 315, 577.5, 672, 105});
 }
 
 TEST_CASE("changes: tensor hooks on what a module takes and gives, and after accumulation") {
-  CHECK(Trial("  - {on: tensor, at: fc2.output, grad: grad * 2}\n").gradients() ==
+  CHECK(ChangeTrial("  - {on: tensor, at: fc2.output, grad: grad * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 210});
-  CHECK(Trial("  - {on: tensor, at: fc2.input, grad: grad * 2}\n").gradients() ==
+  CHECK(ChangeTrial("  - {on: tensor, at: fc2.input, grad: grad * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 105});
-  CHECK(Trial("  - {on: post_accumulate_grad, at: fc1.weight, grad: grad * 2}\n").gradients() ==
-        Doubles{1008, 546, 1512, 819, 210, 315, 577.5, 672, 105});
+  CHECK(
+      ChangeTrial("  - {on: post_accumulate_grad, at: fc1.weight, grad: grad * 2}\n").gradients() ==
+      Doubles{1008, 546, 1512, 819, 210, 315, 577.5, 672, 105});
 }
 
 TEST_CASE("changes: a call of a shared module, forward and backward") {
@@ -157,30 +156,31 @@ hooks:
 
 TEST_CASE("changes: modules and parameters in one selector") {
   // Each pattern means the modules that it names, else parameters.
-  CHECK(Trial("  - {on: tensor, at: \"fc1, fc2.weight\", grad: grad * 2}\n").gradients() ==
+  CHECK(ChangeTrial("  - {on: tensor, at: \"fc1, fc2.weight\", grad: grad * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 105});
-  CHECK(Trial("  - {on: tensor, at: \"fc2.weight, fc1\", grad: grad * 2}\n").gradients() ==
+  CHECK(ChangeTrial("  - {on: tensor, at: \"fc2.weight, fc1\", grad: grad * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 105});
-  CHECK(Trial("  - {on: post_accumulate_grad, at: \"fc1, fc2.bias\", grad: grad * 2}\n")
+  CHECK(ChangeTrial("  - {on: post_accumulate_grad, at: \"fc1, fc2.bias\", grad: grad * 2}\n")
             .gradients() == Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 210});
-  CHECK(Trial("  - {on: [tensor, full_backward_pre], at: fc9, optional: true, rule: nonfinite}\n")
-            .gradients() == Trial("").gradients());
+  CHECK(ChangeTrial(
+            "  - {on: [tensor, full_backward_pre], at: fc9, optional: true, rule: nonfinite}\n")
+            .gradients() == ChangeTrial("").gradients());
 }
 
 TEST_CASE("changes: in the order of the list, unless prepended") {
-  CHECK(Trial("  - {on: forward, at: fc2, output: output + 1}\n"
-              "  - {on: forward, at: fc2, output: output * 2}\n")
+  CHECK(ChangeTrial("  - {on: forward, at: fc2, output: output + 1}\n"
+                    "  - {on: forward, at: fc2, output: output * 2}\n")
             .output()
             .to_vector<double>()[0] == 33.5);
-  CHECK(Trial("  - {on: forward, at: fc2, output: output + 1}\n"
-              "  - {on: forward, at: fc2, output: output * 2, prepend: true}\n")
+  CHECK(ChangeTrial("  - {on: forward, at: fc2, output: output + 1}\n"
+                    "  - {on: forward, at: fc2, output: output * 2, prepend: true}\n")
             .output()
             .to_vector<double>()[0] == 32.5);
 }
 
 TEST_CASE("changes: named expressions") {
   const auto output = [](const std::string& code) {
-    return Trial("  - {on: forward, at: fc2, output: \"" + code + "\"}\n")
+    return ChangeTrial("  - {on: forward, at: fc2, output: \"" + code + "\"}\n")
         .output()
         .to_vector<double>();
   };
@@ -192,26 +192,29 @@ TEST_CASE("changes: named expressions") {
 }
 
 TEST_CASE("changes: inputs and outputs") {
-  Trial doubled("  - {on: forward_pre, at: fc1, input: input * 2}\n");
+  ChangeTrial doubled("  - {on: forward_pre, at: fc1, input: input * 2}\n");
   CHECK(doubled.output().to_vector<double>() == Doubles{28.75, 70.75});
   CHECK(doubled.gradients() == Doubles{1928, 1026, 2892, 1539, 398, 597, 2089.5, 2478.5, 199});
-  Trial shifted("  - {on: forward, at: \"{fc1,nothing.*}\", output: output + 10}\n");
+  ChangeTrial shifted("  - {on: forward, at: \"{fc1,nothing.*}\", output: output + 10}\n");
   CHECK(shifted.output().to_vector<double>() == Doubles{65.75, 86.75});
-  CHECK(Trial("  - {on: forward, at: Linear, output: output * 0}\n").output().to_vector<double>() ==
-        Doubles{0, 0});
+  CHECK(ChangeTrial("  - {on: forward, at: Linear, output: output * 0}\n")
+            .output()
+            .to_vector<double>() == Doubles{0, 0});
 }
 
 TEST_CASE("changes: expressions see what PyTorch's hook is given beside the value") {
-  Trial forward("  - {on: forward, at: fc2, output: output + 100 * input.sum(1, keepdim=true)}\n");
+  ChangeTrial forward(
+      "  - {on: forward, at: fc2, output: output + 100 * input.sum(1, keepdim=true)}\n");
   CHECK(forward.output().to_vector<double>() == Doubles{715.75, 1436.75});
-  Trial scaled("  - {on: forward, at: fc1, output: \"output * input.shape[0]\"}\n");
+  ChangeTrial scaled("  - {on: forward, at: fc1, output: \"output * input.shape[0]\"}\n");
   CHECK(scaled.output().to_vector<double>() == Doubles{31.25, 73.25});
-  Trial backward("  - {on: full_backward, at: fc2, grad_input: 0 * grad_input + grad_output}\n");
+  ChangeTrial backward(
+      "  - {on: full_backward, at: fc2, grad_input: 0 * grad_input + grad_output}\n");
   CHECK(backward.gradients() == Doubles{252, 136.5, 252, 136.5, 105, 105, 577.5, 672, 105});
 }
 
 TEST_CASE("changes: when, enabled, and what never fired") {
-  Trial t(
+  ChangeTrial t(
       "  - {name: late, on: forward, at: fc2, output: output * 0, when: {start: 2, every: 2 "
       "steps}}\n"
       "  - {name: off, on: forward, at: fc2, output: output * 0, enabled: false}\n");
@@ -224,35 +227,35 @@ TEST_CASE("changes: when, enabled, and what never fired") {
   CHECK(seen == Doubles{15.75, 15.75, 0, 15.75, 0});
   CHECK(t.hooks->size() == 1);
   CHECK(t.hooks->silent(true).empty());
-  Trial never("  - {name: never, on: forward, at: fc2, output: output * 0, when: {start: 9}}\n");
+  ChangeTrial never(
+      "  - {name: never, on: forward, at: fc2, output: output * 0, when: {start: 9}}\n");
   never.output();
   CHECK(never.hooks->silent(true) == std::vector<std::string>{"never"});
 }
 
 TEST_CASE("changes: gone with their owner") {
-  Trial t("  - {on: forward, at: fc2, output: output * 0}\n");
+  ChangeTrial t("  - {on: forward, at: fc2, output: output * 0}\n");
   CHECK(t.output().to_vector<double>()[0] == 0);
   t.hooks.reset();
   CHECK(t.output().to_vector<double>()[0] == 15.75);
 }
 
 TEST_CASE("changes: what cannot be says why") {
-  CHECK(refusal("  - {on: forward, at: fc3, output: output * 0}\n").find("fc") !=
+  CHECK(change_refusal("  - {on: forward, at: fc3, output: output * 0}\n").find("fc") !=
         std::string::npos);
-  CHECK(
-      refusal("  - {on: forward, at: fc2, output: outputs * 0}\n").find("did you mean `output`?") !=
-      std::string::npos);
-  CHECK(refusal("  - {on: forward, at: fc2, input: input * 0}\n") ==
+  CHECK(change_refusal("  - {on: forward, at: fc2, output: outputs * 0}\n")
+            .find("did you mean `output`?") != std::string::npos);
+  CHECK(change_refusal("  - {on: forward, at: fc2, input: input * 0}\n") ==
         "E0331: a forward hook cannot change `input` | it changes `output`");
-  CHECK(refusal("  - {on: forward, at: fc1, output: \"output[:, :1]\"}\n") ==
+  CHECK(change_refusal("  - {on: forward, at: fc1, output: \"output[:, :1]\"}\n") ==
         "E0501: hook `forward at fc1`: `output` is f64 [2, 2], and the change gives f64 [2, 1] | a "
         "change keeps shape and dtype");
 }
 
 TEST_CASE("changes: selectors that match nothing are all told, and leave no hook behind") {
-  Trial t("");
+  ChangeTrial t("");
   const Doubles before = t.output().to_vector<double>();
-  const lang::Config config = lang::Config::from_text(kModel + R"(hooks:
+  const lang::Config config = lang::Config::from_text(kChangedModel + R"(hooks:
   - {on: forward, at: fc1, output: output * 2}
   - {on: forward, at: fc9, output: output * 2}
   - {on: forward, at: fc8, output: output * 2}

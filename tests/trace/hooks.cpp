@@ -12,9 +12,11 @@
 #include "nnm/lang/model.h"
 #include "nnm/ops/ops.h"
 #include "nnm/trace/earlier.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::tracing;
+using nnm::testing::doubles;
 
 namespace {
 
@@ -25,10 +27,6 @@ model:
     act: ReLU()
     fc2: Linear(4, 1)
 )";
-
-Tensor doubles(const std::vector<double>& x, const Shape& shape) {
-  return tensor_of<double>(std::span<const double>(x), shape, {DType::f64});
-}
 
 struct Trial {
   lang::Config config;

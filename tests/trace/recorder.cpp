@@ -20,9 +20,9 @@ struct Scale : Module {
 };
 
 // Calls its first child twice and returns a nested tuple.
-struct Net : Module {
+struct TwiceNet : Module {
   Child<Scale> a, b;
-  Net() {
+  TwiceNet() {
     a = register_module("a", make_ref<Scale>(2.0));
     b = register_module("b", make_ref<Scale>(3.0));
   }
@@ -74,7 +74,7 @@ using Strings = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("recorder: forward of every module, the root by its class name, calls in order") {
-  Net net;
+  TwiceNet net;
   Log log;
   CaptureOptions o;
   o.hooks = {parse_hook("forward")};
@@ -84,15 +84,15 @@ TEST_CASE("recorder: forward of every module, the root by its class name, calls 
   net(Args{{input()}, {}});
   r.end_step();
   CHECK(r.fired());
-  CHECK(log.calls == Strings{"forward a#0", "forward a#1", "forward b#0", "forward Net#0"});
+  CHECK(log.calls == Strings{"forward a#0", "forward a#1", "forward b#0", "forward TwiceNet#0"});
   CHECK(log.tensors_seen == Strings{"a/output/0#0", "a/output/0#1", "b/output/0#0",
-                                    "Net/output/0#0", "Net/output/1#0"});
+                                    "TwiceNet/output/0#0", "TwiceNet/output/1#0"});
   CHECK(log.values[0][1] == doctest::Approx(std::sqrt(8.0)));
   CHECK(log.kept[2].to_vector<double>() == std::vector<double>{12, -12});
 }
 
 TEST_CASE("recorder: gradients, weights and selectors") {
-  Net net;
+  TwiceNet net;
   Log log;
   CaptureOptions o;
   o.hooks = {parse_hook("full_backward:a"), parse_hook("full_backward_pre:Scale")};
@@ -121,7 +121,7 @@ TEST_CASE("recorder: gradients, weights and selectors") {
 }
 
 TEST_CASE("recorder: tensor and post-accumulate hooks, and hooks go with it") {
-  Net net;
+  TwiceNet net;
   Log log;
   {
     CaptureOptions o;
@@ -138,7 +138,7 @@ TEST_CASE("recorder: tensor and post-accumulate hooks, and hooks go with it") {
 }
 
 TEST_CASE("recorder: gradients bear the number of their call, whichever calls take part") {
-  Net net;
+  TwiceNet net;
   Log log;
   CaptureOptions o;
   o.hooks = {parse_hook("full_backward_pre:a"), parse_hook("full_backward:a")};
@@ -159,7 +159,7 @@ TEST_CASE("recorder: gradients bear the number of their call, whichever calls ta
 }
 
 TEST_CASE("recorder: tensor hooks on inputs, outputs and parameters") {
-  Net net;
+  TwiceNet net;
   Log log;
   CaptureOptions o;
   o.hooks = {parse_hook("tensor:a.input"), parse_hook("tensor:b.output"),
@@ -182,7 +182,7 @@ TEST_CASE("recorder: tensor hooks on inputs, outputs and parameters") {
 }
 
 TEST_CASE("recorder: a graph that outlives it runs backward, and records nothing") {
-  Net net;
+  TwiceNet net;
   Log log;
   Tensor loss;
   {
@@ -199,7 +199,7 @@ TEST_CASE("recorder: a graph that outlives it runs backward, and records nothing
 }
 
 TEST_CASE("recorder: one argument, one call") {
-  Net net;
+  TwiceNet net;
   Log log;
   CaptureOptions o;
   o.hooks = {parse_hook("forward"), parse_hook("tensor:a")};
@@ -213,11 +213,11 @@ TEST_CASE("recorder: one argument, one call") {
   sum(net(Args{{input()}, {}}).items()[0].as<Tensor>()).backward();
   later.end_step();
   second.end_step();
-  CHECK(log.tensors_seen == Strings{"a/output/0#1", "Net/output/1#0", "a/grad_output/0#1"});
+  CHECK(log.tensors_seen == Strings{"a/output/0#1", "TwiceNet/output/1#0", "a/grad_output/0#1"});
 }
 
 TEST_CASE("recorder: slices keep rows, a list counts bytes") {
-  Net net;
+  TwiceNet net;
   ListSink list;
   CaptureOptions o;
   o.hooks = {parse_hook("forward:b")};
@@ -257,7 +257,7 @@ TEST_CASE("capture: words that mean nothing are errors with the nearest one") {
   o.hooks = {parse_hook("forward")};
   o.what = {"grad_input"};
   CHECK(hint([&] { o.check(); }) == "add `--hook full_backward`");
-  Net net;
+  TwiceNet net;
   Log log;
   CaptureOptions missing;
   missing.hooks = {parse_hook("forward:c")};
