@@ -155,8 +155,10 @@ TEST_CASE("embedding: gradients, padding, range") {
   sum(embedding(at, w, -1)).backward();
   CHECK(differs(w.grad(), {1, 1, 1, 1, 0, 0}) == "");
   CHECK(std::string(embedding(at, w).grad_fn()->name) == "EmbeddingBackward0");
-  CHECK(message_of([&] { embedding(labels({4}, {1}), w); }) == "index out of range in self");
-  CHECK(message_of([&] { embedding(labels({-1}, {1}), w); }) == "index out of range in self");
+  CHECK(message_of([&] { embedding(labels({4}, {1}), w); }) ==
+        "index out of range in self / index 4 in a table of 3 rows");
+  CHECK(message_of([&] { embedding(labels({-1}, {1}), w); }) ==
+        "index out of range in self / index -1 in a table of 3 rows");
   CHECK(message_of([&] { embedding(at, w, 3); }) == "Padding_idx must be within num_embeddings");
   CHECK(message_of([&] { embedding(wave({2}), w); }) ==
         "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
