@@ -32,7 +32,7 @@ class Kernels(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             log = pathlib.Path(folder) / "launched"
             env = environment() | {"NNM_CUDA_PLUGIN": str(BUILD / "libnnm_cuda_emulated.so"),
-                                   "NNM_SIMT_LAUNCHED": str(log)}
+                                   "NNM_SIMT_LAUNCHED": str(log), "NNM_SIMT_ORDER": "reverse"}
             run = subprocess.run([BUILD / "nnm", "selftest", "--device", "cuda", "--failures"],
                                  env=env, capture_output=True, text=True)
             self.assertEqual(run.returncode, 0, run.stdout + run.stderr)

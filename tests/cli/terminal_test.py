@@ -18,6 +18,10 @@ import program
 ESCAPE = "\x1b["
 
 
+# Epochs of the small net are over in a millisecond: each with a checkpoint, a run would do nothing else.
+RARE_CHECKPOINTS = ("--set", "train.checkpoint.every=1000 epochs")
+
+
 def resize(terminal, columns):
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
 
@@ -84,7 +88,7 @@ class Terminal(unittest.TestCase):
 
     def test_the_bar_says_how_far_and_how_fast(self):
         _, seen, _ = on_terminal("train", "tiny.yaml", "--run", "fields", "--max", "20000 steps",
-                                 "--set", "train.eval=every 5000 steps", columns=120)
+                                 "--set", "train.eval=every 5000 steps", *RARE_CHECKPOINTS, columns=120)
         self.assertRegex(seen, r"[█░]{24}  \d+%  epoch \d+ step \d+/20000  loss \d\S*  \S+ samples/s  eta \d+s")
         _, seen, _ = on_terminal("train", "tiny.yaml", "--run", "nocolor", NO_COLOR="1")
         self.assertIn("\r", seen)
@@ -93,7 +97,7 @@ class Terminal(unittest.TestCase):
     def test_the_bar_keeps_to_its_line(self):
         for columns in (12, 40, 60, 80, 100):
             words = ("train", "tiny.yaml", "--run", f"bar{columns}", "--max", "3000 steps", "--set",
-                     "train.eval=every 1000 steps")
+                     "train.eval=every 1000 steps", *RARE_CHECKPOINTS)
             _, seen, _ = on_terminal(*words, columns=columns)
             self.assertTrue(all(len(d) < columns for d in drawings(seen)), seen)
             # Three evaluations, and one bar: nothing of the others is left.
@@ -130,7 +134,7 @@ class Terminal(unittest.TestCase):
 
     def test_plain_lines_become_rare(self):
         done = program.nnm("train", "tiny.yaml", "--run", "long", "--max", "4.5 s", "--progress", "plain",
-                           "--set", "train.checkpoint.every=1000 epochs", cwd=WHERE)
+                           *RARE_CHECKPOINTS, cwd=WHERE)
         steps = [int(n) for n in re.findall(r"step (\d+)", done.stderr)]
         self.assertEqual(steps, sorted(set(steps)))
         # After 1 s and 2 s more, at an epoch's end once a second at most, and at the end.
