@@ -11,7 +11,7 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 template <class T>
-const std::vector<T>& column(const std::vector<io::Column>& columns, const std::string& name,
+const std::vector<T>& column(const std::vector<io::Column>& columns, std::string_view name,
                              size_t rows) {
   for (const io::Column& c : columns) {
     if (c.name != name) continue;

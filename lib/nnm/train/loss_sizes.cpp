@@ -47,7 +47,7 @@ void compare(const Expr& call, const Compared& c, const ValueOf& value, Diagnost
     return;  // what is wrong with it is said where the whole is run
   }
   if (!input.is(Value::Kind::tensor) || !target.is(Value::Kind::tensor)) return;
-  const Shape &a = input.as<Tensor>().shape(), &b = target.as<Tensor>().shape();
+  const Shape a = input.as<Tensor>().shape(), b = target.as<Tensor>().shape();
   if (a == b) return;
   report(d, kSizes, call.span,
          fmt::format("the target has size {} and the input {}: one is broadcast over the other",
