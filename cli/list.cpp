@@ -42,7 +42,7 @@ Entries hooks() {
   Entries out;
   for (int i = 0; i < tracing::kHookKinds; ++i) {
     const auto kind = static_cast<tracing::HookKind>(i);
-    const char* name = tracing::name_of(kind);
+    const std::string name(tracing::name_of(kind));
     out.push_back({name, std::string("--hook ") + name + "[:SELECTOR]", tracing::doc_of(kind)});
   }
   return out;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cpu/strided.h"
+#include "kernels/cpu/vector.h"
 #include "kernels/statistics_sums.h"
 
 namespace nnm {
@@ -47,26 +48,58 @@ double centre(const T* p, int64_t n) {
   return few[count / 2];
 }
 
-// All finite, or else d2 is not. Without `kAll`, no magnitudes and no zeros.
+// Sums of every kLanes-th element, side by side.
 template <bool kAll, class T>
-Sums sums_of_finite(const T* p, int64_t n, double shift) {
-  double d1 = 0, d2 = 0, l1 = 0;
-  Wide<T> low = std::numeric_limits<Wide<T>>::infinity(), high = -low;
-  int32_t zero = 0;
-#pragma omp simd reduction(+ : d1, d2, l1, zero) reduction(min : low) reduction(max : high)
-  for (int64_t i = 0; i < n; ++i) {
-    const Wide<T> x = wide(p[i]);
+struct Lanes {
+  static constexpr int64_t kLanes = kVectorBytes / sizeof(float);
+  static constexpr Wide<T> kFar = std::numeric_limits<Wide<T>>::infinity();
+
+  double d1[kLanes] = {}, d2[kLanes] = {}, l1[kLanes] = {};
+  Wide<T> low[kLanes], high[kLanes];
+  int32_t zero[kLanes] = {};
+
+  Lanes() {
+    std::fill(low, low + kLanes, kFar);
+    std::fill(high, high + kLanes, -kFar);
+  }
+  void add(int64_t k, Wide<T> x, double shift) {
     const double v = x, d = v - shift;
-    d1 += d;
-    d2 += d * d;
-    low = x < low ? x : low;
-    high = x > high ? x : high;
+    d1[k] += d;
+    d2[k] += d * d;
+    low[k] = x < low[k] ? x : low[k];
+    high[k] = x > high[k] ? x : high[k];
     if constexpr (kAll) {
-      l1 += std::abs(v);
-      zero += x == 0;
+      l1[k] += std::abs(v);
+      zero[k] += x == 0;
     }
   }
-  return {d1, d2, l1, low, high, n, 0, zero};
+};
+
+// All finite, or else d2 is not. Without `kAll`, no magnitudes and no zeros. What a layer has just
+// written lies in an outer cache; the processor's own prefetching ends with each page.
+template <bool kAll, class T>
+Sums sums_of_finite(const T* p, int64_t n, double shift) {
+  using L = Lanes<kAll, T>;
+  constexpr int64_t kAhead = 4096 / sizeof(T);
+  L lanes;
+  int64_t i = 0;
+  for (; i + L::kLanes <= n; i += L::kLanes) {
+    __builtin_prefetch(p + i + kAhead);
+#pragma omp simd
+    for (int64_t k = 0; k < L::kLanes; ++k) lanes.add(k, wide(p[i + k]), shift);
+  }
+  for (int64_t k = 0; i + k < n; ++k) lanes.add(k, wide(p[i + k]), shift);
+  Sums s;
+  s.finite = n;
+  for (int64_t k = 0; k < L::kLanes; ++k) {
+    s.d1 += lanes.d1[k];
+    s.d2 += lanes.d2[k];
+    s.l1 += lanes.l1[k];
+    s.low = std::min<double>(s.low, lanes.low[k]);
+    s.high = std::max<double>(s.high, lanes.high[k]);
+    s.zero += lanes.zero[k];
+  }
+  return s;
 }
 
 template <bool kAll, class T>

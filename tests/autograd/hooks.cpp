@@ -467,51 +467,6 @@ TEST_CASE("a hook over several tensors outlives some of them") {
   CHECK(calls == 1);
 }
 
-TEST_CASE("saved tensors go through the innermost pair of hooks") {
-  const Tensor a = leaf({1});
-  int packed = 0, unpacked = 0;
-  Tensor y;
-  {
-    const SavedTensorsHooks outer(
-        [](const Tensor&) -> Value { fail(ErrorKind::value, "not the innermost"); },
-        [](const Value& v) { return v.as<Tensor>(); });
-    const SavedTensorsHooks inner(
-        [&](const Tensor& t) {
-          ++packed;
-          return Value(t);
-        },
-        [&](const Value& v) {
-          ++unpacked;
-          return mul(v.as<Tensor>(), 10.0);
-        });
-    y = exp(a);
-  }
-  CHECK(packed == 1);
-  y.backward({}, true);
-  CHECK(a.grad().item().d == doctest::Approx(10 * std::exp(1.0)));
-  y.backward();
-  CHECK(unpacked == 2);
-  a.set_grad({});
-  exp(a).backward();
-  CHECK(a.grad().item().d == doctest::Approx(std::exp(1.0)));
-}
-
-TEST_CASE("saved tensor hooks can be disabled") {
-  auto same = [] {
-    return SavedTensorsHooks([](const Tensor& t) { return Value(t); },
-                             [](const Value& v) { return v.as<Tensor>(); });
-  };
-  CHECK(error_of([&] {
-          const DisableSavedTensorsHooks off("not here");
-          const SavedTensorsHooks hooks = same();
-        }) == "RuntimeError: not here");
-  CHECK(error_of([&] {
-          const SavedTensorsHooks hooks = same();
-          const DisableSavedTensorsHooks off("not here");
-        }) == "RuntimeError: not here");
-  CHECK(error_of([&] { const SavedTensorsHooks hooks = same(); }) == "");
-}
-
 TEST_CASE("hooks of the outputs of one node run output by output") {
   const Tensor x = leaf({1, 2});
   const Tensors parts = unbind(x * 3);

@@ -239,6 +239,32 @@ TEST_CASE("h5: foreign byte order and widths are converted") {
                  "neither 0 nor 1"));
 }
 
+TEST_CASE("h5: a block's checksum is that of its data, however it is written") {
+  TempDir dir;
+  // In a chunk with others, as a chunk of its own, in several.
+  for (const int64_t n : {int64_t{10}, int64_t{100'000}, int64_t{9'000'000}}) {
+    CAPTURE(n);
+    std::vector<float> data(static_cast<size_t>(n));
+    for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<float>(i % 1009);
+    const std::string path = dir / (std::to_string(n) + ".h5");
+    const uint32_t sum = crc32c(data.data(), data.size() * sizeof(float));
+    {
+      H5Writer w(path, H5Writer::Format::v110);
+      auto s = w.stream("/s", DType::f32, std::span(&n, 1), 8192, false);
+      for (int i = 0; i < 2; ++i) CHECK(w.append_block(s, std::span(&n, 1), data.data()) == sum);
+      const int64_t less = n - 1;
+      CHECK(w.append_block(s, std::span(&less, 1), data.data()) ==
+            crc32c(data.data(), (data.size() - 1) * sizeof(float)));
+      w.close(s);
+      w.close();
+    }
+    const H5Reader r(path);
+    std::vector<float> got(data.size());
+    r.read_rows(r.at("s"), 1, 1, got.data(), got.size() * sizeof(float));
+    CHECK(got == data);
+  }
+}
+
 TEST_CASE("h5: streams grow, and blocks are padded with zeros") {
   TempDir dir;
   {

@@ -128,6 +128,19 @@ TEST_CASE("forward: a child is found before a function and a variable") {
                                  "  - return x")) == D{9, 2, 9});
 }
 
+TEST_CASE("forward: a ParameterList is indexed and walked") {
+  const std::string list =
+      "modules:\n  scales: ParameterList([full([3], 2.0), full([3], 3.0)])\nforward:\n";
+  CHECK(numbers(run(list + "  - return x * scales[0] + scales[-1]")) == D{1, 7, -3});
+  CHECK(numbers(run(list + "  - for s in scales:\n      - x = x * s\n  - return x")) ==
+        D{-6, 12, -18});
+  CHECK(numbers(run(list + "  - for i in range(len(scales)):\n      - x = x * scales[i]\n"
+                           "  - return x")) == D{-6, 12, -18});
+  CHECK(numbers(run(list + "  - for i in range(x.size(0) - 1):\n      - x = x * scales[i]\n"
+                           "  - return x")) == D{-6, 12, -18});
+  CHECK(contains(error(list + "  - return x * scales[2]"), "it has 2 children"));
+}
+
 TEST_CASE("forward: names of children are made where loops run") {
   const std::string m =
       "modules:\n  for i in range(3):\n    t_${i}: Threshold(0, i + 1)\nforward:\n";

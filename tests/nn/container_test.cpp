@@ -1,5 +1,8 @@
 // Sequential, ModuleList, ModuleDict, ParameterList and ParameterDict.
 #include "nnm/nn/layers/container.h"
+
+#include <ranges>
+
 #include "nn/modules.h"
 #include "nnm/nn/layers/activation.h"
 #include "nnm/nn/layers/linear.h"
@@ -74,6 +77,61 @@ TEST_CASE("Sequential's interface") {
   CHECK(named.repr() == "Sequential(\n  (act): ReLU()\n)");
   CHECK(error_of([&] { named.add_module("pop", nullptr); }) ==
         "KeyError: attribute 'pop' already exists");
+}
+
+// What torch.nn prints for s[::2], s[::-1], del s[::2] and the like.
+TEST_CASE("containers have Python's slices") {
+  const nn::Sequential s{nn::ReLU(), nn::Tanh(), nn::Sigmoid(), nn::Identity()};
+  const auto text = [](const auto& container) {
+    std::string out;
+    for (const auto& slot : container) out += slot->name + slot->value->type_name() + " ";
+    return out;
+  };
+  CHECK(text(*s.slice({}, {}, 2)) == "0ReLU 2Sigmoid ");
+  CHECK(text(*s.slice({}, {}, -1)) == "3Identity 2Sigmoid 1Tanh 0ReLU ");
+  CHECK(text(*s.slice(-2)) == "2Sigmoid 3Identity ");
+  CHECK(text(*s.slice(1, -1)) == "1Tanh 2Sigmoid ");
+  CHECK(text(*s.slice(10)) == "");
+  CHECK(text(*s.slice(10, {}, -2)) == "3Identity 1Tanh ");
+  CHECK(error_of([&] { s.slice({}, {}, 0); }) == "ValueError: slice step cannot be zero");
+  nn::Sequential rest = *s.slice({});
+  rest.remove({}, {}, 2);
+  CHECK(text(rest) == "0Tanh 1Identity ");
+  const nn::ModuleList list({nn::ReLU(), nn::Tanh(), nn::Sigmoid()});
+  CHECK(text(*list.slice({}, {}, 2)) == "0ReLU 1Sigmoid ");
+  CHECK(text(*list.slice({}, {}, -1)) == "0Sigmoid 1Tanh 2ReLU ");
+  nn::ModuleList backwards = list;
+  backwards.remove(2, 0, -1);
+  CHECK(text(backwards) == "0ReLU ");
+  const nn::ParameterList parameters({ones({1}), ones({2}), ones({3})});
+  CHECK(parameters.slice({}, {}, -2)->repr() == R"(ParameterList(
+    (0): Parameter containing: [torch.float32 of size 3]
+    (1): Parameter containing: [torch.float32 of size 1]
+))");
+}
+
+TEST_CASE("containers are walked in their order, and backwards") {
+  const nn::ModuleDict modules({{"b", nn::ReLU()}, {"a", nn::Tanh()}});
+  Names keys;
+  for (const Ref<ModuleSlot>& slot : modules) keys.push_back(slot->name);
+  CHECK(keys == modules.keys());
+  const nn::ParameterDict parameters({{"b", ones({1})}, {"a", ones({2})}});
+  keys.clear();
+  for (const Ref<TensorSlot>& slot : parameters) keys.push_back(slot->name);
+  CHECK(keys == Names{"b", "a"});
+  keys.clear();
+  for (const Ref<TensorSlot>& slot : parameters | std::views::reverse) keys.push_back(slot->name);
+  CHECK(keys == Names{"a", "b"});
+  nn::ParameterList list({ones({1}), ones({2}), ones({3})});
+  int64_t elements = 0;
+  for (const Tensor& p : list) elements += p.numel();
+  CHECK(elements == 6);
+  list.register_parameter("beside", parameter(ones({9})));
+  CHECK(std::ranges::distance(list) == 3);
+  list.delete_attribute("1");
+  CHECK(error_of([&] {
+          for (const Tensor& p : list) elements += p.numel();
+        }) == "AttributeError: 'ParameterList' object has no attribute '1'");
 }
 
 TEST_CASE("ModuleList prints runs of equal children once") {

@@ -64,7 +64,16 @@ Ref<Object> pack(const Tensor& t) {
   const Ref<PackPair> hooks = pairs().back();
   // What the hook computes is no part of the graph, and not packed in turn.
   const NoGradGuard no_grad;
-  return make_ref<Packed>(hooks->pack(t.detach()), hooks);
+  const Tensor given = t.detach();
+  const uint32_t before = given.version();
+  Ref<Packed> packed = make_ref<Packed>(hooks->pack(given), hooks);
+  NNM_CHECK(
+      given.version() == before, runtime,
+      "A saved tensor pack hook is modifying its input in place. Tensors provided as input to "
+      "pack hook cannot be modified by in-place operations as this can lead to unexpected "
+      "side-effects. Please open an issue if you need to perform in-place operations on the "
+      "input to a pack hook.");
+  return packed;
 }
 
 Tensor unpack(const Object& packed) {

@@ -15,7 +15,7 @@ namespace nnm {
 /// torch.autograd.graph.saved_tensors_hooks: while it lives, on this thread, what operations save
 /// for backward goes through `pack`, and backward gets what `unpack` makes of the result, each time
 /// it asks. Only the innermost pair applies. Throws Error(runtime) with the message of a
-/// DisableSavedTensorsHooks around it.
+/// DisableSavedTensorsHooks around it; so do operations into whose tensor `pack` writes.
 ///   SavedTensorsHooks half([](const Tensor& t) { return Value(to(t, DType::bf16)); },
 ///                          [](const Value& v) { return to(v.as<Tensor>(), DType::f32); });
 class SavedTensorsHooks {

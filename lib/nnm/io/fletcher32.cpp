@@ -11,8 +11,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr uint64_t kModulus = 65535;
-// As many words side by side as a vector register or two hold.
-constexpr size_t kLanes = 16;
+// As many sums side by side as a vector register holds.
+constexpr size_t kLanes = 8;
 // So many rounds leave every 32-bit sum of prefix sums of 16-bit words without overflow.
 constexpr size_t kRounds = 360;
 
@@ -22,7 +22,7 @@ struct Sums {
   uint64_t plain = 0, weighted = 0;
 };
 
-Sums block_sums(const char* data, size_t rounds) {
+inline __attribute__((always_inline)) Sums lane_sums(const char* data, size_t rounds) {
   uint32_t a[kLanes] = {}, b[kLanes] = {};
   for (size_t r = 0; r < rounds; ++r, data += 2 * kLanes) {
     uint16_t word[kLanes];
@@ -36,6 +36,20 @@ Sums block_sums(const char* data, size_t rounds) {
     s.weighted += uint64_t{kLanes} * b[i] - uint64_t{i} * a[i];
   }
   return s;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) Sums wide_sums(const char* data, size_t rounds) {
+  return lane_sums(data, rounds);
+}
+#endif
+
+Sums block_sums(const char* data, size_t rounds) {
+#if defined(__x86_64__)
+  static const bool wide = __builtin_cpu_supports("avx2");
+  if (wide) return wide_sums(data, rounds);
+#endif
+  return lane_sums(data, rounds);
 }
 
 // HDF5 folds carries back in, so that a sum that is a multiple of the modulus ends as the modulus

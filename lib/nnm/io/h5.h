@@ -186,7 +186,8 @@ class H5Writer {
   /// Writes `count` entries after the last one.
   void append(Stream& s, const void* rows, int64_t count = 1);
   /// Appends one entry with its own extents, at most s.row; the rest of the entry reads as zeros.
-  void append_block(Stream& s, std::span<const int64_t> block, const void* data);
+  /// Returns the data's CRC32C.
+  uint32_t append_block(Stream& s, std::span<const int64_t> block, const void* data);
   /// Reads back entry `row` of a stream of numbers, with all of its extents.
   void read(const Stream& s, int64_t row, void* out) const;
   /// Appends `count` entries that nothing is written to.
@@ -212,8 +213,9 @@ class H5Writer {
   uint32_t write(const std::string& path, int64_t type, const char* type_name,
                  std::span<const int64_t> shape, const void* data, size_t bytes, uint32_t seed = 0);
   uint32_t write_texts(const std::string& path, std::span<const std::string> texts, uint32_t seed);
-  void append_rows(Stream& s, std::span<const int64_t> block, const void* data);
-  void append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data);
+  /// `crc`, unless it is null, becomes the data's CRC32C.
+  void append_rows(Stream& s, std::span<const int64_t> block, const void* data, uint32_t* crc);
+  void append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data, uint32_t* crc);
   void append_guarded(Stream& s, int64_t count, const void* data);
   void write_guarded(Stream& s, int64_t first);
   void write_attribute(const std::string& path, const std::string& name, int64_t type,

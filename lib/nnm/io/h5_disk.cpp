@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "nnm/base/file.h"
+
 namespace nnm::io {
 namespace {
 
@@ -26,6 +28,8 @@ struct Disk {
 };
 
 constexpr haddr_t kMaxAddress = (haddr_t{1} << 62) - 1;
+// What a second-level cache holds beside other things.
+constexpr size_t kSummedBytes = size_t{256} << 10;
 
 Disk* disk_of(H5FD_t* file) { return reinterpret_cast<Disk*>(file); }
 const Disk* disk_of(const H5FD_t* file) { return reinterpret_cast<const Disk*>(file); }
@@ -94,21 +98,29 @@ herr_t read_disk(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t bytes, void
   return 0;
 }
 
-herr_t write_disk(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t bytes, const void* data) {
-  Disk* disk = disk_of(file);
-  disk->end_written = std::max<haddr_t>(disk->end_written, at + bytes);
-  const auto* p = static_cast<const char*>(data);
+void write_piece(Disk* disk, const char* p, size_t bytes, haddr_t at) {
   while (bytes > 0 && disk->state->error == 0) {
     const ssize_t n = pwrite(disk->fd, p, bytes, static_cast<off_t>(at));
     if (n < 0 && errno == EINTR) continue;
     if (n == 0) errno = ENOSPC;
-    if (n <= 0) {
-      note(disk);
-      break;
-    }
+    if (n <= 0) return note(disk);
     p += n;
     at += static_cast<haddr_t>(n);
     bytes -= static_cast<size_t>(n);
+  }
+}
+
+herr_t write_disk(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t bytes, const void* data) {
+  Disk* disk = disk_of(file);
+  disk->end_written = std::max<haddr_t>(disk->end_written, at + bytes);
+  const auto* p = static_cast<const char*>(data);
+  const bool summed = data == disk->state->sum_of;
+  if (summed) disk->state->sum_of = nullptr;
+  const size_t piece = summed ? kSummedBytes : bytes;
+  for (size_t done = 0; done < bytes; done += piece) {
+    const size_t n = std::min(piece, bytes - done);
+    if (summed) disk->state->crc = crc32c(p + done, n, disk->state->crc);
+    write_piece(disk, p + done, n, at + done);
   }
   return 0;
 }

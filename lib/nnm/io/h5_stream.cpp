@@ -3,8 +3,10 @@
 #include <functional>
 #include <numeric>
 
+#include "nnm/base/file.h"
 #include "nnm/io/fletcher32.h"
 #include "nnm/io/h5.h"
+#include "nnm/io/h5_disk.h"
 #include "nnm/io/h5_handle.h"
 
 namespace nnm::io {
@@ -59,9 +61,12 @@ int64_t item_bytes(const H5Writer::Stream& s) {
   return s.u32 ? 4 : static_cast<int64_t>(item_size(s.dtype));
 }
 
-int64_t entry_bytes(const H5Writer::Stream& s) {
-  return std::accumulate(s.row.begin(), s.row.end(), item_bytes(s), std::multiplies());
+size_t bytes_of(const H5Writer::Stream& s, std::span<const int64_t> block) {
+  return static_cast<size_t>(
+      std::accumulate(block.begin(), block.end(), item_bytes(s), std::multiplies()));
 }
+
+int64_t entry_bytes(const H5Writer::Stream& s) { return static_cast<int64_t>(bytes_of(s, s.row)); }
 
 // Whether a chunk of a checksummed dataset is so many whole entries, and what it lacks is known.
 bool guarded_whole(const H5Writer::Stream& s) {
@@ -139,16 +144,19 @@ H5Writer::Stream H5Writer::text_stream(const std::string& path, size_t bytes, si
 void H5Writer::append(Stream& s, const void* rows, int64_t count) {
   std::vector<int64_t> block{count};
   block.insert(block.end(), s.row.begin(), s.row.end());
-  append_rows(s, block, rows);
+  append_rows(s, block, rows, nullptr);
 }
 
-void H5Writer::append_block(Stream& s, std::span<const int64_t> block, const void* data) {
+uint32_t H5Writer::append_block(Stream& s, std::span<const int64_t> block, const void* data) {
   std::vector<int64_t> one{1};
   one.insert(one.end(), block.begin(), block.end());
-  append_rows(s, one, data);
+  uint32_t crc = 0;
+  append_rows(s, one, data, &crc);
+  return crc;
 }
 
-void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void* data) {
+void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void* data,
+                           uint32_t* crc) {
   H5Lock lock;
   std::vector<hsize_t> start(block.size(), 0);
   const std::vector<hsize_t> extents(block.begin(), block.end());
@@ -158,10 +166,14 @@ void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void
   s.rows += block[0];
   if (H5Dset_extent(s.id, extents_of(s).data()) < 0) fail(s.path, "cannot be extended");
   if (std::find(block.begin(), block.end(), 0) != block.end()) return;
-  if (guarded) return append_guarded(s, block[0], data);
+  if (guarded) {
+    if (crc) *crc = crc32c(data, bytes_of(s, block));
+    return append_guarded(s, block[0], data);
+  }
   s.begun.clear();
   if (const int64_t bytes = whole ? piece_bytes(s) : 0)
-    return append_pieces(s, block[0], bytes, data);
+    return append_pieces(s, block[0], bytes, data, crc);
+  if (crc) *crc = crc32c(data, bytes_of(s, block));
   Handle text, file_space(H5Dget_space(s.id));
   Handle memory_space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
   if (s.text > 0) text = h5_text_type(s.text);
@@ -174,16 +186,22 @@ void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void
 }
 
 // Whole chunks go to the file from where they are: HDF5 would fill each with zeros and copy it.
-void H5Writer::append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data) {
+void H5Writer::append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data,
+                             uint32_t* crc) {
   int64_t pieces = 1;
   for (size_t i = 0; i < s.row.size(); ++i) pieces *= s.row[i] / s.chunk[i + 1];
   const auto* piece = static_cast<const char*>(data);
   std::vector<hsize_t> at(s.chunk.size(), 0);
+  const auto size = static_cast<size_t>(bytes);
+  disk_->crc = 0;
   for (int64_t row = s.rows - count; row < s.rows; ++row) {
     at[0] = static_cast<hsize_t>(row);
     for (int64_t k = 0; k < pieces; ++k, piece += bytes) {
-      if (H5Dwrite_chunk(s.id, H5P_DEFAULT, 0, at.data(), static_cast<size_t>(bytes), piece) < 0)
+      if (crc) disk_->sum_of = piece;
+      if (H5Dwrite_chunk(s.id, H5P_DEFAULT, 0, at.data(), size, piece) < 0)
         fail(s.path, "cannot be written");
+      // HDF5 may have written a copy.
+      if (std::exchange(disk_->sum_of, nullptr)) disk_->crc = crc32c(piece, size, disk_->crc);
       // On to the next one in row-major order, at last to the first again.
       for (size_t axis = s.row.size(); axis > 0; --axis) {
         at[axis] += static_cast<hsize_t>(s.chunk[axis]);
@@ -192,6 +210,7 @@ void H5Writer::append_pieces(Stream& s, int64_t count, int64_t bytes, const void
       }
     }
   }
+  if (crc) *crc = disk_->crc;
   check_disk(s.path);
 }
 

@@ -27,6 +27,8 @@ class Table {
     begin_row(sizeof...(cells));
     auto column = columns_.begin();
     (put(*column++, cells), ...);
+    ++rows_;
+    ++waiting_;
   }
 
   int64_t rows() const { return rows_; }
@@ -36,7 +38,8 @@ class Table {
  private:
   struct Filled {
     ColumnSpec spec;
-    std::string waiting;  // bytes
+    size_t width;               // bytes of a cell
+    std::vector<char> waiting;  // as many cells as there is room for
     H5Writer::Stream stream;
   };
   void begin_row(size_t cells);
@@ -47,7 +50,8 @@ class Table {
   H5Writer& file_;
   std::string path_;
   std::vector<Filled> columns_;
-  int64_t rows_ = 0, waiting_ = 0;
+  int64_t rows_ = 0;
+  size_t waiting_ = 0, room_ = 0;  // rows in memory, and for how many there is room
   bool created_ = false;
 };
 

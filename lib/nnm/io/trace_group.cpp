@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "nnm/base/file.h"
 #include "nnm/io/row_major.h"
 
 namespace nnm::io {
@@ -102,7 +101,6 @@ void TraceGroup::append_absent(Arg& a) {
 
 void TraceGroup::append_tensor(Arg& a, const Tensor& t) {
   const Tensor dense = row_major(t);
-  a.crcs.push_back(crc32c(dense.data(), dense.numel() * item_size(dense.dtype())));
   std::vector<int64_t> shape(dense.shape().begin(), dense.shape().end());
   a.shapes.insert(a.shapes.end(), shape.begin(), shape.end());
   a.shapes.insert(a.shapes.end(), static_cast<size_t>(a.rank) - shape.size(), -1);
@@ -111,7 +109,7 @@ void TraceGroup::append_tensor(Arg& a, const Tensor& t) {
   const bool same = shape == a.stream.row;
   if (!std::equal(shape.begin(), shape.end(), a.stream.row.begin(), std::less_equal<>()))
     file_.grow(a.stream, shape);
-  file_.append_block(a.stream, shape, dense.data());
+  a.crcs.push_back(file_.append_block(a.stream, shape, dense.data()));
   ragged_ = ragged_ || !same || lower;
 }
 

@@ -7,6 +7,7 @@
 
 #include "nnm/base/literal.h"
 #include "nnm/lang/compiled_nodes.h"
+#include "nnm/nn/layers/container.h"
 
 namespace nnm::lang {
 
@@ -67,6 +68,17 @@ NodeRef ChildNode::member(const std::string& name, Span at) const {
   if (auto s = child_slot(*slot->value, name))
     return std::make_shared<ChildNode>(std::move(at), std::move(s), path + "." + name);
   return tensor_member(*slot->value, name, std::move(at));
+}
+
+std::vector<std::string> ChildNode::positions() const {
+  std::vector<std::string> out;
+  if (!slot->value) return out;
+  if (const auto* list = dynamic_cast<const nn::ParameterList*>(slot->value.get())) {
+    for (size_t i = 0; i < list->size(); ++i) out.push_back(std::to_string(i));
+    return out;
+  }
+  for (const auto& s : slot->value->module_slots()) out.push_back(s->name);
+  return out;
 }
 
 NodeRef Compiler::resolve_call(const std::string&, const Expr&, const Expr&, CallArgs&) {
@@ -371,14 +383,14 @@ NodeRef Compiler::compile_slice(const Expr& e) {
 
 namespace {
 
-/// A child by its place or name, or null.
+/// A child, or an entry of a list of parameters, by its place or name, or null.
 NodeRef indexed_child(const ChildNode& of, const Value& key, const Span& at) {
   if (key.is(Value::Kind::string)) return of.member(key.string(), at);
-  if (!key.is(Value::Kind::integer) || !of.slot->value) return nullptr;
-  const auto slots = of.slot->value->module_slots();
-  const int64_t i = key.integer() + (key.integer() < 0 ? static_cast<int64_t>(slots.size()) : 0);
-  if (i < 0 || i >= static_cast<int64_t>(slots.size())) return nullptr;
-  return of.member(slots[static_cast<size_t>(i)]->name, at);
+  if (!key.is(Value::Kind::integer)) return nullptr;
+  const std::vector<std::string> names = of.positions();
+  const auto n = static_cast<int64_t>(names.size());
+  const int64_t i = key.integer() + (key.integer() < 0 ? n : 0);
+  return i < 0 || i >= n ? nullptr : of.member(names[static_cast<size_t>(i)], at);
 }
 
 }  // namespace
@@ -389,7 +401,7 @@ NodeRef Compiler::compile_index(const Expr& e) {
   if (const ChildNode* child = a->child(); child && is_known(b)) {
     // A child of a container is settled now, like one that is named.
     if (NodeRef member = indexed_child(*child, *b->constant(), e.span)) return member;
-    const size_t n = child->slot->value ? child->slot->value->module_slots().size() : 0;
+    const size_t n = child->positions().size();
     fault(at, "E0401",
           fmt::format("`{}` has no child {}", child->path, b->constant()->config_text()),
           n ? "" : fmt::format("of what it returns: `{0}(x)[…]`, `x |> {0}()[…]`", child->path),

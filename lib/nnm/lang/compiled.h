@@ -71,6 +71,8 @@ class ChildNode final : public Node {
   const ChildNode* child() const override { return this; }
   /// The node of a member (child, parameter or buffer), or null.
   NodeRef member(const std::string& name, Span at) const;
+  /// The names of what stands in it by position: children, or the entries of a ParameterList.
+  std::vector<std::string> positions() const;
 
   Ref<ModuleSlot> slot;
   std::string path;  ///< from the module whose forward this is, for messages

@@ -1,7 +1,8 @@
 // Operators where tensors, modules and containers take part: arithmetic, comparison, subscripts,
 // attributes, truth and iteration.
+#include "nnm/base/slice.h"
 #include "nnm/lang/eval.h"
-#include "nnm/nn/module.h"
+#include "nnm/nn/layers/container.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -105,29 +106,12 @@ int64_t wrapped(int64_t i, size_t n, const char* what) {
   return i < 0 ? i + length : i;
 }
 
-/// The positions that a Python slice picks of n.
 std::vector<size_t> slice_positions(const Value& slice, size_t n) {
-  const auto length = static_cast<int64_t>(n);
   const Values& parts = slice.items();
-  const int64_t step = parts[2].is_none() ? 1 : parts[2].integer();
-  NNM_CHECK(step != 0, value, "slice step cannot be zero");
-  const auto bound = [&](const Value& v, int64_t absent) {
-    if (v.is_none()) return absent;
-    int64_t i = v.integer();
-    if (i < 0) i = i < -length ? -1 : i + length;
-    const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? length : length - 1;
-    return std::min(std::max(i, low), high);
+  const auto bound = [](const Value& v) {
+    return v.is_none() ? std::nullopt : std::optional(v.integer());
   };
-  const int64_t start = bound(parts[0], step > 0 ? 0 : length - 1);
-  const int64_t stop = bound(parts[1], step > 0 ? length : -1);
-  std::vector<size_t> out;
-  // |step| may be huge: the distance, not a running sum, says when to stop.
-  for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
-    out.push_back(static_cast<size_t>(i));
-    if (step > 0 ? step >= stop - i : step <= stop - i) break;
-    i += step;
-  }
-  return out;
+  return nnm::slice_positions(bound(parts[0]), bound(parts[1]), bound(parts[2]).value_or(1), n);
 }
 
 Values characters(const std::string& s) {
@@ -144,6 +128,8 @@ Values characters(const std::string& s) {
 Value module_item(const Value& m, const Value& key) {
   Module& module = *m.as<Ref<Module>>();
   if (key.is(Kind::integer)) {
+    if (const auto* list = dynamic_cast<const nn::ParameterList*>(&module))
+      return (*list)[key.integer()];
     const auto slots = module.module_slots();
     const std::string type = module.type_name();
     return slots[static_cast<size_t>(wrapped(key.integer(), slots.size(), type.c_str()))]->value;
@@ -244,8 +230,13 @@ Values iterate(const Value& v) {
       return out;
     }
     case Kind::module: {
+      const Ref<Module> module = v.as<Ref<Module>>();
       Values out;
-      for (Module* m : v.as<Ref<Module>>()->children()) out.push_back(Ref<Module>(m));
+      if (const auto* list = dynamic_cast<const nn::ParameterList*>(module.get())) {
+        for (const Tensor& p : *list) out.push_back(p);
+        return out;
+      }
+      for (Module* m : module->children()) out.push_back(Ref<Module>(m));
       return out;
     }
     case Kind::tensor: {

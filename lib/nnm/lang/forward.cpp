@@ -439,13 +439,10 @@ void ForwardCompiler::loop(const Statement& s, Steps& out) {
   std::vector<NodeRef> nodes;
   Values items;
   if (const ChildNode* child = iterable->child()) {
-    if (child->slot->value) {
-      for (const auto& slot : child->slot->value->module_slots()) {
-        if (!slot->value) continue;
-        nodes.push_back(
-            std::make_shared<ChildNode>(iterable->span, slot, child->path + "." + slot->name));
-        items.push_back(slot->value);
-      }
+    for (const std::string& name : child->positions()) {
+      items.push_back(child->slot->value->get_attribute(name));
+      if (items.back().is_none()) items.pop_back();
+      else nodes.push_back(child->member(name, iterable->span));
     }
     return static_loop(s, iterable, items, nodes, out);
   }

@@ -49,12 +49,19 @@ bool find_path(const Module& m, const void* target, std::string& path,
   return false;
 }
 
+// Args{{x}, {}} would copy x twice.
+Args only(Value x) {
+  Args args;
+  args.pos.push_back(std::move(x));
+  return args;
+}
+
 /// One call with hooks. Arguments and result are members, so that hooks that run late, after an
 /// error, see the latest.
 class HookedCall {
  public:
-  HookedCall(Module& module, ModuleHooks& own, const Args& args)
-      : module_(module), own_(&own), args_(args) {}
+  HookedCall(Module& module, ModuleHooks& own, Args args)
+      : module_(module), own_(&own), args_(std::move(args)) {}
   Value run();
 
  private:
@@ -267,7 +274,7 @@ Tensor Module::operator()(const Tensor& x) {
   if (hooked() && has_call_hooks()) [[unlikely]] {
     const Ref<Module> keep = alive();
     try {
-      return output_tensor(call_hooked(Args{{x}, {}}));
+      return output_tensor(HookedCall(*this, hooks(), only(x)).run());
     } catch (Error& e) {
       locate(e);
       throw;
@@ -283,7 +290,7 @@ Tensor Module::operator()(const Tensor& x) {
 
 Value Module::operator()(const Value& x) {
   if (hooked() && has_call_hooks()) [[unlikely]]
-    return call_hooked(Args{{x}, {}});
+    return call_hooked(only(x));
   try {
     return forward(x);
   } catch (Error& e) {

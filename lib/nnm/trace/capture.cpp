@@ -12,8 +12,9 @@ namespace nnm::tracing {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-constexpr const char* kKinds[kHookKinds] = {"forward_pre",   "forward", "full_backward_pre",
-                                            "full_backward", "tensor",  "post_accumulate_grad"};
+constexpr std::string_view kKinds[kHookKinds] = {
+    "forward_pre",   "forward", "full_backward_pre",
+    "full_backward", "tensor",  "post_accumulate_grad"};
 constexpr const char* kKindDocs[kHookKinds] = {
     "before a module's forward; sees its inputs",
     "after a module's forward; sees its inputs and outputs",
@@ -154,7 +155,7 @@ void collect(const Value& v, const std::string& prefix, int& position,
 
 }  // namespace
 
-const char* name_of(HookKind kind) { return kKinds[static_cast<int>(kind)]; }
+std::string_view name_of(HookKind kind) { return kKinds[static_cast<int>(kind)]; }
 const std::string& name_of(What what) { return whats()[static_cast<size_t>(what)]; }
 
 What parse_what(std::string_view name) {

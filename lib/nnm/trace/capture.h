@@ -23,7 +23,7 @@ enum class HookKind : uint8_t {
 };
 inline constexpr int kHookKinds = 6;
 /// "full_backward".
-const char* name_of(HookKind kind);
+std::string_view name_of(HookKind kind);
 /// When it fires, and on what.
 const char* doc_of(HookKind kind);
 /// Reads a kind by name (`backward` and `backward_pre` mean the full ones). Throws Error(config)

@@ -35,20 +35,25 @@ class Captures::Part final : public Sink {
     return when->holds(step, training);
   }
 
+  /// Whether it records some arguments alone, which a call may not have.
+  bool picks() const { return options.arg != "all"; }
+
   int64_t site(const io::TraceSite& s) override { return all.site(s); }
   void stats(int64_t site, std::span<const double> values,
              std::span<const uint32_t> histogram) override {
+    fired += picks();
     all.writer_->stats(site, values, histogram, columns);
   }
   void tensors(const std::string& module, const std::string& what, int64_t call,
                std::span<const io::TraceArg> args) override {
+    fired += picks();
     std::string names;
     for (const io::TraceArg& a : args) names += a.name + "\n";
     if (all.first("tensors", module, what, call, names))
       all.writer_->record(module, what, call, args);
   }
   void call(HookKind kind, const std::string& module, int64_t call) override {
-    ++fired;
+    fired += !picks();
     if (all.first("call", module, name_of(kind), call))
       all.writer_->call(name_of(kind), module, call);
   }

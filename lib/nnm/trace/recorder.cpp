@@ -393,7 +393,7 @@ int64_t Recorder::number(Site& site, HookKind kind, What what, int64_t call, siz
                                          .what = name_of(what),
                                          .arg = arg.name,
                                          .call = call,
-                                         .hook = name_of(kind),
+                                         .hook = std::string(name_of(kind)),
                                          .shape = {s.begin(), s.end()},
                                          .dtype = arg.tensor.dtype()})});
   return known.back().number;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/base/slice.h"
 #include "nnm/nn/layers/fused.h"
 #include "nnm/nn/repr.h"
 
@@ -14,16 +15,6 @@ constexpr std::string_view kListNames[] = {"append", "extend", "insert", "pop"};
 constexpr std::string_view kDictNames[] = {"clear", "items", "keys", "pop", "update", "values"};
 
 }  // namespace
-
-std::pair<size_t, size_t> slice_bounds(std::optional<int64_t> start, std::optional<int64_t> stop,
-                                       size_t n) {
-  const auto length = static_cast<int64_t>(n);
-  auto clip = [length](int64_t i) {
-    return std::clamp(i < 0 ? i + length : i, int64_t{0}, length);
-  };
-  const int64_t from = clip(start.value_or(0)), to = clip(stop.value_or(length));
-  return {static_cast<size_t>(from), static_cast<size_t>(std::max(from, to))};
-}
 
 std::span<const std::string_view> IndexedContainer::member_names() const { return kListNames; }
 std::span<const std::string_view> ModuleDict::member_names() const { return kDictNames; }
@@ -66,10 +57,11 @@ void IndexedContainer::remove(int64_t index) {
   renumber();
 }
 
-void IndexedContainer::remove(std::optional<int64_t> start, std::optional<int64_t> stop) {
-  const auto [from, to] = slice_bounds(start, stop, size());
+void IndexedContainer::remove(std::optional<int64_t> start, std::optional<int64_t> stop,
+                              int64_t step) {
   std::vector<std::string> names;
-  for (size_t i = from; i < to; ++i) names.push_back(name_of(static_cast<int64_t>(i)));
+  for (size_t i : slice_positions(start, stop, step, size()))
+    names.push_back(name_of(static_cast<int64_t>(i)));
   for (const std::string& name : names) delete_attribute(name);
   renumber();
 }
@@ -189,12 +181,11 @@ Sequential& Sequential::operator*=(int64_t times) {
   return *this;
 }
 
-Ref<Sequential> Sequential::slice(std::optional<int64_t> start, std::optional<int64_t> stop) const {
-  const auto [from, to] = slice_bounds(start, stop, size());
+Ref<Sequential> Sequential::slice(std::optional<int64_t> start, std::optional<int64_t> stop,
+                                  int64_t step) const {
   NamedRefs named;
-  for (size_t i = from; i < to; ++i) {
+  for (size_t i : slice_positions(start, stop, step, size()))
     named.emplace_back(module_slots()[i]->name, module_slots()[i]->value);
-  }
   return make_ref<Sequential>(std::move(named));
 }
 
@@ -232,10 +223,10 @@ ModuleList& ModuleList::extend(const std::vector<Ref<Module>>& modules) {
   return *this;
 }
 
-Ref<ModuleList> ModuleList::slice(std::optional<int64_t> start, std::optional<int64_t> stop) const {
-  const auto [from, to] = slice_bounds(start, stop, size());
+Ref<ModuleList> ModuleList::slice(std::optional<int64_t> start, std::optional<int64_t> stop,
+                                  int64_t step) const {
   auto out = make_ref<ModuleList>();
-  for (size_t i = from; i < to; ++i) out->append(module_slots()[i]->value);
+  for (size_t i : slice_positions(start, stop, step, size())) out->append(module_slots()[i]->value);
   return out;
 }
 

@@ -1,7 +1,9 @@
 // Containers: Sequential, ModuleList, ModuleDict, ParameterList and ParameterDict, with PyTorch's
-// methods. Indices may be negative; out of range is Error(index) "index 7 is out of range".
+// methods. Indices may be negative; out of range is Error(index) "index 7 is out of range". Slices
+// are Python's: slice(1) is [1:], slice({}, {}, -1) is [::-1].
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <utility>
@@ -12,10 +14,6 @@
 namespace nnm::nn {
 
 using NamedRefs = std::vector<std::pair<std::string, Ref<Module>>>;
-
-/// Python's slice(start, stop) of n items: the first and the one after the last.
-std::pair<size_t, size_t> slice_bounds(std::optional<int64_t> start, std::optional<int64_t> stop,
-                                       size_t n);
 
 /// What Sequential and ModuleList share: children by position.
 class IndexedContainer : public Module {
@@ -30,8 +28,8 @@ class IndexedContainer : public Module {
   void set(int64_t index, Ref<Module> m);
   /// Removes one and numbers the rest anew, which drops names given by hand.
   void remove(int64_t index);
-  /// The same with those of [start, stop).
-  void remove(std::optional<int64_t> start, std::optional<int64_t> stop);
+  /// The same with those of a slice.
+  void remove(std::optional<int64_t> start, std::optional<int64_t> stop, int64_t step = 1);
   Ref<Module> pop(int64_t index = -1);
   /// `for (const Ref<ModuleSlot>& slot : list)`: slot->value is the child.
   auto begin() const { return module_slots().begin(); }
@@ -80,8 +78,9 @@ class Sequential : public IndexedContainer {
   Ref<Module> copied() const override { return make_ref<Sequential>(*this); }
   /// The children repeated: the same objects, shared.
   Sequential& operator*=(int64_t times);
-  /// [start, stop) with their names kept, as PyTorch does.
-  Ref<Sequential> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
+  /// Those of a slice with their names kept, as PyTorch does.
+  Ref<Sequential> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {},
+                        int64_t step = 1) const;
 
  private:
   Ref<Module> callable(size_t i) const;
@@ -104,8 +103,9 @@ class ModuleList : public IndexedContainer {
   void insert(int64_t index, Ref<Module> m);
   ModuleList& extend(const std::vector<Ref<Module>>& modules);
   ModuleList& operator+=(const std::vector<Ref<Module>>& modules) { return extend(modules); }
-  /// [start, stop), numbered from 0.
-  Ref<ModuleList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
+  /// Those of a slice, numbered from 0.
+  Ref<ModuleList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {},
+                        int64_t step = 1) const;
   std::string repr() const override;
   Ref<Module> copied() const override { return make_ref<ModuleList>(*this); }
 
@@ -138,6 +138,9 @@ class ModuleDict : public Module {
   std::vector<std::string> keys() const;
   std::vector<Ref<Module>> values() const;
   NamedRefs items() const;
+  /// `for (const Ref<ModuleSlot>& slot : dict)`: slot->name is the key, slot->value the child.
+  auto begin() const { return module_slots().begin(); }
+  auto end() const { return module_slots().end(); }
   Ref<Module> copied() const override { return make_ref<ModuleDict>(*this); }
 
  protected:
@@ -159,9 +162,31 @@ class ParameterList : public Module {
   ParameterList& append(const Tensor& value);
   ParameterList& extend(const Tensors& values);
   ParameterList& operator+=(const Tensors& values) { return extend(values); }
-  /// [start, stop), numbered from 0; the same parameters.
-  Ref<ParameterList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {}) const;
+  /// Those of a slice, numbered from 0; the same parameters.
+  Ref<ParameterList> slice(std::optional<int64_t> start, std::optional<int64_t> stop = {},
+                           int64_t step = 1) const;
   Tensors values() const;
+  /// `for (const Tensor& p : list)`
+  class Iterator {
+   public:
+    using value_type = Tensor;
+    using difference_type = std::ptrdiff_t;
+    Iterator() = default;
+    Iterator(const ParameterList* list, size_t at) : list_(list), at_(at) {}
+    const Tensor& operator*() const { return (*list_)[static_cast<int64_t>(at_)]; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) { return {list_, at_++}; }
+    bool operator==(const Iterator& o) const = default;
+
+   private:
+    const ParameterList* list_ = nullptr;
+    size_t at_ = 0;
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size()}; }
   std::string extra_repr() const override;
   Ref<Module> copied() const override { return make_ref<ParameterList>(*this); }
 
@@ -206,6 +231,9 @@ class ParameterDict : public Module {
   std::vector<std::string> keys() const;
   Tensors values() const;
   NamedTensors items() const;
+  /// `for (const Ref<TensorSlot>& slot : dict)`: slot->name is the key, slot->value the parameter.
+  auto begin() const { return parameter_slots().begin(); }
+  auto end() const { return parameter_slots().end(); }
   std::string extra_repr() const override;
   Ref<Module> copied() const override { return make_ref<ParameterDict>(*this); }
 

@@ -1,6 +1,7 @@
 // Containers of parameters.
 #include <algorithm>
 
+#include "nnm/base/slice.h"
 #include "nnm/nn/layers/container.h"
 
 namespace nnm::nn {
@@ -85,11 +86,10 @@ ParameterList& ParameterList::extend(const Tensors& values) {
   return *this;
 }
 
-Ref<ParameterList> ParameterList::slice(std::optional<int64_t> start,
-                                        std::optional<int64_t> stop) const {
-  const auto [from, to] = slice_bounds(start, stop, size());
+Ref<ParameterList> ParameterList::slice(std::optional<int64_t> start, std::optional<int64_t> stop,
+                                        int64_t step) const {
   auto out = make_ref<ParameterList>();
-  for (size_t i = from; i < to; ++i) out->append(slot_of(i)->value);
+  for (size_t i : slice_positions(start, stop, step, size())) out->append(slot_of(i)->value);
   return out;
 }
 
