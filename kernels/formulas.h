@@ -76,18 +76,21 @@ NNM_HD inline T mish_slope(T x) {
 
 }  // namespace m
 
-// The polynomial's slope is 0.79788456 (1 + 3 · 0.044715 x²).
+// (1 + tanh(u)) / 2 = 1 / (1 + e^(-2 u)), of which the latter costs one exponential and loses
+// nothing where tanh is near -1. The polynomial's slope is 0.79788456 (1 + 3 · 0.044715 x²).
+template <class T>
+NNM_HD inline T gelu_tanh_share(T x) {
+  return m::sigmoid(T(2 * 0.79788456080286535588) * (x + T(0.044715) * x * x * x));
+}
 template <class T>
 NNM_HD inline T gelu_tanh_forward(T x) {
-  const T u = T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
-  return T(0.5) * x * (T(1) + m::tanh(u));
+  return x * gelu_tanh_share(x);
 }
 template <class T>
 NNM_HD inline T gelu_tanh_slope(T x) {
-  const T u = T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
-  const T du = T(0.79788456080286535588) * (T(1) + T(0.134145) * x * x);
-  const T t = m::tanh(u);
-  return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * du;
+  const T s = gelu_tanh_share(x);
+  const T du = T(2 * 0.79788456080286535588) * (T(1) + T(0.134145) * x * x);
+  return s + x * s * (T(1) - s) * du;
 }
 
 /// NaN stays NaN.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/kernel.h"
+#include "kernels/multipliers.h"
 
 namespace nnm {
 
@@ -31,6 +32,15 @@ Isa detect() {
 Isa cpu_isa() {
   static const Isa isa = detect();
   return isa;
+}
+
+bool wide_multipliers() {
+#ifdef __x86_64__
+  static const bool wide = cpu_isa() == Isa::avx512 && __builtin_cpu_is("intel");
+  return wide;
+#else
+  return false;
+#endif
 }
 
 }  // namespace nnm

@@ -5,27 +5,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <utility>
 
-#include "kernels/cpu/transpose.h"
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/gemm_panels.h"
 #include "kernels/half.h"
 #include "kernels/parallel.h"
 
 namespace nnm {
 namespace {
-
-// A strided matrix.
-template <class T>
-struct Mat {
-  T* p;
-  int64_t rs, cs;
-  T& at(int64_t i, int64_t j) const { return p[i * rs + j * cs]; }
-  Mat sub(int64_t i, int64_t j) const { return {p + i * rs + j * cs, rs, cs}; }
-};
 
 template <class T>
 struct Problem {
@@ -36,84 +24,6 @@ struct Problem {
   int64_t bias_stride;
   T alpha, beta;
 };
-
-// As many rows as leave room in the registers: AVX-512 has twice as many of them.
-template <class T>
-struct Tile {
-  typedef T Vec __attribute__((vector_size(kVectorBytes), aligned(sizeof(T))));
-  static constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
-  static constexpr int64_t kRows = kVectorBytes == 64 ? 12 : 6, kCols = 2 * kLanes;
-  static constexpr int64_t kDepth = 256, kRowBlock = 96, kColBlock = 1024;
-};
-
-// Memory of a thread's panels, kept for the next product.
-template <class T>
-T* scratch(int which, size_t count) {
-  struct Buffer {
-    void* p = nullptr;
-    size_t bytes = 0;
-    ~Buffer() { std::free(p); }
-  };
-  static thread_local Buffer buffers[2];
-  Buffer& b = buffers[which];
-  if (b.bytes < count * sizeof(T)) {
-    std::free(b.p);
-    b.bytes = (count * sizeof(T) + 4095) / 4096 * 4096;
-    b.p = std::aligned_alloc(64, b.bytes);
-    if (!b.p) std::abort();
-  }
-  return static_cast<T*>(b.p);
-}
-
-// kCols columns as rows.
-template <class T>
-void copy_columns(T* out, Mat<const T> b, int64_t depth) {
-  constexpr int64_t C = Tile<T>::kCols;
-  if constexpr (std::is_same_v<T, float>) {
-    if (b.rs == 1) {
-      for (int64_t x = 0; x < C; x += 8) transpose_eight(out + x, C, &b.at(0, x), b.cs, depth);
-      return;
-    }
-  }
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t x = 0; x < C; ++x) out[k * C + x] = b.at(k, x);
-}
-
-// depth x cols of b, in slabs of kCols: slab, k, column; missing columns are zeros.
-template <class T>
-void pack_b(T* out, Mat<const T> b, int64_t depth, int64_t cols) {
-  constexpr int64_t C = Tile<T>::kCols;
-  if (const int64_t c = cols % C) {
-    T* last = out + (cols - c) * depth;
-    std::memset(last, 0, sizeof(T) * static_cast<size_t>(C * depth));
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t x = 0; x < c; ++x) last[k * C + x] = b.at(k, cols - c + x);
-    cols -= c;
-  }
-  if (b.cs != 1) {
-    for (int64_t j = 0; j < cols; j += C) copy_columns(out + j * depth, b.sub(0, j), depth);
-    return;
-  }
-  // Some rows of all slabs before the next rows: what is read lies close together.
-  constexpr int64_t kStep = 8;
-  for (int64_t k0 = 0; k0 < depth; k0 += kStep) {
-    const int64_t end = std::min(depth, k0 + kStep);
-    for (int64_t j = 0; j < cols; j += C)
-      for (int64_t k = k0; k < end; ++k)
-        std::memcpy(out + j * depth + k * C, &b.at(k, j), sizeof(T) * static_cast<size_t>(C));
-  }
-}
-
-// rows x depth of a, in slabs of kRows: slab, k, row; what missing rows hold is never read.
-template <class T>
-void pack_a(T* out, Mat<const T> a, int64_t rows, int64_t depth) {
-  constexpr int64_t R = Tile<T>::kRows;
-  for (int64_t i = 0; i < rows; i += R, out += R * depth) {
-    const int64_t r = std::min(R, rows - i);
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t x = 0; x < r; ++x) out[k * R + x] = a.p[(i + x) * a.rs + k * a.cs];
-  }
-}
 
 // What one tile is made from: `depth` terms, rows of a and rows of kCols columns of b where they
 // lie.
@@ -221,43 +131,94 @@ const Tiles<T>& tiles_for(int64_t cols, bool in_rows) {
 // A block of the product: rows [i0, i0 + rows) and columns [j0, j0 + cols), `depth` terms from k0.
 struct Block {
   int64_t i0, rows, j0, cols, k0, depth;
+  template <class S>
+  int64_t tile_rows() const {
+    return (rows + S::kRows - 1) / S::kRows;
+  }
+  template <class S>
+  int64_t tile_cols() const {
+    return (cols + S::kCols - 1) / S::kCols;
+  }
 };
+
+// What is packed next, on its way into the second cache a few lines at a time.
+template <class T>
+class Ahead {
+ public:
+  // Whose lines take `turns` calls of `fetch`.
+  Ahead(Mat<const T> m, int64_t rows, int64_t cols, int64_t turns)
+      : row_(m.p), step_(m.cs == 1 ? m.rs : m.cs), rows_(m.cs == 1 ? rows : cols) {
+    length_ = m.cs == 1 ? cols : rows;
+    const int64_t lines = rows_ * (length_ / kLine<T> + 1);
+    at_once_ = (lines + turns - 1) / turns;
+  }
+  void fetch() {
+    for (int64_t n = at_once_; n > 0 && rows_ > 0; --n) {
+      __builtin_prefetch(row_ + at_, 0, 2);
+      at_ += kLine<T>;
+      if (at_ < length_ + kLine<T>) continue;
+      at_ = 0;
+      row_ += step_;
+      --rows_;
+    }
+  }
+
+ private:
+  const T* row_;
+  int64_t step_, rows_, length_, at_once_, at_ = 0;
+};
+
+// A product this narrow is made a column of tiles after another, whose part of b stays in the first
+// cache; a wide one a row of tiles after another, as it lies in memory.
+constexpr int64_t kNarrow = 256;
 
 template <class T>
 void multiply_block(const Problem<T>& p, const Block& block, Mat<const T> a, int64_t slab,
-                    const T* b, int64_t b_row, int64_t b_panel) {
+                    const T* b, int64_t b_row, int64_t b_panel, Ahead<T> ahead) {
   using S = Tile<T>;
-  const bool first = block.k0 == 0;
-  for (int64_t j = 0; j < block.cols; j += S::kCols) {
-    const int64_t column = block.j0 + j;
-    Target<T> to{nullptr,
-                 p.c.rs,
-                 p.c.cs,
-                 first && p.bias ? p.bias + column * p.bias_stride : nullptr,
+  const bool first = block.k0 == 0, wide = p.n > kNarrow;
+  const bool in_rows = p.c.cs == 1 && (!p.bias || p.bias_stride == 1);
+  const int64_t down = block.tile_rows<S>(), along = block.tile_cols<S>();
+  const Tiles<T>& whole = tiles_for<T>(S::kCols, in_rows);
+  const Tiles<T>& rest = tiles_for<T>(block.cols - (along - 1) * S::kCols, in_rows);
+  const Mat<T> c = p.c.sub(block.i0, block.j0);
+  for (int64_t i = 0, j = 0; i < down && j < along;) {
+    Target<T> to{&c.at(i * S::kRows, j * S::kCols),
+                 c.rs,
+                 c.cs,
+                 nullptr,
                  p.bias_stride,
                  p.alpha,
                  first ? p.beta : T(1),
-                 std::min(S::kCols, block.cols - j)};
-    const bool in_rows = to.cs == 1 && (!to.bias || to.bias_stride == 1);
-    const Tiles<T>& tiles = tiles_for<T>(to.cols, in_rows);
-    for (int64_t i = 0; i < block.rows; i += S::kRows) {
-      to.c = &p.c.at(block.i0 + i, column);
-      const Source<T> from{block.depth, a.p + i / S::kRows * slab,  a.rs,
-                           a.cs,        b + j / S::kCols * b_panel, b_row};
-      tiles[static_cast<size_t>(std::min(S::kRows, block.rows - i) - 1)](from, to);
-    }
+                 std::min(S::kCols, block.cols - j * S::kCols)};
+    if (first && p.bias) to.bias = p.bias + (block.j0 + j * S::kCols) * p.bias_stride;
+    const int64_t rows = std::min(S::kRows, block.rows - i * S::kRows);
+    // The sum takes longer than the way of its place in memory to the cache.
+    for (int64_t r = 0; wide && r < rows; ++r)
+      for (int64_t x = 0; x < S::kCols; x += kLine<T>) __builtin_prefetch(to.c + r * to.rs + x, 1);
+    ahead.fetch();
+    const Source<T> from{block.depth, a.p + i * slab, a.rs, a.cs, b + j * b_panel, b_row};
+    (j + 1 < along ? whole : rest)[static_cast<size_t>(rows - 1)](from, to);
+    if (wide && ++j == along) j = 0, ++i;
+    if (!wide && ++i == down) i = 0, ++j;
   }
 }
 
+// The block length next to `most` at which n falls into equal parts of whole units.
+constexpr int64_t even_part(int64_t n, int64_t most, int64_t unit) {
+  const int64_t parts = (n + most - 1) / most, units = (n + unit - 1) / unit;
+  return (units + parts - 1) / parts * unit;
+}
+
 // Operands are copied where they are read often enough: b for its second row of tiles, a for its
-// fifth column of tiles where its rows do not lie in rows of memory.
+// fifth column of tiles, or its second where its rows do not lie in rows of memory.
 template <class T>
 void tiled(const Problem<T>& p) {
   using S = Tile<T>;
   const bool copy_b = p.b.cs != 1 || p.m > 2 * S::kRows || p.n % S::kCols != 0;
-  const bool copy_a = p.a.cs != 1 && p.n > 4 * S::kCols;
-  const int64_t col_block = std::min(S::kColBlock, (p.n + S::kCols - 1) / S::kCols * S::kCols);
-  const int64_t depth_block = std::min(S::kDepth, p.k);
+  const bool copy_a = p.n > (p.a.cs == 1 ? kNarrow : 2 * S::kCols);
+  const int64_t col_block = even_part(p.n, S::kColBlock, S::kCols);
+  const int64_t depth_block = std::max<int64_t>(1, even_part(p.k, S::kDepth, S::kLanes));
   T* const pb = copy_b ? scratch<T>(0, static_cast<size_t>(col_block * depth_block)) : nullptr;
   T* const pa = copy_a ? scratch<T>(1, static_cast<size_t>(S::kRowBlock * depth_block)) : nullptr;
   for (int64_t j0 = 0; j0 < p.n; j0 += col_block) {
@@ -270,13 +231,16 @@ void tiled(const Problem<T>& p) {
         const Block block{i0, std::min(S::kRowBlock, p.m - i0), j0, cols, k0, depth};
         Mat<const T> a = p.a.sub(i0, k0);
         int64_t slab = S::kRows * a.rs;
+        const int64_t next = std::min(S::kRowBlock, p.m - i0 - block.rows);
+        const Ahead<T> ahead(a.sub(block.rows, 0), copy_a ? next : 0, copy_a && next ? depth : 0,
+                             block.tile_rows<S>() * block.tile_cols<S>());
         if (copy_a) {
           pack_a(pa, a, block.rows, depth);
           a = {pa, 1, S::kRows};
           slab = S::kRows * depth;
         }
-        if (copy_b) multiply_block(p, block, a, slab, pb, S::kCols, S::kCols * depth);
-        else multiply_block(p, block, a, slab, b.p, b.rs, S::kCols);
+        if (copy_b) multiply_block(p, block, a, slab, pb, S::kCols, S::kCols * depth, ahead);
+        else multiply_block(p, block, a, slab, b.p, b.rs, S::kCols, ahead);
       }
     }
   }

@@ -37,5 +37,53 @@ inline void transpose_eight(float* out, int64_t out_step, const float* in, int64
     for (int i = 0; i < 8; ++i) out[i] = in[i * step + k];
 }
 
+#ifdef __AVX512F__
+// Twelve rows of f32 that lie `step` apart as columns: `depth` rows of twelve, one after another.
+// Four rows at a time by shuffles within quarters of a vector.
+inline void transpose_twelve(float* out, const float* in, int64_t step, int64_t depth) {
+  typedef float V __attribute__((vector_size(64), aligned(4)));
+  typedef float Four __attribute__((vector_size(16), aligned(4)));
+  constexpr int64_t kRows = 12;
+  const auto low = [](const V& x, const V& y) {
+    return __builtin_shufflevector(x, y, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+  };
+  const auto high = [](const V& x, const V& y) {
+    return __builtin_shufflevector(x, y, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15,
+                                   31);
+  };
+  const auto left = [](const V& x, const V& y) {
+    return __builtin_shufflevector(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+  };
+  const auto right = [](const V& x, const V& y) {
+    return __builtin_shufflevector(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30,
+                                   31);
+  };
+  // Terms k, k + 4, k + 8 and k + 12 of four rows.
+  const auto write = [](float* to, const V& v) {
+    *reinterpret_cast<Four*>(to) = __builtin_shufflevector(v, v, 0, 1, 2, 3);
+    *reinterpret_cast<Four*>(to + 4 * kRows) = __builtin_shufflevector(v, v, 4, 5, 6, 7);
+    *reinterpret_cast<Four*>(to + 8 * kRows) = __builtin_shufflevector(v, v, 8, 9, 10, 11);
+    *reinterpret_cast<Four*>(to + 12 * kRows) = __builtin_shufflevector(v, v, 12, 13, 14, 15);
+  };
+  int64_t k = 0;
+  for (; k + 16 <= depth; k += 16, out += 16 * kRows) {
+#pragma GCC unroll 3
+    for (int64_t r = 0; r < kRows; r += 4) {
+      const auto row = [&](int64_t i) {
+        return *reinterpret_cast<const V*>(in + (r + i) * step + k);
+      };
+      const V p = low(row(0), row(1)), q = high(row(0), row(1)), s = low(row(2), row(3)),
+              t = high(row(2), row(3));
+      write(out + r, left(p, s));
+      write(out + r + kRows, right(p, s));
+      write(out + r + 2 * kRows, left(q, t));
+      write(out + r + 3 * kRows, right(q, t));
+    }
+  }
+  for (; k < depth; ++k, out += kRows)
+    for (int64_t i = 0; i < kRows; ++i) out[i] = in[i * step + k];
+}
+#endif
+
 }  // namespace
 }  // namespace nnm

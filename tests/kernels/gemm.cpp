@@ -73,7 +73,9 @@ TEST_CASE("gemm: whole and ragged tiles of every count of rows are exact") {
 
 TEST_CASE("gemm: more than one block of rows, columns and depth is exact") {
   for (int layout = 0; layout < 8; ++layout) {
-    CHECK(exact({103, 40, 261, layout, DType::f32}));
+    CHECK(exact({103, 40, 417, layout, DType::f32}));
+    CHECK(exact({109, 290, 19, layout, DType::f32}));
+    CHECK(exact({25, 290, 417, layout, DType::f32}));
     CHECK(exact({13, 1061, 37, layout, DType::f32}));
   }
 }
