@@ -12,29 +12,14 @@
 #include "nnm/autograd/record.h"
 #include "nnm/io/save.h"
 #include "nnm/ops/ops.h"
+#include "support/checks.h"
 
 using namespace nnm;
+using nnm::testing::error_of;
+using nnm::testing::leaf;
+using nnm::testing::values;
 
 namespace {
-
-using D = std::vector<double>;
-
-Tensor leaf(D v) {
-  const Shape shape{static_cast<int64_t>(v.size())};
-  return tensor_of<double>(v, shape, {DType::f64}).requires_grad_();
-}
-
-D values(const Tensor& t) { return t.to_vector<double>(); }
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return std::string(python_name(e.kind())) + ": " + e.what();
-  }
-  return "no error";
-}
 
 /// Tensors are saved `by` times as large, and come back by the other factor.
 SavedTensorsHooks scaled(double by, double back) {
@@ -78,21 +63,21 @@ TEST_CASE("saved tensor hooks can be disabled") {
     return SavedTensorsHooks([](const Tensor& t) { return Value(t); },
                              [](const Value& v) { return v.as<Tensor>(); });
   };
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           const DisableSavedTensorsHooks off("not here");
           const SavedTensorsHooks hooks = same();
         }) == "RuntimeError: not here");
-  CHECK(message_of([&] {
+  CHECK(error_of([&] {
           const SavedTensorsHooks hooks = same();
           const DisableSavedTensorsHooks off("not here");
         }) == "RuntimeError: not here");
-  CHECK(message_of([&] { const SavedTensorsHooks hooks = same(); }) == "no error");
+  CHECK(error_of([&] { const SavedTensorsHooks hooks = same(); }) == "");
   const DisableSavedTensorsHooks outer("outer");
   {
     const DisableSavedTensorsHooks inner("inner");
-    CHECK(message_of([&] { const SavedTensorsHooks hooks = same(); }) == "RuntimeError: inner");
+    CHECK(error_of([&] { const SavedTensorsHooks hooks = same(); }) == "RuntimeError: inner");
   }
-  CHECK(message_of([&] { const SavedTensorsHooks hooks = same(); }) == "RuntimeError: outer");
+  CHECK(error_of([&] { const SavedTensorsHooks hooks = same(); }) == "RuntimeError: outer");
 }
 
 TEST_CASE("saved inputs and results come back as their hooks make them") {
@@ -108,7 +93,7 @@ TEST_CASE("saved inputs and results come back as their hooks make them") {
     sum(a * a).backward();
   }
   CHECK(packed == 2);  // a is saved for either factor
-  CHECK(values(a.grad()) == D{2, -4, 6});
+  CHECK(values(a.grad()) == std::vector<double>{2, -4, 6});
   const auto grad_of = [](double by, double back) {
     const Tensor x = leaf({1, -2, 3});
     Tensor y;
@@ -119,9 +104,9 @@ TEST_CASE("saved inputs and results come back as their hooks make them") {
     sum(y).backward();
     return values(x.grad());
   };
-  CHECK(grad_of(1, 1) == D{2, -4, 6});
-  CHECK(grad_of(2, 0.5) == D{2, -4, 6});
-  CHECK(grad_of(2, 1) == D{4, -8, 12});
+  CHECK(grad_of(1, 1) == std::vector<double>{2, -4, 6});
+  CHECK(grad_of(2, 0.5) == std::vector<double>{2, -4, 6});
+  CHECK(grad_of(2, 1) == std::vector<double>{4, -8, 12});
   // Of a result that is saved.
   const Tensor x = leaf({0, 1});
   Tensor y;
@@ -146,8 +131,8 @@ TEST_CASE("pairs of hooks nest: what is saved goes by the one in force then") {
   }
   sum(y).backward();
   sum(z).backward();
-  CHECK(values(a.grad()) == D{50, 100});
-  CHECK(values(b.grad()) == D{18, 36});
+  CHECK(values(a.grad()) == std::vector<double>{50, 100});
+  CHECK(values(b.grad()) == std::vector<double>{18, 36});
 }
 
 TEST_CASE("errors of hooks for saved tensors come out as they are") {
@@ -156,7 +141,7 @@ TEST_CASE("errors of hooks for saved tensors come out as they are") {
   {
     const SavedTensorsHooks hooks([](const Tensor&) -> Value { fail(ErrorKind::key, "pack"); },
                                   same);
-    CHECK(message_of([&] { sin(a); }) == "KeyError: pack");
+    CHECK(error_of([&] { sin(a); }) == "KeyError: pack");
   }
   Tensor out;
   {
@@ -164,7 +149,7 @@ TEST_CASE("errors of hooks for saved tensors come out as they are") {
                                   [](const Value&) -> Tensor { fail(ErrorKind::key, "unpack"); });
     out = sin(a);
   }
-  CHECK(message_of([&] { out.backward(); }) == "KeyError: unpack");
+  CHECK(error_of([&] { out.backward(); }) == "KeyError: unpack");
 }
 
 TEST_CASE("what is not needed is not packed, and unpacked once a backward") {
@@ -195,7 +180,7 @@ TEST_CASE("a pack hook does not write into what it is given") {
   const SavedTensorsHooks hooks([](const Tensor& t) { return Value(add_(t, 1.0)); },
                                 [](const Value& v) { return v.as<Tensor>(); });
   CHECK(
-      message_of([&] { exp(a); }) ==
+      error_of([&] { exp(a); }) ==
       "RuntimeError: A saved tensor pack hook is modifying its input in place. Tensors provided as "
       "input to pack hook cannot be modified by in-place operations as this can lead to unexpected "
       "side-effects. Please open an issue if you need to perform in-place operations on the input "
@@ -219,5 +204,5 @@ TEST_CASE("saved tensors may wait in files") {
   }
   CHECK(files == 2);
   sum(y).backward();
-  CHECK(values(a.grad()) == D{2, 4, 6});
+  CHECK(values(a.grad()) == std::vector<double>{2, 4, 6});
 }
