@@ -132,54 +132,11 @@ TEST_CASE("braces are a tuple wherever PyTorch takes one") {
   CHECK_THROWS_AS(nn::Conv2d(3, 8, {3, 5, 7}), Error);
 }
 
-TEST_CASE("braces are a tuple among arguments in order, too") {
-  // torch.nn.Conv2d(1, 8, 3, (2, 2)) and so on.
-  CHECK(nn::Conv2d(1, 8, 3, {2, 2}).repr() == "Conv2d(1, 8, kernel_size=(3, 3), stride=(2, 2))");
-  const char* const all =
-      "Conv2d(16, 33, kernel_size=(3, 5), stride=(2, 1), padding=(4, 2), dilation=(3, 1))";
-  CHECK(nn::Conv2d(16, 33, {3, 5}, {2, 1}, {4, 2}, {3, 1}).repr() == all);
-  CHECK(nn::Conv2d(16, 33, IntTuple<2>{3, 5}, {2, 1}, {4, 2}, {3, 1}).repr() == all);
-  CHECK(nn::Conv2d(16, 33, {3, 5}, {2, 1}, 1, 2, 1, false, "reflect").repr() ==
-        "Conv2d(16, 33, kernel_size=(3, 5), stride=(2, 1), padding=(1, 1), dilation=(2, 2), "
-        "bias=False, padding_mode=reflect)");
-  CHECK(nn::Conv2d(16, 33, 3, 1, {4, 2}).repr() ==
-        "Conv2d(16, 33, kernel_size=(3, 3), stride=(1, 1), padding=(4, 2))");
-  const int64_t channels = 4;
-  const IntTuple<2> kernel{3, 5};
-  CHECK(nn::Conv2d(channels, channels, kernel, {2, 2}).repr() ==
-        "Conv2d(4, 4, kernel_size=(3, 5), stride=(2, 2))");
-  CHECK(nn::ConvTranspose2d(16, 33, 3, {2, 2}, {1, 1}, {1, 0}).repr() ==
-        "ConvTranspose2d(16, 33, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), "
-        "output_padding=(1, 0))");
-  CHECK(nn::Conv1d(3, 8, 5, {2}, {1}).repr() ==
-        "Conv1d(3, 8, kernel_size=(5,), stride=(2,), padding=(1,))");
-  CHECK(nn::MaxPool2d(3, {2, 1}).repr() ==
-        "MaxPool2d(kernel_size=3, stride=(2, 1), padding=0, dilation=1, ceil_mode=False)");
-  CHECK(nn::MaxPool2d({3, 2}, {2, 1}, {1, 0}, {1, 2}).repr() ==
-        "MaxPool2d(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), "
-        "ceil_mode=False)");
-  CHECK(nn::MaxPool2d(3, std::nullopt, {1, 0}).repr() ==
-        "MaxPool2d(kernel_size=3, stride=3, padding=(1, 0), dilation=1, ceil_mode=False)");
-  CHECK(nn::AvgPool2d({3, 2}, {2, 1}, {1, 0}).repr() ==
-        "AvgPool2d(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0))");
-  CHECK(nn::ConstantPad2d({3, 0, 2, 1}, 3.5).repr() ==
-        "ConstantPad2d(padding=(3, 0, 2, 1), value=3.5)");
-  CHECK(nn::LayerNorm({2, 3}, 1e-3, true, false).repr() ==
-        "LayerNorm((2, 3), eps=0.001, elementwise_affine=True, bias=False)");
-  // All by name, with a tuple first.
-  CHECK(nn::MaxPool2d({.kernel_size = {3, 2}, .stride = 2, .padding = 1}).repr() ==
-        "MaxPool2d(kernel_size=(3, 2), stride=2, padding=1, dilation=1, ceil_mode=False)");
-  CHECK(nn::ConstantPad2d({.padding = {1, 2, 3, 4}, .value = 3}).repr() ==
-        "ConstantPad2d(padding=(1, 2, 3, 4), value=3)");
-  static_assert(!std::is_constructible_v<nn::Linear, int>);
-  static_assert(!std::is_constructible_v<nn::Linear, int, const char*>);
-  static_assert(!std::is_constructible_v<nn::Linear, int, int, bool, int>);
-  static_assert(!std::is_constructible_v<nn::Conv2d, int, int>);
-}
-
 TEST_CASE("an argument cannot be given twice") {
   CHECK_THROWS_WITH_AS(nn::Linear(10, 20, {.in_features = 3}),
                        "Linear.__init__() got multiple values for argument 'in_features'", Error);
+  // Two numbers in braces are no stride: they would be the first two options.
+  CHECK_THROWS_AS(nn::Conv2d(1, 8, 3, {2, 2}), Error);
   CHECK_THROWS_AS(nn::Conv2d(1, 8, IntTuple<2>{1, 2, 3}), Error);
 }
 

@@ -5,7 +5,6 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -34,207 +33,119 @@ inline constexpr bool kOptional = false;
 template <class T>
 inline constexpr bool kOptional<std::optional<T>> = true;
 
-/// Whatever a member of Options is. An optional is made by its own constructor.
-struct Anything {
+/// An argument of a constructor on its way to the member of Options that it initialises: converts
+/// to whatever the argument does, to narrower numbers too. Options in parentheses would do the
+/// same, but not with clang before version 16. An optional is made by its own constructor.
+template <class A>
+struct Argument {
+  A&& value;
   template <class T>
-  requires(!kOptional<T>) operator T() const;
-};
-template <class Options, class... A>
-consteval size_t count_members() {
-  if constexpr (requires { Options{A{}..., Anything{}}; })
-    return count_members<Options, A..., Anything>();
-  else return sizeof...(A);
-}
-template <class Options>
-inline constexpr size_t kMembers = count_members<Options>();
-
-/// The members of Options in their order.
-template <class Options>
-constexpr auto tied(Options& o) {
-  constexpr size_t n = kMembers<Options>;
-  static_assert(n <= 10);
-  if constexpr (n == 1) {
-    auto& [a] = o;
-    return std::tie(a);
-  } else if constexpr (n == 2) {
-    auto& [a, b] = o;
-    return std::tie(a, b);
-  } else if constexpr (n == 3) {
-    auto& [a, b, c] = o;
-    return std::tie(a, b, c);
-  } else if constexpr (n == 4) {
-    auto& [a, b, c, d] = o;
-    return std::tie(a, b, c, d);
-  } else if constexpr (n == 5) {
-    auto& [a, b, c, d, e] = o;
-    return std::tie(a, b, c, d, e);
-  } else if constexpr (n == 6) {
-    auto& [a, b, c, d, e, f] = o;
-    return std::tie(a, b, c, d, e, f);
-  } else if constexpr (n == 7) {
-    auto& [a, b, c, d, e, f, g] = o;
-    return std::tie(a, b, c, d, e, f, g);
-  } else if constexpr (n == 8) {
-    auto& [a, b, c, d, e, f, g, h] = o;
-    return std::tie(a, b, c, d, e, f, g, h);
-  } else if constexpr (n == 9) {
-    auto& [a, b, c, d, e, f, g, h, i] = o;
-    return std::tie(a, b, c, d, e, f, g, h, i);
-  } else if constexpr (n == 10) {
-    auto& [a, b, c, d, e, f, g, h, i, j] = o;
-    return std::tie(a, b, c, d, e, f, g, h, i, j);
-  } else {
-    return std::tie();
+  requires(std::is_convertible_v<A, T> && !kOptional<T>) operator T() const {
+    return static_cast<T>(std::forward<A>(value));
   }
-}
-
-/// The type of a member that is not there: nothing can be given for it.
-struct NoMember {
-  NoMember() = delete;
-};
-template <class Options, size_t kMember>
-constexpr auto member_type() {
-  if constexpr (kMember < kMembers<Options>) {
-    using All = decltype(tied(std::declval<Options&>()));
-    return std::type_identity<std::remove_reference_t<std::tuple_element_t<kMember, All>>>();
-  } else {
-    return std::type_identity<NoMember>();
+  template <class T>
+  requires(std::is_convertible_v<A, std::optional<T>> && !std::is_convertible_v<A, T>)
+  operator std::optional<T>() const {
+    return std::forward<A>(value);
   }
-}
-
-/// A tuple as C++ writes one: `{3, 5}`.
-using Braces = std::initializer_list<int64_t>;
-
-/// An argument of a layer's constructor, for one member of its Options: whatever converts to that,
-/// braces for a tuple, or nothing.
-template <class Options, size_t kMember>
-class Given {
-  using T = typename decltype(member_type<Options, kMember>())::type;
-
- public:
-  Given() = default;
-  template <class A>
-  requires(std::is_convertible_v<A, T> && !std::same_as<std::remove_cvref_t<A>, Given>) Given(A&& a)
-      : value_(static_cast<T>(std::forward<A>(a))) {}
-  Given(Braces list) requires(std::is_constructible_v<T, Braces>) : value_(T(list)) {}
-
-  void put(Options& o) const {
-    if constexpr (kMember < kMembers<Options>)
-      if (value_) std::get<kMember>(tied(o)) = *value_;
-  }
-
- private:
-  std::optional<T> value_;
 };
-template <class Options, class... A>
-inline constexpr bool kGiven = []<size_t... I>(std::index_sequence<I...>) {
-  return (std::is_convertible_v<A, Given<Options, I>> && ...);
-}
-(std::index_sequence_for<A...>());
-
-/// Options with the first members as given.
 template <class Options, class... A>
 Options options_of(A&&... a) {
-  Options o;
-  [&]<size_t... I>(std::index_sequence<I...>) {
-    (Given<Options, I>(std::forward<A>(a)).put(o), ...);
-  }
-  (std::index_sequence_for<A...>());
-  return o;
+  return Options{Argument<A>{std::forward<A>(a)}...};
 }
+
+template <class Type, class Options, size_t kRequired, class... A>
+inline constexpr bool kPositional = sizeof...(A) >= kRequired &&
+                                    !(sizeof...(A) == 1 &&
+                                      (std::derived_from<std::remove_cvref_t<A>, Type> || ...)) &&
+                                    !(sizeof...(A) == 1 &&
+                                      (std::same_as<std::remove_cvref_t<A>, Options> || ...)) &&
+                                    requires(A && ... a) {
+  Options{Argument<A>{std::forward<A>(a)}...};
+};
+template <class Options, size_t kRequired, class... A>
+inline constexpr bool kLeading = sizeof...(A) == kRequired&& requires(A&&... a) {
+  Options{Argument<A>{std::forward<A>(a)}...};
+};
+/// A tuple as C++ writes one: `{3, 5}`. No template argument is deduced from it.
+using Braces = std::initializer_list<int64_t>;
+/// The same with arguments after the required ones, the last of which are braces.
+template <class Options, size_t kRequired, size_t kGiven, class... A>
+inline constexpr bool kBraced = kGiven == kRequired&& requires(A&&... a) {
+  Options{Argument<A>{std::forward<A>(a)}...};
+};
 }  // namespace detail
 
 /// Stands first in a layer class, after its struct Options, whose members are PyTorch's arguments
-/// in PyTorch's order, the first `required` of them (at most three) without defaults; all have
+/// in PyTorch's order, the first `required` of them without defaults; all have
 /// initialisers, so that no compiler misses those left out. Declares the options, their
 /// Spec, and the constructors: in order, the required ones and then by name, or all by name.
 ///   nn::Conv2d(3, 8, 3)    nn::Conv2d(3, 8, 3, {.padding = 1, .bias = false})
 ///   nn::Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = {3, 5}})
-/// What is a tuple in PyTorch may be one in braces, wherever it stands:
-///   nn::Conv2d(3, 8, {3, 5}, {2, 1}, {4, 2})    nn::Conv2d(3, 8, {3, 5}, {.stride = {2, 1}})
-#define NNM_LAYER(Type, required)                                                            \
-  static const Spec<Options>& spec();                                                        \
-  explicit Type(const Options& options);                                                     \
-  NNM_LAYER_OF_##required(Type) Type(const Type&) = default;                                 \
-  /* const Options are copied, which might throw; a std::vector is to move all the same. */  \
-  Type(Type&&) noexcept = default;                                                           \
-  ::nnm::Ref<::nnm::Module> copied() const override { return ::nnm::make_ref<Type>(*this); } \
+/// The last of the required ones may be a tuple in braces, as those in Options may:
+///   nn::Conv2d(3, 8, {3, 5}, {.stride = {2, 1}})    nn::MaxPool2d({3, 2})
+#define NNM_LAYER(Type, required)                                                                 \
+  static const Spec<Options>& spec();                                                             \
+  explicit Type(const Options& options);                                                          \
+  template <class... A>                                                                           \
+  requires(::nnm::nn::detail::kPositional<Type, Options, required, A...>) explicit Type(A&&... a) \
+      : Type(::nnm::nn::detail::options_of<Options>(std::forward<A>(a)...)) {}                    \
+  template <class A>                                                                              \
+  requires(::nnm::nn::detail::kLeading<Options, required, A>) Type(A&& a, const Options& rest)    \
+      : Type(spec().joined(::nnm::nn::detail::options_of<Options>(std::forward<A>(a)), rest,      \
+                           required)) {}                                                          \
+  template <class A, class B>                                                                     \
+  requires(::nnm::nn::detail::kLeading<Options, required, A, B>)                                  \
+      Type(A&& a, B&& b, const Options& rest)                                                     \
+      : Type(spec().joined(                                                                       \
+            ::nnm::nn::detail::options_of<Options>(std::forward<A>(a), std::forward<B>(b)), rest, \
+            required)) {}                                                                         \
+  template <class A, class B, class C>                                                            \
+  requires(::nnm::nn::detail::kLeading<Options, required, A, B, C>)                               \
+      Type(A&& a, B&& b, C&& c, const Options& rest)                                              \
+      : Type(spec().joined(::nnm::nn::detail::options_of<Options>(                                \
+                               std::forward<A>(a), std::forward<B>(b), std::forward<C>(c)),       \
+                           rest, required)) {}                                                    \
+  NNM_BRACED_LAYER(Type, required)                                                                \
+  Type(const Type&) = default;                                                                    \
+  /* const Options are copied, which might throw; a std::vector is to move all the same. */       \
+  Type(Type&&) noexcept = default;                                                                \
+  ::nnm::Ref<::nnm::Module> copied() const override { return ::nnm::make_ref<Type>(*this); }      \
   const Options options
 
-// The constructors by how many arguments are required. Braces may be a tuple or Options; a tuple is
-// meant: required arguments are taken as they come there, and are converted where Options follow.
-#define NNM_GIVEN(i) std::type_identity_t<::nnm::nn::detail::Given<O, i>>
-#define NNM_GIVEN_FROM_3                                                                      \
-  NNM_GIVEN(3)                                                                                \
-  d = {}, NNM_GIVEN(4) e = {}, NNM_GIVEN(5) f = {}, NNM_GIVEN(6) g = {}, NNM_GIVEN(7) h = {}, \
-  NNM_GIVEN(8) i = {}, NNM_GIVEN(9) j = {}
-#define NNM_GIVEN_FROM_2 NNM_GIVEN(2) c = {}, NNM_GIVEN_FROM_3
-#define NNM_GIVEN_FROM_1 NNM_GIVEN(1) b = {}, NNM_GIVEN_FROM_2
-#define NNM_BRACES ::nnm::nn::detail::Braces
-#define NNM_LAYER_OF_0(Type)                           \
-  template <class O = Options>                         \
-  explicit Type(NNM_GIVEN(0) a = {}, NNM_GIVEN_FROM_1) \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, c, d, e, f, g, h, i, j)) {}
-// GCC 12 takes `{.kernel_size = 2}` for a layer made of a list as well, unless each constructor has
-// something to deduce.
-#define NNM_LAYER_OF_1(Type)                                                                       \
-  template <class A, class O = Options>                                                            \
-  requires(::nnm::nn::detail::kGiven<O, A>) explicit Type(A&& a, NNM_GIVEN_FROM_1)                 \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), b, c, d, e, f, g, h, i, j)) {}   \
-  template <class... None, class O = Options>                                                      \
-  requires(sizeof...(None) == 0 && ::nnm::nn::detail::kGiven<O, NNM_BRACES>) explicit Type(        \
-      NNM_BRACES a, None&&...)                                                                     \
-      : Type(::nnm::nn::detail::options_of<O>(a)) {}                                               \
-  template <class B, class O = Options>                                                            \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, B>) explicit Type(NNM_BRACES a, B&& b,         \
-                                                                      NNM_GIVEN_FROM_2)            \
-      : Type(::nnm::nn::detail::options_of<O>(a, std::forward<B>(b), c, d, e, f, g, h, i, j)) {}   \
-  template <class... R, class O = Options>                                                         \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, NNM_BRACES, R...>) explicit Type(              \
-      NNM_BRACES a, NNM_BRACES b, R&&... rest)                                                     \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, std::forward<R>(rest)...)) {}                  \
-  template <class... R, class O = Options>                                                         \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, NNM_BRACES, NNM_BRACES, R...>) explicit Type(  \
-      NNM_BRACES a, NNM_BRACES b, NNM_BRACES c, R&&... rest)                                       \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, c, std::forward<R>(rest)...)) {}               \
-  template <class... R, class O = Options>                                                         \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, NNM_BRACES, NNM_BRACES, NNM_BRACES,            \
-                                     R...>) explicit Type(NNM_BRACES a, NNM_BRACES b,              \
-                                                          NNM_BRACES c, NNM_BRACES d, R&&... rest) \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, c, d, std::forward<R>(rest)...)) {}            \
-  template <class O = Options>                                                                     \
-  Type(NNM_GIVEN(0) a, const std::type_identity_t<O>& rest)                                        \
-      : Type(spec().joined(::nnm::nn::detail::options_of<O>(a), rest, 1)) {}
-#define NNM_LAYER_OF_2(Type)                                                                      \
-  template <class A, class B, class O = Options>                                                  \
-  requires(::nnm::nn::detail::kGiven<O, A, B>) explicit Type(A&& a, B&& b, NNM_GIVEN_FROM_2)      \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c, d, e, f, \
-                                              g, h, i, j)) {}                                     \
+/// The part of NNM_LAYER for braces: after no, one or two other arguments; then more of them in
+/// order, or the rest by name.
+#define NNM_BRACED_LAYER(Type, required)                                                          \
+  template <class... R>                                                                           \
+  requires(::nnm::nn::detail::kBraced<Options, required, 1, ::nnm::nn::detail::Braces,            \
+                                      R...>) explicit Type(::nnm::nn::detail::Braces a, R&&... r) \
+      : Type(::nnm::nn::detail::options_of<Options>(a, std::forward<R>(r)...)) {}                 \
+  template <class A, class... R>                                                                  \
+  requires(::nnm::nn::detail::kBraced<Options, required, 2, A, ::nnm::nn::detail::Braces, R...>)  \
+      Type(A&& a, ::nnm::nn::detail::Braces b, R&&... r)                                          \
+      : Type(::nnm::nn::detail::options_of<Options>(std::forward<A>(a), b,                        \
+                                                    std::forward<R>(r)...)) {}                    \
+  template <class A, class B, class... R>                                                         \
+  requires(                                                                                       \
+      ::nnm::nn::detail::kBraced<Options, required, 3, A, B, ::nnm::nn::detail::Braces, R...>)    \
+      Type(A&& a, B&& b, ::nnm::nn::detail::Braces c, R&&... r)                                   \
+      : Type(::nnm::nn::detail::options_of<Options>(std::forward<A>(a), std::forward<B>(b), c,    \
+                                                    std::forward<R>(r)...)) {}                    \
+  template <class O = Options>                                                                    \
+  requires(::nnm::nn::detail::kLeading<O, required, ::nnm::nn::detail::Braces>)                   \
+      Type(::nnm::nn::detail::Braces a, const O& rest)                                            \
+      : Type(spec().joined(::nnm::nn::detail::options_of<O>(a), rest, required)) {}               \
   template <class A, class O = Options>                                                           \
-  requires(::nnm::nn::detail::kGiven<O, A, NNM_BRACES>) explicit Type(A&& a, NNM_BRACES b,        \
-                                                                      NNM_GIVEN_FROM_2)           \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), b, c, d, e, f, g, h, i, j)) {}  \
-  template <class B, class O = Options>                                                           \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, B>) explicit Type(NNM_BRACES a, B&& b,        \
-                                                                      NNM_GIVEN_FROM_2)           \
-      : Type(::nnm::nn::detail::options_of<O>(a, std::forward<B>(b), c, d, e, f, g, h, i, j)) {}  \
-  template <class O = Options>                                                                    \
-  Type(NNM_GIVEN(0) a, NNM_GIVEN(1) b, const std::type_identity_t<O>& rest)                       \
-      : Type(spec().joined(::nnm::nn::detail::options_of<O>(a, b), rest, 2)) {}
-#define NNM_LAYER_OF_3(Type)                                                                      \
-  template <class A, class B, class C, class O = Options>                                         \
-  requires(::nnm::nn::detail::kGiven<O, A, B, C>) explicit Type(A&& a, B&& b, C&& c,              \
-                                                                NNM_GIVEN_FROM_3)                 \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b),             \
-                                              std::forward<C>(c), d, e, f, g, h, i, j)) {}        \
+  requires(::nnm::nn::detail::kLeading<O, required, A, ::nnm::nn::detail::Braces>)                \
+      Type(A&& a, ::nnm::nn::detail::Braces b, const O& rest)                                     \
+      : Type(spec().joined(::nnm::nn::detail::options_of<O>(std::forward<A>(a), b), rest,         \
+                           required)) {}                                                          \
   template <class A, class B, class O = Options>                                                  \
-  requires(::nnm::nn::detail::kGiven<O, A, B, NNM_BRACES>) explicit Type(                         \
-      A&& a, B&& b, NNM_BRACES c, NNM_GIVEN_FROM_3)                                               \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c, d, e, f, \
-                                              g, h, i, j)) {}                                     \
-  template <class O = Options>                                                                    \
-  Type(NNM_GIVEN(0) a, NNM_GIVEN(1) b, NNM_GIVEN(2) c, const std::type_identity_t<O>& rest)       \
-      : Type(spec().joined(::nnm::nn::detail::options_of<O>(a, b, c), rest, 3)) {}
+  requires(::nnm::nn::detail::kLeading<O, required, A, B, ::nnm::nn::detail::Braces>)             \
+      Type(A&& a, B&& b, ::nnm::nn::detail::Braces c, const O& rest)                              \
+      : Type(spec().joined(                                                                       \
+            ::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c), rest,    \
+            required)) {}
 
 /// A parameter of the type and on the device that Construction says, not filled yet.
 inline Tensor new_parameter(const Shape& shape) {
