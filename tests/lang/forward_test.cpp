@@ -131,14 +131,14 @@ TEST_CASE("forward: a child is found before a function and a variable") {
 TEST_CASE("forward: a ParameterList is indexed and walked") {
   const std::string list =
       "modules:\n  scales: ParameterList([full([3], 2.0), full([3], 3.0)])\nforward:\n";
-  CHECK(numbers(run(list + "  - return x * scales[0] + scales[-1]")) == D{1, 7, -3});
-  CHECK(numbers(run(list + "  - for s in scales:\n      - x = x * s\n  - return x")) ==
+  CHECK(numbers(run_class(list + "  - return x * scales[0] + scales[-1]")) == D{1, 7, -3});
+  CHECK(numbers(run_class(list + "  - for s in scales:\n      - x = x * s\n  - return x")) ==
         D{-6, 12, -18});
-  CHECK(numbers(run(list + "  - for i in range(len(scales)):\n      - x = x * scales[i]\n"
-                           "  - return x")) == D{-6, 12, -18});
-  CHECK(numbers(run(list + "  - for i in range(x.size(0) - 1):\n      - x = x * scales[i]\n"
-                           "  - return x")) == D{-6, 12, -18});
-  CHECK(contains(error(list + "  - return x * scales[2]"), "it has 2 children"));
+  CHECK(numbers(run_class(list + "  - for i in range(len(scales)):\n      - x = x * scales[i]\n"
+                                 "  - return x")) == D{-6, 12, -18});
+  CHECK(numbers(run_class(list + "  - for i in range(x.size(0) - 1):\n      - x = x * scales[i]\n"
+                                 "  - return x")) == D{-6, 12, -18});
+  CHECK(contains(class_error(list + "  - return x * scales[2]"), "it has 2 children"));
 }
 
 TEST_CASE("forward: names of children are made where loops run") {
