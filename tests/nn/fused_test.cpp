@@ -325,17 +325,17 @@ TEST_CASE("fused: a layer put in another's place, and a class of one's own") {
   const Tensor x = randn({2, 32, 28, 28});
   CHECK(far_from(in_one_pass(s, x), one_by_one(s, x)) == "");
   CHECK(!same_bits(in_one_pass(s, x), one_by_one(s, x)));
-  s.set(0, make_ref<Half>(nn::Conv2d::Options{32, 32, 3}));
+  s.set(0, make_ref<Half>(nn::Conv2d(32, 32, 3).options));
   CHECK(same_bits(in_one_pass(s, x), one_by_one(s, x)));
-  s.set(0, make_ref<nn::Conv2d>(nn::Conv2d::Options{32, 32, 3}));
-  s.set(1, make_ref<nn::Conv2d>(nn::Conv2d::Options{32, 32, 3}));
+  s.set(0, make_ref<nn::Conv2d>(32, 32, 3));
+  s.set(1, make_ref<nn::Conv2d>(32, 32, 3));
   CHECK(far_from(in_one_pass(s, x), one_by_one(s, x)) == "");
   const lang::Model model = testing::ParsedModel(kNet).build();
   settle(*model.module);
   const Tensor image = randn({2, 3, 24, 24});
   model.module->set_submodule("one.bn2", make_ref<nn::ReLU>());
   CHECK(far_from(in_one_pass(*model.module, image), one_by_one(*model.module, image)) == "");
-  model.module->set_submodule("one.conv2", make_ref<Half>(nn::Conv2d::Options{32, 32, 3, 1, 1}));
+  model.module->set_submodule("one.conv2", make_ref<Half>(nn::Conv2d(32, 32, 3, 1, 1).options));
   CHECK(far_from(in_one_pass(*model.module, image), one_by_one(*model.module, image)) == "");
 }
 

@@ -22,6 +22,7 @@ struct Padding {
 
 template <int N>
 struct ConvOptions {
+  ByName by_name = {};
   int64_t in_channels = 0, out_channels = 0;
   IntTuple<N> kernel_size = {}, stride = 1;
   Padding<N> padding = 0;
@@ -33,6 +34,7 @@ struct ConvOptions {
 
 template <int N>
 struct ConvTransposeOptions {
+  ByName by_name = {};
   int64_t in_channels = 0, out_channels = 0;
   IntTuple<N> kernel_size = {}, stride = 1, padding = 0, output_padding = 0;
   int64_t groups = 1;

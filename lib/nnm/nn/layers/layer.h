@@ -47,12 +47,17 @@ consteval size_t count_members() {
 }
 template <class Options>
 inline constexpr size_t kMembers = count_members<Options>();
+/// 1 where the first member is no argument.
+template <class Options>
+inline constexpr size_t kUnnamed = requires(Options o) {
+  o.by_name;
+};
 
 /// The members of Options in their order.
 template <class Options>
 constexpr auto tied(Options& o) {
   constexpr size_t n = kMembers<Options>;
-  static_assert(n <= 10);
+  static_assert(n <= 11);
   if constexpr (n == 1) {
     auto& [a] = o;
     return std::tie(a);
@@ -83,6 +88,9 @@ constexpr auto tied(Options& o) {
   } else if constexpr (n == 10) {
     auto& [a, b, c, d, e, f, g, h, i, j] = o;
     return std::tie(a, b, c, d, e, f, g, h, i, j);
+  } else if constexpr (n == 11) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k] = o;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k);
   } else {
     return std::tie();
   }
@@ -109,7 +117,8 @@ using Braces = std::initializer_list<int64_t>;
 /// braces for a tuple, or nothing.
 template <class Options, size_t kMember>
 class Given {
-  using T = typename decltype(member_type<Options, kMember>())::type;
+  static constexpr size_t kPlace = kMember + kUnnamed<Options>;
+  using T = typename decltype(member_type<Options, kPlace>())::type;
 
  public:
   Given() = default;
@@ -119,8 +128,8 @@ class Given {
   Given(Braces list) requires(std::is_constructible_v<T, Braces>) : value_(T(list)) {}
 
   void put(Options& o) const {
-    if constexpr (kMember < kMembers<Options>)
-      if (value_) std::get<kMember>(tied(o)) = *value_;
+    if constexpr (kPlace < kMembers<Options>)
+      if (value_) std::get<kPlace>(tied(o)) = *value_;
   }
 
  private:
@@ -144,10 +153,18 @@ Options options_of(A&&... a) {
 }
 }  // namespace detail
 
+/// The first member of Options that hold a tuple: numbers in braces are a tuple then and not the
+/// first options, of which each is named.
+class ByName {
+ public:
+  constexpr ByName() = default;
+};
+
 /// Stands first in a layer class, after its struct Options, whose members are PyTorch's arguments
-/// in PyTorch's order, the first `required` of them (at most three) without defaults; all have
-/// initialisers, so that no compiler misses those left out. Declares the options, their
-/// Spec, and the constructors: in order, the required ones and then by name, or all by name.
+/// in PyTorch's order (after ByName), the first `required` of them (at most three) without
+/// defaults; all have initialisers, so that no compiler misses those left out. Declares the
+/// options, their Spec, and the constructors: in order, the required ones and then by name, or all
+/// by name.
 ///   nn::Conv2d(3, 8, 3)    nn::Conv2d(3, 8, 3, {.padding = 1, .bias = false})
 ///   nn::Conv2d({.in_channels = 3, .out_channels = 8, .kernel_size = {3, 5}})
 /// What is a tuple in PyTorch may be one in braces, wherever it stands:
@@ -161,8 +178,9 @@ Options options_of(A&&... a) {
   ::nnm::Ref<::nnm::Module> copied() const override { return ::nnm::make_ref<Type>(*this); } \
   const Options options
 
-// The constructors by how many arguments are required. Braces may be a tuple or Options; a tuple is
-// meant: required arguments are taken as they come there, and are converted where Options follow.
+// The constructors by how many arguments are required: all in order, or Options behind the required
+// ones. GCC 12 takes named options for what an argument may be, too: the latter, which take the
+// required ones as they come, are preferred to the former, which convert them.
 #define NNM_GIVEN(i) std::type_identity_t<::nnm::nn::detail::Given<O, i>>
 #define NNM_GIVEN_FROM_3                                                                      \
   NNM_GIVEN(3)                                                                                \
@@ -170,71 +188,51 @@ Options options_of(A&&... a) {
   NNM_GIVEN(8) i = {}, NNM_GIVEN(9) j = {}
 #define NNM_GIVEN_FROM_2 NNM_GIVEN(2) c = {}, NNM_GIVEN_FROM_3
 #define NNM_GIVEN_FROM_1 NNM_GIVEN(1) b = {}, NNM_GIVEN_FROM_2
+#define NNM_IN_ORDER(Type) \
+  Type(::nnm::nn::detail::options_of<O>(a, b, c, d, e, f, g, h, i, j)) {}
 #define NNM_BRACES ::nnm::nn::detail::Braces
-#define NNM_LAYER_OF_0(Type)                           \
-  template <class O = Options>                         \
-  explicit Type(NNM_GIVEN(0) a = {}, NNM_GIVEN_FROM_1) \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, c, d, e, f, g, h, i, j)) {}
-// GCC 12 takes `{.kernel_size = 2}` for a layer made of a list as well, unless each constructor has
-// something to deduce.
+#define NNM_LAYER_OF_0(Type)   \
+  template <class O = Options> \
+  explicit Type(NNM_GIVEN(0) a = {}, NNM_GIVEN_FROM_1) : NNM_IN_ORDER(Type)
+// A tuple alone might be a layer to copy: a list of numbers is better still.
 #define NNM_LAYER_OF_1(Type)                                                                       \
-  template <class A, class O = Options>                                                            \
-  requires(::nnm::nn::detail::kGiven<O, A>) explicit Type(A&& a, NNM_GIVEN_FROM_1)                 \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), b, c, d, e, f, g, h, i, j)) {}   \
-  template <class... None, class O = Options>                                                      \
+  template <class O = Options>                                                                     \
+  explicit Type(NNM_GIVEN(0) a, NNM_GIVEN_FROM_1)                                                  \
+      : NNM_IN_ORDER(Type) template <class... None, class O = Options>                             \
   requires(sizeof...(None) == 0 && ::nnm::nn::detail::kGiven<O, NNM_BRACES>) explicit Type(        \
       NNM_BRACES a, None&&...)                                                                     \
       : Type(::nnm::nn::detail::options_of<O>(a)) {}                                               \
-  template <class B, class O = Options>                                                            \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, B>) explicit Type(NNM_BRACES a, B&& b,         \
-                                                                      NNM_GIVEN_FROM_2)            \
-      : Type(::nnm::nn::detail::options_of<O>(a, std::forward<B>(b), c, d, e, f, g, h, i, j)) {}   \
-  template <class... R, class O = Options>                                                         \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, NNM_BRACES, R...>) explicit Type(              \
-      NNM_BRACES a, NNM_BRACES b, R&&... rest)                                                     \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, std::forward<R>(rest)...)) {}                  \
-  template <class... R, class O = Options>                                                         \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, NNM_BRACES, NNM_BRACES, R...>) explicit Type(  \
-      NNM_BRACES a, NNM_BRACES b, NNM_BRACES c, R&&... rest)                                       \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, c, std::forward<R>(rest)...)) {}               \
-  template <class... R, class O = Options>                                                         \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, NNM_BRACES, NNM_BRACES, NNM_BRACES,            \
-                                     R...>) explicit Type(NNM_BRACES a, NNM_BRACES b,              \
-                                                          NNM_BRACES c, NNM_BRACES d, R&&... rest) \
-      : Type(::nnm::nn::detail::options_of<O>(a, b, c, d, std::forward<R>(rest)...)) {}            \
+  template <class A>                                                                               \
+  requires(::nnm::nn::detail::kGiven<Options, A>) Type(A&& a, const Options& rest)                 \
+      : Type(spec().joined(::nnm::nn::detail::options_of<Options>(std::forward<A>(a)), rest, 1)) { \
+  }                                                                                                \
   template <class O = Options>                                                                     \
-  Type(NNM_GIVEN(0) a, const std::type_identity_t<O>& rest)                                        \
+  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES>)                                               \
+      Type(NNM_BRACES a, const std::type_identity_t<O>& rest)                                      \
       : Type(spec().joined(::nnm::nn::detail::options_of<O>(a), rest, 1)) {}
 #define NNM_LAYER_OF_2(Type)                                                                      \
-  template <class A, class B, class O = Options>                                                  \
-  requires(::nnm::nn::detail::kGiven<O, A, B>) explicit Type(A&& a, B&& b, NNM_GIVEN_FROM_2)      \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c, d, e, f, \
-                                              g, h, i, j)) {}                                     \
-  template <class A, class O = Options>                                                           \
-  requires(::nnm::nn::detail::kGiven<O, A, NNM_BRACES>) explicit Type(A&& a, NNM_BRACES b,        \
-                                                                      NNM_GIVEN_FROM_2)           \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), b, c, d, e, f, g, h, i, j)) {}  \
-  template <class B, class O = Options>                                                           \
-  requires(::nnm::nn::detail::kGiven<O, NNM_BRACES, B>) explicit Type(NNM_BRACES a, B&& b,        \
-                                                                      NNM_GIVEN_FROM_2)           \
-      : Type(::nnm::nn::detail::options_of<O>(a, std::forward<B>(b), c, d, e, f, g, h, i, j)) {}  \
   template <class O = Options>                                                                    \
-  Type(NNM_GIVEN(0) a, NNM_GIVEN(1) b, const std::type_identity_t<O>& rest)                       \
-      : Type(spec().joined(::nnm::nn::detail::options_of<O>(a, b), rest, 2)) {}
-#define NNM_LAYER_OF_3(Type)                                                                      \
-  template <class A, class B, class C, class O = Options>                                         \
-  requires(::nnm::nn::detail::kGiven<O, A, B, C>) explicit Type(A&& a, B&& b, C&& c,              \
-                                                                NNM_GIVEN_FROM_3)                 \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b),             \
-                                              std::forward<C>(c), d, e, f, g, h, i, j)) {}        \
-  template <class A, class B, class O = Options>                                                  \
-  requires(::nnm::nn::detail::kGiven<O, A, B, NNM_BRACES>) explicit Type(                         \
-      A&& a, B&& b, NNM_BRACES c, NNM_GIVEN_FROM_3)                                               \
-      : Type(::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c, d, e, f, \
-                                              g, h, i, j)) {}                                     \
-  template <class O = Options>                                                                    \
-  Type(NNM_GIVEN(0) a, NNM_GIVEN(1) b, NNM_GIVEN(2) c, const std::type_identity_t<O>& rest)       \
-      : Type(spec().joined(::nnm::nn::detail::options_of<O>(a, b, c), rest, 3)) {}
+  explicit Type(NNM_GIVEN(0) a, NNM_GIVEN(1) b, NNM_GIVEN_FROM_2)                                 \
+      : NNM_IN_ORDER(Type) template <class A, class B>                                            \
+  requires(::nnm::nn::detail::kGiven<Options, A, B>) Type(A&& a, B&& b, const Options& rest)      \
+      : Type(spec().joined(                                                                       \
+            ::nnm::nn::detail::options_of<Options>(std::forward<A>(a), std::forward<B>(b)), rest, \
+            2)) {}
+#define NNM_LAYER_OF_3(Type)                                                                   \
+  template <class O = Options>                                                                 \
+  explicit Type(NNM_GIVEN(0) a, NNM_GIVEN(1) b, NNM_GIVEN(2) c, NNM_GIVEN_FROM_3)              \
+      : NNM_IN_ORDER(Type) template <class A, class B, class C>                                \
+  requires(::nnm::nn::detail::kGiven<Options, A, B, C>)                                        \
+      Type(A&& a, B&& b, C&& c, const Options& rest)                                           \
+      : Type(spec().joined(::nnm::nn::detail::options_of<Options>(                             \
+                               std::forward<A>(a), std::forward<B>(b), std::forward<C>(c)),    \
+                           rest, 3)) {}                                                        \
+  template <class A, class B, class O = Options>                                               \
+  requires(::nnm::nn::detail::kGiven<O, A, B, NNM_BRACES>)                                     \
+      Type(A&& a, B&& b, NNM_BRACES c, const std::type_identity_t<O>& rest)                    \
+      : Type(spec().joined(                                                                    \
+            ::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c), rest, \
+            3)) {}
 
 /// A parameter of the type and on the device that Construction says, not filled yet.
 inline Tensor new_parameter(const Shape& shape) {

@@ -75,6 +75,7 @@ class InstanceNorm2d : public NormBase {
 class LayerNorm : public Module {
  public:
   struct Options {
+    ByName by_name = {};
     Sizes normalized_shape = {};
     Scalar eps = 1e-5;
     bool elementwise_affine = true, bias = true;
@@ -110,6 +111,7 @@ class GroupNorm : public Module {
 class RMSNorm : public Module {
  public:
   struct Options {
+    ByName by_name = {};
     Sizes normalized_shape = {};
     std::optional<Scalar> eps = {};  ///< none: the smallest that matters for the element type
     bool elementwise_affine = true;

@@ -8,10 +8,12 @@ namespace nnm::nn {
 /// (left, right) of the last dimension, then (top, bottom) of the one before; one number for all.
 template <int N>
 struct PadOptions {
+  ByName by_name = {};
   IntTuple<2 * N> padding = {};
 };
 template <int N>
 struct ConstantPadOptions {
+  ByName by_name = {};
   IntTuple<2 * N> padding = {};
   Scalar value = {};
 };

@@ -7,6 +7,7 @@ namespace nnm::nn {
 
 template <int N>
 struct MaxPoolOptions {
+  ByName by_name = {};
   IntTuple<N> kernel_size = {};
   OptionalTuple<N> stride = {};  ///< none: the kernel's size
   IntTuple<N> padding = 0, dilation = 1;
@@ -40,6 +41,7 @@ class MaxPool2d : public Module {
 class AvgPool1d : public Module {
  public:
   struct Options {
+    ByName by_name = {};
     IntTuple<1> kernel_size = {};
     OptionalTuple<1> stride = {};  ///< none: the kernel's size
     IntTuple<1> padding = 0;
@@ -55,6 +57,7 @@ class AvgPool1d : public Module {
 class AvgPool2d : public Module {
  public:
   struct Options {
+    ByName by_name = {};
     IntTuple<2> kernel_size = {};
     OptionalTuple<2> stride = {};  ///< none: the kernel's size
     IntTuple<2> padding = 0;
@@ -87,6 +90,7 @@ struct OutputSize {
 class AdaptiveAvgPool1d : public Module {
  public:
   struct Options {
+    ByName by_name = {};
     IntTuple<1> output_size = {};
   };
   NNM_LAYER(AdaptiveAvgPool1d, 1);
@@ -99,6 +103,7 @@ class AdaptiveAvgPool1d : public Module {
 class AdaptiveAvgPool2d : public Module {
  public:
   struct Options {
+    ByName by_name = {};
     OutputSize output_size = {};
   };
   NNM_LAYER(AdaptiveAvgPool2d, 1);
@@ -111,6 +116,7 @@ class AdaptiveAvgPool2d : public Module {
 class AdaptiveMaxPool2d : public Module {
  public:
   struct Options {
+    ByName by_name = {};
     OutputSize output_size = {};
   };
   NNM_LAYER(AdaptiveMaxPool2d, 1);
