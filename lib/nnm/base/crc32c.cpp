@@ -110,7 +110,8 @@ struct Shift {
 };
 constexpr Shift shift_by(int bits) { return {power_of_x(bits + 32), power_of_x(bits - 32)}; }
 
-constexpr size_t kWide = 64, kRound = 4 * kWide;
+// The processor's own prefetching ends with each page.
+constexpr size_t kWide = 64, kRound = 4 * kWide, kPage = 4096;
 #define NNM_WIDE __attribute__((target("avx512f,vpclmulqdq,pclmul,sse4.2")))
 
 NNM_WIDE inline __m512i folded(__m512i x, __m512i by, __m512i next) {
@@ -133,7 +134,10 @@ NNM_WIDE uint32_t by_products(uint32_t crc, const uint8_t* p, size_t n) {
   x[0] = _mm512_xor_si512(x[0], _mm512_zextsi128_si512(_mm_cvtsi32_si128(static_cast<int>(crc))));
   const __m512i by_round = everywhere(kByRound), by_wide = everywhere(kByWide);
   for (p += kRound, n -= kRound; n >= kRound; p += kRound, n -= kRound)
-    for (int i = 0; i < 4; ++i) x[i] = folded(x[i], by_round, _mm512_loadu_si512(p + i * kWide));
+    for (int i = 0; i < 4; ++i) {
+      __builtin_prefetch(p + kPage + i * kWide);
+      x[i] = folded(x[i], by_round, _mm512_loadu_si512(p + i * kWide));
+    }
   for (int i = 1; i < 4; ++i) x[i] = folded(x[i - 1], by_wide, x[i]);
   alignas(64) __m128i lanes[4];
   _mm512_store_si512(lanes, x[3]);

@@ -28,8 +28,8 @@ struct Disk {
 };
 
 constexpr haddr_t kMaxAddress = (haddr_t{1} << 62) - 1;
-// What a second-level cache holds beside other things.
-constexpr size_t kSummedBytes = size_t{256} << 10;
+// What a second-level cache holds beside other things; less makes the writes slower.
+constexpr size_t kSummedBytes = size_t{1} << 20;
 
 Disk* disk_of(H5FD_t* file) { return reinterpret_cast<Disk*>(file); }
 const Disk* disk_of(const H5FD_t* file) { return reinterpret_cast<const Disk*>(file); }
