@@ -12,20 +12,24 @@ struct SgdStep {
   double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
   bool nesterov = false, maximize = false;
   bool first = false;  ///< the buffer takes the gradient as it is
+  bool operator==(const SgdStep&) const = default;
 };
 struct AdamStep {
   double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   bool decoupled = false, maximize = false;
   int64_t step = 1;
+  bool operator==(const AdamStep&) const = default;
 };
 struct RmspropStep {
   double lr = 0, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
   bool maximize = false;
+  bool operator==(const RmspropStep&) const = default;
 };
 struct AdagradStep {
   double lr = 0, lr_decay = 0, weight_decay = 0, eps = 1e-10;
   bool maximize = false;
   int64_t step = 1;
+  bool operator==(const AdagradStep&) const = default;
 };
 struct AdadeltaStep {
   double lr = 0, rho = 0.9, eps = 1e-6, weight_decay = 0;
@@ -56,30 +60,25 @@ struct AsgdStep {
 
 namespace nnm::kernels {
 
-inline constinit Kernel<void(const View& param, const View& grad, const View& momentum_buffer,
-                             const SgdStep& s)>
-    sgd_step{"sgd_step"};
-/// max_exp_avg_sq: amsgrad.
-inline constinit Kernel<void(const View& param, const View& grad, const View& exp_avg,
-                             const View& exp_avg_sq, const View& max_exp_avg_sq, const AdamStep& s)>
-    adam_step{"adam_step"};
-/// What adam_step takes of one parameter.
-struct AdamOperands {
-  View param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq;
+/// What an update rule takes of one parameter: beside the gradient up to three states, of which
+/// every parameter of a call has the same ones.
+struct UpdateOperands {
+  View param, grad, a = {}, b = {}, c = {};
 };
-/// adam_step for parameters of one type on one device, the first of which is `first`: a GPU updates
-/// many at once.
-inline constinit Kernel<void(const View& first, std::span<const AdamOperands> all,
-                             const AdamStep& s)>
-    adam_steps{"adam_steps"};
-/// grad_avg: centered; momentum_buffer: momentum > 0.
-inline constinit Kernel<void(const View& param, const View& grad, const View& square_avg,
-                             const View& grad_avg, const View& momentum_buffer,
-                             const RmspropStep& s)>
-    rmsprop_step{"rmsprop_step"};
-inline constinit Kernel<void(const View& param, const View& grad, const View& sum,
-                             const AdagradStep& s)>
-    adagrad_step{"adagrad_step"};
+/// Rules for many parameters of one type on one device, the first of which is `first`: a GPU
+/// updates them together.
+template <class Step>
+using UpdateKernel =
+    Kernel<void(const View& first, std::span<const UpdateOperands> all, const Step& s)>;
+
+/// a: momentum_buffer, with momentum.
+inline constinit UpdateKernel<SgdStep> sgd_steps{"sgd_steps"};
+/// a: exp_avg; b: exp_avg_sq; c: max_exp_avg_sq, for amsgrad.
+inline constinit UpdateKernel<AdamStep> adam_steps{"adam_steps"};
+/// a: square_avg; b: grad_avg, where it is centered; c: momentum_buffer, with momentum.
+inline constinit UpdateKernel<RmspropStep> rmsprop_steps{"rmsprop_steps"};
+/// a: sum.
+inline constinit UpdateKernel<AdagradStep> adagrad_steps{"adagrad_steps"};
 inline constinit Kernel<void(const View& param, const View& grad, const View& square_avg,
                              const View& acc_delta, const AdadeltaStep& s)>
     adadelta_step{"adadelta_step"};
@@ -96,8 +95,15 @@ inline constinit Kernel<void(const View& param, const View& grad, const View& ax
                              const AsgdStep& s)>
     asgd_step{"asgd_step"};
 
-/// *sum = sum |x|^p over the elements of a dense x, the largest |x| for p = inf, in double. NaN is
-/// passed on. The order of summation depends on the number of elements alone.
-inline constinit Kernel<void(const View& x, double p, double* sum)> power_sum{"power_sum"};
+/// Of dense tensors of one type on one device, the first of which is `first`: sums[i] = sum |x|^p
+/// over the elements of all[i], the largest |x| for p = inf, in double. NaN is passed on. The order
+/// of summation depends on the number of elements alone.
+inline constinit Kernel<void(const View& first, std::span<const View> all, double p, double* sums)>
+    power_sums{"power_sums"};
+/// Of the same kind of tensors: every element becomes x * scale, and then no less than -limit and
+/// no more than limit. NaN stays.
+inline constinit Kernel<void(const View& first, std::span<const View> all, double scale,
+                             double limit)>
+    clip_all{"clip_all"};
 
 }  // namespace nnm::kernels

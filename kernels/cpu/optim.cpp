@@ -38,8 +38,14 @@ void sgd_rule(C* __restrict p, const C* __restrict g, C* __restrict buf, int64_t
   }
 }
 
-void sgd_cpu(const View& param, const View& grad, const View& buffer, const SgdStep& s) {
-  update(param, grad, buffer, {}, {}, [&]<class C>() {
+/// What make gives is done for every parameter: make.template operator()<C>() is its rule in C.
+template <class MakeRule>
+void update_all(std::span<const kernels::UpdateOperands> all, const MakeRule& make) {
+  for (const kernels::UpdateOperands& o : all) update(o.param, o.grad, o.a, o.b, o.c, make);
+}
+
+void sgd_cpu(const View&, std::span<const kernels::UpdateOperands> all, const SgdStep& s) {
+  update_all(all, [&]<class C>() {
     return [&](C* p, const C* g, C* buf, C*, C*, int64_t n) { sgd_rule<C>(p, g, buf, n, s); };
   });
 }
@@ -73,17 +79,11 @@ void adam_rule(C* __restrict p, const C* __restrict g, C* __restrict m, C* __res
   }
 }
 
-void adam_cpu(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq,
-              const View& top, const AdamStep& s) {
-  update(param, grad, exp_avg, exp_avg_sq, top, [&]<class C>() {
+void adam_cpu(const View&, std::span<const kernels::UpdateOperands> all, const AdamStep& s) {
+  update_all(all, [&]<class C>() {
     return
         [&](C* p, const C* g, C* m, C* v, C* t, int64_t n) { adam_rule<C>(p, g, m, v, t, n, s); };
   });
-}
-
-void adam_all_cpu(const View&, std::span<const kernels::AdamOperands> all, const AdamStep& s) {
-  for (const kernels::AdamOperands& o : all)
-    adam_cpu(o.param, o.grad, o.exp_avg, o.exp_avg_sq, o.max_exp_avg_sq, s);
 }
 
 template <class C>
@@ -111,17 +111,16 @@ void rmsprop_rule(C* __restrict p, const C* __restrict g, C* __restrict sq, C* _
   }
 }
 
-void rmsprop_cpu(const View& param, const View& grad, const View& square_avg, const View& grad_avg,
-                 const View& buffer, const RmspropStep& s) {
-  update(param, grad, square_avg, grad_avg, buffer, [&]<class C>() {
+void rmsprop_cpu(const View&, std::span<const kernels::UpdateOperands> all, const RmspropStep& s) {
+  update_all(all, [&]<class C>() {
     return [&](C* p, const C* g, C* sq, C* avg, C* buf, int64_t n) {
       rmsprop_rule<C>(p, g, sq, avg, buf, n, s);
     };
   });
 }
 
-void adagrad_cpu(const View& param, const View& grad, const View& sum, const AdagradStep& s) {
-  update(param, grad, sum, {}, {}, [&]<class C>() {
+void adagrad_cpu(const View&, std::span<const kernels::UpdateOperands> all, const AdagradStep& s) {
+  update_all(all, [&]<class C>() {
     return [&](C* __restrict p, const C* __restrict g, C* __restrict total, C*, C*, int64_t n) {
       const C lr = C(s.lr / (1 + static_cast<double>(s.step - 1) * s.lr_decay)),
               wd = C(s.weight_decay), eps = C(s.eps);
@@ -138,10 +137,9 @@ void adagrad_cpu(const View& param, const View& grad, const View& sum, const Ada
 
 }  // namespace
 
-NNM_KERNEL(sgd_step, sgd_cpu);
-NNM_KERNEL(adam_step, adam_cpu);
-NNM_KERNEL(adam_steps, adam_all_cpu);
-NNM_KERNEL(rmsprop_step, rmsprop_cpu);
-NNM_KERNEL(adagrad_step, adagrad_cpu);
+NNM_KERNEL(sgd_steps, sgd_cpu);
+NNM_KERNEL(adam_steps, adam_cpu);
+NNM_KERNEL(rmsprop_steps, rmsprop_cpu);
+NNM_KERNEL(adagrad_steps, adagrad_cpu);
 
 }  // namespace nnm

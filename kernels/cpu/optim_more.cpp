@@ -131,7 +131,7 @@ double power_sum_of(const T* x, int64_t n, double p) {
   return lane[0];
 }
 
-void power_sum_cpu(const View& x, double p, double* sum) {
+double power_sum(const View& x, double p) {
   // A part per slot, however many threads there are.
   constexpr int64_t kParts = 128, kLeast = 16384;
   const int64_t n = x.numel(), part = std::max(kLeast, (n + kParts - 1) / kParts);
@@ -144,11 +144,32 @@ void power_sum_cpu(const View& x, double p, double* sum) {
       }
     });
   });
-  *sum = 0;
+  double sum = 0;
   for (const double v : parts) {
-    if (!std::isinf(p)) *sum += v;
-    else if (v > *sum || v != v) *sum = v;
-    if (*sum != *sum) return;
+    if (!std::isinf(p)) sum += v;
+    else if (v > sum || v != v) sum = v;
+    if (sum != sum) break;
+  }
+  return sum;
+}
+
+void power_sums_cpu(const View&, std::span<const View> all, double p, double* sums) {
+  for (const View& x : all) *sums++ = power_sum(x, p);
+}
+
+void clip_all_cpu(const View&, std::span<const View> all, double scale, double limit) {
+  for (const View& x : all) {
+    by_floating(x.dtype, [&]<class T>() {
+      using C = Compute<T>;
+      const C by = C(scale), most = C(limit);
+      T* const p = x.as<T>();
+      parallel_for(x.numel(), kGrain, [=](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const C v = C(p[i]) * by;
+          p[i] = T(v < -most ? -most : v > most ? most : v);
+        }
+      });
+    });
   }
 }
 
@@ -159,6 +180,7 @@ NNM_KERNEL(adamax_step, adamax_cpu);
 NNM_KERNEL(moment_step, moment_cpu);
 NNM_KERNEL(rprop_step, rprop_cpu);
 NNM_KERNEL(asgd_step, asgd_cpu);
-NNM_KERNEL(power_sum, power_sum_cpu);
+NNM_KERNEL(power_sums, power_sums_cpu);
+NNM_KERNEL(clip_all, clip_all_cpu);
 
 }  // namespace nnm

@@ -1,34 +1,18 @@
-// How two tensors differ, by pieces, one to a block; the host merges them in their order. And sums
-// of powers, for norms of gradients.
+// How two tensors differ, by pieces, one to a block; the host merges them in their order.
 #include "kernels/difference.h"
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "kernels/cuda/block.h"
 #include "kernels/cuda/element.h"
-#include "kernels/optim.h"
-#include "kernels/reduction.h"
+#include "kernels/cuda/pieces.h"
 #include "kernels/ulp.h"
 
 namespace nnm::cuda {
 namespace {
 
-constexpr int64_t kPiece = 4096, kPieces = 1024;
 constexpr int kWarps = kThreads / 32;
-
-/// Where a dense vector is cut: at most kPieces pieces, of kPiece elements at least.
-struct Pieces {
-  explicit Pieces(int64_t n)
-      : n(n),
-        count(std::clamp<int64_t>((n + kPiece - 1) / kPiece, 1, kPieces)),
-        size((n + count - 1) / count) {}
-  int64_t n, count, size;
-  unsigned blocks() const { return static_cast<unsigned>(count); }
-  __device__ int64_t begin() const { return blockIdx.x * size; }
-  __device__ int64_t end() const { return begin() + size < n ? begin() + size : n; }
-};
 
 /// The bits of an element as the integer that orders it, and whether it is a float.
 __device__ inline int64_t element_place(const void* p, DType t, int64_t i) {
@@ -173,44 +157,7 @@ void difference(const View& a, const View& b, const Tolerance& t, TensorDifferen
   for (const TensorDifference& d : back) out->merge(d);
 }
 
-struct MostOrNan {
-  __device__ double operator()(double a, double b) const { return combine(Reduce::max, a, b); }
-};
-
-template <class T>
-__global__ void power_pieces(const T* x, Pieces pieces, double p, double* out) {
-  const bool top = std::isinf(p);
-  double sum = 0;
-  for (int64_t i = pieces.begin() + threadIdx.x; i < pieces.end(); i += kThreads) {
-    const double v = std::abs(static_cast<double>(static_cast<Compute<T>>(x[i])));
-    if (p == 2) sum += v * v;
-    else if (p == 1) sum += v;
-    else if (top) sum = MostOrNan()(sum, v);
-    else sum += std::pow(v, p);
-  }
-  sum = top ? over_block<kWarps>(sum, MostOrNan()) : over_block<kWarps>(sum, Plus());
-  if (threadIdx.x == 0) out[blockIdx.x] = sum;
-}
-
-void power_sum(const View& x, double p, double* sum) {
-  *sum = 0;
-  const Pieces pieces(x.numel());
-  if (pieces.n == 0) return;
-  const Scratch<double> parts(pieces.count);
-  by_floating(x.dtype, [&]<class T>() {
-    NNM_LAUNCH(power_pieces<T>, pieces.blocks(), kThreads, 0, x.as<T>(), pieces, p, parts.get());
-  });
-  std::vector<double> back(static_cast<size_t>(pieces.count));
-  read_back(back.data(), parts.get(), back.size() * sizeof(double));
-  for (const double v : back) {
-    if (!std::isinf(p)) *sum += v;
-    else if (v > *sum || v != v) *sum = v;
-    if (*sum != *sum) return;
-  }
-}
-
 NNM_CUDA_KERNEL(difference, difference);
-NNM_CUDA_KERNEL(power_sum, power_sum);
 
 }  // namespace
 }  // namespace nnm::cuda

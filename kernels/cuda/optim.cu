@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/cuda/element.h"
+#include "kernels/cuda/together.h"
 
 namespace nnm::cuda {
 namespace {
@@ -65,7 +66,7 @@ __global__ void update_singly(Memory5<T> v, int64_t n, R rule) {
   if (i < n) update_one(v, rule, i);
 }
 
-/// Parameters that one launch updates, as many as a kernel's 4 KB of arguments hold with the rule.
+/// Parameters that one launch updates, as many as a kernel's arguments hold with the rule.
 template <class T>
 struct Together {
   static constexpr int kMost = 64;
@@ -85,8 +86,7 @@ struct Together {
 
 template <class T, class R>
 __global__ void update_together(Together<T> all, R rule) {
-  int k = 0;
-  while (k + 1 < all.count && all.first[k + 1] <= blockIdx.x) ++k;
+  const int k = listed(all.first, all.count);
   const int64_t block = blockIdx.x - all.first[k];
   update_pack(all.memory[k], all.n[k], block * kThreads + threadIdx.x, rule);
 }
@@ -119,6 +119,34 @@ void update(const View& param, const View& grad, const View& a, const View& b, c
   });
 }
 
+/// The same for many parameters; update() takes one alone, whose launch has fewer arguments.
+template <class Make>
+void update_all(std::span<const kernels::UpdateOperands> all, const Make& make) {
+  if (all.empty()) return;
+  by_floating(all[0].param.dtype, [&]<class T>() {
+    const auto rule = make.template operator()<Compute<T>>();
+    using R = std::remove_const_t<decltype(rule)>;
+    static_assert(sizeof(Together<T>) + sizeof(R) <= kMostArguments);
+    Together<T> batch;
+    const auto launch = [&] {
+      NNM_LAUNCH((update_together<T, R>), batch.blocks, kThreads, 0, batch, rule);
+      batch.count = 0;
+      batch.blocks = 0;
+    };
+    for (const kernels::UpdateOperands& o : all) {
+      bool packs = true;
+      const Memory5<T> v = memory_of<T>({&o.param, &o.grad, &o.a, &o.b, &o.c}, &packs);
+      if (!packs || all.size() == 1) {
+        update(o.param, o.grad, o.a, o.b, o.c, make);
+        continue;
+      }
+      batch.add(v, o.param.numel());
+      if (batch.count == Together<T>::kMost) launch();
+    }
+    launch();
+  });
+}
+
 template <class C>
 C sign_of(bool maximize) {
   return C(maximize ? -1 : 1);
@@ -139,14 +167,14 @@ struct SgdRule {
   }
 };
 
-void sgd(const View& param, const View& grad, const View& buffer, const SgdStep& s) {
-  update(param, grad, buffer, {}, {}, [&]<class C>() {
+void sgd(const View&, std::span<const kernels::UpdateOperands> all, const SgdStep& s) {
+  update_all(all, [&]<class C>() {
     return SgdRule<C>{C(s.lr),
                       C(s.weight_decay),
                       C(s.momentum),
                       C(1 - s.dampening),
                       sign_of<C>(s.maximize),
-                      buffer.data != nullptr,
+                      all[0].a.data != nullptr,
                       s.first,
                       s.nesterov};
   });
@@ -185,38 +213,8 @@ AdamRule<C> adam_rule(const AdamStep& s, bool amsgrad) {
           amsgrad};
 }
 
-void adam(const View& param, const View& grad, const View& exp_avg, const View& exp_avg_sq,
-          const View& top, const AdamStep& s) {
-  update(param, grad, exp_avg, exp_avg_sq, top,
-         [&]<class C>() { return adam_rule<C>(s, top.data != nullptr); });
-}
-
-void adam_all(const View& first, std::span<const kernels::AdamOperands> all, const AdamStep& s) {
-  if (all.empty()) return;
-  const bool amsgrad = all[0].max_exp_avg_sq.data != nullptr;
-  by_floating(first.dtype, [&]<class T>() {
-    using R = AdamRule<Compute<T>>;
-    static_assert(sizeof(Together<T>) + sizeof(R) <= 4096);
-    const R rule = adam_rule<Compute<T>>(s, amsgrad);
-    Together<T> batch;
-    const auto launch = [&] {
-      NNM_LAUNCH((update_together<T, R>), batch.blocks, kThreads, 0, batch, rule);
-      batch.count = 0;
-      batch.blocks = 0;
-    };
-    for (const kernels::AdamOperands& o : all) {
-      bool packs = true;
-      const Memory5<T> v =
-          memory_of<T>({&o.param, &o.grad, &o.exp_avg, &o.exp_avg_sq, &o.max_exp_avg_sq}, &packs);
-      if (!packs) {
-        adam(o.param, o.grad, o.exp_avg, o.exp_avg_sq, o.max_exp_avg_sq, s);
-        continue;
-      }
-      batch.add(v, o.param.numel());
-      if (batch.count == Together<T>::kMost) launch();
-    }
-    launch();
-  });
+void adam(const View&, std::span<const kernels::UpdateOperands> all, const AdamStep& s) {
+  update_all(all, [&]<class C>() { return adam_rule<C>(s, all[0].c.data != nullptr); });
 }
 
 template <class C>
@@ -237,9 +235,8 @@ struct RmspropRule {
   }
 };
 
-void rmsprop(const View& param, const View& grad, const View& square_avg, const View& grad_avg,
-             const View& buffer, const RmspropStep& s) {
-  update(param, grad, square_avg, grad_avg, buffer, [&]<class C>() {
+void rmsprop(const View&, std::span<const kernels::UpdateOperands> all, const RmspropStep& s) {
+  update_all(all, [&]<class C>() {
     return RmspropRule<C>{C(s.lr),
                           C(s.weight_decay),
                           C(s.alpha),
@@ -247,8 +244,8 @@ void rmsprop(const View& param, const View& grad, const View& square_avg, const 
                           C(s.momentum),
                           C(s.eps),
                           sign_of<C>(s.maximize),
-                          grad_avg.data != nullptr,
-                          buffer.data != nullptr};
+                          all[0].b.data != nullptr,
+                          all[0].c.data != nullptr};
   });
 }
 
@@ -262,8 +259,8 @@ struct AdagradRule {
   }
 };
 
-void adagrad(const View& param, const View& grad, const View& sum, const AdagradStep& s) {
-  update(param, grad, sum, {}, {}, [&]<class C>() {
+void adagrad(const View&, std::span<const kernels::UpdateOperands> all, const AdagradStep& s) {
+  update_all(all, [&]<class C>() {
     return AdagradRule<C>{C(s.lr / (1 + static_cast<double>(s.step - 1) * s.lr_decay)),
                           C(s.weight_decay), C(s.eps), sign_of<C>(s.maximize)};
   });
@@ -372,11 +369,10 @@ void asgd(const View& param, const View& grad, const View& ax, const AsgdStep& s
   });
 }
 
-NNM_CUDA_KERNEL(sgd_step, sgd);
-NNM_CUDA_KERNEL(adam_step, adam);
-NNM_CUDA_KERNEL(adam_steps, adam_all);
-NNM_CUDA_KERNEL(rmsprop_step, rmsprop);
-NNM_CUDA_KERNEL(adagrad_step, adagrad);
+NNM_CUDA_KERNEL(sgd_steps, sgd);
+NNM_CUDA_KERNEL(adam_steps, adam);
+NNM_CUDA_KERNEL(rmsprop_steps, rmsprop);
+NNM_CUDA_KERNEL(adagrad_steps, adagrad);
 NNM_CUDA_KERNEL(adadelta_step, adadelta);
 NNM_CUDA_KERNEL(adamax_step, adamax);
 NNM_CUDA_KERNEL(moment_step, moment);

@@ -1,6 +1,8 @@
 // Tensors, modules and optimizers on a GPU, which here is the emulated one.
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "kernels/cuda.h"
 #include "nnm/nnm.h"
 #include "nnm/tensor/allocator.h"
@@ -132,6 +134,65 @@ TEST_CASE("a step of an optimizer is the same on a GPU, and its state goes there
   step(there, to(g, {DType::f32, gpu}), &first);
   step(here, g, &first);
   CHECK(allclose(to(there.detach(), {DType::f32, Device{}}), here.detach(), 1e-6));
+}
+
+/// Parameters of sizes 1 to `count` and of both types in turn, with gradients.
+Tensors with_gradients(int64_t count, Device device) {
+  manual_seed(7);
+  Tensors all;
+  for (int64_t i = 0; i < count; ++i) {
+    const TensorOptions options{i % 5 == 4 ? DType::f64 : DType::f32, device};
+    const Tensor p = to(randn({i + 1}), options);
+    p.requires_grad_();
+    p.set_grad(to(randn({i + 1}), options));
+    all.push_back(p);
+  }
+  return all;
+}
+
+void check_same(const Tensors& there, const Tensors& here, bool gradients) {
+  for (size_t i = 0; i < here.size(); ++i) {
+    const Tensor a = gradients ? there[i].grad() : there[i].detach();
+    const Tensor b = gradients ? here[i].grad() : here[i].detach();
+    // What torch.testing.assert_close allows in f32.
+    CHECK(allclose(to(a, {b.dtype(), Device{}}), b, 1.3e-6, 1e-5));
+  }
+}
+
+TEST_CASE("optimizers update many parameters of several types together") {
+  const Device gpu = emulated_gpu();
+  const auto steps = [](auto optimizer) {
+    for (int i = 0; i < 3; ++i) optimizer.step();
+  };
+  const auto both = [&](const auto& train) {
+    const Tensors there = with_gradients(70, gpu), here = with_gradients(70, Device{});
+    train(there);
+    train(here);
+    check_same(there, here, false);
+  };
+  both([&](const Tensors& all) { steps(optim::SGD(all, {.lr = 0.1, .weight_decay = 0.01})); });
+  both([&](const Tensors& all) {
+    steps(optim::SGD(all, {.lr = 0.1, .momentum = 0.9, .nesterov = true}));
+  });
+  both([&](const Tensors& all) { steps(optim::RMSprop(all, {.momentum = 0.9})); });
+  both([&](const Tensors& all) { steps(optim::Adagrad(all)); });
+  both([&](const Tensors& all) { steps(optim::AdamW(all)); });
+}
+
+TEST_CASE("gradients are clipped on a GPU as on the CPU") {
+  const Device gpu = emulated_gpu();
+  const Tensors there = with_gradients(200, gpu), here = with_gradients(200, Device{});
+  const Tensor gaps = there[3].grad().as_strided({2}, {2}, 0);
+  there[1].set_grad(gaps);
+  here[1].set_grad(here[3].grad().as_strided({2}, {2}, 0));
+  const double norm = optim::clip_grad_norm_(here, 2);
+  CHECK(optim::clip_grad_norm_(there, 2) == doctest::Approx(norm).epsilon(1e-12));
+  CHECK(optim::grad_norm(there) < norm / 2);
+  check_same(there, here, true);
+  optim::clip_grad_value_(there, 0.01);
+  optim::clip_grad_value_(here, 0.01);
+  CHECK(optim::grad_norm(there, std::numeric_limits<double>::infinity()) == doctest::Approx(0.01));
+  check_same(there, here, true);
 }
 
 }  // namespace

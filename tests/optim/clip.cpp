@@ -59,6 +59,19 @@ TEST_CASE("clip: many elements, in every type and layout, whatever the threads")
   CHECK(grad_norm({p, q}) == 5);
 }
 
+TEST_CASE("clip: gradients of several types, one with gaps in its memory") {
+  const Tensor a = with_grad({3}, DType::f32), b = with_grad({0, -4}),
+               c = with_grad({12}, DType::bf16);
+  const Tensor rows = tensor_of<double>(std::vector<double>{84, 9, 0, 9}, {4}, {DType::f64, {}});
+  const Tensor d = tensor_of<double>(std::vector<double>{0, 0}, {2}, {DType::f64, {}});
+  d.set_grad(rows.as_strided({2}, {2}, 0));
+  CHECK(clip_grad_norm_({a, b, c, d}, 8.5) == 85);
+  CHECK(grad_norm({a, b, c, d}) == doctest::Approx(8.5).epsilon(1e-3));
+  CHECK(rows.to_vector<double>()[0] == doctest::Approx(8.4).epsilon(1e-6));
+  CHECK(rows.to_vector<double>()[1] == 9);
+  CHECK(a.grad().to_vector<float>()[0] == doctest::Approx(0.3));
+}
+
 TEST_CASE("clip: scales down only, in place") {
   const Tensor a = with_grad({3, 4});
   const Tensor grad = a.grad();

@@ -54,7 +54,7 @@ void Adagrad::init_state(const Tensor& param, State& state) const {
 
 void Adagrad::update(const Tensor& param, const Tensor& grad, State& state) {
   rule_.step = state.step;
-  kernels::adagrad_step(param, grad, state.tensors[0], rule_);
+  updates_.add(rule_, param, grad, state.tensors[0]);
 }
 
 NNM_REGISTER(Optimizer, Adagrad);

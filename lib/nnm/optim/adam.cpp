@@ -1,6 +1,4 @@
 // Adam and AdamW (torch.optim.Adam, torch.optim.AdamW).
-#include <utility>
-
 #include "nnm/optim/optimizers.h"
 #include "nnm/optim/rule.h"
 
@@ -14,28 +12,8 @@ void AdamBase::init_state(const Tensor& param, State& state) const {
 void AdamBase::update(const Tensor& param, const Tensor& grad, State& state) {
   Tensor& top = state.tensors[2];
   if (amsgrad_ && !top.defined()) top = filled_like(param, 0);
-  if (!waiting_.empty()) {
-    const Tensor& other = waiting_.front()[0];
-    const bool alike = rule_.step == state.step && other.dtype() == param.dtype() &&
-                       other.device() == param.device();
-    if (!alike) finish_updates();
-  }
   rule_.step = state.step;
-  const Tensor largest = amsgrad_ ? top : Tensor();
-  if (param.device().type == DeviceType::cuda)
-    waiting_.push_back({param, grad, state.tensors[0], state.tensors[1], largest});
-  else
-    kernels::adam_step(param, grad, state.tensors[0], state.tensors[1],
-                       amsgrad_ ? top.view() : View{}, rule_);
-}
-
-void AdamBase::finish_updates() {
-  if (waiting_.empty()) return;
-  const std::vector<Tensors> now = std::exchange(waiting_, {});
-  std::vector<kernels::AdamOperands> all;
-  for (const Tensors& t : now)
-    all.push_back({t[0], t[1], t[2], t[3], t[4].defined() ? t[4].view() : View{}});
-  kernels::adam_steps(all[0].param, all, rule_);
+  updates_.add(rule_, param, grad, state.tensors[0], state.tensors[1], amsgrad_ ? top : Tensor());
 }
 
 namespace {

@@ -15,6 +15,23 @@ namespace nnm::optim {
 //
 // Numbers are Scalars, which keep how they were written: PyTorch prints `momentum: 0`.
 
+/// Updates by one rule: those of a GPU are put off until many can be done together.
+template <class Step>
+class Updates {
+ public:
+  explicit Updates(const kernels::UpdateKernel<Step>& kernel) : kernel_(kernel) {}
+  /// `param`, `grad` and states as the kernel takes them, absent ones undefined.
+  void add(const Step& step, const Tensor& param, const Tensor& grad, const Tensor& a = {},
+           const Tensor& b = {}, const Tensor& c = {});
+  /// Does what is put off.
+  void finish();
+
+ private:
+  const kernels::UpdateKernel<Step>& kernel_;
+  Step step_;
+  std::vector<std::array<Tensor, 5>> waiting_;
+};
+
 /// A pair of numbers such as Adam's `betas`.
 using Pair = std::array<Scalar, 2>;
 
@@ -42,9 +59,11 @@ class SGD final : public Optimizer {
   void begin_group(const Values& options) override;
   void init_state(const Tensor& param, State& state) const override;
   void update(const Tensor& param, const Tensor& grad, State& state) override;
+  void finish_updates() override { updates_.finish(); }
 
  private:
   SgdStep rule_;
+  Updates<SgdStep> updates_{kernels::sgd_steps};
 };
 
 /// What Adam and AdamW share.
@@ -56,14 +75,13 @@ class AdamBase : public Optimizer {
   }
   void init_state(const Tensor& param, State& state) const override;
   void update(const Tensor& param, const Tensor& grad, State& state) override;
-  void finish_updates() override;
+  void finish_updates() override { updates_.finish(); }
 
   AdamStep rule_;
   bool amsgrad_ = false;
 
  private:
-  /// Updates that a GPU does together: parameter, gradient and states of each.
-  std::vector<Tensors> waiting_;
+  Updates<AdamStep> updates_{kernels::adam_steps};
 };
 
 /// Adam (torch.optim.Adam; Kingma and Ba, 2015).
@@ -139,9 +157,11 @@ class RMSprop final : public Optimizer {
   void begin_group(const Values& options) override;
   void init_state(const Tensor& param, State& state) const override;
   void update(const Tensor& param, const Tensor& grad, State& state) override;
+  void finish_updates() override { updates_.finish(); }
 
  private:
   RmspropStep rule_;
+  Updates<RmspropStep> updates_{kernels::rmsprop_steps};
   bool centered_ = false;
 };
 
@@ -167,9 +187,11 @@ class Adagrad final : public Optimizer {
   void begin_group(const Values& options) override;
   void init_state(const Tensor& param, State& state) const override;
   void update(const Tensor& param, const Tensor& grad, State& state) override;
+  void finish_updates() override { updates_.finish(); }
 
  private:
   AdagradStep rule_;
+  Updates<AdagradStep> updates_{kernels::adagrad_steps};
 };
 
 /// Adadelta (torch.optim.Adadelta; Zeiler, 2012).

@@ -57,8 +57,8 @@ void RMSprop::init_state(const Tensor& param, State& state) const {
 void RMSprop::update(const Tensor& param, const Tensor& grad, State& state) {
   Tensor& buffer = state.tensors[1];
   if (rule_.momentum > 0 && !buffer.defined()) buffer = filled_like(param, 0);
-  kernels::rmsprop_step(param, grad, state.tensors[0], centered_ ? state.tensors[2].view() : View{},
-                        rule_.momentum > 0 ? buffer.view() : View{}, rule_);
+  updates_.add(rule_, param, grad, state.tensors[0], centered_ ? state.tensors[2] : Tensor(),
+               rule_.momentum > 0 ? buffer : Tensor());
 }
 
 NNM_REGISTER(Optimizer, RMSprop);

@@ -1,7 +1,9 @@
 // What the update rules share: checks of their options, and tensors for their state.
 #pragma once
 
-#include "nnm/optim/optimizer.h"
+#include <utility>
+
+#include "nnm/optim/optimizers.h"
 
 namespace nnm::optim {
 
@@ -22,5 +24,36 @@ Tensor filled_like(const Tensor& param, double value);
 /// A number in the state of param: 0-d, f64 for an f64 parameter, else f32.
 Tensor number_for(const Tensor& param, double value);
 void set_number(const Tensor& number, double value);
+
+/// The view, or an absent one of an undefined tensor.
+inline View view_or_none(const Tensor& t) { return t.defined() ? t.view() : View{}; }
+
+template <class Step>
+void Updates<Step>::add(const Step& step, const Tensor& param, const Tensor& grad, const Tensor& a,
+                        const Tensor& b, const Tensor& c) {
+  if (param.device().type != DeviceType::cuda) {
+    const kernels::UpdateOperands one{param, grad, view_or_none(a), view_or_none(b),
+                                      view_or_none(c)};
+    return kernel_(one.param, {&one, 1}, step);
+  }
+  if (!waiting_.empty()) {
+    const Tensor& other = waiting_.front()[0];
+    const bool alike =
+        step == step_ && other.dtype() == param.dtype() && other.device() == param.device();
+    if (!alike) finish();
+  }
+  step_ = step;
+  waiting_.push_back({param, grad, a, b, c});
+}
+
+template <class Step>
+void Updates<Step>::finish() {
+  if (waiting_.empty()) return;
+  const auto now = std::exchange(waiting_, {});
+  std::vector<kernels::UpdateOperands> all;
+  for (const auto& [param, grad, a, b, c] : now)
+    all.push_back({param, grad, view_or_none(a), view_or_none(b), view_or_none(c)});
+  kernel_(all[0].param, all, step_);
+}
 
 }  // namespace nnm::optim

@@ -55,7 +55,7 @@ void SGD::update(const Tensor& param, const Tensor& grad, State& state) {
   // As in PyTorch, the buffer begins with the first gradient met while there is momentum.
   rule_.first = momentum && !buffer.defined();
   if (rule_.first) buffer = filled_like(param, 0);
-  kernels::sgd_step(param, grad, momentum ? buffer.view() : View{}, rule_);
+  updates_.add(rule_, param, grad, momentum ? buffer : Tensor());
 }
 
 NNM_REGISTER(Optimizer, SGD);

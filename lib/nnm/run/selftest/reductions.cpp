@@ -206,16 +206,25 @@ void check_difference(Suite& s) {
         }
 }
 
-void check_power_sum(Suite& s) {
+void check_power_sums(Suite& s) {
   for (const DType t : kFloats)
-    for (const double p : {1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()})
+    for (const double p : {1.0, 2.0, 3.0, std::numeric_limits<double>::infinity()}) {
+      const auto sums = [p](const Views& v) {
+        std::vector<double> all(v.size(), -1);
+        kernels::power_sums(v[0], v, p, all.data());
+        return all;
+      };
+      const std::string note = fmt::format("p {}", p);
       for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{999}, int64_t{70001}})
-        s.check(kernels::power_sum, fmt::format("p {}", p), {in(t, {n})}, 1,
-                [p](const Views& v) -> std::vector<double> {
-                  double sum = -1;
-                  kernels::power_sum(v[0], p, &sum);
-                  return {sum};
-                });
+        s.check(kernels::power_sums, note, {in(t, {n})}, 1, sums);
+      // More than one launch takes.
+      std::vector<Operand> many;
+      for (int64_t i = 0; i < 200; ++i)
+        many.push_back(in(t, {i == 50 ? 9001 : i % 9 * 17}, i % 7 == 3 ? Lay::off : Lay::plain));
+      s.check(kernels::power_sums, note + " 200 tensors", many, 1, sums);
+      s.check(kernels::power_sums, note, {in(t, {5}), in(t, {4099}, specials()), in(t, {5})}, 1,
+              sums);
+    }
 }
 
 }  // namespace
@@ -241,7 +250,7 @@ void check_statistics(Suite& s) {
   for (const DType t : {DType::i64, DType::i32, DType::i16, DType::i8, DType::u8, DType::b8})
     check_statistics_of(s, t, in(t, {777}, integers(0, 2)));
   check_difference(s);
-  check_power_sum(s);
+  check_power_sums(s);
 }
 
 }  // namespace nnm::run

@@ -1,6 +1,9 @@
 // Cases of the optimizers' update rules, and of random draws.
 #include <fmt/format.h>
 
+#include <limits>
+#include <utility>
+
 #include "kernels/dropout.h"
 #include "kernels/optim.h"
 #include "kernels/random.h"
@@ -14,35 +17,64 @@ namespace {
 /// around those of packs.
 template <class Signature, class F>
 void check_rule(Suite& s, const Kernel<Signature>& k, const std::string& note, size_t states,
-                const F& call) {
+                const F& call, Contents of_states = uniform(0.1, 1)) {
   for (const DType t : kFloats)
     for (const Sizes& size : {Sizes{1}, Sizes{7, 5}, Sizes{2051}}) {
       std::vector<Operand> all = {both(t, size), in(t, size)};
-      for (size_t i = 0; i < states; ++i) all.push_back(both(t, size, uniform(0.1, 1)));
+      for (size_t i = 0; i < states; ++i) all.push_back(both(t, size, of_states));
       s.check(k, note, all, 4, call);
     }
   std::vector<Operand> all = {both(DType::f32, {33}, {}, Lay::off), in(DType::f32, {33})};
-  for (size_t i = 0; i < states; ++i) all.push_back(both(DType::f32, {33}, uniform(0.1, 1)));
+  for (size_t i = 0; i < states; ++i) all.push_back(both(DType::f32, {33}, of_states));
   s.check(k, note, all, 4, call);
+}
+
+/// The same for a kernel of many parameters, alone and in more of them than one launch takes, some
+/// empty and one not aligned.
+template <class Step>
+void check_steps(Suite& s, const kernels::UpdateKernel<Step>& k, const std::string& note,
+                 size_t states, const Step& step, Contents of_states = uniform(0.1, 1)) {
+  const auto operands = [=](const Views& v, size_t i) {
+    const auto state = [&](size_t n) { return n < states ? v[i + 2 + n] : View{}; };
+    return kernels::UpdateOperands{v[i], v[i + 1], state(0), state(1), state(2)};
+  };
+  check_rule(
+      s, k, note, states,
+      [&](const Views& v) {
+        const kernels::UpdateOperands one = operands(v, 0);
+        k(v[0], {&one, 1}, step);
+      },
+      of_states);
+  for (const DType t : kFloats) {
+    std::vector<Operand> all;
+    for (int64_t i = 0; i < 70; ++i) {
+      const Sizes size = {i % 9 * 17};
+      all.push_back(both(t, size, {}, i == 30 ? Lay::off : Lay::plain));
+      all.push_back(in(t, size));
+      for (size_t n = 0; n < states; ++n) all.push_back(both(t, size, of_states));
+    }
+    s.check(k, note + " 70 parameters", all, 4, [&](const Views& v) {
+      std::vector<kernels::UpdateOperands> every;
+      for (size_t i = 0; i < v.size(); i += 2 + states) every.push_back(operands(v, i));
+      k(v[0], every, step);
+    });
+  }
 }
 
 void check_sgd(Suite& s) {
   SgdStep o;
   o.lr = 0.1;
-  check_rule(s, kernels::sgd_step, "plain", 0,
-             [o](const Views& v) { kernels::sgd_step(v[0], v[1], {}, o); });
+  check_steps(s, kernels::sgd_steps, "plain", 0, o);
   o.weight_decay = 0.01;
   o.maximize = true;
-  check_rule(s, kernels::sgd_step, "decay", 0,
-             [o](const Views& v) { kernels::sgd_step(v[0], v[1], {}, o); });
+  check_steps(s, kernels::sgd_steps, "decay", 0, o);
   o.momentum = 0.9;
   o.dampening = 0.1;
   for (const bool first : {true, false})
     for (const bool nesterov : {true, false}) {
       o.first = first;
       o.nesterov = nesterov;
-      check_rule(s, kernels::sgd_step, fmt::format("momentum {} {}", first, nesterov), 1,
-                 [o](const Views& v) { kernels::sgd_step(v[0], v[1], v[2], o); });
+      check_steps(s, kernels::sgd_steps, fmt::format("momentum {} {}", first, nesterov), 1, o);
     }
 }
 
@@ -53,46 +85,24 @@ void check_adam(Suite& s) {
   for (const bool decoupled : {true, false}) {
     o.decoupled = decoupled;
     o.step = decoupled ? 1 : 1000;
-    check_rule(s, kernels::adam_step, decoupled ? "decoupled" : "", 2,
-               [o](const Views& v) { kernels::adam_step(v[0], v[1], v[2], v[3], {}, o); });
-    check_rule(s, kernels::adam_step, decoupled ? "decoupled amsgrad" : "amsgrad", 3,
-               [o](const Views& v) { kernels::adam_step(v[0], v[1], v[2], v[3], v[4], o); });
+    check_steps(s, kernels::adam_steps, decoupled ? "decoupled" : "", 2, o);
+    check_steps(s, kernels::adam_steps, decoupled ? "decoupled amsgrad" : "amsgrad", 3, o);
   }
-}
-
-/// More parameters than one launch takes, some of them empty, one not aligned.
-void check_adam_together(Suite& s) {
-  for (const DType t : kFloats)
-    for (const size_t top : {size_t{0}, size_t{1}}) {
-      const size_t each = 4 + top;
-      std::vector<Operand> all;
-      for (int64_t i = 0; i < 70; ++i) {
-        const Sizes size = {i % 9 * 17};
-        all.push_back(both(t, size, {}, i == 30 ? Lay::off : Lay::plain));
-        all.push_back(in(t, size));
-        for (size_t k = 2; k < each; ++k) all.push_back(both(t, size, uniform(0.1, 1)));
-      }
-      AdamStep o;
-      o.lr = 0.01;
-      o.step = 3;
-      s.check(kernels::adam_steps, "70 parameters", all, 4, [=](const Views& v) {
-        std::vector<kernels::AdamOperands> operands;
-        for (size_t i = 0; i < v.size(); i += each)
-          operands.push_back({v[i], v[i + 1], v[i + 2], v[i + 3], top ? v[i + 4] : View{}});
-        kernels::adam_steps(v[0], operands, o);
-      });
-    }
 }
 
 void check_rmsprop(Suite& s) {
   RmspropStep o;
   o.lr = 0.01;
   o.weight_decay = 0.1;
-  check_rule(s, kernels::rmsprop_step, "", 1,
-             [o](const Views& v) { kernels::rmsprop_step(v[0], v[1], v[2], {}, {}, o); });
+  check_steps(s, kernels::rmsprop_steps, "", 1, o);
+  // The mean of squares is above the square of the mean.
+  check_steps(s, kernels::rmsprop_steps, "centered", 2, o, uniform(0.1, 0.2));
   o.momentum = 0.9;
-  check_rule(s, kernels::rmsprop_step, "momentum", 2,
-             [o](const Views& v) { kernels::rmsprop_step(v[0], v[1], v[2], {}, v[3], o); });
+  check_steps(s, kernels::rmsprop_steps, "centered momentum", 3, o, uniform(0.1, 0.2));
+  check_rule(s, kernels::rmsprop_steps, "momentum", 2, [o](const Views& v) {
+    const kernels::UpdateOperands one{v[0], v[1], v[2], {}, v[3]};
+    kernels::rmsprop_steps(v[0], {&one, 1}, o);
+  });
 }
 
 void check_others(Suite& s) {
@@ -100,8 +110,7 @@ void check_others(Suite& s) {
   adagrad.lr = 0.1;
   adagrad.lr_decay = 0.1;
   adagrad.step = 3;
-  check_rule(s, kernels::adagrad_step, "", 1,
-             [=](const Views& v) { kernels::adagrad_step(v[0], v[1], v[2], adagrad); });
+  check_steps(s, kernels::adagrad_steps, "", 1, adagrad);
   AdadeltaStep adadelta;
   adadelta.lr = 1;
   check_rule(s, kernels::adadelta_step, "", 2,
@@ -130,14 +139,28 @@ void check_others(Suite& s) {
              [=](const Views& v) { kernels::asgd_step(v[0], v[1], v[2], asgd); });
 }
 
+void check_clipping(Suite& s) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  for (const DType t : kFloats)
+    for (const auto& [scale, limit] : {std::pair(0.3, kInf), std::pair(1.0, 0.5)}) {
+      const auto clip = [=](const Views& v) { kernels::clip_all(v[0], v, scale, limit); };
+      const std::string note = fmt::format("{} {}", scale, limit);
+      s.check(kernels::clip_all, note, {both(t, {1027}, specials())}, 1, clip);
+      std::vector<Operand> all;
+      for (int64_t i = 0; i < 200; ++i)
+        all.push_back(both(t, {i % 9 * 17}, {}, i % 7 == 3 ? Lay::off : Lay::plain));
+      s.check(kernels::clip_all, note + " 200 tensors", all, 1, clip);
+    }
+}
+
 }  // namespace
 
 void check_updates(Suite& s) {
   check_sgd(s);
   check_adam(s);
-  check_adam_together(s);
   check_rmsprop(s);
   check_others(s);
+  check_clipping(s);
 }
 
 void check_random(Suite& s) {
