@@ -24,11 +24,31 @@ struct CudaMemory {
   size_t allocated = 0, peak = 0, reserved = 0, free = 0, total = 0;
 };
 
+/// Work of one device that is recorded once and done again, on other contents of the same memory: a
+/// training step's forward and backward, whose launches then cost next to nothing. Between the
+/// making and the last end_part() nothing asked of the device is done before its part ends; what
+/// cannot be recorded (a copy to or from the CPU, a wait) does what is recorded and goes on as
+/// usual. Memory taken meanwhile serves only this work as long as the recording lives. One thread.
+class CudaRecording {
+ public:
+  virtual ~CudaRecording() = default;
+  /// Ends a part, does it and, with `more`, begins another. False where it or one before cannot be
+  /// done again.
+  virtual bool end_part(bool more) = 0;
+  /// Does a part again, the first one with random numbers from `offset` on. False, with nothing
+  /// done, where it cannot be: memory that it may read has been given back since.
+  virtual bool replay(size_t part, uint64_t offset) = 0;
+  /// In the first part: a copy of at most 16 bytes to the CPU, into one of 4 slots …
+  virtual void fetch(size_t slot, const void* from, size_t bytes) = 0;
+  /// … and what came at the last time, once it is there: the parts that follow may still run.
+  virtual void fetched(size_t slot, void* to, size_t bytes) = 0;
+};
+
 /// What the plug-in does beside filling the kernels' slots for DeviceType::cuda when it is loaded.
 /// Everything that works on a device does so in the order of the calls, on one stream per device;
 /// failures throw Error(device) with the driver's words. Any thread.
 struct Cuda {
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   int version;
   /// The number of GPUs. 0 leaves the reason in *why.
   int (*devices)(std::string* why);
@@ -51,6 +71,9 @@ struct Cuda {
   void (*copy)(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
   /// Waits until the device has done all that was asked of it.
   void (*synchronize)(int device);
+  /// Begins the first part of a recording, which the caller deletes; one at a time. Random numbers
+  /// are drawn from the stream `seed` from `offset` on.
+  CudaRecording* (*record)(int device, uint64_t seed, uint64_t offset);
 };
 
 /// What became of loading the plug-in: its table, or null and why there is none.

@@ -14,4 +14,11 @@ inline constinit Kernel<void(const View& dweight, const View& g, const View& ind
                              int64_t padding_idx)>
     embedding_backward{"embedding_backward"};
 
+/// safe = indices where they are in [0, count) or `ignore`, 0 elsewhere, and *bad = 1 if there is
+/// such a place; both i64, row-major and of one size; bad one i64. For kernels that read by index
+/// before anybody has looked at the indices.
+inline constinit Kernel<void(const View& safe, const View& indices, const View& bad, int64_t count,
+                             int64_t ignore)>
+    bounded_indices{"bounded_indices"};
+
 }  // namespace nnm::kernels

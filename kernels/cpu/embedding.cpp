@@ -25,6 +25,16 @@ void embedding_cpu(const View& y, const View& weight, const View& indices) {
                });
 }
 
+void bounded_indices_cpu(const View& safe, const View& indices, const View& bad, int64_t count,
+                         int64_t ignore) {
+  const int64_t* at = indices.as<int64_t>();
+  for (int64_t i = 0; i < indices.numel(); ++i) {
+    const bool good = (at[i] >= 0 && at[i] < count) || at[i] == ignore;
+    safe.as<int64_t>()[i] = good ? at[i] : 0;
+    if (!good) *bad.as<int64_t>() = 1;
+  }
+}
+
 template <class T>
 void add_row(T* to, const T* g, int64_t n) {
 #pragma omp simd
@@ -77,6 +87,7 @@ void embedding_backward_cpu(const View& dw, const View& g, const View& indices,
 
 }  // namespace
 
+NNM_KERNEL(bounded_indices, bounded_indices_cpu);
 NNM_KERNEL(embedding, embedding_cpu);
 NNM_KERNEL(embedding_backward, embedding_backward_cpu);
 

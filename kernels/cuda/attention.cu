@@ -101,8 +101,7 @@ __global__ void __launch_bounds__(kThreads)
 
 void attention_cuda(const View& out, const View& lse, const View& q, const View& k, const View& v,
                     const View& mask, const Attention& p) {
-  const AttentionShape s{mask, p, static_cast<int>(q.size[1]), static_cast<int>(q.size[2]),
-                         static_cast<int>(k.size[2])};
+  const AttentionShape s(q, k, mask, p);
   by_width(q.dtype, v.size[3], [&]<class T, int kWide>() {
     using C = Compute<T>;
     NNM_LAUNCH((attend<T, kWide>), dim3(attention_blocks(q, q.size[2]), pieces(v.size[3], kWide)),

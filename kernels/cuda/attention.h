@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "kernels/attention.h"
+#include "kernels/cuda/draw.h"
 #include "kernels/cuda/tile.h"
 #include "kernels/philox.h"
 
@@ -121,6 +122,7 @@ struct Scores {
   using C = Compute<T>;
   View mask;
   Attention p;
+  Draw draw;
   int64_t b, h, heads;
   int queries, keys;
 
@@ -141,14 +143,15 @@ struct Scores {
   __device__ void drop(C (&w)[4][4], int i, int j) const {
     const C scale = C(p.dropout_p < 1 ? 1 / (1 - p.dropout_p) : 0);
     const auto limit = static_cast<uint32_t>(p.dropout_p * 16777216.0);
+    const uint64_t offset = draw.at();
     for (int y = 0; y < 4; ++y) {
       const auto first =
           static_cast<uint64_t>(((b * heads + h) * queries + i + y) * int64_t{keys} + j);
-      auto bits = philox(p.seed, p.offset + first / 4);
+      auto bits = philox(draw.seed, offset + first / 4);
 #pragma unroll
       for (int x = 0; x < 4; ++x) {
         const uint64_t at = first + static_cast<uint64_t>(x);
-        if (x > 0 && at % 4 == 0) bits = philox(p.seed, p.offset + at / 4);
+        if (x > 0 && at % 4 == 0) bits = philox(draw.seed, offset + at / 4);
         w[y][x] = (bits[at % 4] >> 8) >= limit ? w[y][x] * scale : C(0);
       }
     }
@@ -158,13 +161,21 @@ struct Scores {
 
 /// One of the kernels' launches: what they work on, and the block's part of it.
 struct AttentionShape {
+  AttentionShape(const View& q, const View& k, const View& mask, const Attention& p)
+      : mask(mask),
+        p(p),
+        draw(p.dropout_p > 0 ? draw_from(p.seed, p.offset) : Draw{}),
+        heads(static_cast<int>(q.size[1])),
+        queries(static_cast<int>(q.size[2])),
+        keys(static_cast<int>(k.size[2])) {}
   View mask;
   Attention p;
+  Draw draw;
   int heads, queries, keys;
 
   template <class T>
   __device__ Scores<T> scores(int64_t bh) const {
-    return {mask, p, bh / heads, bh % heads, heads, queries, keys};
+    return {mask, p, draw, bh / heads, bh % heads, heads, queries, keys};
   }
 };
 

@@ -122,8 +122,7 @@ void attention_backward_cuda(const View& dq, const View& dk, const View& dv, con
                              const View& v, const View& mask, const Attention& p) {
   const int64_t rows = q.size[0] * q.size[1] * q.size[2];
   const int64_t columns = q.size[3] > v.size[3] ? q.size[3] : v.size[3];
-  const AttentionShape s{mask, p, static_cast<int>(q.size[1]), static_cast<int>(q.size[2]),
-                         static_cast<int>(k.size[2])};
+  const AttentionShape s(q, k, mask, p);
   by_width(q.dtype, columns, [&]<class T, int kWide>() {
     using C = Compute<T>;
     const Scratch<C> deltas(rows);

@@ -36,6 +36,23 @@ void embedding_cuda(const View& y, const View& weight, const View& indices) {
   by_size(weight.dtype, [&]<class Bits>() { take_rows_as<Bits>(y, weight, indices, bytes); });
 }
 
+__global__ void bound_indices(int64_t* safe, const int64_t* indices, int64_t* bad, int64_t n,
+                              int64_t count, int64_t ignore) {
+  const int64_t i = global_thread();
+  if (i >= n) return;
+  const int64_t at = indices[i];
+  const bool good = (at >= 0 && at < count) || at == ignore;
+  safe[i] = good ? at : 0;
+  if (!good) *bad = 1;
+}
+
+void bounded_indices_cuda(const View& safe, const View& indices, const View& bad, int64_t count,
+                          int64_t ignore) {
+  const int64_t n = indices.numel();
+  NNM_LAUNCH(bound_indices, blocks_for(n), kThreads, 0, safe.as<int64_t>(), indices.as<int64_t>(),
+             bad.as<int64_t>(), n, count, ignore);
+}
+
 constexpr int kWarps = 8;
 constexpr int64_t kLeastRows = 16;  ///< of a warp, where a run is longer
 
@@ -100,3 +117,4 @@ void embedding_backward_cuda(const View& dw, const View& g, const View& indices,
 
 NNM_CUDA_KERNEL(embedding, nnm::cuda::embedding_cuda);
 NNM_CUDA_KERNEL(embedding_backward, nnm::cuda::embedding_backward_cuda);
+NNM_CUDA_KERNEL(bounded_indices, nnm::cuda::bounded_indices_cuda);

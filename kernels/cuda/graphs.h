@@ -15,6 +15,9 @@ namespace nnm::cuda {
 /// order of the calls, so that results are the same bit for bit. Begins after some waits of eager
 /// work, in which the driver loads the kernels. NNM_CUDA_GRAPHS=1 turns it on. For one thread at a
 /// time, as the stream is.
+///
+/// Between begin() and end() instead everything goes into one graph, to be launched by whoever
+/// asked for it, again and again (recording.h).
 class Graphs {
  public:
   /// Before an operation on the stream that may be recorded; `kind` tells kernels apart.
@@ -22,10 +25,22 @@ class Graphs {
   /// Launches what is recorded: before an operation that is not.
   void flush(cudaStream_t stream);
 
+  void begin(cudaStream_t stream);
+  /// Null where flush() came between: everything has been launched then, and is not to be again.
+  cudaGraphExec_t end();
+  /// While on, nothing is recorded but from begin() to end(): what is left between graphs that are
+  /// launched again is little.
+  void rest(bool on) { resting_ = on; }
+
  private:
+  void capture(cudaStream_t stream);
+  cudaGraph_t captured(cudaStream_t stream);
   void launch(cudaStream_t stream, cudaGraph_t graph);
 
-  bool recording_ = false;
+  cudaStream_t stream_ = nullptr;  ///< from begin() to end()
+  bool recording_ = false;         ///< the stream is captured
+  bool whole_ = false;             ///< from begin() to end(), as long as nothing came between
+  bool resting_ = false;
   int waits_ = 0, operations_ = 0;
   uint64_t hash_ = 0;  ///< of the kinds recorded
   std::unordered_map<uint64_t, cudaGraphExec_t> known_;

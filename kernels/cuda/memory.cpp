@@ -44,6 +44,7 @@ void* Memory::get(size_t bytes) {
   if (!b) out_of_memory(bytes);
   split(b, rounded);
   b->used = true;
+  b->number = ++requests_;
   used_[b->data] = b;
   figures_.allocated += b->bytes;
   figures_.peak = std::max(figures_.peak, figures_.allocated);
@@ -51,11 +52,12 @@ void* Memory::get(size_t bytes) {
 }
 
 Memory::Block* Memory::best_fit(size_t bytes, bool small) {
-  Block key{nullptr, bytes, small};
-  const auto at = free_[small].lower_bound(&key);
-  if (at == free_[small].end()) return nullptr;
+  Block key{nullptr, bytes, small, pool_};
+  Free& list = pool_->free[small];
+  const auto at = list.lower_bound(&key);
+  if (at == list.end()) return nullptr;
   Block* b = *at;
-  free_[small].erase(at);
+  list.erase(at);
   return b;
 }
 
@@ -72,20 +74,20 @@ Memory::Block* Memory::segment(size_t bytes, bool small) {
   }
   check(result, "CUDA allocation");
   figures_.reserved += size;
-  return new Block{static_cast<char*>(p), size, small};
+  return new Block{static_cast<char*>(p), size, small, pool_};
 }
 
 // Cuts off what a request leaves of its block, unless that would be too little to be of use.
 void Memory::split(Block* b, size_t bytes) {
   const size_t rest = b->bytes - bytes;
   if (rest < (b->small ? kGrain : kSmall)) return;
-  auto* tail = new Block{b->data + bytes, rest, b->small};
+  auto* tail = new Block{b->data + bytes, rest, b->small, b->pool};
   tail->before = b;
   tail->after = b->after;
   if (b->after) b->after->before = tail;
   b->after = tail;
   b->bytes = bytes;
-  free_[b->small].insert(tail);
+  b->pool->free[b->small].insert(tail);
 }
 
 // Both are free, in no list, and b follows a.
@@ -105,21 +107,56 @@ void Memory::put(void* p) noexcept {
   used_.erase(at);
   b->used = false;
   figures_.allocated -= b->bytes;
+  for (Pool* pool : opened_) pool->holds &= b->number > pool->opened;
+  Free& list = b->pool->free[b->small];
   if (b->after && !b->after->used) {
-    free_[b->small].erase(b->after);
+    list.erase(b->after);
     b = join(b, b->after);
   }
   if (b->before && !b->before->used) {
-    free_[b->small].erase(b->before);
+    list.erase(b->before);
     b = join(b->before, b);
   }
-  free_[b->small].insert(b);
+  list.insert(b);
+}
+
+Memory::Pool* Memory::open() {
+  std::lock_guard lock(mutex_);
+  release_unused();
+  opened_.push_back(new Pool);
+  pool_ = opened_.back();
+  pool_->opened = requests_;
+  return pool_;
+}
+
+void Memory::close() {
+  std::lock_guard lock(mutex_);
+  pool_ = &common_;
+}
+
+bool Memory::holds(const Pool* pool) {
+  std::lock_guard lock(mutex_);
+  return pool->holds;
+}
+
+void Memory::dissolve(Pool* pool) noexcept {
+  std::lock_guard lock(mutex_);
+  for (const auto& [p, block] : used_)
+    if (block->pool == pool) block->pool = &common_;
+  for (const bool small : {false, true}) {
+    for (Block* b : pool->free[small]) {
+      b->pool = &common_;
+      common_.free[small].insert(b);
+    }
+  }
+  std::erase(opened_, pool);
+  delete pool;
 }
 
 // Gives segments that are all free back to the driver, once nothing in the stream uses them.
 void Memory::release_unused() {
   check(cudaStreamSynchronize(flushed_stream()), "CUDA");
-  for (Free& list : free_) {
+  for (Free& list : common_.free) {
     for (auto at = list.begin(); at != list.end();) {
       Block* b = *at;
       if (b->before || b->after) {

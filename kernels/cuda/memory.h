@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "kernels/cuda.h"
 
@@ -19,17 +20,15 @@ namespace nnm::cuda {
 /// is free as soon as it is given back. Any thread.
 class Memory {
  public:
-  /// Bytes on the current device, which must be this memory's. Throws Error(device).
-  void* get(size_t bytes);
-  void put(void* p) noexcept;
-  CudaMemory figures();
-  void reset_peak();
+  struct Pool;
 
  private:
   struct Block {
     char* data;
     size_t bytes;
     bool small;  ///< of a segment for small blocks
+    Pool* pool;
+    uint64_t number = 0;  ///< of the request that it serves
     bool used = false;
     Block *before = nullptr, *after = nullptr;  ///< neighbours in the segment
   };
@@ -40,6 +39,31 @@ class Memory {
   };
   using Free = std::set<Block*, Smaller>;
 
+ public:
+  /// What work that is done again has to itself: blocks taken while it is open serve nobody else.
+  struct Pool {
+    Free free[2];         ///< large, small
+    uint64_t opened = 0;  ///< the number of requests before
+    bool holds = true;
+  };
+
+  /// Bytes on the current device, which must be this memory's. Throws Error(device).
+  void* get(size_t bytes);
+  void put(void* p) noexcept;
+  CudaMemory figures();
+  void reset_peak();
+
+  /// From here to close() every block comes from a new pool. What is kept for others goes back to
+  /// the driver first: the pool is going to take the place of much of it.
+  Pool* open();
+  void close();
+  /// Whether all that was in use when the pool was opened still is, so that work of then may read
+  /// it.
+  bool holds(const Pool* pool);
+  /// Gives the pool's memory to everybody.
+  void dissolve(Pool* pool) noexcept;
+
+ private:
   Block* best_fit(size_t bytes, bool small);
   Block* segment(size_t bytes, bool small);
   void split(Block* b, size_t bytes);
@@ -48,7 +72,10 @@ class Memory {
   [[noreturn]] void out_of_memory(size_t bytes);
 
   std::mutex mutex_;
-  Free free_[2];  ///< large, small
+  Pool common_;
+  Pool* pool_ = &common_;  ///< where blocks come from
+  std::vector<Pool*> opened_;
+  uint64_t requests_ = 0;
   std::unordered_map<void*, Block*> used_;
   CudaMemory figures_;
 };

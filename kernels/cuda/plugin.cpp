@@ -10,6 +10,7 @@
 #include "kernels/cuda/lt.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/pinned.h"
+#include "kernels/cuda/recording.h"
 
 namespace nnm::cuda {
 
@@ -90,11 +91,15 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
     read_back(to, from, bytes);
     return;
   }
+  if (from_device == to_device) {
+    static constexpr char kKind = 0;
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream(&kKind)), "CUDA copy");
+    return;
+  }
   const cudaStream_t s = flushed_stream();
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s), "CUDA copy");
-  const bool stays =
-      from_device.type == DeviceType::cuda || pinned_of(to_device.index).used(from, s);
-  if (across || !stays) check(cudaStreamSynchronize(s), "CUDA copy");
+  if (across || !pinned_of(to_device.index).used(from, s))
+    check(cudaStreamSynchronize(s), "CUDA copy");
 }
 
 }  // namespace
@@ -126,6 +131,7 @@ cudaStream_t flushed_stream() {
   s.graphs.flush(s.stream);
   return s.stream;
 }
+Graphs& graphs() { return state(current_device()).graphs; }
 const CudaDevice& device_facts() { return state(current_device()).facts; }
 
 void read_back(void* to, const void* from, size_t bytes) {
@@ -173,6 +179,10 @@ const nnm::Cuda* nnm_cuda() {
       [](int device) {
         const cuda::OnDevice here(device);
         cuda::check(cudaStreamSynchronize(cuda::flushed_stream()), "CUDA");
+      },
+      [](int device, uint64_t seed, uint64_t offset) {
+        const cuda::OnDevice here(device);
+        return static_cast<CudaRecording*>(new cuda::Recording(seed, offset));
       },
   };
   return &table;

@@ -31,6 +31,8 @@ int current_device();
 cudaStream_t stream(const void* kind = nullptr);
 /// The same for anything else, once what is recorded is launched.
 cudaStream_t flushed_stream();
+class Graphs;
+Graphs& graphs();  ///< of that stream
 /// What the current device is; looked up once.
 const CudaDevice& device_facts();
 inline int multiprocessors() { return device_facts().multiprocessors; }

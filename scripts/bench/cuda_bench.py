@@ -4,8 +4,8 @@
     PYTHON_WITH_TORCH scripts/bench/cuda_bench.py [--nnm build/bundle/nnm] [--rounds 5]
         [--seconds 1] [--only mlp] [--out FILE.tsv]
 
-Both train the same networks in f32 without TF32 on batches of 128 random samples; PyTorch finds them
-on the GPU, nnm's loader prepares each batch on the CPU and copies it. PyTorch runs eager with the
+Both train the same networks in f32 without TF32 on batches of random samples (128; of the GPT 16 of
+64 tokens); PyTorch finds them on the GPU, nnm's loader prepares each batch on the CPU and copies it. PyTorch runs eager with the
 fused optimizer, compiled (reduce-overhead), and eager as one CUDA graph of the whole step. A round
 runs every one once; shown are medians over rounds with minimum and maximum, and what nnm's median is
 over each of the others; nnm runs eager and with NNM_CUDA_GRAPHS=1. nnm's times are those of its log,
@@ -24,6 +24,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+import torch_step
 from torch import nn
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -31,24 +32,36 @@ BATCH = 128
 WARM_UP = 20
 
 
+def images(*shape):
+    return lambda n: (torch.randn(n, BATCH, *shape), torch.randint(10, (n, BATCH)))
+
+
 def mlp():
     net = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
                         nn.Linear(512, 10))
-    return net, torch.optim.AdamW, {"lr": 1e-3}, (784,)
+    return net, torch.optim.AdamW, {"lr": 1e-3}, images(784)
 
 
 def cnn():
     net = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
                         nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
                         nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10))
-    return net, torch.optim.SGD, {"lr": 0.01, "momentum": 0.9}, (1, 28, 28)
+    return net, torch.optim.SGD, {"lr": 0.01, "momentum": 0.9}, images(1, 28, 28)
+
+
+def gpt():
+    def tokens(n):
+        return torch.randint(65, (n, 16, 64)), torch.randint(65, (n, 16, 64))
+
+    return torch_step.GPT(), torch.optim.AdamW, {"lr": 1e-3, "weight_decay": 0.1}, tokens
 
 
 # Name, PyTorch's network, nnm's config beside this file and what is set in it.
 WORKLOADS = {"B1 MLP 784-512-512-10, AdamW": (mlp, "mlp512.yaml", []),
              "B2 CNN of MNIST, SGD": (cnn, "cnn.yaml", [f"data.batch={BATCH}",
                                                         "data.train.random.x=f32[8192, 1, 28, 28]",
-                                                        "data.train.random.y=i64[8192] < 10"])}
+                                                        "data.train.random.y=i64[8192] < 10"]),
+             "B3 GPT 4 x d128, AdamW": (gpt, "gpt.yaml", [])}
 
 
 class Torch:
@@ -56,10 +69,9 @@ class Torch:
 
     def __init__(self, make, mode):
         torch.manual_seed(0)
-        self.net, optimizer, options, shape = make()
+        self.net, optimizer, options, batches = make()
         self.net.cuda()
-        self.x = torch.randn(64, BATCH, *shape, device="cuda")
-        self.y = torch.randint(10, (64, BATCH), device="cuda")
+        self.x, self.y = (t.cuda() for t in batches(64))
         graph = mode == "graph"
         if graph and optimizer is torch.optim.AdamW:
             options = {**options, "capturable": True}
@@ -67,7 +79,7 @@ class Torch:
         forward = self.net
         if mode == "compile":
             forward = torch.compile(self.net, mode="reduce-overhead")
-        self.loss = lambda x, y: F.cross_entropy(forward(x), y)
+        self.loss = lambda x, y: F.cross_entropy(forward(x).flatten(0, -2), y.flatten())
         self.step = self.graphed() if graph else self.eager
 
     def eager(self, i):
@@ -164,7 +176,7 @@ def main():
     o = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, batch {BATCH}", flush=True)
+    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}", flush=True)
     rows = [("workload", "program", "steps/s", "min", "max", "nnm is so many times as fast")]
     for name, workload in WORKLOADS.items():
         if o.only.lower() in name.lower():

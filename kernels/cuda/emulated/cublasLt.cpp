@@ -96,6 +96,36 @@ void log_product(const cublasLtMatmulDescOpaque_t& o, const cublasLtMatrixLayout
   std::fclose(f);
 }
 
+struct Matmul {
+  cublasLtMatmulDescOpaque_t desc;
+  cublasLtMatrixLayoutOpaque_t a_layout, b_layout, c_layout, d_layout;
+  Sizes s;
+  const void *a, *b, *c;
+  void* d;
+  double by, keep;
+  void run() const {
+    const cudaDataType_t type = d_layout.type;
+    const bool ta = desc.op[0] == CUBLAS_OP_T, tb = desc.op[1] == CUBLAS_OP_T;
+    for (int64_t i = 0; i < d_layout.batch; ++i) {
+      const void *x = at_batch(a, a_layout, i), *y = at_batch(b, b_layout, i),
+                 *before = at_batch(c, c_layout, i);
+      void* out = const_cast<void*>(at_batch(d, d_layout, i));
+      for (int64_t col = 0; col < s.n; ++col) {
+        for (int64_t row = 0; row < s.m; ++row) {
+          double sum = 0;
+          for (int64_t k = 0; k < s.k; ++k)
+            sum += load(x, ta ? k + row * a_layout.ld : row + k * a_layout.ld, type) *
+                   load(y, tb ? col + k * b_layout.ld : k + col * b_layout.ld, type);
+          sum *= by;
+          if (keep != 0) sum += keep * load(before, row + col * d_layout.ld, type);
+          if (desc.epilogue == CUBLASLT_EPILOGUE_BIAS) sum += load(desc.bias, row, type);
+          store(out, row + col * d_layout.ld, type, sum);
+        }
+      }
+    }
+  }
+};
+
 bool aligned(const void* p, uint64_t bytes) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; }
 
 }  // namespace
@@ -209,27 +239,20 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
       !aligned(a, algo->data[0]) || !aligned(b, algo->data[1]) || !aligned(c, algo->data[2]) ||
       !aligned(d, algo->data[3]) || (workspace_bytes > 0 && !workspace))
     return kInvalid;
-  const nnm::simt::DeviceAccess access;
   log_product(*desc, *a_layout, *b_layout, *d_layout, s);
-  const cudaDataType_t type = d_layout->type;
-  const double by = load(alpha, 0, desc->scale), keep = load(beta, 0, desc->scale);
-  const bool ta = desc->op[0] == CUBLAS_OP_T, tb = desc->op[1] == CUBLAS_OP_T;
-  for (int64_t i = 0; i < d_layout->batch; ++i) {
-    const void *x = at_batch(a, *a_layout, i), *y = at_batch(b, *b_layout, i),
-               *before = at_batch(c, *c_layout, i);
-    void* out = const_cast<void*>(at_batch(d, *d_layout, i));
-    for (int64_t col = 0; col < s.n; ++col) {
-      for (int64_t row = 0; row < s.m; ++row) {
-        double sum = 0;
-        for (int64_t k = 0; k < s.k; ++k)
-          sum += load(x, ta ? k + row * a_layout->ld : row + k * a_layout->ld, type) *
-                 load(y, tb ? col + k * b_layout->ld : k + col * b_layout->ld, type);
-        sum *= by;
-        if (keep != 0) sum += keep * load(before, row + col * c_layout->ld, type);
-        if (bias) sum += load(desc->bias, row, type);
-        store(out, row + col * d_layout->ld, type, sum);
-      }
-    }
-  }
+  // Descriptors and factors belong to the caller, who changes them for the next product.
+  const Matmul product{*desc,
+                       *a_layout,
+                       *b_layout,
+                       *c_layout,
+                       *d_layout,
+                       s,
+                       a,
+                       b,
+                       c,
+                       d,
+                       load(alpha, 0, desc->scale),
+                       load(beta, 0, desc->scale)};
+  nnm::simt::do_or_keep(reinterpret_cast<const void*>(&cublasLtMatmul), [=] { product.run(); });
   return CUBLAS_STATUS_SUCCESS;
 }

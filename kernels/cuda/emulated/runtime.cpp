@@ -9,8 +9,16 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "kernels/cuda/emulated/simt.h"
+
+/// Operations in their order, each with what tells its kind.
+struct CUgraph_st {
+  std::vector<std::pair<const void*, std::function<void()>>> work;
+};
+struct CUgraphExec_st : CUgraph_st {};
 
 namespace {
 
@@ -34,7 +42,8 @@ std::mutex mutex;
 std::map<void*, std::pair<int, size_t>> blocks;
 std::map<int, size_t> used;
 int accesses = 0;  // under way
-std::atomic<bool> captured = false;
+std::map<void*, size_t> pinned;
+std::atomic<CUgraph_st*> captured = nullptr;
 
 cudaError_t unless_captured() { return captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess; }
 
@@ -57,10 +66,33 @@ void change_access(int by) {
     mprotect(p, pages(block.second), open ? PROT_READ | PROT_WRITE : PROT_NONE);
 }
 
-[[maybe_unused]] const bool launches_open_it = [] {
+bool keep_captured(const void* kind, const std::function<void()>& work) {
+  CUgraph_st* const graph = captured;
+  if (graph) graph->work.emplace_back(kind, work);
+  return graph != nullptr;
+}
+
+[[maybe_unused]] const bool launches_are_seen = [] {
   nnm::simt::around_launch = [](bool begins) { change_access(begins ? 1 : -1); };
+  nnm::simt::keep_captured = keep_captured;
   return true;
 }();
+
+/// Whether p lies in one of the blocks: in the last one that begins before it or with it.
+template <class Blocks, class Bytes>
+bool within(const Blocks& of, const void* p, const Bytes& bytes) {
+  auto at = of.upper_bound(const_cast<void*>(p));
+  if (at == of.begin()) return false;
+  --at;
+  return p < static_cast<const char*>(at->first) + bytes(at->second);
+}
+
+/// Whether a copy can wait: other memory of the CPU may be another's by then.
+bool stays(const void* p) {
+  std::lock_guard lock(mutex);
+  return within(blocks, p, [](const auto& b) { return b.second; }) ||
+         within(pinned, p, [](size_t b) { return b; });
+}
 
 // Fresh memory of a GPU holds anything: NaN for every floating type.
 void* fresh(size_t bytes) {
@@ -84,6 +116,12 @@ namespace nnm::simt {
 DeviceAccess::DeviceAccess() { change_access(1); }
 DeviceAccess::~DeviceAccess() { change_access(-1); }
 
+void do_or_keep(const void* kind, const std::function<void()>& work) {
+  if (keep_captured(kind, work)) return;
+  const DeviceAccess access;
+  work();
+}
+
 }  // namespace nnm::simt
 
 const char* cudaGetErrorString(cudaError_t error) {
@@ -100,6 +138,9 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "operation not permitted when stream is capturing";
     case cudaErrorStreamCaptureInvalidated:
       return "operation failed due to a previous error during capture";
+    case cudaErrorGraphExecUpdateFailure:
+      return "the graph update was not performed because it included changes which violated "
+             "constraints specific to instantiated graph update";
   }
   return "unknown error";
 }
@@ -168,14 +209,15 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t) {
-  const nnm::simt::DeviceAccess access;
-  std::memmove(to, from, bytes);
-  return unless_captured();
+  if (captured && !(stays(to) && stays(from))) return cudaErrorStreamCaptureUnsupported;
+  nnm::simt::do_or_keep(reinterpret_cast<const void*>(&cudaMemcpyAsync),
+                        [=] { std::memmove(to, from, bytes); });
+  return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
-  const nnm::simt::DeviceAccess access;
-  std::memset(p, value, bytes);
+  nnm::simt::do_or_keep(reinterpret_cast<const void*>(&cudaMemsetAsync),
+                        [=] { std::memset(p, value, bytes); });
   return cudaSuccess;
 }
 
@@ -187,26 +229,53 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_captured(); }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
-  return captured.exchange(true) ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+  if (captured) return cudaErrorStreamCaptureUnsupported;
+  captured = new CUgraph_st;
+  return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
-  *graph = nullptr;
-  return captured.exchange(false) ? cudaSuccess : cudaErrorStreamCaptureInvalidated;
+  *graph = captured.exchange(nullptr);
+  return *graph ? cudaSuccess : cudaErrorStreamCaptureInvalidated;
 }
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t, unsigned long long) {
-  *exec = reinterpret_cast<cudaGraphExec_t>(exec);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new CUgraphExec_st{*graph};
   return cudaSuccess;
 }
-cudaError_t cudaGraphExecUpdate(cudaGraphExec_t, cudaGraph_t, cudaGraphExecUpdateResultInfo*) {
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                cudaGraphExecUpdateResultInfo*) {
+  if (exec->work.size() != graph->work.size()) return cudaErrorGraphExecUpdateFailure;
+  for (size_t i = 0; i < graph->work.size(); ++i)
+    if (exec->work[i].first != graph->work[i].first) return cudaErrorGraphExecUpdateFailure;
+  exec->work = graph->work;
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) { return unless_captured(); }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return cudaSuccess; }
-cudaError_t cudaGraphDestroy(cudaGraph_t) { return cudaSuccess; }
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
+  if (captured) return cudaErrorStreamCaptureUnsupported;
+  const nnm::simt::DeviceAccess access;
+  for (const auto& [kind, work] : exec->work) work();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
 
 cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
   *p = std::malloc(bytes);
-  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+  if (!*p) return cudaErrorMemoryAllocation;
+  std::lock_guard lock(mutex);
+  pinned[*p] = bytes;
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* p) {
+  std::lock_guard lock(mutex);
+  if (pinned.erase(p) == 0) return cudaErrorInvalidValue;
+  std::free(p);
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -215,3 +284,5 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return unless_captured(); }
 cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return unless_captured(); }
+cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }

@@ -1,11 +1,12 @@
 // The CUDA runtime's functions that the plug-in calls, on the CPU: device memory is memory of the
-// process, a stream does everything at once. NNM_EMULATED_MEMORY (bytes) is what the device has, so
-// that running out of it can be tried; NNM_EMULATED_DEVICES how many devices there are. With
-// NNM_EMULATED_GUARD=1 device memory is open to kernels and copies alone: other code that touches
-// it ends the process, as it would with a GPU.
+// process, a stream does everything at once unless it is captured. NNM_EMULATED_MEMORY (bytes) is
+// what the device has, so that running out of it can be tried; NNM_EMULATED_DEVICES how many
+// devices there are. With NNM_EMULATED_GUARD=1 device memory is open to kernels and copies alone:
+// other code that touches it ends the process, as it would with a GPU.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 enum cudaError_t {
   cudaSuccess = 0,
@@ -16,15 +17,15 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorNotReady = 600,
   cudaErrorStreamCaptureUnsupported = 900,
-  cudaErrorStreamCaptureInvalidated = 901
+  cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorGraphExecUpdateFailure = 910
 };
 enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaHostAllocDefault = 0;
 using cudaStream_t = struct CUstream_st*;
 using cudaEvent_t = struct CUevent_st*;
-// What is captured is done at once: a graph is nothing but the end of a capture, in which what a
-// stream refuses while it is captured has been refused.
+// What was captured, which is done when the graph is launched.
 using cudaGraph_t = struct CUgraph_st*;
 using cudaGraphExec_t = struct CUgraphExec_st*;
 struct cudaGraphExecUpdateResultInfo {};
@@ -45,6 +46,9 @@ class DeviceAccess {
   DeviceAccess(const DeviceAccess&) = delete;
   DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
+
+/// Does the work, or keeps it for the graph that is being captured. `kind` tells operations apart.
+void do_or_keep(const void* kind, const std::function<void()>& work);
 
 }  // namespace nnm::simt
 
@@ -77,3 +81,6 @@ cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned flags);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventQuery(cudaEvent_t event);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaFreeHost(void* p);

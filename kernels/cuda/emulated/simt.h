@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <tuple>
 #include <type_traits>
 
 #define __global__
@@ -42,6 +44,10 @@ void set_order(Order order, uint64_t seed = 0);
 /// Called before and after each launch, where it is set: the emulated runtime opens the device's
 /// memory meanwhile.
 inline void (*around_launch)(bool begins) = nullptr;
+
+/// Keeps work for later where the emulated runtime captures, and says so; `kind` tells kernels
+/// apart.
+inline bool (*keep_captured)(const void* kind, const std::function<void()>& work) = nullptr;
 
 /// Runs body(args) for every thread of every block.
 void run(const char* name, dim3 grid, dim3 block, size_t shared, void (*body)(void*), void* args);
@@ -154,9 +160,13 @@ namespace nnm::cuda {
 template <class... P>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
             const std::type_identity_t<P>&... args) {
-  auto call = [&] { kernel(args...); };
-  simt::run(
-      name, grid, block, shared, [](void* f) { (*static_cast<decltype(call)*>(f))(); }, &call);
+  auto work = [=, held = std::tuple<std::remove_cvref_t<P>...>(args...)] {
+    auto call = [&] { std::apply(kernel, held); };
+    simt::run(
+        name, grid, block, shared, [](void* f) { (*static_cast<decltype(call)*>(f))(); }, &call);
+  };
+  const auto* kind = reinterpret_cast<const void*>(kernel);
+  if (!simt::keep_captured || !simt::keep_captured(kind, work)) work();
 }
 
 }  // namespace nnm::cuda

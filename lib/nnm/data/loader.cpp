@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "nnm/ops/ops.h"
+#include "nnm/tensor/allocator.h"
 #include "nnm/tensor/device.h"
 
 namespace nnm::data {
@@ -171,7 +172,7 @@ void Loader::work() {
   }
 }
 
-std::optional<Batch> Loader::next() {
+std::optional<Batch> Loader::next(const Tensors& into) {
   if (index_ >= batches_per_epoch()) {
     ++epoch_;
     index_ = 0;
@@ -195,7 +196,18 @@ std::optional<Batch> Loader::next() {
   if (sleeping_ > 0 && slots_.size() <= most_ahead_ / 2) wake_workers_.notify_all();
   lock.unlock();
   ++index_;
-  for (Tensor& t : slot->batch.fields) t = moved(t, device_);
+  for (size_t f = 0; f < slot->batch.fields.size(); ++f) {
+    Tensor& t = slot->batch.fields[f];
+    const bool fits = f < into.size() && into[f].shape() == t.shape() &&
+                      into[f].dtype() == t.dtype() && into[f].device() == device_;
+    if (!fits) {
+      t = moved(t, device_);
+      continue;
+    }
+    copy_bytes(into[f].data(), device_, t.data(), t.device(), t.impl()->storage->bytes);
+    into[f].bump_version();
+    t = into[f];
+  }
   return std::move(slot->batch);
 }
 

@@ -60,10 +60,11 @@ class Loader {
   /// Goes to a batch of an epoch; what was prepared ahead is dropped.
   void seek(int64_t epoch, int64_t batch);
   /// The next batch, on the default device of the thread that asked for the first; after the last
-  /// of an epoch nothing once, then the first of the next epoch. Errors of the preparing threads
-  /// are thrown here, when their batch is due: Error(input_file) with file and sample for what a
+  /// of an epoch nothing once, then the first of the next epoch. Fields are put into the tensors
+  /// `into`, in their order, where these are there and fit. Errors of the preparing threads are
+  /// thrown here, when their batch is due: Error(input_file) with file and sample for what a
   /// transform refuses.
-  std::optional<Batch> next();
+  std::optional<Batch> next(const Tensors& into = {});
 
  private:
   struct Order {

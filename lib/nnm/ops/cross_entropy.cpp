@@ -9,6 +9,7 @@
 #include "nnm/ops/layout.h"
 #include "nnm/ops/reduction.h"
 #include "nnm/tensor/device.h"
+#include "nnm/tensor/recording.h"
 
 namespace nnm {
 
@@ -84,6 +85,7 @@ Tensor checked_labels(const Tensor& target, int64_t classes, int64_t inner, int6
             detail::scalar_type_name(target.dtype()));
   Tensor t = detail::row_major(to(target, DType::i64));
   if (t.is_meta()) return t;
+  if (Tensor safe = detail::indices_checked_late(t, classes, ignore); safe.defined()) return safe;
   const Tensor seen = moved(t, Device{});
   const auto* p = seen.data<int64_t>();
   for (int64_t i = 0; i < t.numel(); ++i) {

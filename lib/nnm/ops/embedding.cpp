@@ -6,6 +6,7 @@
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
 #include "nnm/tensor/device.h"
+#include "nnm/tensor/recording.h"
 
 namespace nnm {
 
@@ -19,6 +20,7 @@ Tensor checked_indices(const Tensor& indices, int64_t rows) {
             legacy_type_name(indices.dtype()));
   Tensor at = detail::row_major(to(indices, DType::i64));
   if (at.is_meta()) return at;
+  if (Tensor safe = detail::indices_checked_late(at, rows, 0); safe.defined()) return safe;
   const Tensor seen = moved(at, Device{});
   const auto* p = seen.data<int64_t>();
   for (int64_t i = 0; i < at.numel(); ++i) {

@@ -15,8 +15,13 @@ void Ema::update() {
     for (const auto& [name, p] : parameters_) averages_.push_back(clone(p.detach()));
     return;
   }
-  for (size_t i = 0; i < averages_.size(); ++i)
-    averages_[i] = lerp(averages_[i], parameters_[i].second, 1 - decay_);
+  const double weight = 1 - decay_;
+  for (size_t i = 0; i < averages_.size(); ++i) {
+    const Tensor& p = parameters_[i].second;
+    // What lerp does with small weights, without new memory for the result.
+    if (weight < 0.5) add_(averages_[i], sub(p, averages_[i]), weight);
+    else averages_[i] = lerp(averages_[i], p, weight);
+  }
 }
 
 std::vector<io::NamedTensor> Ema::state() const {

@@ -97,8 +97,9 @@ double Trainer::micro_batch(int64_t index) {
   samples_ += static_cast<int64_t>(batch_.samples.size());
   for (Watcher* w : parts_.watchers) w->forward_begins(where);
   Objective& objective = *parts_.objective;
-  const Tensor loss = forward();
-  const double value = loss.item().d;
+  const std::optional<double> repeated = repeated_loss();
+  const Tensor loss = repeated ? Tensor() : forward();
+  const double value = repeated ? *repeated : loss.item().d;
   if (!std::isfinite(value) && plan_.nan != NanPolicy::ignore) {
     objective.clear();
     for (Watcher* w : parts_.watchers) w->backward_done(where);
@@ -106,10 +107,23 @@ double Trainer::micro_batch(int64_t index) {
     else if (!consult(true)) diverge_in_forward(value);
     return value;
   }
-  loss.backward(plan_.accumulate == 1 ? Tensor() : share(loss));
+  if (repeated) repeated_->set_gradients();
+  else loss.backward(plan_.accumulate == 1 ? Tensor() : share(loss));
   objective.clear();
   for (Watcher* w : parts_.watchers) w->backward_done(where);
   return value;
+}
+
+// The loss of the batch where forward and backward are repeated on a GPU, with nobody to see them.
+std::optional<double> Trainer::repeated_loss() {
+  if (!parts_.watchers.empty() || plan_.accumulate > 1) return std::nullopt;
+  if (!repeated_) {
+    if (!RepeatedStep::possible(parameters_[0].device())) return std::nullopt;
+    repeated_.emplace(
+        parts_.model, parameters_, [this] { return forward(); },
+        [this] { parts_.objective->clear(); });
+  }
+  return repeated_->loss(batch_.fields);
 }
 
 // The loss of the batch, which stays in scope.
@@ -124,8 +138,10 @@ Tensor Trainer::forward() {
 }
 
 data::Batch Trainer::next_batch() {
-  std::optional<data::Batch> batch = parts_.loader->next();
-  if (!batch) batch = parts_.loader->next();
+  static const Tensors anywhere;
+  const Tensors& into = repeated_ ? repeated_->inputs() : anywhere;
+  std::optional<data::Batch> batch = parts_.loader->next(into);
+  if (!batch) batch = parts_.loader->next(into);
   return std::move(*batch);
 }
 

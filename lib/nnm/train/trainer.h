@@ -16,6 +16,7 @@
 #include "nnm/train/history.h"
 #include "nnm/train/objective.h"
 #include "nnm/train/optimize.h"
+#include "nnm/train/repeated_step.h"
 
 namespace nnm::train {
 
@@ -137,6 +138,7 @@ class Trainer {
   bool take_step();
   bool consult(bool at_once);
   double micro_batch(int64_t index);
+  std::optional<double> repeated_loss();
   Tensor forward();
   data::Batch next_batch();
   const Tensor& share(const Tensor& loss);
@@ -170,6 +172,7 @@ class Trainer {
   Parts parts_;
   Tensors parameters_;
   std::optional<Ema> ema_;
+  std::optional<RepeatedStep> repeated_;
   History history_;
   int64_t batches_ = 0, total_steps_ = 0, most_micro_ = 0;  // of an epoch; of the run
 

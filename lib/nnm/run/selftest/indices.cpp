@@ -1,6 +1,8 @@
 // Cases of embeddings, elements by index, and attention.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "kernels/attention.h"
 #include "kernels/embedding.h"
 #include "kernels/gather.h"
@@ -35,6 +37,16 @@ void check_embedding(Suite& s) {
               });
     }
   }
+}
+
+void check_bounded(Suite& s) {
+  for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{1000}})
+    for (const auto& [low, high] : {std::pair<int64_t, int64_t>{0, 7}, {-2, 9}}) {
+      const Operand at = in(DType::i64, {n}, integers(low, high));
+      s.check(kernels::bounded_indices, "",
+              {out(DType::i64, {n}), at, both(DType::i64, {1}, integers(0, 1))}, 0,
+              [](const Views& v) { kernels::bounded_indices(v[0], v[1], v[2], 7, -2); });
+    }
 }
 
 void check_gather(Suite& s) {
@@ -173,6 +185,7 @@ void check_attention(Suite& s) {
 
 void check_indices(Suite& s) {
   check_embedding(s);
+  check_bounded(s);
   check_gather(s);
   check_windows(s);
   check_triangle(s);

@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <memory>
 #include <utility>
 
+#include "kernels/cuda.h"
 #include "kernels/dropout.h"
 #include "kernels/optim.h"
 #include "kernels/random.h"
+#include "nnm/base/error.h"
 #include "nnm/run/selftest/suite.h"
 
 namespace nnm::run {
@@ -163,8 +166,44 @@ void check_updates(Suite& s) {
   check_clipping(s);
 }
 
+namespace {
+
+constexpr uint64_t kSeed = 0x123456789abcdef, kOffset = 0xfffffffe;
+
+/// Draws from kOffset on, on a GPU as work that was recorded with other numbers.
+template <class F>
+void draw_again(const View& out, const F& draw) {
+  if (out.device.type != DeviceType::cuda) return draw(kOffset);
+  constexpr uint64_t kBegin = 5, kBefore = 2;
+  const std::unique_ptr<CudaRecording> recording(
+      cuda_table(out.device).record(out.device.index, kSeed, kBegin));
+  draw(kBegin + kBefore);
+  if (!recording->end_part(false) || !recording->replay(0, kOffset - kBefore))
+    fail(ErrorKind::device, "draws cannot be recorded");
+}
+
+void check_recorded_draws(Suite& s) {
+  constexpr int64_t kN = 1027;
+  for (const DType t : {DType::f32, DType::f64}) {
+    s.check(kernels::dropout, "recorded", {out(t, {kN}), in(t, {kN})}, 0, [](const Views& v) {
+      draw_again(v[0], [&](uint64_t at) { kernels::dropout(v[0], v[1], 0.3, kSeed, at); });
+    });
+    s.check(kernels::random_uniform, "recorded", {out(t, {kN})}, 0.5, [](const Views& v) {
+      draw_again(v[0], [&](uint64_t at) { kernels::random_uniform(v[0], kSeed, at, -1.5, 2); });
+    });
+    s.check(kernels::random_normal, "recorded", {out(t, {kN})}, 0.5, [](const Views& v) {
+      draw_again(v[0], [&](uint64_t at) { kernels::random_normal(v[0], kSeed, at, 0.5, 2); });
+    });
+  }
+  s.check(kernels::random_integers, "recorded", {out(DType::i64, {kN})}, 0, [](const Views& v) {
+    draw_again(v[0], [&](uint64_t at) { kernels::random_integers(v[0], kSeed, at, -5, 1000003); });
+  });
+}
+
+}  // namespace
+
 void check_random(Suite& s) {
-  constexpr uint64_t kSeed = 0x123456789abcdef, kOffset = 0xfffffffe;
+  check_recorded_draws(s);
   for (const DType t : kFloats)
     for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{1027}}) {
       for (const double p : {0.0, 0.3, 1.0})

@@ -1,0 +1,74 @@
+// RepeatedStep: forward and backward of a training step, recorded on a GPU and done again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "nnm/nn/module.h"
+#include "nnm/tensor/recording.h"
+
+namespace nnm::train {
+
+/// After some steps with batches of one shape the kernels of forward and backward are recorded, and
+/// from then on launched as two graphs, without calls of modules and without a tape. Results are
+/// the same bit for bit. A step that somebody looks into (hooks), whose batch has another shape or
+/// whose forward reads from the GPU is taken as usual; so are all, after a few recordings that
+/// could not be used.
+///
+/// Only NNM_CUDA_GRAPHS=1 turns it on: what a forward written in C++ does beside calling operations
+/// on tensors is not done again.
+class RepeatedStep {
+ public:
+  /// `forward` gives the loss of the batch that `fields` are of, with a tape; `done` drops what it
+  /// has kept of it.
+  RepeatedStep(Ref<Module> model, Tensors parameters, std::function<Tensor()> forward,
+               std::function<void()> done);
+
+  /// Whether steps on this device may be recorded.
+  static bool possible(Device device);
+
+  /// Where the fields of the next batch are best put; empty: anywhere.
+  const Tensors& inputs() const { return inputs_; }
+  /// The loss of the batch, while its backward may still run; nothing where the step is to be taken
+  /// as usual, of which nothing has been done then. May put other tensors of the same contents into
+  /// `fields`, before it calls forward.
+  std::optional<double> loss(Tensors& fields);
+  /// After loss() gave one: hands its gradients to the parameters.
+  void set_gradients() const;
+
+ private:
+  /// What must be as it was for the kernels to be the right ones.
+  struct Place {
+    void* data;
+    bool trains;
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  bool watched() const;
+  std::vector<Place> places() const;
+  bool fits(const Tensors& fields) const;
+  std::optional<double> record(Tensors& fields);
+  bool run_recorded(Recording& recording);
+  std::optional<double> replay(const Tensors& fields);
+  std::optional<double> outcome() const;
+  void drop();
+
+  Ref<Module> model_;
+  Tensors tensors_;  // parameters and buffers
+  std::function<Tensor()> forward_;
+  std::function<void()> done_;
+
+  std::vector<Shape> shapes_;  // of the batches of late
+  int alike_ = 0;              // how many they were
+  int failures_ = 0;
+
+  Tensors inputs_, gradients_;
+  Tensor loss_, bad_;
+  std::vector<Place> places_;
+  std::vector<Module*> modules_;
+  Tensors written_;  // buffers that forward writes
+  std::unique_ptr<Recording> recording_;
+};
+
+}  // namespace nnm::train

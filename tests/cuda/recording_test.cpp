@@ -1,0 +1,209 @@
+// Work that is recorded on a GPU, here the emulated one, and done again.
+#include "nnm/tensor/recording.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "nnm/nnm.h"
+#include "nnm/tensor/allocator.h"
+#include "nnm/train/repeated_step.h"
+#include "support/gpu.h"
+
+namespace nnm {
+namespace {
+
+using testing::emulated_gpu;
+
+Tensor on_gpu(std::vector<float> values) {
+  const auto n = static_cast<int64_t>(values.size());
+  return to(tensor_of<float>(values, {n}, {}), {DType::f32, emulated_gpu()});
+}
+std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
+
+TEST_CASE("recorded work runs again on what its inputs hold then") {
+  const Tensor x = on_gpu({1, 2, 3});
+  Recording recording(emulated_gpu());
+  const Tensor doubled = add(x, x), total = sum(doubled);
+  recording.fetch(1, total);
+  CHECK(recording.end_part(true));
+  const Tensor squares = mul(doubled, doubled);
+  CHECK(recording.end_part(false));
+  CHECK(recording.fetched(1, DType::f32).d == 12);
+  CHECK(floats(squares) == std::vector<float>{4, 16, 36});
+  copy_(x, on_gpu({5, 6, 7}));
+  CHECK(floats(squares) == std::vector<float>{4, 16, 36});
+  CHECK(recording.replay());
+  CHECK(recording.fetched(1, DType::f32).d == 36);
+  CHECK(floats(squares) == std::vector<float>{100, 144, 196});
+}
+
+TEST_CASE("recorded draws go on from where the generator is") {
+  const Tensor x = ones({1000}, {DType::f32, emulated_gpu()});
+  manual_seed(3);
+  std::vector<std::vector<float>> expected;
+  for (int i = 0; i < 4; ++i) expected.push_back(floats(dropout(x, 0.5, true)));
+  manual_seed(3);
+  (void)dropout(x, 0.5, true);
+  Recording recording(emulated_gpu());
+  const Tensor y = dropout(x, 0.5, true);
+  CHECK(recording.end_part(false));
+  CHECK(floats(y) == expected[1]);
+  CHECK(floats(dropout(x, 0.5, true)) == expected[2]);
+  CHECK(recording.replay());
+  CHECK(floats(y) == expected[3]);
+  CHECK(default_generator().offset == 4 * 250);
+  manual_seed(4);
+  CHECK_FALSE(recording.replay());
+}
+
+TEST_CASE("a draw with another seed, or a look at results, ends what is recorded") {
+  const Tensor x = on_gpu({1, 2, 3});
+  {
+    Recording recording(emulated_gpu());
+    const Tensor y = add(x, x);
+    CHECK(floats(y) == std::vector<float>{2, 4, 6});
+    const Tensor z = add(y, x);
+    CHECK_FALSE(recording.end_part(false));
+    CHECK(floats(z) == std::vector<float>{3, 6, 9});
+    CHECK_FALSE(recording.replay());
+  }
+  Generator other(77);
+  Recording recording(emulated_gpu());
+  const Tensor y = dropout(x, 0.5, true, &other);
+  CHECK_FALSE(recording.end_part(false));
+}
+
+TEST_CASE("recorded work is not done again once what it may read is gone") {
+  Tensor x = on_gpu({1, 2, 3});
+  Recording recording(emulated_gpu());
+  const Tensor y = add(x, x);
+  CHECK(recording.end_part(false));
+  { const Tensor later = empty({5}, y.options()); }
+  CHECK(recording.replay());
+  x = {};
+  CHECK_FALSE(recording.replay());
+}
+
+TEST_CASE("memory of recorded work serves nobody else, until there is no recording") {
+  const Tensor x = on_gpu({1, 2, 3});
+  const void* between = nullptr;
+  {
+    Recording recording(emulated_gpu());
+    {
+      const Tensor y = add(x, x);
+      between = y.data();
+    }
+    CHECK(add(x, x).data() == between);  // within, memory is reused
+    CHECK(recording.end_part(false));
+    for (int i = 0; i < 3; ++i) {
+      Tensors many;
+      for (int k = 0; k < 5000; ++k) many.push_back(empty({3}, x.options()));
+      for (const Tensor& t : many) REQUIRE(t.data() != between);
+    }
+  }
+  Tensors many;
+  bool found = false;
+  for (int k = 0; k < 20000 && !found; ++k) {
+    many.push_back(empty({3}, x.options()));
+    found = many.back().data() == between;
+  }
+  CHECK(found);
+}
+
+TEST_CASE("indices may be looked at late") {
+  const Device gpu = emulated_gpu();
+  const Tensor logits = to(randn({3, 4}), {DType::f32, gpu}),
+               table = to(randn({4, 2}), {DType::f32, gpu});
+  const Tensor good = tensor({1, -100, 3}, {}, gpu), wrong = tensor({1, 4, -1}, {}, gpu);
+  const Tensor bad = zeros({1}, {DType::i64, gpu});
+  CHECK_THROWS_AS(cross_entropy(logits, wrong), LabelError);
+  const double expected = cross_entropy(logits, good).item().d;
+  {
+    const LateIndexChecks late(bad);
+    CHECK(cross_entropy(logits, good).item().d == expected);
+    CHECK(bad.item().i == 0);
+    CHECK(floats(embedding(wrong, table)) == floats(embedding(tensor({1, 0, 0}, {}, gpu), table)));
+    CHECK(bad.item().i == 1);
+    copy_(bad, zeros({1}, {DType::i64, gpu}));
+    (void)cross_entropy(logits, wrong);
+    CHECK(bad.item().i == 1);
+  }
+  CHECK_THROWS_AS(embedding(wrong, table), Error);
+}
+
+/// A layer that counts what its forward is called for.
+struct Counting final : Module {
+  explicit Counting(Device device) {
+    weight = register_parameter("weight", parameter(ones({3}, {DType::f32, device})));
+  }
+  std::string type_name() const override { return "Counting"; }
+  Tensor forward(const Tensor& x) override {
+    ++calls;
+    return mul(x, *weight);
+  }
+  Parameter weight;
+  int calls = 0;
+};
+
+TEST_CASE("a step is repeated without its modules, unless somebody looks on") {
+  const Device gpu = emulated_gpu();
+  const auto model = make_ref<Counting>(gpu);
+  Tensors fields = {on_gpu({1, 2, 3})};
+  train::RepeatedStep step(
+      model, model->parameters(), [&] { return sum((*model)(fields[0])); }, [] {});
+  const auto take = [&] {
+    const auto loss = step.loss(fields);
+    if (!loss) return false;
+    step.set_gradients();
+    CHECK(*loss == doctest::Approx(sum(mul(fields[0], *model->weight)).item().d));
+    CHECK(floats(model->weight->grad()) == floats(fields[0]));
+    model->weight->set_grad({});
+    return true;
+  };
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(take());
+  CHECK(model->calls == 0);
+  CHECK(take());
+  CHECK(model->calls == 1);
+  copy_(fields[0], on_gpu({4, 5, 6}));
+  NoGradGuard no_grad;
+  copy_(*model->weight, on_gpu({2, 2, 3}));
+  CHECK(take());
+  CHECK(model->calls == 1);
+  // Another shape waits.
+  const Tensors inputs = std::exchange(fields, {on_gpu({1, 2})});
+  CHECK_FALSE(take());
+  fields = inputs;
+  CHECK(take());
+  int seen = 0;
+  RemovableHandle handle = model->register_forward_hook(
+      [&](Module&, const Args&, const Value&) -> Value { return ++seen, Value(); });
+  CHECK_FALSE(take());
+  handle.remove();
+  CHECK(take());
+  model->eval();
+  CHECK_FALSE(take());
+}
+
+TEST_CASE("buffers that a repeated forward writes are known to be written") {
+  const Device gpu = emulated_gpu();
+  const auto norm = make_ref<nn::BatchNorm1d>(2);
+  norm->to(gpu);
+  const TensorOptions there{DType::f32, gpu};
+  const Tensor x = to(randn({4, 2}), there), y = to(randn({4, 2}), there);
+  Tensors fields = {x};
+  train::RepeatedStep step(
+      norm, norm->parameters(), [&] { return sum((*norm)(fields[0])); }, [] {});
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(step.loss(fields));
+  CHECK(step.loss(fields));
+  copy_(fields[0], y);
+  const uint32_t version = norm->running_mean->version();
+  CHECK(step.loss(fields));
+  CHECK(norm->running_mean->version() == version + 1);
+  CHECK(norm->num_batches_tracked->item().i == 2);
+  const Tensor expected = add(mul(mean(x, {0}), 0.09), mul(mean(y, {0}), 0.1));
+  CHECK(allclose(*norm->running_mean, expected, 1e-5));
+}
+
+}  // namespace
+}  // namespace nnm
