@@ -30,7 +30,7 @@ namespace nnm::kernels {
 /// y = f(x). Both floating, of one type, dense and with the same strides (any order of dimensions).
 inline constinit Kernel<void(const View& y, const View& x, Activation f, ActivationParams p)>
     activation{"activation"};
-/// dx = g f'(x), with the same demands on all three.
+/// dx = g f'(x), with the same demands on all three. dx may be g.
 inline constinit Kernel<void(const View& dx, const View& g, const View& x, Activation f,
                              ActivationParams p)>
     activation_backward{"activation_backward"};

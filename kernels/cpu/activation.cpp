@@ -35,8 +35,7 @@ void forward_loop(T* __restrict y, const T* __restrict x, int64_t n, T a, T b, T
 }
 
 template <class F, class T>
-void backward_loop(T* __restrict dx, const T* __restrict g, const T* __restrict x, int64_t n, T a,
-                   T b, T c) {
+void backward_loop(T* dx, const T* g, const T* __restrict x, int64_t n, T a, T b, T c) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) dx[i] = F::template df<T>(g[i], x[i], a, b, c);
 }

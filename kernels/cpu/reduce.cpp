@@ -149,16 +149,20 @@ void reduce_typed(const View& out, const View& x, Reduce f) {
                  });
     return;
   }
-  const int64_t n = s.kept.size[k - 1], blocks = (n + kBlock - 1) / kBlock, rows = outputs / n;
+  // A thread for each block: columns are summed by themselves, however many there are in one.
+  constexpr int64_t kNarrowest = 64;
+  const int64_t n = s.kept.size[k - 1];
+  const int64_t width = std::clamp(n / num_threads() / 16 * 16, kNarrowest, kBlock);
+  const int64_t blocks = (n + width - 1) / width, rows = outputs / n;
   parallel_for(
       rows * blocks,
-      std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth * std::min(n, kBlock), 1)),
+      std::max<int64_t>(1, kPointwiseGrain / std::max<int64_t>(depth * std::min(n, width), 1)),
       [&](int64_t begin, int64_t end) {
         Total<T> totals[kBlock];
         for (int64_t i = begin; i < end; ++i) {
           int64_t xo = 0, oo = 0;
           s.kept.offsets(i / blocks, k - 1, xo, oo);
-          const int64_t at = i % blocks * kBlock, m = std::min(kBlock, n - at);
+          const int64_t at = i % blocks * width, m = std::min(width, n - at);
           reduce_columns<T>(s.reduced, x.as<char>() + (xo + at) * xi, x.dtype, f, totals, m);
           for (int64_t j = 0; j < m; ++j)
             put<T>(out.as<char>() + (oo + (at + j) * s.kept.out[k - 1]) * oi, out.dtype, totals[j]);

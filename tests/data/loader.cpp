@@ -154,21 +154,41 @@ TEST_CASE("loader: batches outlive their loader and each other") {
 }
 
 TEST_CASE("loader: what a thread refuses surfaces in next(), at its batch") {
-  LoaderOptions o;
-  o.batch = 2;
-  o.fields = {{1, {{make("one_hot", {5})}, {}}}};
-  Loader l(numbers(20), o);
-  CHECK(l.next());
-  CHECK(l.next());
-  for (int again = 0; again < 2; ++again) {
-    const std::string e = error_of(ErrorKind::input_file, [&] {
-      l.next();
-      l.next();
-    });
-    CHECK(e == "labels.npy, sample 5: one_hot: the label 5 is not one of 5 classes");
+  // By a thread beside, and where kernels use all cores, by theirs.
+  for (const int workers : {2, 1}) {
+    LoaderOptions o;
+    o.batch = 2;
+    o.workers = workers;
+    o.fields = {{1, {{make("one_hot", {5})}, {}}}};
+    Loader l(numbers(20), o);
+    CHECK(l.next());
+    CHECK(l.next());
+    for (int again = 0; again < 2; ++again) {
+      const std::string e = error_of(ErrorKind::input_file, [&] {
+        l.next();
+        l.next();
+      });
+      CHECK(e == "labels.npy, sample 5: one_hot: the label 5 is not one of 5 classes");
+    }
+    l.seek(0, 0);
+    CHECK(l.next());
   }
-  l.seek(0, 0);
-  CHECK(l.next());
+}
+
+TEST_CASE("loader: threads of kernels prepare what a thread beside them does") {
+  // Rows long enough that several threads share a batch.
+  const int64_t n = 37, width = 6000;
+  Tensor x = empty({n, width});
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = static_cast<float>(i);
+  const auto data = [&] { return make_arrays({{"x", x, "x.npy"}}); };
+  Loader beside(data(), shuffled(8, 3, 2)), own(data(), shuffled(8, 3));
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    const auto want = epoch_of(beside);
+    CHECK(want.size() == static_cast<size_t>(n * (width + 1)));
+    CHECK(want == epoch_of(own));
+  }
+  for (Loader* l : {&beside, &own}) l->seek(1, 2);
+  CHECK(epoch_of(beside) == epoch_of(own));
 }
 
 TEST_CASE("loader: fields that do not fit are errors that name them") {

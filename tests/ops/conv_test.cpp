@@ -69,6 +69,44 @@ TEST_CASE("convolution: gradients") {
                   {random_leaf({1, 2, 3, 4}), random_leaf({2, 2, 2, 3})}) == "");
 }
 
+namespace {
+
+// Values and gradients of a convolution against those of one on images with their zeros around
+// them, of which every tap meets some pixel.
+void check_against_padded(const Shape& image, const Shape& kernel, Size2 stride, Size2 padding,
+                          Size2 dilation, int64_t groups) {
+  CAPTURE(image.str());
+  CAPTURE(kernel.str());
+  Tensors grads[2];
+  Tensor results[2];
+  for (const bool padded : {false, true}) {
+    const Tensor x = wave_leaf(image), w = wave_leaf(kernel, 1), b = wave_leaf({kernel[0]}, 2);
+    const Tensor wide = pad(x, {padding[1], padding[1], padding[0], padding[0]});
+    const FlopCounter counter;
+    const Tensor y = padded ? conv2d(wide, w, b, stride, 0, dilation, groups)
+                            : conv2d(x, w, b, stride, padding, dilation, groups);
+    CHECK(counter.flops == 2 * y.numel() * kernel[1] * kernel[2] * kernel[3]);
+    sum(mul(y, wave(y.shape(), 3))).backward();
+    results[padded] = y;
+    grads[padded] = {x.grad(), w.grad(), b.grad()};
+  }
+  CHECK(differs(results[0], results[1], 1e-12) == "");
+  for (size_t i = 0; i < 3; ++i) CHECK(differs(grads[0][i], grads[1][i], 1e-12) == "");
+}
+
+}  // namespace
+
+TEST_CASE("convolution: taps that meet no pixel count for nothing") {
+  check_against_padded({3, 2, 1, 1}, {4, 2, 3, 3}, 1, 1, 1, 1);
+  check_against_padded({3, 2, 1, 1}, {4, 2, 3, 3}, 1, 2, 2, 1);
+  check_against_padded({3, 4, 1, 1}, {4, 2, 3, 3}, 1, 1, 1, 2);
+  check_against_padded({2, 2, 2, 2}, {3, 2, 3, 3}, 2, 1, 1, 1);
+  check_against_padded({2, 2, 1, 4}, {3, 2, 3, 3}, 1, 1, 1, 1);
+  check_against_padded({2, 2, 3, 2}, {3, 2, 3, 7}, {1, 2}, {1, 3}, 1, 1);
+  check_against_padded({2, 2, 1, 1}, {3, 2, 2, 4}, 1, {1, 3}, 1, 1);
+  check_against_padded({2, 2, 1, 1}, {3, 2, 2, 2}, 3, 1, 2, 1);
+}
+
 TEST_CASE("convolution: layout") {
   const Tensor y = conv2d(wave_leaf({2, 3, 5, 5}), wave({4, 3, 3, 3}), {}, 1, 1);
   CHECK(y.is_channels_last());

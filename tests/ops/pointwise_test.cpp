@@ -1,5 +1,6 @@
 // Functions of one tensor through the function table, against PyTorch.
 #include "ops/torch_row.h"
+#include "ops/wave.h"
 
 using namespace nnm;
 using namespace nnm::torch_row;
@@ -535,3 +536,24 @@ TEST_CASE("functions of one tensor: gradients agree with differences") {
 }
 
 TEST_SUITE_END();
+
+TEST_CASE("functions of one tensor: a gradient that somebody holds stays as it is") {
+  const Tensor x = wave_leaf({3, 4}), given = wave({3, 4}, 1);
+  const Tensor slope = [&] {
+    gelu(x, "tanh").backward(ones_like(given));
+    return x.grad();
+  }();
+  // By the caller, and by a tensor that keeps it; the last one is nobody's.
+  const Tensor leaf = wave_leaf({3, 4}), y = gelu(leaf, "tanh"), z = mul(y, given);
+  y.retain_grad();
+  z.backward(given);
+  CHECK(differs(given, wave({3, 4}, 1)) == "");
+  CHECK(differs(y.grad(), square(given)) == "");
+  CHECK(differs(leaf.grad(), mul(slope, square(given)), 1e-12) == "");
+  const Tensor other = wave_leaf({3, 4});
+  gelu(other, "tanh").backward(given);
+  CHECK(differs(given, wave({3, 4}, 1)) == "");
+  const Tensor free = wave_leaf({3, 4});
+  sum(mul(gelu(free, "tanh"), given)).backward();
+  CHECK(differs(free.grad(), mul(slope, given), 1e-12) == "");
+}

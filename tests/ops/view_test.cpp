@@ -1,5 +1,6 @@
 // Views and joining through the function table, against PyTorch.
 #include "ops/torch_row.h"
+#include "ops/wave.h"
 
 using namespace nnm;
 using namespace nnm::torch_row;
@@ -308,6 +309,23 @@ TEST_CASE("views and joining: gradients agree with differences") {
     check_gradients(r, false);
     if (r.function != "view") check_gradients(r, true);
   }
+}
+
+TEST_CASE("views and joining: the gradient of parts lies as what they are parts of") {
+  const Tensor x = wave_leaf({2, 3, 4}), y = permute(x, {1, 2, 0});
+  y.retain_grad();
+  const Tensors parts = unbind(y, 0), pieces = split(y, 3, 1);
+  sum(mul(parts[1], wave({4, 2}, 1))).backward({}, true);
+  CHECK(y.grad().strides() == y.strides());
+  CHECK(differs(select(y.grad(), 0, 1), wave({4, 2}, 1)) == "");
+  for (const int64_t unused : {0, 2})
+    CHECK(differs(select(y.grad(), 0, unused), zeros({4, 2}, {DType::f64})) == "");
+  CHECK(differs(x.grad(), permute(y.grad(), {2, 0, 1})) == "");
+  const Tensor before = clone(x.grad());
+  sum(pieces[1]).backward();
+  Tensor expected = zeros({2, 3, 4}, {DType::f64});
+  fill_(select(expected, 2, 3), 1);
+  CHECK(differs(sub(x.grad(), before), expected) == "");
 }
 
 TEST_SUITE_END();

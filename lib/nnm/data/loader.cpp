@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/parallel.h"
 #include "nnm/ops/ops.h"
 #include "nnm/tensor/allocator.h"
 #include "nnm/tensor/device.h"
@@ -12,6 +13,10 @@ namespace {
 
 constexpr size_t kAheadBytes = size_t{32} << 20;
 constexpr size_t kMaxAhead = 64;
+// Data of at most this size is in memory after an epoch, wherever it comes from.
+constexpr double kSmallBytes = 256 << 20;
+// What a thread prepares of a batch, about 5 us of work.
+constexpr int64_t kPartBytes = 32 << 10;
 // Pipelines that a worker keeps for samples of other sizes than the first.
 constexpr size_t kMaxOthers = 64;
 
@@ -103,38 +108,82 @@ void Loader::prepare_sample(size_t f, int64_t key, int64_t epoch, void* y, Worke
   pipeline_for(f, shape, worker).run(worker.decoded.data(), y, epoch, origin, worker.scratch);
 }
 
-void Loader::prepare(Order& order, Batch& batch, Worker& worker) const {
+void Loader::prepare(Order& order, Batch& batch, Worker* worker) const {
   std::call_once(order.once, [&] {
     order.keys = data_->order(options_.training, options_.shuffle, options_.seed, order.epoch);
   });
-  const auto begin = static_cast<size_t>(batch.index * options_.batch);
-  const size_t end = std::min(begin + static_cast<size_t>(options_.batch), order.keys.size());
-  const std::span<const int64_t> keys(order.keys.data() + begin, end - begin);
+  const auto first = static_cast<size_t>(batch.index * options_.batch);
+  const size_t last = std::min(first + static_cast<size_t>(options_.batch), order.keys.size());
+  const std::span<const int64_t> keys(order.keys.data() + first, last - first);
   for (int64_t k : keys) batch.samples.push_back(data_->origin(k));
   for (size_t f = 0; f < pipelines_.size(); ++f) {
     const SampleType& type = pipelines_[f].output();
+    const auto bytes = static_cast<int64_t>(type.bytes()), n = static_cast<int64_t>(keys.size());
     Shape shape = type.shape;
-    shape.insert(0, static_cast<int64_t>(keys.size()));
+    shape.insert(0, n);
     Tensor out = empty_for(shape, type.dtype, device_);
     char* y = out.data<char>();
-    for (size_t i = 0; i < keys.size(); ++i, y += type.bytes()) {
-      try {
-        prepare_sample(f, keys[i], batch.epoch, y, worker);
-      } catch (const Error& e) {
-        const FieldInfo& info = fields_[f];
-        std::string where = data_->name_of(keys[i]);
-        if (where.empty()) {
-          where = fmt::format("{}, sample {}",
-                              info.source.empty() ? "field `" + info.name + "`" : info.source,
-                              batch.samples[i]);
-        }
-        // Errors of files name them already.
-        const bool named = std::string_view(e.what()).starts_with(where);
-        throw Error(ErrorKind::input_file, named ? e.what() : where + ": " + e.what(), e.hint());
-      }
+    const auto make = [&](int64_t begin, int64_t end, Worker& by) {
+      for (int64_t i = begin; i < end; ++i)
+        prepare_row(f, keys[static_cast<size_t>(i)], batch.samples[static_cast<size_t>(i)],
+                    batch.epoch, y + i * bytes, by);
+    };
+    if (worker) {
+      make(0, n, *worker);
+    } else {
+      parallel_for(n, kPartBytes / std::max<int64_t>(bytes, 1) + 1,
+                   [&](int64_t begin, int64_t end) {
+                     Worker own;
+                     make(begin, end, own);
+                   });
     }
     batch.fields.push_back(std::move(out));
   }
+}
+
+void Loader::prepare_row(size_t f, int64_t key, int64_t sample, int64_t epoch, void* y,
+                         Worker& worker) const {
+  try {
+    prepare_sample(f, key, epoch, y, worker);
+  } catch (const Error& e) {
+    const FieldInfo& info = fields_[f];
+    std::string where = data_->name_of(key);
+    if (where.empty()) {
+      where = fmt::format("{}, sample {}",
+                          info.source.empty() ? "field `" + info.name + "`" : info.source, sample);
+    }
+    // Errors of files name them already.
+    const bool named = std::string_view(e.what()).starts_with(where);
+    throw Error(ErrorKind::input_file, named ? e.what() : where + ": " + e.what(), e.hint());
+  }
+}
+
+// A thread beside those that compute, where they take all cores, would hold up one of them and with
+// it the others: there they copy small data themselves. Texts and pictures cost more than a copy.
+bool Loader::prepares_when_asked() const {
+  static const int cores = available_cores();
+  if (options_.workers > 1 || num_threads() < cores || device_.type != DeviceType::cpu)
+    return false;
+  double bytes = 0;
+  for (const FieldPlan& plan : options_.fields) {
+    if (data_->decodes(plan.field)) return false;
+    const FieldInfo& f = data_->fields()[static_cast<size_t>(plan.field)];
+    bytes += static_cast<double>(SampleType{f.stored, f.shape}.bytes());
+  }
+  return bytes * static_cast<double>(data_->size(options_.training)) <= kSmallBytes;
+}
+
+Batch Loader::prepared_now() {
+  if (!order_ || order_->epoch != epoch_) {
+    order_ = std::make_shared<Order>();
+    order_->epoch = epoch_;
+  }
+  Batch batch;
+  batch.epoch = epoch_;
+  batch.index = index_;
+  prepare(*order_, batch, nullptr);
+  ++index_;
+  return batch;
 }
 
 bool Loader::has_room() const { return slots_.size() < most_ahead_; }
@@ -162,7 +211,7 @@ void Loader::work() {
     slot->batch.index = next_index_++;
     lock.unlock();
     try {
-      prepare(*order, slot->batch, worker);
+      prepare(*order, slot->batch, &worker);
     } catch (...) {
       slot->error = std::current_exception();
     }
@@ -180,6 +229,7 @@ std::optional<Batch> Loader::next(const Tensors& into) {
   }
   if (threads_.empty()) {
     device_ = default_device();
+    if (prepares_when_asked()) return prepared_now();
     next_epoch_ = epoch_;
     next_index_ = index_;
     for (int i = 0; i < std::clamp(options_.workers, 1, 64); ++i) {

@@ -42,7 +42,9 @@ struct Batch {
 };
 
 /// What a batch holds is a function of the dataset, the options, epoch and index alone, whatever
-/// the number of workers. At most about 32 MB of batches, and two, are prepared ahead.
+/// the number of workers. At most about 32 MB of batches, and two, are prepared ahead; where
+/// kernels use all cores, there is but one worker and the data is numbers of little size, a batch
+/// is made when it is asked for, by their threads.
 class Loader {
  public:
   /// Throws Error(value) naming the field where its transforms do not fit.
@@ -93,7 +95,12 @@ class Loader {
   };
   const Pipeline& pipeline_for(size_t f, const Shape& shape, Worker& worker) const;
   void prepare_sample(size_t f, int64_t key, int64_t epoch, void* y, Worker& worker) const;
-  void prepare(Order& order, Batch& batch, Worker& worker) const;
+  void prepare_row(size_t f, int64_t key, int64_t sample, int64_t epoch, void* y,
+                   Worker& worker) const;
+  /// By one worker, or, without one, by the threads of kernels.
+  void prepare(Order& order, Batch& batch, Worker* worker) const;
+  bool prepares_when_asked() const;
+  Batch prepared_now();
 
   Ref<Dataset> data_;
   LoaderOptions options_;

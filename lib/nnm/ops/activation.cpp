@@ -10,6 +10,14 @@ namespace nnm {
 
 namespace {
 
+// Whether a gradient's memory may hold the gradient made of it: nobody else sees it, and it lies as
+// v does.
+bool is_free(const Tensor& g, const Tensor& v) {
+  const Storage& memory = *g.impl()->storage;
+  return g.impl()->use_count() == 1 && memory.use_count() == 1 && memory.is_owned() &&
+         g.dtype() == v.dtype() && detail::same_layout(v, g);
+}
+
 Tensor apply(const Tensor& x, Activation f, const char* name, ActivationParams p,
              const char* node = nullptr) {
   detail::check_defined(x, name);
@@ -28,8 +36,9 @@ Tensor apply(const Tensor& x, Activation f, const char* name, ActivationParams p
   if (!node) node = kActivationNode[static_cast<int>(f)];
   return record(node, y, {&x}, [in = Saved(same ? x : in), f, p](Backward& b) {
     const Tensor& v = in.get();
+    const bool reuse = is_free(b.grad(), v);
     const Tensor g = detail::with_layout_of(v, b.grad());
-    Tensor dx = empty_strided(v.shape(), v.strides(), v.options());
+    Tensor dx = reuse ? g : empty_strided(v.shape(), v.strides(), v.options());
     kernels::activation_backward(dx, g, v, f, p);
     b.set(0, dx);
   });

@@ -1,6 +1,9 @@
 // Choosing a kernel for each pass of a convolution, and counting its operations.
 #include "nnm/ops/conv_passes.h"
 
+#include <optional>
+
+#include "kernels/gemm.h"
 #include "kernels/onednn.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
@@ -94,6 +97,101 @@ void bias_gradient(const Tensor& dbias, const Tensor& g) {
                   Reduce::sum);
 }
 
+// The taps of a kernel that ever meet a pixel, as a convolution of their own.
+struct Taps {
+  Conv2d conv;
+  int64_t first[2], count[2];
+  /// Whether they meet all of an image at once: then images are rows of a matrix, and so are
+  /// weights, which lie as images do.
+  bool product = false;
+
+  /// These taps of weights w.
+  Tensor window(const Tensor& w) const {
+    Shape size = w.shape();
+    for (int i = 0; i < 2; ++i) size[2 + i] = count[i];
+    const int64_t at = first[0] * w.strides()[2] + first[1] * w.strides()[3];
+    return w.as_strided(size, w.strides(), w.impl()->offset + at);
+  }
+  Tensor empty_weights(const Tensor& w) const {
+    const Shape size = window(w).shape();
+    return product ? empty_channels_last(size, w.options()) : empty(size, w.options());
+  }
+  Tensor weights(const Tensor& w) const {
+    Tensor own = empty_weights(w);
+    kernels::copy(own, window(w));
+    return own;
+  }
+};
+
+// Where some taps only ever meet zeros around x, the others: of a 3x3 kernel on an image of one
+// pixel one is left, and at the end of a deep net on small images such weights are most of it.
+std::optional<Taps> live_taps(const Tensor& x, const Tensor& y, const Tensor& w, const Conv2d& p) {
+  if (y.device().type != DeviceType::cpu || x.numel() == 0 || y.numel() == 0) return {};
+  Taps live{.conv = p, .product = p.groups == 1};
+  bool fewer = false;
+  for (int i = 0; i < 2; ++i) {
+    const int64_t pixels = x.shape()[2 + i], results = y.shape()[2 + i], taps = w.shape()[2 + i];
+    const auto meets = [&](int64_t tap) {
+      const int64_t at = tap * p.dilation[i] - p.before[i];  // for the first result
+      const int64_t result = at < 0 ? (p.stride[i] - 1 - at) / p.stride[i] : 0;
+      return result < results && at + result * p.stride[i] < pixels;
+    };
+    int64_t begin = 0, end = taps;
+    while (begin < end && !meets(begin)) ++begin;
+    while (begin < end && !meets(end - 1)) --end;
+    live.first[i] = begin, live.count[i] = end - begin;
+    live.conv.before[i] -= begin * p.dilation[i];
+    live.conv.after[i] -= (taps - end) * p.dilation[i];
+    if (begin == end || live.conv.before[i] < 0 || live.conv.after[i] < 0) return {};
+    live.product &= results == 1 && end - begin == pixels && live.conv.before[i] == 0;
+    fewer |= end - begin < taps;
+  }
+  return fewer ? std::optional(live) : std::nullopt;
+}
+
+// Images, or weights that lie as they do, as rows of a matrix.
+View rows_of(const Tensor& t) {
+  View v = t;
+  v.ndim = 2;
+  v.size[1] = v.stride[0] = t.numel() / t.shape()[0];
+  v.stride[1] = 1;
+  return v;
+}
+View columns_of(const Tensor& t) {
+  View v = rows_of(t);
+  std::swap(v.size[0], v.size[1]);
+  std::swap(v.stride[0], v.stride[1]);
+  return v;
+}
+
+void forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+             const Conv2d& p) {
+  if (winograd_wins(x, y, w, p))
+    return kernels::winograd(y, x, w, View{}, bias, workspace(x, y), p, {});
+  const OneDnn* d = onednn_for(y, operations(y, w), kLeast);
+  if (d && d->conv2d(y, x, w, View{}, bias, p, kernel_threads())) return;
+  kernels::conv2d(y, x, w, bias, p);
+}
+
+void backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {
+  if (winograd_wins(g, dx, w, p))
+    return kernels::winograd_backward_input(dx, g, w, workspace(g, dx), p);
+  const OneDnn* d = onednn_for(dx, operations(g, w), kLeast);
+  if (d && d->conv2d_backward_input(dx, g, w, p, kernel_threads())) return;
+  kernels::conv2d_backward_input(dx, g, w, p);
+}
+
+void backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
+                     const Conv2d& p) {
+  if (winograd_wins(x, g, dw, p)) {
+    kernels::winograd_backward_weight(dw, g, x, workspace(x, g), p);
+    return bias_gradient(dbias, g);
+  }
+  const OneDnn* d = onednn_for(dw, operations(g, dw), kLeast);
+  if (d && d->conv2d_backward_weight(dw, dbias, g, x, p, kernel_threads())) return;
+  kernels::conv2d_backward_weight(dw, dbias, g, x, p);
+}
+
 }  // namespace
 
 void check_conv_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
@@ -112,17 +210,16 @@ void check_conv_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
 
 void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const Conv2d& p, Weights weights) {
-  const int64_t n = operations(y, w);
-  count_flops(n);
+  count_flops(operations(y, w));
   if (weights == Weights::stay) {
     if (!forward_by_kept(y, x, w, bias, p, {})) kernels::conv2d(y, x, w, bias, p);
     return;
   }
-  if (winograd_wins(x, y, w, p))
-    return kernels::winograd(y, x, w, View{}, bias, workspace(x, y), p, {});
-  const OneDnn* d = onednn_for(y, n, kLeast);
-  if (d && d->conv2d(y, x, w, View{}, bias, p, kernel_threads())) return;
-  kernels::conv2d(y, x, w, bias, p);
+  const auto live = live_taps(x, y, w, p);
+  if (!live) return forward(y, x, w, bias, p);
+  const Tensor part = live->weights(w);
+  if (!live->product) return forward(y, x, part, bias, live->conv);
+  kernels::gemm(rows_of(y), rows_of(x), columns_of(part), bias, 1, 0);
 }
 
 bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
@@ -133,26 +230,28 @@ bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
 }
 
 void conv2d_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {
-  const int64_t n = operations(g, w);
-  count_flops(n);
-  if (winograd_wins(g, dx, w, p))
-    return kernels::winograd_backward_input(dx, g, w, workspace(g, dx), p);
-  const OneDnn* d = onednn_for(dx, n, kLeast);
-  if (d && d->conv2d_backward_input(dx, g, w, p, kernel_threads())) return;
-  kernels::conv2d_backward_input(dx, g, w, p);
+  count_flops(operations(g, w));
+  const auto live = live_taps(dx, g, w, p);
+  if (!live) return backward_input(dx, g, w, p);
+  const Tensor part = live->weights(w);
+  if (!live->product) return backward_input(dx, g, part, live->conv);
+  kernels::gemm(rows_of(dx), rows_of(g), rows_of(part), View{}, 1, 0);
 }
 
 void conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
                             const Conv2d& p) {
-  const int64_t n = operations(g, dw);
-  count_flops(n);
-  if (winograd_wins(x, g, dw, p)) {
-    kernels::winograd_backward_weight(dw, g, x, workspace(x, g), p);
-    return bias_gradient(dbias, g);
+  count_flops(operations(g, dw));
+  const auto live = live_taps(x, g, dw, p);
+  if (!live) return backward_weight(dw, dbias, g, x, p);
+  const Tensor part = live->empty_weights(dw);
+  if (live->product) {
+    kernels::gemm(rows_of(part), columns_of(g), rows_of(x), View{}, 1, 0);
+    bias_gradient(dbias, g);
+  } else {
+    backward_weight(part, dbias, g, x, live->conv);
   }
-  const OneDnn* d = onednn_for(dw, n, kLeast);
-  if (d && d->conv2d_backward_weight(dw, dbias, g, x, p, kernel_threads())) return;
-  kernels::conv2d_backward_weight(dw, dbias, g, x, p);
+  kernels::fill(dw, 0, 0);
+  kernels::copy(live->window(dw), part);
 }
 
 }  // namespace nnm::detail

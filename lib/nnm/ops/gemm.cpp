@@ -87,9 +87,9 @@ void gemm_in_parts(const OneDnn& d, const View& c, const View& a, const View& b,
 //     128 x 784 x 1024   164 / 152                1024 x 128 x 784   168 / 170
 // and a bias costs the kernel nothing, where after oneDNN it is another pass over the product.
 bool own_wins(const View& c, const View& a, const View& b, bool biased, int64_t flops) {
-  constexpr int64_t kManySums = 500'000'000;
+  constexpr int64_t kManySums = 500'000'000, kDeep = 1024;
   if (!wide_multipliers()) return false;
-  if (biased) return true;
+  if (biased && a.size[1] <= kDeep) return true;
   const bool turned = c.stride[1] != 1;  // the product is made as its transpose
   const bool sums_rows = turned ? b.stride[0] != 1 : a.stride[1] != 1;
   return sums_rows && flops >= kManySums;

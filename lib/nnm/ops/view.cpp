@@ -389,15 +389,17 @@ namespace {
 /// The parts of x along a dimension on the tape: one node, whose gradient joins the parts' own.
 Tensors recorded_parts(const char* name, const Tensor& x, Tensors parts, int dim, bool whole) {
   if (!needs_grad({&x})) return parts;
-  record(name, parts, {&x, 1}, [dim, whole, n = parts.size()](Backward& b) {
+  // The gradient lies as x does: behind the views that made x it then lies in order.
+  const Shape strides = x.is_dense() ? x.strides() : contiguous_strides(x.shape());
+  record(name, parts, {&x, 1}, [dim, whole, strides, n = parts.size()](Backward& b) {
     const InputMeta& in = b.input(0);
-    Tensor dx = zeros(in.sizes, {in.dtype, in.device});
+    Tensor dx = empty_strided(in.sizes, strides, {in.dtype, in.device});
     int64_t at = 0;
     for (size_t i = 0; i < n; ++i) {
       const int64_t length = whole ? 1 : b.output(i).sizes[dim];
-      if (const Tensor& g = b.maybe_grad(i); g.defined()) {
-        copy_(sliced(dx, dim, at, length, 1), whole ? unsqueeze(g, dim) : g);
-      }
+      const Tensor part = sliced(dx, dim, at, length, 1), &g = b.maybe_grad(i);
+      if (g.defined()) copy_(part, whole ? unsqueeze(g, dim) : g);
+      else zero_(part);
       at += length;
     }
     b.set(0, dx);
