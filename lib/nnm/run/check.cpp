@@ -84,10 +84,14 @@ class Check {
 
   void add_rules() {
     if (options_.rules.empty()) return;
-    for (lang::CallSpec& call : tracing::parse_rules(options_.rules, "--fail-on")) {
-      tracing::RuleHook hook = tracing::stopping(std::move(call));
+    for (const lang::CallSpec& call : tracing::parse_rules(options_.rules, "--fail-on")) {
+      tracing::RuleHook hook = tracing::stopping(call);
       NNM_CHECK(hook.make()->subject() == tracing::Rule::Subject::tensors, config,
                 "{} looks at updates, and there are none here", hook.name);
+      const bool of_any = hook.kinds[0] == tracing::HookKind::forward && hook.select.text() == "**";
+      for (const tracing::HookRequest& r : options_.recorded)
+        if (of_any && r.kind != tracing::HookKind::forward)
+          out_.hooks.push_back(tracing::stopping(call, r));
       out_.hooks.push_back(std::move(hook));
     }
   }
