@@ -40,6 +40,8 @@ namespace nnm::cli {
   V(config, "what a config comes to, and where each value is from")        \
   V(diff, "where two checkpoints or traces differ")                        \
   V(export_, "weights and diagrams for other programs")                    \
+  V(import_, "weights of other programs as a checkpoint")                  \
+  V(report, "one page about a run: curves, modules, histograms, traces")   \
   V(list, "what can be named in a config: modules, functions, …")          \
   V(explain, "what the code of an error means, with an example")           \
   V(schema, "the JSON Schema of configs, for editors")                     \

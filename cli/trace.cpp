@@ -69,7 +69,8 @@ void declare(App app, Options& o) {
 void read_capture(Options& o) {
   tracing::CaptureOptions& c = o.trace.capture;
   if (o.hooks.empty()) o.hooks = {"forward"};
-  for (const std::string& h : o.hooks) c.hooks.push_back(tracing::parse_hook(h));
+  for (const std::string& h : o.hooks)
+    for (tracing::HookRequest& r : tracing::parse_hooks(h)) c.hooks.push_back(std::move(r));
   if (!o.what.empty()) c.set_what(o.what);
   if (!o.reduce.empty()) c.set_reduce(o.reduce);
   c.tensor = tracing::TensorMode::parse(o.tensor);
@@ -167,6 +168,7 @@ int run(Options o) {
   session_options.check.split = o.split;
   session_options.check.evaluation = true;
   session_options.check.rules = fmt::format("{}", fmt::join(o.rules, ", "));
+  session_options.check.recorded = o.trace.capture.hooks;
   session_options.check.hooks = o.trace.config_hooks;
   session_options.data = o.trace.input.empty() && !o.list && !o.dry_run;
   if (o.list || o.dry_run) {

@@ -7,6 +7,7 @@ Inputs and parameters are not stored: both sides derive them from the case's tex
 A case whose PyTorch call fails is an error. Everything is computed in float64 on one thread.
 """
 
+import functools
 import math
 import pathlib
 import re
@@ -229,10 +230,14 @@ def write_schedules(file):
         optimizer = make_optimizer(optimizer_call, [torch.zeros(1, requires_grad=True)])
         group = optimizer.param_groups[0]
 
-        def make(call):
-            name, arguments = call.split("(", 1)
+        def bound(name):
             scheduler = getattr(torch.optim.lr_scheduler, name)
-            return evaluate(f"{name}(o, {arguments}", {"o": optimizer, name: scheduler})
+            if name == "ChainedScheduler":
+                return lambda schedulers: scheduler(schedulers, optimizer)
+            return functools.partial(scheduler, optimizer)
+
+        def make(call):
+            return evaluate(call, {name: bound(name) for name in re.findall(r"\w+(?=\()", call)})
 
         parts = [make(call) for call in text.split(" |> ")]
         schedule = parts[0] if len(parts) == 1 else torch.optim.lr_scheduler.SequentialLR(

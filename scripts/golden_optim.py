@@ -67,4 +67,8 @@ SCHEDULES += [
     ("LinearLR(total_iters=3) |> CosineAnnealingWarmRestarts(5, 2)", SGD, (3,)),
     ("CosineAnnealingLR(T_max=6) |> ConstantLR(factor=0.5, total_iters=0)", SGD, (6,)),
     ("ConstantLR(total_iters=2) |> PolynomialLR(total_iters=9, power=3.0)", SGD, (2,)),
+    ("SequentialLR([LinearLR(total_iters=3), StepLR(4), ExponentialLR(0.8)], milestones=[5, 20])",
+     SGD, ()),
+    ("ChainedScheduler([ConstantLR(factor=0.1, total_iters=6), ExponentialLR(gamma=0.9)])", SGD, ()),
+    ("ChainedScheduler([LinearLR(), StepLR(7), CosineAnnealingLR(T_max=30)])", SGD, ()),
 ]

@@ -5,8 +5,10 @@
 #include <set>
 
 #include "golden/golden.h"
+#include "nnm/lang/expression.h"
 #include "nnm/optim/optimizer.h"
 #include "nnm/optim/schedule.h"
+#include "nnm/train/optimize.h"
 
 using namespace nnm;
 using namespace nnm::golden;
@@ -108,15 +110,12 @@ TEST_CASE("golden: schedules have PyTorch's rates, and each has a case") {
     const Ref<Optimizer> optimizer = make<Optimizer>(text_of(file, node, "optimizer"));
     const double zero = 0;
     optimizer->add_param_group({{"p", tensor_of<double>({&zero, 1}, {1}, {DType::f64, {}})}});
-    std::vector<Ref<Scheduler>> parts;
-    for (size_t at = 0;;) {
-      const size_t end = call.find(" |> ", at);
-      parts.push_back(make<Scheduler>(call.substr(at, end - at)));
-      if (end == std::string::npos) break;
-      at = end + 4;
-    }
-    const Ref<Scheduler> schedule = optim::sequential(parts);
-    schedule->attach(optimizer, {});
+    train::Plan plan;
+    plan.schedule = lang::read_calls(
+        lang::Located(call, std::make_shared<SourceFile>("case", call), 0), Value());
+    Diagnostics d;
+    const Ref<Scheduler> schedule = train::make_schedule(plan, optimizer, {}, d);
+    d.throw_if_errors();
     const Tensor rates = file.tensor(*node.find("rates"));
     const std::vector<double> metrics = uniform(call, rates.size(0));
     std::vector<double> got;

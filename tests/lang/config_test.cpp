@@ -155,6 +155,11 @@ TEST_CASE("config: overrides may set what the schema knows and the file has not"
   errors_start(kHead,
                "E0213 1:17 train.precision is one of f32, bf16, f64, not `bf17` / did you mean",
                {"train.precision=bf17"});
+  // Notes are free, wherever there are keys.
+  CHECK(at(kHead, "x-note", {"x-note=3"}) == "3");
+  CHECK(at(kHead, "train.x-note", {"train.x-note={a: 1}"}) == "map");
+  CHECK(at(kHead, "data.x-note", {"data.x-note=why"}) == "why");
+  errors_start(kHead, "E0214 1:1 unknown path `y-note` / ", {"y-note=3"});
   const Config c = load(std::string(kHead) + "data: {train: a.h5}\n", {"data.val=b.h5"});
   CHECK(c.resolve_path(*c.find("data.train")) == "dir/a.h5");
   CHECK(c.resolve_path(*c.find("data.val")) == "b.h5");
@@ -214,6 +219,7 @@ TEST_CASE("config: a file that is not there") {
   } catch (const DiagnosticError& e) {
     CHECK(exit_code(e.kind()) == 2);
     CHECK(e.diagnostics.all()[0].code == "E0101");
+    CHECK(e.diagnostics.all()[0].span.file->path == "/nowhere/c.yaml");
   }
 }
 

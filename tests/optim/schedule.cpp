@@ -106,6 +106,31 @@ TEST_CASE("schedule: three in a row, in units of their own") {
         text(rates(sequential({constant(), constant(), exponential()}), {}, 12)));
 }
 
+TEST_CASE("schedule: several at once, and milestones that are given") {
+  const auto exponential = [] {
+    return make_ref<ExponentialLR>(ExponentialLR::Options{.gamma = 0.5});
+  };
+  const auto constant = [](double n) {
+    return make_ref<ConstantLR>(ConstantLR::Options{.factor = 0.5, .total_iters = steps(n)});
+  };
+  CHECK(text(rates(make_ref<ChainedScheduler>(
+                       ChainedScheduler::Options{.schedulers = {constant(2), exponential()}}),
+                   {}, 4)) == "0.5 0.25 0.25 0.125 ");
+  // Parts without a `per` of their own take that of the whole.
+  CHECK(text(rates(make_ref<ChainedScheduler>(
+                       ChainedScheduler::Options{.schedulers = {exponential()}, .per = epochs(1)}),
+                   {2}, 5)) == "1 1 0.5 0.5 0.25 ");
+  CHECK(text(rates(make_ref<SequentialLR>(SequentialLR::Options{
+                       .schedulers = {constant(100), exponential()}, .milestones = {epochs(1)}}),
+                   {3}, 5)) == "0.5 0.5 0.5 1 0.5 ");
+  // A chain has the length of its longest part, so that another schedule may follow.
+  const auto chain = [&] {
+    return make_ref<ChainedScheduler>(
+        ChainedScheduler::Options{.schedulers = {constant(1), constant(3)}});
+  };
+  CHECK(text(rates(sequential({chain(), exponential()}), {}, 5)) == "0.25 0.5 0.5 1 0.5 ");
+}
+
 TEST_CASE("schedule: one cycle takes the run's length, and moves the momentum") {
   const Ref<Scheduler> s = made("OneCycleLR", {{"max_lr", 0.4}, {"pct_start", 0.5}});
   const Ref<Optimizer> o = sgd();

@@ -235,7 +235,7 @@ TEST_CASE("what programs in Python pass is said to be left away") {
     CHECK_MESSAGE(contains(said({set}), "leave it away"), set);
   CHECK(contains(said({"train.optimizer=torch.optim.Adam(lr=0.1)"}), "write `Adam(…)`"));
   CHECK(contains(said({"train.clip=1.0"}), "write `norm(1.0)`"));
-  CHECK(contains(said({"train.schedule=SequentialLR([LinearLR()], [3])"}), "a pipe takes one"));
+  CHECK(contains(said({"train.schedule=LambdaLR(0.5)"}), "there is no `lambda`"));
   CHECK(contains(said({"train.checkpoint.keep=best(acc)"}), "did you mean `val.acc`?"));
   CHECK(contains(said({"train.loss=cross_entropy(output, target)"}),
                  "the names here are x, y, out, vars"));
@@ -243,6 +243,42 @@ TEST_CASE("what programs in Python pass is said to be left away") {
   for (const char* set : {"train.optimizer=AdamW(lr=lr)", "train.accumulate=k",
                           "train.loss=cross_entropy(out, y) * k"})
     CHECK_MESSAGE(contains(said({set}, vars), "did you mean `vars."), set);
+}
+
+TEST_CASE("fields that evaluations alone read are read") {
+  const std::string text =
+      replaced(kBase, "y: \"i64[50] < 3\"", "y: \"i64[50] < 3\", w: \"f32[50]\"");
+  CHECK(contains(said({}, text), "nobody reads `w`"));
+  CHECK(said({"eval.metrics={weighted: \"(out.sum(1) * w).mean()\"}"}, text) == "");
+}
+
+TEST_CASE("settings of training for another split are warned of") {
+  CHECK(contains(said({"data.shuffle={val: true}"}),
+                 "W0443]: `shuffle` of the split `val` does nothing"));
+  CHECK(contains(said({"data.drop_last={train: true, val: true}"}),
+                 "W0443]: `drop_last` of the split `val` does nothing"));
+  CHECK(said({"data.shuffle={train: false, val: false}", "data.drop_last=true"}) == "");
+}
+
+TEST_CASE("schedules made of schedules are checked to the innermost call") {
+  const std::string good =
+      "train.schedule=SequentialLR([LinearLR(total_iters=2 epochs), "
+      "ChainedScheduler([StepLR(10 epochs), ExponentialLR(0.9)])], "
+      "milestones=[2 epochs])";
+  CHECK(said({good}) == "");
+  const std::string unknown = said({"train.schedule=ChainedScheduler([LinearLR(), StepLr(9)])"});
+  CHECK(contains(unknown, "error[E0302]: unknown scheduler `StepLr`"));
+  CHECK(contains(unknown, "did you mean `StepLR`?"));
+  CHECK(contains(said({"train.schedule=ChainedScheduler([LinearLR(totl_iters=3)])"}),
+                 "LinearLR has no argument `totl_iters`"));
+  CHECK(contains(said({"train.schedule=SequentialLR([LinearLR(), StepLR(90)], [1, 2])"}),
+                 "one more than the number of milestone points"));
+  CHECK(contains(said({"train.schedule=ChainedScheduler([ReduceLROnPlateau()])"}),
+                 "ChainedScheduler does not support `ReduceLROnPlateau`"));
+  CHECK(contains(said({"train.schedule=ChainedScheduler([0.5])"}), "expected a scheduler"));
+  // An epoch has five steps.
+  CHECK(contains(said({"train.schedule=ChainedScheduler([StepLR(3)])"}), "W0401"));
+  CHECK(said({"train.schedule=ChainedScheduler([StepLR(3)], per=1 epoch)"}) == "");
 }
 
 TEST_CASE("a loss that broadcasts its target is warned of") {

@@ -152,7 +152,7 @@ TEST_CASE("where numbers stop being finite") {
         "a (Scale): its input is not finite");
   fill_(m.a->w->detach(), std::numeric_limits<double>::quiet_NaN());
   CHECK(look(full({2}, 1.0)) ==
-        "parameter a.w has 1 non-finite values: an update before this step");
+        "parameter a.w: 1 non-finite values, of an update before this step");
   for (const DType t : {DType::f64, DType::f32, DType::bf16, DType::f16}) {
     CHECK(train::all_finite(to(full({3}, 1.5), t)));
     CHECK(!train::all_finite(to(full({3}, -std::numeric_limits<double>::infinity()), t)));

@@ -113,6 +113,7 @@ void render_source(std::string& out, const Span& span, size_t width, const Palet
 }
 
 std::string place(const Span& span) {
+  if (span.line < 1) return escape_terminal(span.file->path);
   return fmt::format("{}:{}:{}", escape_terminal(span.file->path), span.line, span.column);
 }
 

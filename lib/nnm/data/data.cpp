@@ -2,6 +2,7 @@
 #include "nnm/data/data.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "nnm/base/file.h"
 #include "nnm/base/signature.h"
@@ -233,6 +234,17 @@ Tensor Data::array(const std::string& path, const std::string& name) {
   return t;
 }
 
+namespace {
+
+/// The file of a `bpe: FILE` tokenizer, as it is written; "" for other ones.
+std::string merges_of(const SplitConfig& s) {
+  const size_t file = s.tokenizer.find_first_not_of(' ', 4);
+  return s.tokenizer.starts_with("bpe:") && file != std::string::npos ? s.tokenizer.substr(file)
+                                                                      : "";
+}
+
+}  // namespace
+
 Data::Text& Data::text(const SplitConfig& s) {
   Text& t = texts_[s.name];
   if (t.tokens.defined()) return t;
@@ -244,13 +256,26 @@ Data::Text& Data::text(const SplitConfig& s) {
     if (o.name == "train" && o.form == s.form && o.tokenizer == s.tokenizer) teacher = &o;
   }
   std::string kind = s.tokenizer;
-  if (kind.starts_with("bpe:")) {
-    const size_t file = kind.find_first_not_of(' ', 4);
-    if (file != kind.npos) kind = "bpe:" + joined(s.folder, kind.substr(file));
-  }
+  if (const std::string merges = merges_of(s); !merges.empty())
+    kind = "bpe:" + joined(s.folder, merges);
   t.tokenizer = teacher == &s ? Tokenizer(kind, bytes, path) : text(*teacher).tokenizer;
   t.tokens = t.tokenizer.encode(bytes, path);
   return t;
+}
+
+bool Data::files_exist(const std::string& split) const {
+  const SplitConfig& s = root(find(split));
+  const auto there = [&](const std::string& source) {
+    std::error_code ignored;
+    return source.empty() ||
+           std::filesystem::exists(split_source(joined(s.folder, source)).first, ignored);
+  };
+  const auto all_there = [&](const FieldConfig& f) {
+    return std::all_of(f.sources.begin(), f.sources.end(), there);
+  };
+  if (s.form == SplitConfig::Form::fields)
+    return std::all_of(s.fields.begin(), s.fields.end(), all_there);
+  return there(s.path) && there(merges_of(s));
 }
 
 std::vector<Data::Origin> Data::origins(const SplitConfig& s) {

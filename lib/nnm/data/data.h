@@ -58,6 +58,8 @@ class Data {
   /// The pipelines that a split's fields go through.
   std::vector<FieldPlan> plans(const std::vector<FieldInfo>& fields,
                                const std::vector<FieldWish>& wishes = {}) const;
+  /// Whether all files that a split names are there.
+  bool files_exist(const std::string& split) const;
 
  private:
   struct Text {

@@ -95,7 +95,8 @@ struct LoadOptions {
 Checkpoint load_checkpoint(const std::string& path, const LoadOptions& options = {});
 
 /// Weights by name out of a checkpoint (its state_dict, checked), any HDF5 file with one dataset
-/// per key in a group `state_dict` or at its root, or a .safetensors file, told apart by content.
+/// per key in a group `state_dict` or at its root, a .safetensors file, or what torch.save wrote of
+/// a state_dict, told apart by content.
 /// Throws Error(input_file).
 std::vector<NamedTensor> load_weights(const std::string& path);
 

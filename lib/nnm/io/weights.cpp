@@ -1,4 +1,4 @@
-// Weights by name out of the three kinds of files that hold them.
+// Weights by name out of the four kinds of files that hold them.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -6,18 +6,20 @@
 
 #include "nnm/io/checkpoint.h"
 #include "nnm/io/safetensors.h"
+#include "nnm/io/torch_file.h"
 
 namespace nnm::io {
 namespace {
 
-bool begins_like_safetensors(const std::string& path) {
+/// The first bytes of a file, "" where there are not as many.
+std::string head_of(const std::string& path) {
   std::error_code ignored;
   // A pipe would wait for its writer.
-  if (!std::filesystem::is_regular_file(path, ignored)) return false;
-  char head[9] = {};
+  if (!std::filesystem::is_regular_file(path, ignored)) return "";
+  std::string head(9, '\0');
   std::ifstream in(path, std::ios::binary);
-  in.read(head, sizeof head);
-  return in.gcount() == sizeof head && head[8] == '{';
+  in.read(head.data(), std::ssize(head));
+  return in.gcount() == std::ssize(head) ? head : "";
 }
 
 std::vector<NamedTensor> hdf5_weights(const std::string& path) {
@@ -50,7 +52,9 @@ std::vector<NamedTensor> hdf5_weights(const std::string& path) {
 }  // namespace
 
 std::vector<NamedTensor> load_weights(const std::string& path) {
-  return begins_like_safetensors(path) ? read_safetensors(path) : hdf5_weights(path);
+  const std::string head = head_of(path);
+  if (head.starts_with("PK\3\4")) return read_torch(path);
+  return head.size() > 8 && head[8] == '{' ? read_safetensors(path) : hdf5_weights(path);
 }
 
 }  // namespace nnm::io

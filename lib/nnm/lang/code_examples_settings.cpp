@@ -114,6 +114,9 @@ train:
     {"E0440",
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n  batch: 0\n"},
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n  batch: 20\n"}},
+    {"E0441",
+     {"model: Linear(10, 3)\ndata:\n  train: {x: .}\n"},
+     {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n"}},
     {"E0442",
      {R"(define:
   Scale:
@@ -153,6 +156,11 @@ model: Scale()
     {"W0441",
      {"model: Linear(10, 3)\ndata:\n  train: {x: images.npy}\n"},
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n"}},
+    {"W0443",
+     {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n"
+      "  val: {split: 0.2}\n  shuffle: {val: true}\n"},
+     {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n"
+      "  val: {split: 0.2}\n  shuffle: {train: true}\n"}},
 };
 
 }  // namespace

@@ -161,6 +161,9 @@ constexpr CodeInfo kCodes[] = {
      "Nothing can be learnt from a loss without a gradient: it does not depend on what the model "
      "gives, or only through `detach` or functions without a gradient, such as `argmax`."},
     {"E0440", "the value of a data setting", "A key of `data:` has a value that cannot be."},
+    {"E0441", "data files that cannot be as they are",
+     "A file of `data:` is there, and is damaged, lacks a column or dataset, or has another number "
+     "of samples than the fields beside it; such errors end with exit code 3."},
     {"E0442", "a file that cannot be loaded",
      "`load(\"file.h5\", \"dataset\")` names a file or dataset that is missing or damaged. The "
      "file "
@@ -185,6 +188,9 @@ constexpr CodeInfo kCodes[] = {
      "Neither the model's inputs nor loss and metrics read them, so they are not loaded."},
     {"W0441", "data that cannot be read",
      "What needs their sizes is left out of the check; a run would end with exit code 3."},
+    {"W0443", "a setting of training for another split",
+     "`shuffle` and `drop_last` act in training alone; elsewhere every sample is taken, in the "
+     "order of the files."},
     {"W0510", "a target of another size than its input",
      "mse_loss, l1_loss, smooth_l1_loss and huber_loss broadcast the one over the other, as in "
      "PyTorch: (N, 1) against (N) gives (N, N), and seldom what is meant."},

@@ -33,7 +33,7 @@ Config Config::load(const std::string& path, const LoadOptions& options) {
     text = read_file(path, TreeLimits().bytes);
   } catch (const Error& e) {
     Diagnostics d;
-    d.add({"E0101", e.what(), {}, e.hint(), {}});
+    d.add({"E0101", e.what(), {std::make_shared<SourceFile>(path, "")}, e.hint(), {}});
     throw DiagnosticError(std::move(d));
   }
   return from_text(std::move(text), path, options);

@@ -63,7 +63,10 @@ bool ReturnStep::run(Frame& f) const {
 bool RequireStep::run(Frame& f) const {
   bool holds = false;
   try {
-    holds = truth(condition_->eval(f));
+    const Value v = condition_->eval(f);
+    // What is wrong with the condition is reported already.
+    if (is_poison(v)) return false;
+    holds = truth(v);
   } catch (const Error& e) {
     throw_at_place(f, span_, "require", e);
   }

@@ -92,7 +92,9 @@ class Walk {
     const std::string key = text_.substr(at, end - at);
     if (of.form == &config_form()) check_order(key, at, end);
     const Key* known = of.form ? of.form->find(key) : nullptr;
-    const Form* below = known ? known->form : of.form ? of.form->other : nullptr;
+    // Notes are the file's own.
+    const bool note = of.form && key.starts_with("x-");
+    const Form* below = known ? known->form : of.form && !note ? of.form->other : nullptr;
     if (best) {
       at = end;
       return {&best->value, below, of.node};
@@ -104,7 +106,7 @@ class Walk {
                        up_to(end)));
     // Classes are the file's own, and nothing is below one that is not there.
     const bool below_absent = below && below->anything && !below->other && end < text_.size();
-    if (!below || key.empty() || below_absent) unknown(of, at);
+    if (!note && (!below || key.empty() || below_absent)) unknown(of, at);
     const size_t begin = std::exchange(at, end);
     if (missing_ == Missing::keep || !of.node) return {nullptr, below, nullptr};
     of.node->entries.push_back({path_.part(begin, end), {}});

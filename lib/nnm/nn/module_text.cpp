@@ -42,8 +42,10 @@ constexpr TorchFile kTorchFiles[] = {
     {"instancenorm", " InstanceNorm2d "},
     {"linear", " Bilinear Identity Linear NonDynamicallyQuantizableLinear "},
     {"loss",
-     " BCELoss BCEWithLogitsLoss CrossEntropyLoss HuberLoss KLDivLoss L1Loss MSELoss "
-     "NLLLoss SmoothL1Loss "},
+     " BCELoss BCEWithLogitsLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss "
+     "HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss "
+     "MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss "
+     "TripletMarginLoss "},
     {"normalization", " GroupNorm LayerNorm RMSNorm "},
     {"padding",
      " CircularPad1d CircularPad2d ConstantPad1d ConstantPad2d ReflectionPad1d "
@@ -52,8 +54,11 @@ constexpr TorchFile kTorchFiles[] = {
     {"pooling",
      " AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool1d AvgPool2d MaxPool1d "
      "MaxPool2d "},
-    {"rnn", " GRU LSTM RNN "},
-    {"sparse", " Embedding "}};
+    {"rnn", " GRU GRUCell LSTM LSTMCell RNN RNNCell "},
+    {"sparse", " Embedding "},
+    {"transformer",
+     " TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer "},
+    {"upsampling", " Upsample UpsamplingBilinear2d UpsamplingNearest2d "}};
 
 std::string demangled(const Module& m) {
   int status = 0;

@@ -233,6 +233,12 @@ Tensor nanmean(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 /// (*, C r², H, W) to (*, C, H r, W r), and back.
 Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor);
 Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);
+/// x (N, C, d1, …) resampled to `size`, or to extents times `scale_factor`: one of the two, of one
+/// number for all spatial dimensions or one for each. `mode`: nearest, nearest-exact, linear (3-D),
+/// bilinear, bicubic (4-D), trilinear (5-D) or area. Throws as F.interpolate does.
+Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
+                   const std::vector<double>& scale_factor, const std::string& mode = "nearest",
+                   std::optional<bool> align_corners = {}, bool recompute_scale_factor = false);
 Tensors meshgrid(const Tensors& tensors, const std::string& indexing = "ij");
 
 // In place, on the tape where needed (not on views that need a gradient).

@@ -1,4 +1,4 @@
-// Scheduler: counting steps in a schedule's own unit, and one schedule after another.
+// Scheduler: counting steps in a schedule's own unit.
 #include "nnm/optim/schedule.h"
 
 #include <algorithm>
@@ -103,106 +103,6 @@ Items Scheduler::state() const {
 void Scheduler::load_state(const Items& state) {
   optimizer_steps_ = number(state, "optimizer_steps");
   last_epoch_ = number(state, "last_epoch");
-}
-
-/// Schedules one after the other; milestones in optimizer steps.
-class SequentialLR final : public Scheduler {
- public:
-  explicit SequentialLR(std::vector<Ref<Scheduler>> parts)
-      : Scheduler(std::nullopt), parts_(std::move(parts)) {}
-
-  void step() override {
-    ++optimizer_steps_;
-    const size_t i = active();
-    if (i > 0 && milestones_[i - 1] == optimizer_steps_) take_over(*parts_[i]);
-    else parts_[i]->step();
-  }
-
-  Items state() const override {
-    Items out = Scheduler::state();
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      for (auto& [name, value] : parts_[i]->state()) {
-        out.emplace_back(fmt::format("{}.{}", i, name), value);
-      }
-    }
-    return out;
-  }
-
-  void load_state(const Items& state) override {
-    Scheduler::load_state(state);
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      const std::string prefix = fmt::format("{}.", i);
-      Items own;
-      for (const auto& [name, value] : state) {
-        if (name.starts_with(prefix)) own.emplace_back(name.substr(prefix.size()), value);
-      }
-      parts_[i]->load_state(own);
-    }
-  }
-
- protected:
-  void prepare() override {
-    milestones_.clear();
-    int64_t begin = 0;
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      RunLength rest = length_;
-      if (rest.total_steps > 0) rest.total_steps = std::max<int64_t>(1, rest.total_steps - begin);
-      parts_[i]->bind(optimizer_, rest);
-      if (i + 1 < parts_.size()) milestones_.push_back(begin = begin + length_of(i));
-    }
-  }
-
-  double get_lr(const ParamGroup& group) const override { return parts_[0]->get_lr(group); }
-
-  void apply() override {
-    for (ParamGroup& group : optimizer_->groups()) group.set_lr(group.initial_lr);
-    parts_[active()]->apply();
-  }
-
-  std::optional<int64_t> duration() const override {
-    if (!parts_.back()->duration()) return {};
-    return (milestones_.empty() ? 0 : milestones_.back()) + length_of(parts_.size() - 1);
-  }
-
- private:
-  size_t active() const {
-    const auto next = std::upper_bound(milestones_.begin(), milestones_.end(), optimizer_steps_);
-    return static_cast<size_t>(next - milestones_.begin());
-  }
-
-  int64_t length_of(size_t part) const {
-    const std::optional<int64_t> n = parts_[part]->duration();
-    if (!n) {
-      throw Error(ErrorKind::value,
-                  fmt::format("schedule {} of {} does not say when the next one begins", part + 1,
-                              parts_.size()),
-                  "let a schedule with a length stand before `|>`, such as `warmup(500 steps)`");
-    }
-    return std::llround(static_cast<double>(*n) * parts_[part]->per_steps());
-  }
-
-  static void take_over(Scheduler& part) {
-    part.after_another_ = true;
-    part.apply();
-    part.after_another_ = false;
-  }
-
-  std::vector<Ref<Scheduler>> parts_;
-  std::vector<int64_t> milestones_;
-};
-
-Ref<Scheduler> sequential(std::vector<Ref<Scheduler>> parts) {
-  NNM_CHECK(!parts.empty(), value,
-            "SequentialLR expects at least one scheduler, but got no scheduler.");
-  if (parts.size() == 1) return parts[0];
-  for (size_t i = 0; i < parts.size(); ++i) {
-    NNM_CHECK(parts[i]->metric().empty(), value,
-              "SequentialLR does not support `ReduceLROnPlateau` scheduler as it requires "
-              "additional kwargs to be specified when calling `step`, but got one at index {} in "
-              "the given schedulers sequence.",
-              i);
-  }
-  return make_ref<SequentialLR>(std::move(parts));
 }
 
 }  // namespace nnm::optim

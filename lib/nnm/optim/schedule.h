@@ -74,7 +74,7 @@ class Scheduler : public Object {
   }
 
  private:
-  friend class SequentialLR;
+  friend class Composed;
   void bind(Ref<Optimizer> optimizer, RunLength length);
   /// Optimizer steps from one step of the schedule to the next.
   double per_steps() const;

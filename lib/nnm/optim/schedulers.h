@@ -296,6 +296,83 @@ class ReduceLROnPlateau final : public Scheduler {
   int64_t num_bad_epochs_ = 0, cooldown_counter_ = 0;
 };
 
+/// What is made of other schedules and steps them. `per` becomes that of those that have none.
+class Composed : public Scheduler {
+ public:
+  Items state() const override;
+  void load_state(const Items& state) override;
+
+ protected:
+  /// Throws Error(value) for no parts, and for a ReduceLROnPlateau among them; `name` is what the
+  /// message calls the whole.
+  Composed(const char* name, std::vector<Ref<Scheduler>> parts, std::optional<Duration> per);
+  size_t parts() const { return parts_.size(); }
+  Scheduler& part(size_t i) const { return *parts_[i]; }
+  /// Tells a part of the optimizer, which has `begin` steps behind it when the part's turn comes.
+  void bind_part(size_t i, int64_t begin = 0);
+  /// Sets the part's rates: those that it has now, or those of its beginning `after_another`.
+  void apply_part(size_t i, bool after_another = false);
+  /// The part's length in optimizer steps, where it has one.
+  std::optional<int64_t> length_of(size_t i) const;
+  /// Counts the step itself, and says how many there were.
+  int64_t count_step();
+  int64_t optimizer_steps() const;
+  /// A duration in this schedule's unit as optimizer steps, and back.
+  int64_t as_steps(Duration d, const char* argument) const;
+  int64_t in_own_unit(int64_t optimizer_steps) const;
+
+ private:
+  std::vector<Ref<Scheduler>> parts_;
+};
+
+/// One schedule after another, each from the groups' initial rates (torch SequentialLR). Schedule
+/// i + 1 begins at milestone i; without milestones, where the one before it has done its work.
+class SequentialLR final : public Composed {
+ public:
+  struct Options {
+    std::vector<Ref<Scheduler>> schedulers;
+    std::vector<Duration> milestones;
+    std::optional<Duration> per = {};
+  };
+  static const Spec<Options>& spec();
+  /// Throws Error(value) unless there is one milestone less than schedules.
+  explicit SequentialLR(const Options& o);
+  /// The milestones are where schedules end, which all but the last must say.
+  explicit SequentialLR(std::vector<Ref<Scheduler>> schedulers);
+  void step() override;
+
+ protected:
+  void prepare() override;
+  double get_lr(const ParamGroup& group) const override { return group.lr(); }
+  void apply() override;
+  std::optional<int64_t> duration() const override;
+
+ private:
+  int64_t milestone(size_t i) const;
+  size_t active() const;
+
+  std::optional<std::vector<Duration>> given_;
+  std::vector<int64_t> milestones_;  // in optimizer steps
+};
+
+/// All schedules at once, each on the rate that the one before it leaves (torch ChainedScheduler).
+class ChainedScheduler final : public Composed {
+ public:
+  struct Options {
+    std::vector<Ref<Scheduler>> schedulers;
+    std::optional<Duration> per = {};
+  };
+  static const Spec<Options>& spec();
+  explicit ChainedScheduler(const Options& o);
+  void step() override;
+
+ protected:
+  void prepare() override;
+  double get_lr(const ParamGroup& group) const override { return group.lr(); }
+  void apply() override;
+  std::optional<int64_t> duration() const override;
+};
+
 /// lr * (t + 1) / length while t < length: the first step is not lost to a rate of zero, and lr is
 /// reached at the last one.
 class warmup final : public Scheduler {
@@ -340,6 +417,16 @@ class cosine final : public Scheduler {
 }  // namespace nnm::optim
 
 namespace nnm {
+template <>
+struct Codec<Ref<optim::Scheduler>> {
+  static ArgType type() { return {}; }
+  static Ref<optim::Scheduler> read(const Value& v) {
+    auto* s = v.is(Value::Kind::object) ? dynamic_cast<optim::Scheduler*>(v.object()) : nullptr;
+    NNM_CHECK(s, value, "expected a scheduler such as `LinearLR()`, got {}", v.config_text());
+    return Ref<optim::Scheduler>(s);
+  }
+  static Value write(const Ref<optim::Scheduler>& s) { return Value(Value::Kind::object, s.get()); }
+};
 template <>
 struct Codec<optim::PerGroup> {
   static ArgType type() { return {}; }

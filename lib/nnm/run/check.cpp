@@ -16,14 +16,16 @@ namespace {
 using train::attempt;
 using train::report;
 
-constexpr const char* kModel = "E0403";   // a model that cannot be built
-constexpr const char* kShapes = "E0501";  // a forward that cannot run
-constexpr const char* kMisfit = "E0502";  // an input that does not fit
-constexpr const char* kData = "E0440";    // data that cannot be as they are written
-constexpr const char* kNoStep = "E0423";  // a run without a step
-constexpr const char* kUnread = "E0442";  // a file that load() names and that cannot be read
-constexpr const char* kNoLoss = "E0432";  // nothing to minimise
-constexpr const char* kNoGrad = "E0433";  // a loss that no parameter reaches
+constexpr const char* kModel = "E0403";     // a model that cannot be built
+constexpr const char* kShapes = "E0501";    // a forward that cannot run
+constexpr const char* kMisfit = "E0502";    // an input that does not fit
+constexpr const char* kData = "E0440";      // data that cannot be as they are written
+constexpr const char* kBadFiles = "E0441";  // data files that are there and cannot be as they are
+constexpr const char* kNoUse = "W0443";     // a setting of training for another split
+constexpr const char* kNoStep = "E0423";    // a run without a step
+constexpr const char* kUnread = "E0442";    // a file that load() names and that cannot be read
+constexpr const char* kNoLoss = "E0432";    // nothing to minimise
+constexpr const char* kNoGrad = "E0433";    // a loss that no parameter reaches
 
 constexpr double kGuess = 1000;  // steps of a run of unknown length
 
@@ -46,7 +48,7 @@ class Check {
     bind();
     optimize();
     check_tests(config_, d_);
-    if (all_are(kUnread)) out_.kind = ErrorKind::input_file;
+    if (all_are(kUnread) || all_are(kBadFiles)) out_.kind = ErrorKind::input_file;
   }
 
  private:
@@ -56,10 +58,23 @@ class Check {
     for (const data::SplitConfig& s : data.splits) splits_.push_back(s.name);
     data_config_ = data;
     if (data.splits.empty()) return;
+    warn_of_use("shuffle", data.shuffle);
+    warn_of_use("drop_last", data.drop_last);
     attempt(d_, kData, config_.find("data")->span,
             [&] { out_.data = std::make_unique<data::Data>(std::move(data)); });
     // What was made of a section with errors says what else is wrong, and no more.
     if (d_.all().size() > before) out_.data.reset();
+  }
+
+  // Evaluations take all samples of a split, in their order.
+  void warn_of_use(const char* key, const data::PerSplit<bool>& setting) {
+    for (size_t i = 0; i < setting.by_split.size(); ++i) {
+      const auto& [split, on] = setting.by_split[i];
+      if (on && split != "train" && has_split(split))
+        report(d_, kNoUse, setting.places[i],
+               fmt::format("`{}` of the split `{}` does nothing", key, split),
+               "it is one of training: evaluations take all samples, in the order of the files");
+    }
   }
 
   void read_plan() {
@@ -84,10 +99,14 @@ class Check {
 
   void add_rules() {
     if (options_.rules.empty()) return;
-    for (lang::CallSpec& call : tracing::parse_rules(options_.rules, "--fail-on")) {
-      tracing::RuleHook hook = tracing::stopping(std::move(call));
+    for (const lang::CallSpec& call : tracing::parse_rules(options_.rules, "--fail-on")) {
+      tracing::RuleHook hook = tracing::stopping(call);
       NNM_CHECK(hook.make()->subject() == tracing::Rule::Subject::tensors, config,
                 "{} looks at updates, and there are none here", hook.name);
+      const bool of_any = hook.kinds[0] == tracing::HookKind::forward && hook.select.text() == "**";
+      for (const tracing::HookRequest& r : options_.recorded)
+        if (of_any && r.kind != tracing::HookKind::forward)
+          out_.hooks.push_back(tracing::stopping(call, r));
       out_.hooks.push_back(std::move(hook));
     }
   }
@@ -127,8 +146,10 @@ class Check {
       }
       out_.data_error = std::make_exception_ptr(
           Error(e.kind(), fmt::format("{} ({})", e.what(), place_text(out_.split, at)), e.hint()));
-      report(d_, kNoData, at, fmt::format("what needs the data is not checked: {}", e.what()),
-             e.hint());
+      if (out_.data->files_exist(out_.split)) report(d_, kBadFiles, at, e);
+      else
+        report(d_, kNoData, at, fmt::format("what needs the data is not checked: {}", e.what()),
+               e.hint());
       for (const std::string& name : names_of(out_.split))
         fields_.push_back({name, DType::f32, {}, false, place_of(out_.split, name)});
     }
@@ -224,8 +245,13 @@ class Check {
       d.add(std::move(one));
     }
     if (!good || !binding) return false;
+    std::vector<train::NamedExpr> elsewhere;
+    Diagnostics ignored;
+    if (training)
+      elsewhere =
+          train::read_plan(config_, {options_.max, options_.loss, false, splits_}, ignored).metrics;
     objective = train::Objective(plan, config_.vars(), *binding, fields_, shapes.output, d,
-                                 tracing::fields_of(out_.hooks));
+                                 tracing::fields_of(out_.hooks), elsewhere);
     return true;
   }
 

@@ -29,6 +29,8 @@ struct CheckOptions {
   bool complete = false;
   bool hooks = true;  ///< the config's hooks act, unless --no-hooks
   std::string rules;  ///< --fail-on: rules about tensors that stop, beside the config's hooks
+  /// Where those that are about any tensor look, too: what is recorded.
+  std::vector<tracing::HookRequest> recorded;
 };
 
 /// The code of the warning that data files cannot be read.
@@ -47,14 +49,15 @@ struct Checked {
   std::exception_ptr data_error;
   train::Objective objective;
   /// What a run that meets the errors ends with: config, or input_file where the data's shapes are
-  /// what does not fit the model, or files that expressions load cannot be read.
+  /// what does not fit the model, or files that data or expressions name cannot be read.
   ErrorKind kind = ErrorKind::config;
   std::vector<tracing::Hook> hooks;  ///< the enabled ones
 };
 
 /// Checks model, shapes, loss, metrics, data, optimizer, groups, schedule and the rest of a config
 /// on the meta device; all independent errors at once. Data files are asked for their headers
-/// alone, and may be missing. Sizes: `shapes`, then the data's, then probes.
+/// alone, and may be missing; those that are there must fit. Sizes: `shapes`, then the data's, then
+/// probes.
 Checked check(const lang::Config& config, const CheckOptions& options = {});
 
 }  // namespace nnm::run

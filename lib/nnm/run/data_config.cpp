@@ -35,7 +35,7 @@ class Reader {
     if (const Tree* t = config_.find("train.seed"); t && !section.find("seed"))
       attempt(*t, [&] { out_.seed = static_cast<uint64_t>(constant(*t).integer()); });
     for (const Tree::Entry& e : section.entries) {
-      if (e.value.is_null()) continue;
+      if (e.value.is_null() || e.key.text().starts_with("x-")) continue;
       if (!setting(e)) split(e);
     }
     return std::move(out_);

@@ -117,6 +117,34 @@ std::string RunFolder::preview(const lang::Config& config, const FolderOptions& 
   return runs_folder(config) + "/<NNN>";
 }
 
+void put_program(io::Checkpoint& into) {
+  into.nnm_version = NNM_VERSION;
+  into.torch_semantics = "2.13";
+  into.created_utc = now_utc();
+}
+
+void put_config(const lang::Config& config, io::Checkpoint& into) {
+  into.config = config.text();
+  into.config_resolved = config.resolved();
+  std::error_code ignored;
+  const fs::path path = fs::absolute(config.path(), ignored);
+  const lang::LoadOptions& options = config.options();
+  Values overrides, folders, profiles;
+  for (size_t i = 0; i < options.set.size(); ++i) {
+    const std::string given = i < options.folders.size() ? options.folders[i] : "";
+    overrides.push_back(options.set[i]);
+    folders.push_back(given.empty() ? fs::current_path(ignored).string() : given);
+  }
+  for (const std::string& s : options.profiles) profiles.push_back(s);
+  into.provenance.emplace_back("config_path", path.lexically_normal().string());
+  into.provenance.emplace_back("profiles", Value::list(std::move(profiles)));
+  into.provenance.emplace_back("overrides", Value::list(std::move(overrides)));
+  into.provenance.emplace_back("override_folders", Value::list(std::move(folders)));
+  for (const SourceRef& f : config.files())
+    into.config_files.emplace_back(fs::absolute(f->path, ignored).lexically_normal().string(),
+                                   f->text);
+}
+
 RunFolder::RunFolder(const lang::Config& config, const FolderOptions& options) {
   path_ = options.path;
   if (path_.empty() && options.resume) path_ = newest_run(config, false);
@@ -149,25 +177,11 @@ void RunFolder::prepare(const train::Plan& plan, const lang::Config& config,
   retention_ = plan.keep;
   target_ = plan.best;
   retention_.larger_is_better = target_.larger_is_better;
-  config_text_ = config.text();
-  resolved_text_ = config.resolved();
+  origin_ = {};
+  put_config(config, origin_);
   provenance_ = std::move(provenance);
-  std::error_code ignored;
-  const fs::path path = fs::absolute(config.path(), ignored);
-  const lang::LoadOptions& options = config.options();
-  Values overrides, folders, profiles;
-  for (size_t i = 0; i < options.set.size(); ++i) {
-    const std::string given = i < options.folders.size() ? options.folders[i] : "";
-    overrides.push_back(options.set[i]);
-    folders.push_back(given.empty() ? fs::current_path(ignored).string() : given);
-  }
-  for (const std::string& s : options.profiles) profiles.push_back(s);
-  provenance_.entries.emplace_back("config_path", path.lexically_normal().string());
-  provenance_.entries.emplace_back("profiles", Value::list(std::move(profiles)));
-  provenance_.entries.emplace_back("overrides", Value::list(std::move(overrides)));
-  provenance_.entries.emplace_back("override_folders", Value::list(std::move(folders)));
-  for (const SourceRef& f : config.files())
-    config_files_.emplace_back(fs::absolute(f->path, ignored).lexically_normal().string(), f->text);
+  provenance_.entries.insert(provenance_.entries.end(), origin_.provenance.begin(),
+                             origin_.provenance.end());
 }
 
 void RunFolder::go_on(int64_t step, const std::string& resumed_from) {
@@ -206,12 +220,10 @@ void RunFolder::link_best() const {
 
 train::CheckpointEvent RunFolder::save(io::Checkpoint c, std::optional<double> score) {
   const auto begin = std::chrono::steady_clock::now();
-  c.config = config_text_;
-  c.config_resolved = resolved_text_;
-  c.config_files = config_files_;
-  c.nnm_version = NNM_VERSION;
-  c.torch_semantics = "2.13";
-  c.created_utc = now_utc();
+  c.config = origin_.config;
+  c.config_resolved = origin_.config_resolved;
+  c.config_files = origin_.config_files;
+  put_program(c);
   c.device = provenance_.device;
   c.hooks = provenance_.hooks;
   c.run_id = run_id_;

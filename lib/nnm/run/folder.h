@@ -22,6 +22,11 @@ struct FolderOptions {
   std::shared_ptr<FolderLock> lock;
 };
 
+/// What a checkpoint says of the program that writes it, and of when.
+void put_program(io::Checkpoint& into);
+/// The config, the files it is made of and its overrides, as config_of reads them back.
+void put_config(const lang::Config& config, io::Checkpoint& into);
+
 /// `config.yaml resolved.yaml events.jsonl metrics.csv status.json checkpoints/*.h5`, held by a
 /// lock while it lives. Keeps as many checkpoints as the plan says.
 class RunFolder : public train::Store {
@@ -64,8 +69,7 @@ class RunFolder : public train::Store {
 
   std::string path_, run_id_;
   std::shared_ptr<FolderLock> lock_;
-  std::string config_text_, resolved_text_;
-  std::vector<std::pair<std::string, std::string>> config_files_;  ///< paths, texts
+  io::Checkpoint origin_;  ///< what put_config says of the run's config
   Provenance provenance_;
   io::Retention retention_;
   train::Target target_;

@@ -57,6 +57,9 @@ struct HookRequest {
   std::string part;  ///< of kind `tensor`: "input" or "output" where one was named
 };
 HookRequest parse_hook(std::string_view text);
+/// The same where the items of a `tensor` selector may speak of parameters, inputs and outputs
+/// (`tensor:fc1.weight,fc1.output`): a request for each of these.
+std::vector<HookRequest> parse_hooks(std::string_view text);
 
 /// What a tensor of a record keeps: all of it, none, or rows [begin, end) of its first axis.
 struct TensorMode {

@@ -349,6 +349,15 @@ RuleHook stopping(lang::CallSpec call) {
   return h;
 }
 
+RuleHook stopping(lang::CallSpec call, const HookRequest& where) {
+  RuleHook h = stopping(std::move(call));
+  h.kinds = {where.kind};
+  h.select = where.select;
+  h.part = where.part;
+  h.text = hook_text(h);
+  return h;
+}
+
 const HookSpec& spec_of(const Hook& hook) {
   return std::visit([](const auto& h) -> const HookSpec& { return h; }, hook);
 }

@@ -72,6 +72,8 @@ struct RuleHook : HookSpec {
 
 /// A hook of the rule's own kind, place and patience that stops.
 RuleHook stopping(lang::CallSpec rule);
+/// The same of a kind and place that are asked for.
+RuleHook stopping(lang::CallSpec rule, const HookRequest& where);
 
 /// Throws DiagnosticError (E0335) for an unknown rule or argument, with the nearest.
 void check_rule(const lang::CallSpec& call);

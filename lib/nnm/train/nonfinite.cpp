@@ -69,7 +69,7 @@ bool all_finite(const Tensor& t) { return nonfinite(t) == 0; }
 std::string find_nonfinite(Module& model, const std::function<void()>& forward) {
   for (const auto& [name, p] : model.named_parameters())
     if (const int64_t n = nonfinite(p))
-      return fmt::format("parameter {} has {} non-finite values: an update before this step", name,
+      return fmt::format("parameter {}: {} non-finite values, of an update before this step", name,
                          n);
   std::string found;
   std::vector<ScopedHandle> hooks;

@@ -97,7 +97,7 @@ Value InputBinding::call(Module& model, std::span<const Tensor> fields, bool unb
 
 Objective::Objective(const Plan& plan, const Value& vars, InputBinding binding,
                      std::vector<Field> fields, const Value& output, Diagnostics& d,
-                     const std::vector<std::string>& also)
+                     const std::vector<std::string>& also, const std::vector<NamedExpr>& elsewhere)
     : inputs_(std::move(binding)), fields_(std::move(fields)), vars_(vars) {
   unboxed_ = output.is(Value::Kind::tensor);
   autocast_ = plan.autocast;
@@ -115,7 +115,7 @@ Objective::Objective(const Plan& plan, const Value& vars, InputBinding binding,
     run_on_meta(plan.loss, output, d);
   clear();
   Diagnostics unread;
-  keep_used(unread, also);
+  keep_used(unread, also, elsewhere);
   // Expressions that are not understood may read them.
   if (compiled)
     for (const Diagnostic& warning : unread.all()) d.add(warning);
@@ -206,21 +206,27 @@ void Objective::run_on_meta(const lang::Located& loss, const Value& output, Diag
 }
 
 // Only what is read is loaded.
-void Objective::keep_used(Diagnostics& d, const std::vector<std::string>& also) {
-  std::vector<char> used(fields_.size());
+void Objective::keep_used(Diagnostics& d, const std::vector<std::string>& also,
+                          const std::vector<NamedExpr>& elsewhere) {
+  std::vector<char> used(fields_.size()), used_elsewhere = used;
   for (const int f : inputs_.fields())
     if (f >= 0) used[static_cast<size_t>(f)] = 1;
-  const auto mark = [&](const std::vector<std::string>& read) {
+  const auto mark_in = [&](std::vector<char>& marks, const std::vector<std::string>& read) {
     for (const std::string& name : read) {
       const auto at = std::find(names_.begin(), names_.end(), name);
       if (at == names_.end()) continue;
       const Source& s = sources_[static_cast<size_t>(at - names_.begin())];
-      if (s.kind == Source::Kind::field) used[s.index] = 1;
+      if (s.kind == Source::Kind::field) marks[s.index] = 1;
     }
   };
-  if (loss_) mark(loss_.uses());
-  for (const lang::Expression& e : metrics_) mark(e.uses());
-  mark(also);
+  if (loss_) mark_in(used, loss_.uses());
+  for (const lang::Expression& e : metrics_) mark_in(used, e.uses());
+  mark_in(used, also);
+  Diagnostics ignored;  // the other objective says what is wrong with them
+  for (const NamedExpr& m : elsewhere)
+    attempt(ignored, kExpression, m.code.span(), [&] {
+      mark_in(used_elsewhere, lang::Expression::compile(m.code, names_, vars_).uses());
+    });
 
   std::vector<int> place(fields_.size(), -1);
   std::vector<Field> kept;
@@ -228,6 +234,7 @@ void Objective::keep_used(Diagnostics& d, const std::vector<std::string>& also) 
   Span first;
   for (size_t i = 0; i < fields_.size(); ++i) {
     if (!used[i]) {
+      if (used_elsewhere[i]) continue;
       if (unread.empty()) first = fields_[i].span;
       unread += (unread.empty() ? "`" : ", `") + fields_[i].name + "`";
       continue;

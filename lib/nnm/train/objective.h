@@ -61,9 +61,11 @@ class Objective {
   /// once on meta, so that shapes are checked as forward's are; that is left out where a field is
   /// not known. Adds errors to `d` (unknown names, one name for a field and an output, a loss or
   /// metric that is not one number), and a warning for fields that nobody reads. `also`: names that
-  /// others read, as hooks do.
+  /// others read, as hooks do. `elsewhere`: metrics of another objective over the same fields,
+  /// which are no reason to load them here, and none to say that nobody reads them.
   Objective(const Plan& plan, const Value& vars, InputBinding binding, std::vector<Field> fields,
-            const Value& output, Diagnostics& d, const std::vector<std::string>& also = {});
+            const Value& output, Diagnostics& d, const std::vector<std::string>& also = {},
+            const std::vector<NamedExpr>& elsewhere = {});
 
   bool has_loss() const { return loss_ || loss_output_; }
   const std::vector<std::string>& metrics() const { return metric_names_; }
@@ -100,7 +102,8 @@ class Objective {
   bool add_names(const Value& output, Diagnostics& d);
   bool compile(const Plan& plan, const Value& output, Diagnostics& d);
   void run_on_meta(const lang::Located& loss, const Value& output, Diagnostics& d);
-  void keep_used(Diagnostics& d, const std::vector<std::string>& also);
+  void keep_used(Diagnostics& d, const std::vector<std::string>& also,
+                 const std::vector<NamedExpr>& elsewhere);
 
   InputBinding inputs_;
   Onlooker onlooker_;

@@ -22,13 +22,36 @@ constexpr const char* kTooLong = "W0402";
 
 // What to write for schedules of PyTorch that are made another way here; "" for others.
 std::string schedule_advice(const std::string& name) {
-  if (name == "SequentialLR")
-    return "a pipe takes one after the other: `LinearLR(total_iters=500) |> "
-           "CosineAnnealingLR(T_max=5000)`";
   if (name == "LambdaLR" || name == "MultiplicativeLR")
     return "there is no `lambda`; `warmup(…)`, `cosine()`, LinearLR and PolynomialLR have forms of "
            "their own";
   return "";
+}
+
+// The call that an argument is, or null.
+const lang::CallSpec* call_of(const Value& v) {
+  const auto* value =
+      v.is(Value::Kind::object) ? dynamic_cast<const lang::CallValue*>(v.object()) : nullptr;
+  return value ? &value->call : nullptr;
+}
+
+template <class Base>
+Ref<Base> make(const lang::CallSpec& call, Diagnostics& d);
+
+// Puts in place of a call, or of calls in a list, what they make; false where one cannot be.
+template <class Base>
+bool make_calls(Value& v, Diagnostics& d) {
+  if (const lang::CallSpec* call = call_of(v)) {
+    const Ref<Base> made = make<Base>(*call, d);
+    if (made) v = Value(Value::Kind::object, made.get());
+    return static_cast<bool>(made);
+  }
+  if (!v.is_sequence() || std::none_of(v.items().begin(), v.items().end(), call_of)) return true;
+  Values items = v.items();
+  bool good = true;
+  for (Value& item : items) good &= make_calls<Base>(item, d);
+  v = Value::list(std::move(items));
+  return good;
 }
 
 // An object of a registry by its call, or null with an error at the call.
@@ -44,10 +67,15 @@ Ref<Base> make(const lang::CallSpec& call, Diagnostics& d) {
            fmt::format("unknown {} `{}`", Base::kRegistryKind, call.name), std::move(help));
     return {};
   }
+  Args args = call.args;
+  bool good = true;
+  for (Value& v : args.pos) good &= make_calls<Base>(v, d);
+  for (auto& [name, v] : args.kw) good &= make_calls<Base>(v, d);
+  if (!good) return {};
   Ref<Base> made;
   attempt(d, kArgument, call.span, [&] {
     try {
-      made = entry->make(entry->signature().bind(call.args));
+      made = entry->make(entry->signature().bind(args));
     } catch (const BindError& e) {
       lang::throw_at(call, e);
     }
@@ -174,8 +202,8 @@ Ref<optim::Optimizer> make_optimizer(const Plan& plan, Module& model, Diagnostic
 namespace {
 
 // Lengths in steps that would be less than an epoch: more likely meant as epochs.
-void warn_of_epochs(const lang::CallSpec& call, const Signature& signature, double epoch,
-                    Diagnostics& d) {
+void warn_of_epochs(const lang::CallSpec& call, double epoch, Diagnostics& d) {
+  const Signature& signature = Registry<optim::Scheduler>::find(call.name)->signature();
   const auto looks = [&](const Value& v) {
     if (!v.is_sequence()) return v.is_number() && v.real() > 1 && v.real() < epoch;
     return !v.items().empty() && v.items().back().is_number() && v.items().back().real() < epoch;
@@ -196,6 +224,13 @@ void warn_of_epochs(const lang::CallSpec& call, const Signature& signature, doub
     say(signature.params()[i].name, call.args.pos[i], call.arg_spans[i]);
   for (size_t i = 0; i < call.args.kw.size(); ++i)
     say(call.args.kw[i].first, call.args.kw[i].second, call.arg_spans[call.args.pos.size() + i]);
+  const auto within = [&](const Value& v) {
+    if (!v.is_sequence()) return;
+    for (const Value& item : v.items())
+      if (const lang::CallSpec* part = call_of(item)) warn_of_epochs(*part, epoch, d);
+  };
+  for (const Value& v : call.args.pos) within(v);
+  for (const auto& [name, v] : call.args.kw) within(v);
 }
 
 // A run that is over before its rate has warmed up. One that was cut short for a trial may be.
@@ -223,9 +258,7 @@ Ref<optim::Scheduler> make_schedule(const Plan& plan, const Ref<optim::Optimizer
   std::vector<Ref<optim::Scheduler>> parts;
   for (const lang::CallSpec& call : plan.schedule) {
     parts.push_back(make<optim::Scheduler>(call, d));
-    if (parts.back())
-      warn_of_epochs(call, Registry<optim::Scheduler>::find(call.name)->signature(),
-                     length.steps_per_epoch, d);
+    if (parts.back()) warn_of_epochs(call, length.steps_per_epoch, d);
   }
   if (parts.empty() || !optimizer) return {};
   if (std::find(parts.begin(), parts.end(), nullptr) != parts.end()) return {};

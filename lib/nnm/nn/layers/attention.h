@@ -10,6 +10,7 @@ namespace nnm::nn {
 class NonDynamicallyQuantizableLinear : public Linear {
  public:
   explicit NonDynamicallyQuantizableLinear(const Options& options);
+  Ref<Module> copied() const override { return make_ref<NonDynamicallyQuantizableLinear>(*this); }
   void reset_parameters(const Streams& streams) override;
 };
 

@@ -1,35 +1,10 @@
 // Losses.
 #include "nnm/nn/layers/loss.h"
 
-#include "nnm/nn/hooks_detail.h"
+#include "nnm/nn/layers/loss_options.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::nn {
-
-namespace {
-
-const Limit kReductions = one_of({"none", "mean", "sum"});
-
-// The deprecated arguments, put into `reduction`.
-template <class Options>
-Options modern(Options o) {
-  if (!o.size_average && !o.reduce) return o;
-  const bool reduce = o.reduce.value_or(true), average = o.size_average.value_or(true);
-  o.reduction = !reduce ? "none" : average ? "mean" : "sum";
-  warn_once(fmt::format(
-      "size_average and reduce args will be deprecated, please use reduction='{}' instead.",
-      o.reduction));
-  return o;
-}
-
-template <class Options>
-Spec<Options> with_reduction(Spec<Options> s, const Limit& reductions = kReductions) {
-  return s.opt(NNM_ARG(size_average), "deprecated, see reduction")
-      .opt(NNM_ARG(reduce), "deprecated, see reduction")
-      .opt(NNM_ARG(reduction), "what becomes of the elements", reductions);
-}
-
-}  // namespace
 
 Tensor Loss::operator()(const Tensor& input, const Tensor& target) {
   return output_tensor((*this)(Args{{input, target}, {}}));
@@ -45,7 +20,7 @@ const Spec<ReductionOptions>& MSELoss::spec() {
   static const auto s = with_reduction(Spec<Options>("MSELoss", "(input - target)^2"));
   return s;
 }
-MSELoss::MSELoss(const Options& o) : options(modern(o)) {}
+MSELoss::MSELoss(const Options& o) : options(modern_loss(o)) {}
 Tensor MSELoss::forward(const Tensor& input, const Tensor& target) {
   return mse_loss(input, target, options.reduction);
 }
@@ -55,7 +30,7 @@ const Spec<ReductionOptions>& L1Loss::spec() {
   static const auto s = with_reduction(Spec<Options>("L1Loss", "|input - target|"));
   return s;
 }
-L1Loss::L1Loss(const Options& o) : options(modern(o)) {}
+L1Loss::L1Loss(const Options& o) : options(modern_loss(o)) {}
 Tensor L1Loss::forward(const Tensor& input, const Tensor& target) {
   return l1_loss(input, target, options.reduction);
 }
@@ -67,16 +42,17 @@ const Spec<SmoothL1Loss::Options>& SmoothL1Loss::spec() {
           .opt(NNM_ARG(beta), "where the two meet", at_least(0));
   return s;
 }
-SmoothL1Loss::SmoothL1Loss(const Options& o) : options(modern(o)) {}
+SmoothL1Loss::SmoothL1Loss(const Options& o) : options(modern_loss(o)) {}
 Tensor SmoothL1Loss::forward(const Tensor& input, const Tensor& target) {
   return smooth_l1_loss(input, target, options.reduction, options.beta);
 }
 NNM_REGISTER(Module, SmoothL1Loss);
 
 const Spec<HuberLoss::Options>& HuberLoss::spec() {
-  static const auto s = Spec<Options>("HuberLoss", "quadratic within delta, linear outside")
-                            .opt(NNM_ARG(reduction), "what becomes of the elements", kReductions)
-                            .opt(NNM_ARG(delta), "where the two meet", above(0));
+  static const auto s =
+      Spec<Options>("HuberLoss", "quadratic within delta, linear outside")
+          .opt(NNM_ARG(reduction), "what becomes of the elements", loss_reductions())
+          .opt(NNM_ARG(delta), "where the two meet", above(0));
   return s;
 }
 HuberLoss::HuberLoss(const Options& o) : options(o) {}
@@ -92,11 +68,11 @@ const Spec<CrossEntropyLoss::Options>& CrossEntropyLoss::spec() {
           .opt(NNM_ARG(size_average), "deprecated, see reduction")
           .opt(NNM_ARG(ignore_index), "the target that does not count")
           .opt(NNM_ARG(reduce), "deprecated, see reduction")
-          .opt(NNM_ARG(reduction), "what becomes of the elements", kReductions)
+          .opt(NNM_ARG(reduction), "what becomes of the elements", loss_reductions())
           .opt(NNM_ARG(label_smoothing), "share spread over all classes", between(0, 1));
   return s;
 }
-CrossEntropyLoss::CrossEntropyLoss(const Options& o) : options(modern(o)) {
+CrossEntropyLoss::CrossEntropyLoss(const Options& o) : options(modern_loss(o)) {
   weight = register_buffer("weight", o.weight.value_or(Tensor()));
 }
 Tensor CrossEntropyLoss::forward(const Tensor& input, const Tensor& target) {
@@ -106,15 +82,16 @@ Tensor CrossEntropyLoss::forward(const Tensor& input, const Tensor& target) {
 NNM_REGISTER(Module, CrossEntropyLoss);
 
 const Spec<NLLLoss::Options>& NLLLoss::spec() {
-  static const auto s = Spec<Options>("NLLLoss", "negative log-likelihood of classes")
-                            .opt(NNM_ARG(weight), "one for each class")
-                            .opt(NNM_ARG(size_average), "deprecated, see reduction")
-                            .opt(NNM_ARG(ignore_index), "the target that does not count")
-                            .opt(NNM_ARG(reduce), "deprecated, see reduction")
-                            .opt(NNM_ARG(reduction), "what becomes of the elements", kReductions);
+  static const auto s =
+      Spec<Options>("NLLLoss", "negative log-likelihood of classes")
+          .opt(NNM_ARG(weight), "one for each class")
+          .opt(NNM_ARG(size_average), "deprecated, see reduction")
+          .opt(NNM_ARG(ignore_index), "the target that does not count")
+          .opt(NNM_ARG(reduce), "deprecated, see reduction")
+          .opt(NNM_ARG(reduction), "what becomes of the elements", loss_reductions());
   return s;
 }
-NLLLoss::NLLLoss(const Options& o) : options(modern(o)) {
+NLLLoss::NLLLoss(const Options& o) : options(modern_loss(o)) {
   weight = register_buffer("weight", o.weight.value_or(Tensor()));
 }
 Tensor NLLLoss::forward(const Tensor& input, const Tensor& target) {
@@ -128,7 +105,7 @@ const Spec<BCELoss::Options>& BCELoss::spec() {
                          .opt(NNM_ARG(weight), "one for each element"));
   return s;
 }
-BCELoss::BCELoss(const Options& o) : options(modern(o)) {
+BCELoss::BCELoss(const Options& o) : options(modern_loss(o)) {
   weight = register_buffer("weight", o.weight.value_or(Tensor()));
 }
 Tensor BCELoss::forward(const Tensor& input, const Tensor& target) {
@@ -143,7 +120,7 @@ const Spec<BCEWithLogitsLoss::Options>& BCEWithLogitsLoss::spec() {
           .opt(NNM_ARG(pos_weight), "weight of positive targets, one for each class");
   return s;
 }
-BCEWithLogitsLoss::BCEWithLogitsLoss(const Options& o) : options(modern(o)) {
+BCEWithLogitsLoss::BCEWithLogitsLoss(const Options& o) : options(modern_loss(o)) {
   weight = register_buffer("weight", o.weight.value_or(Tensor()));
   pos_weight = register_buffer("pos_weight", o.pos_weight.value_or(Tensor()));
 }
@@ -159,7 +136,7 @@ const Spec<KLDivLoss::Options>& KLDivLoss::spec() {
           .opt(NNM_ARG(log_target), "targets are logarithms, too");
   return s;
 }
-KLDivLoss::KLDivLoss(const Options& o) : options(modern(o)) {}
+KLDivLoss::KLDivLoss(const Options& o) : options(modern_loss(o)) {}
 Tensor KLDivLoss::forward(const Tensor& input, const Tensor& target) {
   return kl_div(input, target, options.reduction, options.log_target);
 }

@@ -1,0 +1,45 @@
+// nnm report: one page about a run.
+#include <memory>
+
+#include "cli/config_file.h"
+#include "nnm/base/file.h"
+#include "nnm/base/json.h"
+#include "nnm/run/page.h"
+
+namespace nnm::cli {
+
+namespace {
+
+struct Options {
+  std::string run, output, format;
+  bool best = false, dry_run = false;
+};
+
+int run(Options o) {
+  const std::string checkpoint =
+      o.run.empty() ? run::newest_of_here(o.best) : run::checkpoint_of(o.run, o.best);
+  const std::string folder = run::run_of(checkpoint);
+  if (o.output.empty()) o.output = folder.empty() ? "report.html" : folder + "/report.html";
+  check_writable(o.output);
+  const std::string page = run::html_page(checkpoint);
+  if (!o.dry_run) write_file_atomic(o.output, page);
+  if (o.dry_run) print_line("would write " + o.output);
+  else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
+  else print_line(o.output);
+  return 0;
+}
+
+}  // namespace
+
+Action report(App app) {
+  auto o = std::make_shared<Options>();
+  app.add_option("run", o->run, "a run folder or a checkpoint (default: the newest run)");
+  app.add_option("-o,--output", o->output,
+                 "the page to write (default: report.html in the run's folder)");
+  app.add_flag("--best", o->best, "of a run, the best checkpoint instead of the last");
+  app.add_flag("--dry-run", o->dry_run, "look at everything, write nothing");
+  add_format(app, o->format);
+  return [o] { return run(*o); };
+}
+
+}  // namespace nnm::cli
