@@ -73,6 +73,18 @@ struct Lanes {
       zero[k] += x == 0;
     }
   }
+  /// Adds the second of two halves to the first.
+  void fold(int64_t half) {
+#pragma omp simd
+    for (int64_t k = 0; k < half; ++k) {
+      d1[k] += d1[k + half];
+      d2[k] += d2[k + half];
+      l1[k] += l1[k + half];
+      low[k] = std::min(low[k], low[k + half]);
+      high[k] = std::max(high[k], high[k + half]);
+      zero[k] += zero[k + half];
+    }
+  }
 };
 
 // All finite, or else d2 is not. Without `kAll`, no magnitudes and no zeros. What a layer has just
@@ -89,17 +101,8 @@ Sums sums_of_finite(const T* p, int64_t n, double shift) {
     for (int64_t k = 0; k < L::kLanes; ++k) lanes.add(k, wide(p[i + k]), shift);
   }
   for (int64_t k = 0; i + k < n; ++k) lanes.add(k, wide(p[i + k]), shift);
-  Sums s;
-  s.finite = n;
-  for (int64_t k = 0; k < L::kLanes; ++k) {
-    s.d1 += lanes.d1[k];
-    s.d2 += lanes.d2[k];
-    s.l1 += lanes.l1[k];
-    s.low = std::min<double>(s.low, lanes.low[k]);
-    s.high = std::max<double>(s.high, lanes.high[k]);
-    s.zero += lanes.zero[k];
-  }
-  return s;
+  for (int64_t half = L::kLanes / 2; half > 0; half /= 2) lanes.fold(half);
+  return {lanes.d1[0], lanes.d2[0], lanes.l1[0], lanes.low[0], lanes.high[0], n, 0, lanes.zero[0]};
 }
 
 template <bool kAll, class T>
