@@ -33,7 +33,7 @@ void check_rule(Suite& s, const Kernel<Signature>& k, const std::string& note, s
 }
 
 /// The same for a kernel of many parameters, alone and in more of them than one launch takes, some
-/// empty and one not aligned.
+/// empty, one not aligned and one of several blocks.
 template <class Step>
 void check_steps(Suite& s, const kernels::UpdateKernel<Step>& k, const std::string& note,
                  size_t states, const Step& step, Contents of_states = uniform(0.1, 1)) {
@@ -51,7 +51,7 @@ void check_steps(Suite& s, const kernels::UpdateKernel<Step>& k, const std::stri
   for (const DType t : kFloats) {
     std::vector<Operand> all;
     for (int64_t i = 0; i < 70; ++i) {
-      const Sizes size = {i % 9 * 17};
+      const Sizes size = {i == 40 ? 3001 : i % 9 * 17};
       all.push_back(both(t, size, {}, i == 30 ? Lay::off : Lay::plain));
       all.push_back(in(t, size));
       for (size_t n = 0; n < states; ++n) all.push_back(both(t, size, of_states));
@@ -151,7 +151,8 @@ void check_clipping(Suite& s) {
       s.check(kernels::clip_all, note, {both(t, {1027}, specials())}, 1, clip);
       std::vector<Operand> all;
       for (int64_t i = 0; i < 200; ++i)
-        all.push_back(both(t, {i % 9 * 17}, {}, i % 7 == 3 ? Lay::off : Lay::plain));
+        all.push_back(
+            both(t, {i == 50 ? 3001 : i % 9 * 17}, {}, i % 7 == 3 ? Lay::off : Lay::plain));
       s.check(kernels::clip_all, note + " 200 tensors", all, 1, clip);
     }
 }
