@@ -95,7 +95,7 @@ class Inspected {
 
 std::string site_name(const io::TraceSite& s) {
   std::string out = s.module + "/" + s.what + "/" + s.arg;
-  return s.call ? out + "#" + std::to_string(s.call) : out;
+  return s.call ? fmt::format("{}#{}", out, s.call) : out;
 }
 
 /// One per statistic, NaN where the site was not seen in that step.
@@ -224,7 +224,7 @@ TextTable Inspected::tree() {
     for (size_t i : of_module[root ? m.type : m.name]) {
       const io::TraceSite& s = sites[i];
       std::vector<std::string> cells = {fmt::format("{}  · {} {}{}", indent, s.what, s.arg,
-                                                    s.call ? "#" + std::to_string(s.call) : ""),
+                                                    s.call ? fmt::format("#{}", s.call) : ""),
                                         s.hook, info(s.dtype).name, shape_cell(s.shape),
                                         histogram(i)};
       if (courses) cells.push_back(course(i, static_cast<size_t>(course_of - stats.begin())));
