@@ -25,52 +25,55 @@ struct NoOptions {};
 
 NNM_ACTIVATION(ReLU, InplaceOptions);       ///< max(x, 0)
 NNM_ACTIVATION(ReLU6, InplaceOptions);      ///< min(max(x, 0), 6)
-NNM_ACTIVATION(SELU, InplaceOptions);       ///< Klambauer et al. 2017
+NNM_ACTIVATION(SELU, InplaceOptions);       ///< Klambauer et al. 2017: their scale times their ELU
 NNM_ACTIVATION(SiLU, InplaceOptions);       ///< x / (1 + e^-x)
-NNM_ACTIVATION(Mish, InplaceOptions);       ///< x tanh(log(1 + e^x))
-NNM_ACTIVATION(Hardswish, InplaceOptions);  ///< x relu6(x + 3) / 6
-NNM_ACTIVATION(Hardsigmoid, InplaceOptions);
-NNM_ACTIVATION(Sigmoid, NoOptions);
-NNM_ACTIVATION(LogSigmoid, NoOptions);
+NNM_ACTIVATION(Mish, InplaceOptions);       ///< x tanh(log(1 + e^x)), Misra 2019
+NNM_ACTIVATION(Hardswish, InplaceOptions);  ///< x relu6(x + 3) / 6, Howard et al. 2019
+NNM_ACTIVATION(Hardsigmoid, InplaceOptions);  ///< relu6(x + 3) / 6
+NNM_ACTIVATION(Sigmoid, NoOptions);           ///< 1 / (1 + e^-x)
+NNM_ACTIVATION(LogSigmoid, NoOptions);        ///< log(1 / (1 + e^-x))
 NNM_ACTIVATION(Tanh, NoOptions);
 NNM_ACTIVATION(Softsign, NoOptions);    ///< x / (1 + |x|)
 NNM_ACTIVATION(Tanhshrink, NoOptions);  ///< x - tanh(x)
-NNM_ACTIVATION(Softmax2d, NoOptions);   ///< over the channels of (N, C, H, W) or (C, H, W)
+NNM_ACTIVATION(Softmax2d, NoOptions);   ///< softmax over the channels of (N, C, H, W) or (C, H, W)
 
 struct LeakyReLUOptions {
   Scalar negative_slope = 0.01;
   bool inplace = false;
 };
-NNM_ACTIVATION(LeakyReLU, LeakyReLUOptions);
+NNM_ACTIVATION(LeakyReLU, LeakyReLUOptions);  ///< max(0, x) + negative_slope min(0, x)
 
 struct AlphaOptions {
   Scalar alpha = 1.0;
   bool inplace = false;
 };
-NNM_ACTIVATION(ELU, AlphaOptions);
-NNM_ACTIVATION(CELU, AlphaOptions);
+NNM_ACTIVATION(ELU, AlphaOptions);   ///< x above zero, alpha (e^x - 1) below: Clevert et al. 2015
+NNM_ACTIVATION(CELU, AlphaOptions);  ///< x above zero, alpha (e^(x / alpha) - 1) below: Barron 2017
 
 struct GELUOptions {
   std::string approximate = "none";  ///< or "tanh"
 };
+/// x times the normal distribution's cumulative function at x, or its approximation by tanh:
+/// Hendrycks and Gimpel 2016.
 NNM_ACTIVATION(GELU, GELUOptions);
 
 struct SoftplusOptions {
   Scalar beta = 1.0, threshold = 20.0;
 };
+/// log(1 + e^(beta x)) / beta; x where beta x is above the threshold.
 NNM_ACTIVATION(Softplus, SoftplusOptions);
 
 struct ShrinkOptions {
   Scalar lambd = 0.5;
 };
-NNM_ACTIVATION(Softshrink, ShrinkOptions);
-NNM_ACTIVATION(Hardshrink, ShrinkOptions);
+NNM_ACTIVATION(Softshrink, ShrinkOptions);  ///< x moved by lambd towards zero, 0 within
+NNM_ACTIVATION(Hardshrink, ShrinkOptions);  ///< x outside of [-lambd, lambd], 0 within
 
 struct HardtanhOptions {
   Scalar min_val = -1.0, max_val = 1.0;
   bool inplace = false;
 };
-NNM_ACTIVATION(Hardtanh, HardtanhOptions);
+NNM_ACTIVATION(Hardtanh, HardtanhOptions);  ///< x cut to [min_val, max_val]
 
 struct GLUOptions {
   int64_t dim = -1;
@@ -80,9 +83,9 @@ NNM_ACTIVATION(GLU, GLUOptions);  ///< a sigmoid(b), where a and b are the halve
 struct SoftmaxOptions {
   std::optional<int64_t> dim = {};  ///< none: PyTorch's implicit choice, with its warning
 };
-NNM_ACTIVATION(Softmax, SoftmaxOptions);
-NNM_ACTIVATION(LogSoftmax, SoftmaxOptions);
-NNM_ACTIVATION(Softmin, SoftmaxOptions);
+NNM_ACTIVATION(Softmax, SoftmaxOptions);     ///< e^x over its sum along dim
+NNM_ACTIVATION(LogSoftmax, SoftmaxOptions);  ///< the logarithm of that
+NNM_ACTIVATION(Softmin, SoftmaxOptions);     ///< softmax of -x
 
 /// x where it is above the threshold, else the value.
 class Threshold : public Module {

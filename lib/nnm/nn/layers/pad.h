@@ -26,6 +26,7 @@ struct ConstantPadOptions {
     std::string extra_repr() const override;  \
   }
 
+// (N, C, L) or (C, L) for the 1d ones, (N, C, H, W) or (C, H, W) for the 2d ones.
 NNM_PAD(ZeroPad1d, PadOptions<1>, 1);
 NNM_PAD(ZeroPad2d, PadOptions<2>, 1);
 NNM_PAD(ConstantPad1d, ConstantPadOptions<1>, 2);
