@@ -16,12 +16,8 @@ namespace {
 /// Layers of PyTorch that have cases here and that nnm does not offer.
 const std::set<std::string> kNotOffered = {"AdaptiveAvgPool3d",
                                            "AdaptiveMaxPool1d",
-                                           "AlphaDropout",
                                            "AvgPool3d",
-                                           "BatchNorm3d",
-                                           "ChannelShuffle",
                                            "Conv3d",
-                                           "Dropout3d",
                                            "EmbeddingBag",
                                            "FeatureAlphaDropout",
                                            "Fold",

@@ -122,6 +122,16 @@ model: C()
   CHECK(contains(text, "Dimension out of range"));
 }
 
+TEST_CASE("shapes: a requirement whose condition fails is one error") {
+  const ParsedModel p(
+      "nnm: 1\ndefine:\n  M:\n    inputs:\n      x: f32[2, 4]\n    forward:\n"
+      "      - require x[:, ::-1].shape == [2, 4] and x.shape[0] == 2\n      - return x\n"
+      "model: M()\n");
+  const std::string got = diagnostics_of([&] { p.check(); });
+  CHECK_MESSAGE(contains(got, "step must be greater than zero"), got);
+  CHECK_FALSE(contains(got, "E0402"));
+}
+
 TEST_CASE("shapes: a layer in a chain is pointed at where it is built") {
   const std::string text = diagnostics_of([] {
     ParsedModel("nnm: 1\nmodel:\n  - Linear(4, 8)\n  - ReLU()\n  - Linear(9, 2)\n").check();

@@ -62,7 +62,12 @@ TEST_CASE("every registered layer has a class with its options") {
             ReLU, ReLU6, SELU, SiLU, Mish, Hardswish, Hardsigmoid, Sigmoid, LogSigmoid, Tanh,
             Softsign, Tanhshrink, ZeroPad1d, ZeroPad2d, ConstantPad1d, ConstantPad2d,
             ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d, CircularPad1d,
-            CircularPad2d>();
+            CircularPad2d, SoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss,
+            CosineEmbeddingLoss, TripletMarginLoss, PoissonNLLLoss, GaussianNLLLoss,
+            MultiMarginLoss, MultiLabelSoftMarginLoss, RNNCell, LSTMCell, GRUCell,
+            TransformerEncoderLayer, TransformerDecoderLayer, TransformerEncoder,
+            TransformerDecoder, Upsample, UpsamplingNearest2d, UpsamplingBilinear2d, Dropout3d,
+            AlphaDropout, BatchNorm3d, ChannelShuffle>();
   typed.insert({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"});
   for (const std::string& name : Registry<Module>::names()) {
     CAPTURE(name);

@@ -61,15 +61,15 @@ bool ReturnStep::run(Frame& f) const {
 }
 
 bool RequireStep::run(Frame& f) const {
+  const size_t errors = f.check ? f.check->diagnostics.all().size() : 0;
   bool holds = false;
   try {
-    const Value v = condition_->eval(f);
-    // What is wrong with the condition is reported already.
-    if (is_poison(v)) return false;
-    holds = truth(v);
+    holds = truth(condition_->eval(f));
   } catch (const Error& e) {
     throw_at_place(f, span_, "require", e);
   }
+  // What is wrong with the condition is reported already.
+  if (f.check && f.check->diagnostics.all().size() > errors) return false;
   if (!holds)
     fault(span_, "E0402", text_ ? text_->eval(f).str() : fmt::format("`{}` does not hold", code_));
   return false;

@@ -33,11 +33,12 @@ constexpr TorchFile kTorchFiles[] = {
      " CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid "
      "LogSoftmax Mish MultiheadAttention PReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax "
      "Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink Threshold "},
-    {"batchnorm", " BatchNorm1d BatchNorm2d "},
+    {"batchnorm", " BatchNorm1d BatchNorm2d BatchNorm3d "},
+    {"channelshuffle", " ChannelShuffle "},
     {"container", " Sequential ModuleList ModuleDict ParameterList ParameterDict "},
     {"conv", " Conv1d Conv2d ConvTranspose1d ConvTranspose2d "},
     {"distance", " CosineSimilarity PairwiseDistance "},
-    {"dropout", " Dropout Dropout1d Dropout2d "},
+    {"dropout", " AlphaDropout Dropout Dropout1d Dropout2d Dropout3d "},
     {"flatten", " Flatten Unflatten "},
     {"instancenorm", " InstanceNorm2d "},
     {"linear", " Bilinear Identity Linear NonDynamicallyQuantizableLinear "},

@@ -124,6 +124,25 @@ std::string BatchNorm2d::extra_repr() const { return norm_text(options, bias.def
 
 NNM_REGISTER(Module, BatchNorm2d);
 
+const Spec<BatchNorm3d::Options>& BatchNorm3d::spec() {
+  static const auto s =
+      norm_spec<Options>("BatchNorm3d", "normalises each channel of (N, C, D, H, W)");
+  return s;
+}
+
+BatchNorm3d::BatchNorm3d(const Options& o) : options(o) {
+  make(o.num_features, o.affine, o.bias, o.track_running_stats);
+}
+
+Tensor BatchNorm3d::forward(const Tensor& x) {
+  NNM_CHECK(x.dim() == 5, value, "expected 5D input (got {}D input)", x.dim());
+  return batch_norm_forward(*this, count_batch(options.momentum), x);
+}
+
+std::string BatchNorm3d::extra_repr() const { return norm_text(options, bias.defined()); }
+
+NNM_REGISTER(Module, BatchNorm3d);
+
 const Spec<InstanceNorm2d::Options>& InstanceNorm2d::spec() {
   static const auto s = norm_spec<Options>("InstanceNorm2d", "normalises each channel of an image");
   return s;

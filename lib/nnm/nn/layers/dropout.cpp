@@ -90,4 +90,27 @@ Tensor Dropout2d::forward(const Tensor& x) {
 std::string Dropout2d::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, Dropout2d);
 
+const Spec<DropoutOptions>& Dropout3d::spec() {
+  static const auto s = dropout_spec("Dropout3d", "zeroes channels at random in training");
+  return s;
+}
+Dropout3d::Dropout3d(const Options& o) : options(checked(o)) {}
+Tensor Dropout3d::forward(const Tensor& x) {
+  NNM_CHECK(x.dim() == 4 || x.dim() == 5, runtime,
+            "dropout3d: Expected 4D or 5D input, but received a {}D input", x.dim());
+  return training() ? channel_dropout(x, options.p.d, x.dim() - 4) : x;
+}
+std::string Dropout3d::extra_repr() const { return dropout_repr(options); }
+NNM_REGISTER(Module, Dropout3d);
+
+const Spec<DropoutOptions>& AlphaDropout::spec() {
+  static const auto s =
+      dropout_spec("AlphaDropout", "dropout that keeps mean and variance of SELU's outputs");
+  return s;
+}
+AlphaDropout::AlphaDropout(const Options& o) : options(checked(o)) {}
+Tensor AlphaDropout::forward(const Tensor& x) { return alpha_dropout(x, options.p.d, training()); }
+std::string AlphaDropout::extra_repr() const { return dropout_repr(options); }
+NNM_REGISTER(Module, AlphaDropout);
+
 }  // namespace nnm::nn

@@ -41,4 +41,24 @@ class Dropout2d : public Module {
   std::string extra_repr() const override;
 };
 
+/// Whole channels of (N, C, D, H, W) or (C, D, H, W).
+class Dropout3d : public Module {
+ public:
+  using Options = DropoutOptions;
+  NNM_LAYER(Dropout3d, 0);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
+/// Each element on its own, to the value that SELU gives at minus infinity; mean and variance stay.
+class AlphaDropout : public Module {
+ public:
+  using Options = DropoutOptions;
+  NNM_LAYER(AlphaDropout, 0);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
 }  // namespace nnm::nn

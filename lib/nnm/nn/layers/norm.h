@@ -57,6 +57,16 @@ class BatchNorm2d : public NormBase {
   std::string extra_repr() const override;
 };
 
+/// Over all but the channels of (N, C, D, H, W).
+class BatchNorm3d : public NormBase {
+ public:
+  using Options = BatchNormOptions;
+  NNM_LAYER(BatchNorm3d, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
 /// Over each image, for each channel: (N, C, H, W) or (C, H, W).
 class InstanceNorm2d : public NormBase {
  public:

@@ -109,4 +109,30 @@ std::string PixelUnshuffle::extra_repr() const {
 
 NNM_REGISTER(Module, PixelUnshuffle);
 
+const Spec<ChannelShuffle::Options>& ChannelShuffle::spec() {
+  static const auto s = Spec<Options>("ChannelShuffle", "channels of several groups in turn")
+                            .req(NNM_ARG(groups), "parts of the channels", at_least(1));
+  return s;
+}
+
+ChannelShuffle::ChannelShuffle(const Options& o) : options(o) {}
+
+Tensor ChannelShuffle::forward(const Tensor& x) {
+  const int64_t groups = options.groups;
+  NNM_CHECK(x.dim() > 2, runtime,
+            "channel_shuffle expects input with > 2 dims, but got input with sizes {}",
+            x.shape().str());
+  NNM_CHECK(groups > 0 && x.size(1) % groups == 0, runtime,
+            "Number of channels must be divisible by groups. Got {} channels and {} groups.",
+            x.size(1), groups);
+  const Tensor parts = reshape(x, {x.size(0), groups, x.size(1) / groups, -1});
+  return reshape(transpose(parts, 1, 2), x.shape());
+}
+
+std::string ChannelShuffle::extra_repr() const {
+  return arguments_text(spec(), options, {"groups"});
+}
+
+NNM_REGISTER(Module, ChannelShuffle);
+
 }  // namespace nnm::nn

@@ -54,4 +54,16 @@ class PixelUnshuffle : public Module {
   std::string extra_repr() const override;
 };
 
+/// Channels of (N, C, …) dealt out in turn from `groups` parts of them.
+class ChannelShuffle : public Module {
+ public:
+  struct Options {
+    int64_t groups = 1;
+  };
+  NNM_LAYER(ChannelShuffle, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
 }  // namespace nnm::nn
