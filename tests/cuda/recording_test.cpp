@@ -19,7 +19,7 @@ Tensor on_gpu(std::vector<float> values) {
   const auto n = static_cast<int64_t>(values.size());
   return to(tensor_of<float>(values, {n}, {}), {DType::f32, emulated_gpu()});
 }
-std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
+std::vector<float> numbers_of(const Tensor& t) { return t.to_vector<float>(); }
 
 TEST_CASE("recorded work runs again on what its inputs hold then") {
   const Tensor x = on_gpu({1, 2, 3});
@@ -30,28 +30,28 @@ TEST_CASE("recorded work runs again on what its inputs hold then") {
   const Tensor squares = mul(doubled, doubled);
   CHECK(recording.end_part(false));
   CHECK(recording.fetched(1, DType::f32).d == 12);
-  CHECK(floats(squares) == std::vector<float>{4, 16, 36});
+  CHECK(numbers_of(squares) == std::vector<float>{4, 16, 36});
   copy_(x, on_gpu({5, 6, 7}));
-  CHECK(floats(squares) == std::vector<float>{4, 16, 36});
+  CHECK(numbers_of(squares) == std::vector<float>{4, 16, 36});
   CHECK(recording.replay());
   CHECK(recording.fetched(1, DType::f32).d == 36);
-  CHECK(floats(squares) == std::vector<float>{100, 144, 196});
+  CHECK(numbers_of(squares) == std::vector<float>{100, 144, 196});
 }
 
 TEST_CASE("recorded draws go on from where the generator is") {
   const Tensor x = ones({1000}, {DType::f32, emulated_gpu()});
   manual_seed(3);
   std::vector<std::vector<float>> expected;
-  for (int i = 0; i < 4; ++i) expected.push_back(floats(dropout(x, 0.5, true)));
+  for (int i = 0; i < 4; ++i) expected.push_back(numbers_of(dropout(x, 0.5, true)));
   manual_seed(3);
   (void)dropout(x, 0.5, true);
   Recording recording(emulated_gpu());
   const Tensor y = dropout(x, 0.5, true);
   CHECK(recording.end_part(false));
-  CHECK(floats(y) == expected[1]);
-  CHECK(floats(dropout(x, 0.5, true)) == expected[2]);
+  CHECK(numbers_of(y) == expected[1]);
+  CHECK(numbers_of(dropout(x, 0.5, true)) == expected[2]);
   CHECK(recording.replay());
-  CHECK(floats(y) == expected[3]);
+  CHECK(numbers_of(y) == expected[3]);
   CHECK(default_generator().offset == 4 * 250);
   manual_seed(4);
   CHECK_FALSE(recording.replay());
@@ -62,10 +62,10 @@ TEST_CASE("a draw with another seed, or a look at results, ends what is recorded
   {
     Recording recording(emulated_gpu());
     const Tensor y = add(x, x);
-    CHECK(floats(y) == std::vector<float>{2, 4, 6});
+    CHECK(numbers_of(y) == std::vector<float>{2, 4, 6});
     const Tensor z = add(y, x);
     CHECK_FALSE(recording.end_part(false));
-    CHECK(floats(z) == std::vector<float>{3, 6, 9});
+    CHECK(numbers_of(z) == std::vector<float>{3, 6, 9});
     CHECK_FALSE(recording.replay());
   }
   Generator other(77);
@@ -123,7 +123,8 @@ TEST_CASE("indices may be looked at late") {
     const LateIndexChecks late(bad);
     CHECK(cross_entropy(logits, good).item().d == expected);
     CHECK(bad.item().i == 0);
-    CHECK(floats(embedding(wrong, table)) == floats(embedding(tensor({1, 0, 0}, {}, gpu), table)));
+    CHECK(numbers_of(embedding(wrong, table)) ==
+          numbers_of(embedding(tensor({1, 0, 0}, {}, gpu), table)));
     CHECK(bad.item().i == 1);
     copy_(bad, zeros({1}, {DType::i64, gpu}));
     (void)cross_entropy(logits, wrong);
@@ -157,7 +158,7 @@ TEST_CASE("a step is repeated without its modules, unless somebody looks on") {
     if (!loss) return false;
     step.set_gradients();
     CHECK(*loss == doctest::Approx(sum(mul(fields[0], *model->weight)).item().d));
-    CHECK(floats(model->weight->grad()) == floats(fields[0]));
+    CHECK(numbers_of(model->weight->grad()) == numbers_of(fields[0]));
     model->weight->set_grad({});
     return true;
   };
