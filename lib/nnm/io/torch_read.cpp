@@ -1,5 +1,7 @@
 // Reads what torch.save writes: a zip archive of stored members, one of which is a pickle. Only the
 // few names that a state_dict's pickle needs are known, and nothing that it names is called.
+#include <zlib.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -81,7 +83,8 @@ class Archive {
     if (directory.take(4) != "PK\1\2") whole_.fail("its directory is damaged");
     directory.take(6);
     const uint64_t method = directory.number(2);
-    directory.take(8);
+    directory.take(4);
+    const uint64_t checksum = directory.number(4);
     const uint64_t packed = directory.number(4), size = directory.number(4);
     const uint64_t name_size = directory.number(2), extra = directory.number(2);
     const uint64_t comment = directory.number(2);
@@ -95,7 +98,10 @@ class Archive {
     local.take(22);
     const uint64_t skip = local.number(2), more = local.number(2);
     local.take(skip + more);
-    members_[name.substr(name.find('/') + 1)] = local.take(size);
+    const std::string_view bytes = local.take(size);
+    if (crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()) != checksum)
+      whole_.fail("`" + name + "` is not as it was written: its checksum differs");
+    members_[name.substr(name.find('/') + 1)] = bytes;
   }
 
   Cursor whole_;
