@@ -39,7 +39,7 @@ class Cursor {
   std::string line() {
     const size_t end = bytes_.find('\n', at_);
     if (end == std::string_view::npos) fail("truncated or corrupt");
-    const std::string out(take(end - at_));
+    std::string out(take(end - at_));
     take(1);
     return out;
   }
