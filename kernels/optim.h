@@ -2,6 +2,7 @@
 // same strides as the parameter; floating, of one type. Absent state stays absent.
 #pragma once
 
+#include <cmath>
 #include <span>
 
 #include "kernels/kernel.h"
@@ -100,6 +101,13 @@ inline constinit Kernel<void(const View& param, const View& grad, const View& ax
 /// of summation depends on the number of elements alone.
 inline constinit Kernel<void(const View& first, std::span<const View> all, double p, double* sums)>
     power_sums{"power_sums"};
+namespace {
+/// Two such sums as the one of both.
+inline double joined_power_sum(double a, double b, double p) {
+  if (!std::isinf(p)) return a + b;
+  return b > a || std::isnan(b) ? b : a;
+}
+}  // namespace
 /// Of the same kind of tensors: every element becomes x * scale, and then no less than -limit and
 /// no more than limit. NaN stays.
 inline constinit Kernel<void(const View& first, std::span<const View> all, double scale,

@@ -145,11 +145,7 @@ double power_sum(const View& x, double p) {
     });
   });
   double sum = 0;
-  for (const double v : parts) {
-    if (!std::isinf(p)) sum += v;
-    else if (v > sum || v != v) sum = v;
-    if (sum != sum) break;
-  }
+  for (const double v : parts) sum = kernels::joined_power_sum(sum, v, p);
   return sum;
 }
 

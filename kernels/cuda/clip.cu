@@ -88,10 +88,8 @@ void power_sums(const View& first, std::span<const View> all, double p, double* 
   const double* part = back.data();
   for (const View& x : all) {
     double sum = 0;
-    for (int64_t left = Pieces(x.numel()).count; left > 0; --left, ++part) {
-      if (!std::isinf(p)) sum += *part;
-      else if (*part > sum || *part != *part) sum = *part;
-    }
+    for (int64_t left = Pieces(x.numel()).count; left > 0; --left)
+      sum = kernels::joined_power_sum(sum, *part++, p);
     *sums++ = sum;
   }
 }

@@ -157,12 +157,6 @@ View rows_of(const Tensor& t) {
   v.stride[1] = 1;
   return v;
 }
-View columns_of(const Tensor& t) {
-  View v = rows_of(t);
-  std::swap(v.size[0], v.size[1]);
-  std::swap(v.stride[0], v.stride[1]);
-  return v;
-}
 
 void forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
              const Conv2d& p) {
@@ -219,7 +213,7 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
   if (!live) return forward(y, x, w, bias, p);
   const Tensor part = live->weights(w);
   if (!live->product) return forward(y, x, part, bias, live->conv);
-  kernels::gemm(rows_of(y), rows_of(x), columns_of(part), bias, 1, 0);
+  kernels::gemm(rows_of(y), rows_of(x), transposed_view(rows_of(part)), bias, 1, 0);
 }
 
 bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
@@ -245,7 +239,7 @@ void conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor&
   if (!live) return backward_weight(dw, dbias, g, x, p);
   const Tensor part = live->empty_weights(dw);
   if (live->product) {
-    kernels::gemm(rows_of(part), columns_of(g), rows_of(x), View{}, 1, 0);
+    kernels::gemm(rows_of(part), transposed_view(rows_of(g)), rows_of(x), View{}, 1, 0);
     bias_gradient(dbias, g);
   } else {
     backward_weight(part, dbias, g, x, live->conv);

@@ -14,12 +14,6 @@ namespace {
 
 thread_local FlopCounter* counter = nullptr;
 
-View transposed_view(View v) {
-  std::swap(v.size[0], v.size[1]);
-  std::swap(v.stride[0], v.stride[1]);
-  return v;
-}
-
 View repeated_rows(const View& bias, int64_t rows) {
   View v = bias;
   v.ndim = 2;
@@ -42,6 +36,12 @@ void count_flops(int64_t n) {
 }
 
 namespace detail {
+
+View transposed_view(View v) {
+  std::swap(v.size[0], v.size[1]);
+  std::swap(v.stride[0], v.stride[1]);
+  return v;
+}
 
 const OneDnn* onednn_for(const View& out, int64_t flops, int64_t least) {
   if (flops < least || out.dtype != DType::f32 || out.device.type != DeviceType::cpu)

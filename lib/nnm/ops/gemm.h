@@ -27,6 +27,9 @@ void gemm_batched(const View& c, const View& a, const View& b);
 /// met for the first time or not. Undefined, and nothing done, where the case is not for that.
 Tensor linear_by_kept(const Tensor& x, const Tensor& w, const Tensor& bias);
 
+/// The transpose of a matrix.
+View transposed_view(View v);
+
 /// a b as a new tensor; its columns lie in rows of memory where `by_columns`.
 Tensor product(const Tensor& a, const Tensor& b, double alpha = 1, bool by_columns = false);
 /// The transpose of a matrix, or of the last two dimensions; a view without history.

@@ -64,10 +64,7 @@ double grad_norm(const Tensors& parameters, double norm_type) {
     kernels::power_sums(views[0], views, norm_type, sums.data() + begin);
   });
   double total = 0;
-  for (const double sum : sums) {
-    if (!std::isinf(norm_type)) total += sum;
-    else if (sum > total || std::isnan(sum)) total = sum;
-  }
+  for (const double sum : sums) total = kernels::joined_power_sum(total, sum, norm_type);
   return std::isinf(norm_type) ? total : std::pow(total, 1 / norm_type);
 }
 

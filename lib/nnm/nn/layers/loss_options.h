@@ -3,6 +3,7 @@
 
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/layers/layer.h"
+#include "nnm/ops/reduction.h"
 
 namespace nnm::nn {
 
@@ -13,8 +14,7 @@ inline Limit loss_reductions() { return one_of({"none", "mean", "sum"}); }
 template <class Options>
 Options modern_loss(Options o) {
   if (!o.size_average && !o.reduce) return o;
-  const bool reduce = o.reduce.value_or(true), average = o.size_average.value_or(true);
-  o.reduction = !reduce ? "none" : average ? "mean" : "sum";
+  o.reduction = nnm::detail::legacy_reduction(o.size_average, o.reduce, o.reduction);
   warn_once(fmt::format(
       "size_average and reduce args will be deprecated, please use reduction='{}' instead.",
       o.reduction));

@@ -77,11 +77,21 @@ Tensor RNNCellBase::from_state(const Step& s) const {
   return linear(s.states[0], weight_hh, bias_hh);
 }
 
+namespace {
+
+template <class Options>
+Spec<Options> cell_spec(const char* name, const char* doc,
+                        const char* hidden_size = "features of the state") {
+  return Spec<Options>(name, doc)
+      .req(NNM_ARG(input_size), "features of the input", at_least(0))
+      .req(NNM_ARG(hidden_size), hidden_size, at_least(0))
+      .opt(NNM_ARG(bias), "learn biases");
+}
+
+}  // namespace
+
 const Spec<RNNCell::Options>& RNNCell::spec() {
-  static const auto s = Spec<Options>("RNNCell", "a step of simple recurrence")
-                            .req(NNM_ARG(input_size), "features of the input", at_least(0))
-                            .req(NNM_ARG(hidden_size), "features of the state", at_least(0))
-                            .opt(NNM_ARG(bias), "learn biases")
+  static const auto s = cell_spec<Options>("RNNCell", "a step of simple recurrence")
                             .opt(NNM_ARG(nonlinearity), "of the step", one_of({"tanh", "relu"}));
   return s;
 }
@@ -102,11 +112,9 @@ std::string RNNCell::extra_repr() const {
 
 NNM_REGISTER(Module, RNNCell);
 
-const Spec<LSTMCell::Options>& LSTMCell::spec() {
-  static const auto s = Spec<Options>("LSTMCell", "a step of long short-term memory")
-                            .req(NNM_ARG(input_size), "features of the input", at_least(0))
-                            .req(NNM_ARG(hidden_size), "features of the cell", at_least(0))
-                            .opt(NNM_ARG(bias), "learn biases");
+const Spec<GatedCellOptions>& LSTMCell::spec() {
+  static const auto s =
+      cell_spec<Options>("LSTMCell", "a step of long short-term memory", "features of the cell");
   return s;
 }
 
@@ -121,11 +129,8 @@ Value LSTMCell::forward(const Args& args) {
 
 NNM_REGISTER(Module, LSTMCell);
 
-const Spec<GRUCell::Options>& GRUCell::spec() {
-  static const auto s = Spec<Options>("GRUCell", "a step of gated recurrence")
-                            .req(NNM_ARG(input_size), "features of the input", at_least(0))
-                            .req(NNM_ARG(hidden_size), "features of the state", at_least(0))
-                            .opt(NNM_ARG(bias), "learn biases");
+const Spec<GatedCellOptions>& GRUCell::spec() {
+  static const auto s = cell_spec<Options>("GRUCell", "a step of gated recurrence");
   return s;
 }
 

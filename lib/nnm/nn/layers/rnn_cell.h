@@ -46,13 +46,16 @@ class RNNCell : public RNNCellBase {
   std::string extra_repr() const override;
 };
 
+/// Of the cells with gates.
+struct GatedCellOptions {
+  int64_t input_size = 0, hidden_size = 0;
+  bool bias = true;
+};
+
 /// forward(input, (h, c)) gives (h', c').
 class LSTMCell : public RNNCellBase {
  public:
-  struct Options {
-    int64_t input_size = 0, hidden_size = 0;
-    bool bias = true;
-  };
+  using Options = GatedCellOptions;
   NNM_LAYER(LSTMCell, 2);
   using Module::forward;
   Value forward(const Args& args) override;
@@ -62,10 +65,7 @@ class LSTMCell : public RNNCellBase {
 /// forward(input, h) gives h'.
 class GRUCell : public RNNCellBase {
  public:
-  struct Options {
-    int64_t input_size = 0, hidden_size = 0;
-    bool bias = true;
-  };
+  using Options = GatedCellOptions;
   NNM_LAYER(GRUCell, 2);
   using Module::forward;
   Value forward(const Args& args) override;
