@@ -2,6 +2,7 @@
 #include "nnm/trace/captures.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "nnm/trace/sinks.h"
 #include "nnm/trace/targets.h"
@@ -68,7 +69,8 @@ class Captures::Part final : public Sink {
 
   CaptureOptions options;
   std::optional<When> when;
-  std::vector<size_t> columns;  // of the file, for each of its statistics
+  // Of the file, for each of its statistics, where these are not the file's own, in their order.
+  std::optional<std::vector<size_t>> columns;
   int64_t fired = 0;
   bool recording = false;
   Captures& all;
@@ -112,12 +114,16 @@ void Captures::record_into(io::TraceWriter& writer, const io::TraceHeader& heade
   for (const io::TraceSite& s : writer.sites())
     sites_.emplace(key_of(s.module, s.what, s.arg, s.call), static_cast<int64_t>(sites_.size()));
   for (const auto& p : parts_) {
-    p->columns.clear();
+    std::vector<size_t> columns;
     for (const std::string& s : p->options.statistics()) {
       const auto at = std::find_if(header.stats.begin(), header.stats.end(),
                                    [&](const io::TraceStat& stat) { return stat.name == s; });
-      p->columns.push_back(static_cast<size_t>(at - header.stats.begin()));
+      columns.push_back(static_cast<size_t>(at - header.stats.begin()));
     }
+    p->columns.reset();
+    std::vector<size_t> all(header.stats.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    if (columns != all) p->columns = std::move(columns);
   }
 }
 

@@ -12,23 +12,19 @@
 namespace nnm::tracing {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-int64_t ns_between(Clock::time_point a, Clock::time_point b) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(b - a).count();
-}
-
 // Time that hooks take is not the modules' own.
 class Overhead {
  public:
-  explicit Overhead(int64_t& total, Clock::time_point begin = Clock::now())
-      : total_(total), begin_(begin) {}
-  ~Overhead() { total_ += ns_between(begin_, Clock::now()); }
+  Overhead(const Ticks& ticks, int64_t& total) : Overhead(ticks, total, ticks.now()) {}
+  Overhead(const Ticks& ticks, int64_t& total, int64_t begin)
+      : ticks_(ticks), total_(total), begin_(begin) {}
+  ~Overhead() { total_ += ticks_.now() - begin_; }
   Overhead(const Overhead&) = delete;
 
  private:
+  const Ticks& ticks_;
   int64_t& total_;
-  Clock::time_point begin_;
+  const int64_t begin_;
 };
 
 bool about_parameters(What what) { return what == What::weight || what == What::weight_grad; }
@@ -88,8 +84,8 @@ struct Recorder::Site {
 
   struct Open {
     int64_t call;
-    Clock::time_point start;
-    int64_t overhead, flops;
+    int64_t start, overhead;  // in ticks
+    int64_t flops;
   };
   std::vector<Open> open;      // calls that run …
   std::vector<Open> backward;  // … and those that run backward
@@ -216,28 +212,28 @@ void Recorder::attach_leaves(Site& site, std::set<const TensorImpl*>& seen) {
 void Recorder::begin_call(Site& site, const Args& args) {
   const int64_t call = site.calls.next();
   if (site.has_work_before()) {
-    const Overhead here(overhead_ns_);
+    const Overhead here(ticks_, overhead_);
     if (site.has(HookKind::forward_pre)) {
       told(site, HookKind::forward_pre, call);
       capture(site, HookKind::forward_pre, What::input, call, args);
     }
     if (site.tensor_input) attach_tensors(site, What::grad_input, args, call);
   }
-  site.open.push_back({call, Clock::now(), overhead_ns_, flops_ ? flops_->flops : 0});
+  site.open.push_back({call, ticks_.now(), overhead_, flops_ ? flops_->flops : 0});
 }
 
 // The end of a call: its time and operations, those of children included, without the hooks'.
 void Recorder::end_call(Site& site, const Args& args, const Value& output) {
   if (site.open.empty()) return;
-  const Clock::time_point now = Clock::now();
-  const Overhead here(overhead_ns_, now);
+  const int64_t now = ticks_.now();
+  const Overhead here(ticks_, overhead_, now);
   const Site::Open open = site.open.back();
   site.open.pop_back();
   site.called = true;
   if (flops_) site.flops += flops_->flops - open.flops;
   if (site.has(HookKind::forward)) {
-    sink_.timing(HookKind::forward, site.name, open.call, ns_between(start_, open.start),
-                 ns_between(open.start, now) - (overhead_ns_ - open.overhead));
+    sink_.timing(HookKind::forward, site.name, open.call, ticks_.ns(open.start - start_),
+                 ticks_.ns(now - open.start - (overhead_ - open.overhead)));
     told(site, HookKind::forward, open.call);
     capture(site, HookKind::forward, What::input, open.call, args);
     capture(site, HookKind::forward, What::output, open.call, output);
@@ -257,7 +253,7 @@ void Recorder::attach_tensors(Site& site, What what, const T& value, int64_t cal
                               name = arg.name](const Tensor& grad) -> std::optional<Tensor> {
       if (!hooked->records()) return std::nullopt;
       Recorder& r = *hooked->recorder;
-      const Overhead here(r.overhead_ns_);
+      const Overhead here(r.ticks_, r.overhead_);
       r.told(site, HookKind::tensor, call);
       if (!site.takes(HookKind::tensor, what)) return std::nullopt;
       r.args_.assign({{name, grad}});
@@ -272,13 +268,13 @@ void Recorder::begin_backward(Site& site, const Tensors& grad_output) {
   const int64_t call = site.calls.of_backward();
   if (call < 0) return;
   {
-    const Overhead here(overhead_ns_);
+    const Overhead here(ticks_, overhead_);
     if (site.has(HookKind::full_backward_pre)) {
       told(site, HookKind::full_backward_pre, call);
       capture(site, HookKind::full_backward_pre, What::grad_output, call, grad_output);
     }
   }
-  site.backward.push_back({call, Clock::now(), overhead_ns_, 0});
+  site.backward.push_back({call, ticks_.now(), overhead_, 0});
 }
 
 // Where no input needs a gradient this is told before the module's own backward, which is not timed
@@ -286,15 +282,15 @@ void Recorder::begin_backward(Site& site, const Tensors& grad_output) {
 void Recorder::end_backward(Site& site, const Tensors& grad_input, const Tensors& grad_output) {
   const int64_t call = site.calls.of_backward();
   if (call < 0) return;
-  const Clock::time_point now = Clock::now();
-  const Overhead here(overhead_ns_, now);
+  const int64_t now = ticks_.now();
+  const Overhead here(ticks_, overhead_, now);
   const auto open = std::find_if(site.backward.rbegin(), site.backward.rend(),
                                  [&](const Site::Open& o) { return o.call == call; });
   const bool through = std::any_of(grad_input.begin(), grad_input.end(),
                                    [](const Tensor& g) { return g.defined(); });
   if (open != site.backward.rend() && through)
-    sink_.timing(HookKind::full_backward, site.name, call, ns_between(start_, open->start),
-                 ns_between(open->start, now) - (overhead_ns_ - open->overhead));
+    sink_.timing(HookKind::full_backward, site.name, call, ticks_.ns(open->start - start_),
+                 ticks_.ns(now - open->start - (overhead_ - open->overhead)));
   told(site, HookKind::full_backward, call);
   capture(site, HookKind::full_backward, What::grad_input, call, grad_input);
   capture(site, HookKind::full_backward, What::grad_output, call, grad_output);
@@ -308,8 +304,8 @@ void Recorder::begin_step() {
     s->backward.clear();
   }
   if (!flops_told_) flops_ = std::make_unique<FlopCounter>();
-  start_ = Clock::now();
-  overhead_ns_ = 0;
+  start_ = ticks_.now();
+  overhead_ = 0;
   recording_ = true;
 }
 

@@ -1,13 +1,13 @@
 // Recorder: the hooks that capture, on a model, for as long as it lives.
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "nnm/base/ticks.h"
 #include "nnm/ops/ops.h"
 #include "nnm/trace/capture.h"
 
@@ -57,7 +57,6 @@ class Recorder {
   struct Known;
   struct Hooked;
   using Sites = std::map<size_t, std::unique_ptr<Site>>;  ///< by the places of their modules
-  using Clock = std::chrono::steady_clock;
 
   void select(Module& root, const HookRequest& request, Sites& sites) const;
   void attach(Site& site);
@@ -85,8 +84,8 @@ class Recorder {
   std::vector<RemovableHandle> handles_;
   std::shared_ptr<Hooked> hooked_;  ///< what hooks know of this, as long as a graph holds them
   std::unique_ptr<FlopCounter> flops_;
-  Clock::time_point start_;
-  int64_t overhead_ns_ = 0;
+  const Ticks ticks_;
+  int64_t start_ = 0, overhead_ = 0;  ///< of the step, in ticks
   bool recording_ = false, fired_ = false, flops_told_ = false;
   // Of one capture.
   std::vector<io::TraceArg> args_;
