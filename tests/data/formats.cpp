@@ -46,8 +46,10 @@ std::string little(uint64_t v, int bytes) {
   return s;
 }
 
-/// A ZIP archive of one member, as numpy.savez and savez_compressed write it.
-std::string zip(const std::string& name, const std::string& content, bool deflated) {
+/// A ZIP archive of one member, as numpy.savez and savez_compressed write it; with all its numbers
+/// among the ZIP64 ones where it is `large`.
+std::string zip(const std::string& name, const std::string& content, bool deflated,
+                bool large = false) {
   std::string packed = content;
   if (deflated) {
     packed.resize(content.size() + 100);
@@ -61,16 +63,27 @@ std::string zip(const std::string& name, const std::string& content, bool deflat
     packed.resize(z.total_out);
     deflateEnd(&z);
   }
-  const std::string sizes = little(crc(content), 4) + little(packed.size(), 4) +
-                            little(content.size(), 4) + little(name.size(), 2);
+  const auto number = [&](uint64_t v) { return little(large ? 0xffffffff : v, 4); };
+  const std::string sizes = little(crc(content), 4) + number(packed.size()) +
+                            number(content.size()) + little(name.size(), 2);
   const std::string method = little(deflated ? 8 : 0, 2);
   const std::string local = little(0x04034b50, 4) + little(20, 2) + little(0, 2) + method +
                             little(0, 4) + sizes + little(0, 2) + name + packed;
+  // Another kind of field before the one with the numbers.
+  const std::string extra = large ? little(0x7075, 2) + little(1, 2) + "x" + little(1, 2) +
+                                        little(24, 2) + little(content.size(), 8) +
+                                        little(packed.size(), 8) + little(0, 8)
+                                  : "";
   const std::string entry = little(0x02014b50, 4) + little(20, 2) + little(20, 2) + little(0, 2) +
-                            method + little(0, 4) + sizes + little(0, 2) + little(0, 2) +
-                            little(0, 2) + little(0, 2) + little(0, 4) + little(0, 4) + name;
-  return local + entry + little(0x06054b50, 4) + little(0, 4) + little(1, 2) + little(1, 2) +
-         little(entry.size(), 4) + little(local.size(), 4) + little(0, 2);
+                            method + little(0, 4) + sizes + little(extra.size(), 2) + little(0, 2) +
+                            little(0, 2) + little(0, 2) + little(0, 4) + number(0) + name + extra;
+  const std::string end64 = little(0x06064b50, 4) + little(44, 8) + little(45, 2) + little(45, 2) +
+                            little(0, 4) + little(0, 4) + little(1, 8) + little(1, 8) +
+                            little(entry.size(), 8) + little(local.size(), 8);
+  const std::string locator =
+      little(0x07064b50, 4) + little(0, 4) + little(local.size() + entry.size(), 8) + little(1, 4);
+  return local + entry + (large ? end64 + locator : "") + little(0x06054b50, 4) + little(0, 4) +
+         little(1, 2) + little(1, 2) + number(entry.size()) + number(local.size()) + little(0, 2);
 }
 
 }  // namespace
@@ -182,8 +195,9 @@ TEST_CASE("formats: damaged npy files") {
 TEST_CASE("formats: npz, stored and deflated") {
   TempDir dir;
   const std::string member = npy("'<f4'", "(3,)", raw({1.0f, 2.0f, 3.0f}));
-  for (const bool deflated : {false, true}) {
-    const std::string good = zip("weights.npy", member, deflated);
+  for (const int kind : {0, 1, 2, 3}) {
+    const bool deflated = kind % 2 == 1, large = kind >= 2;
+    const std::string good = zip("weights.npy", member, deflated, large);
     spill(dir / "a.npz", good);
     const Ref<DataFile> f = DataFile::open(dir / "a.npz");
     CHECK(f->format() == Format::npz);

@@ -16,7 +16,7 @@ void write_torch(const std::string& path, const std::vector<NamedTensor>& tensor
 /// The tensors of a state_dict that torch.save wrote, by their names and in its order; also of one
 /// that lies as `state_dict`, `model_state_dict` or `model` beside other values. Tensors that share
 /// a view of a storage are one. Calls nothing that the file names. Throws Error(input_file) for
-/// anything else, for archives beyond 4 GiB, and for what is damaged.
+/// anything else, and for what is damaged.
 std::vector<NamedTensor> read_torch(const std::string& path);
 
 }  // namespace nnm::io

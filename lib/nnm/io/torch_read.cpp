@@ -1,20 +1,17 @@
 // Reads what torch.save writes: a zip archive of stored members, one of which is a pickle. Only the
 // few names that a state_dict's pickle needs are known, and nothing that it names is called.
-#include <zlib.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
 
 #include "nnm/base/error.h"
-#include "nnm/base/file.h"
 #include "nnm/io/torch_file.h"
+#include "nnm/io/zip.h"
 #include "nnm/tensor/tensor.h"
 
 namespace nnm::io {
 namespace {
 
-constexpr size_t kMostBytes = size_t{16} << 30;
 constexpr int kMostDepth = 16;            // of containers in containers
 constexpr size_t kMostWork = 20'000'000;  // values that are moved into containers
 
@@ -43,12 +40,6 @@ class Cursor {
     take(1);
     return out;
   }
-  Cursor at(size_t offset) const {
-    Cursor c = *this;
-    c.at_ = 0;
-    c.take(offset);
-    return c;
-  }
 
  private:
   std::string_view bytes_;
@@ -59,53 +50,39 @@ class Cursor {
 /// The members of an archive by their names, without the folder that all of them are in.
 class Archive {
  public:
-  Archive(std::string_view bytes, const std::string& path) : whole_(bytes, path) {
-    const size_t end = bytes.rfind("PK\5\6");
-    if (end == std::string_view::npos || bytes.size() - end < 22)
-      whole_.fail("an archive without its directory: truncated, or not of torch.save");
-    Cursor record = whole_.at(end + 10);
-    const uint64_t count = record.number(2);
-    record.take(4);
-    const uint64_t begin = record.number(4);
-    if (begin == 0xffffffff) whole_.fail("an archive beyond 4 GiB, which nnm cannot read");
-    Cursor directory = whole_.at(begin);
-    for (uint64_t i = 0; i < count; ++i) read_member(directory);
+  explicit Archive(const std::string& path) : zip_(path) {
+    for (const ZipMember& m : zip_.members()) members_[m.name.substr(m.name.find('/') + 1)] = &m;
   }
 
-  const std::string_view* find(const std::string& name) const {
+  /// Null where there is none of that name.
+  const ZipMember* find(const std::string& name) const {
     const auto at = members_.find(name);
-    return at == members_.end() ? nullptr : &at->second;
+    return at == members_.end() ? nullptr : at->second;
   }
-  const Cursor& whole() const { return whole_; }
+  void read(const ZipMember& m, void* into) const {
+    ZipReader reader(zip_.path(), m);
+    reader.take(into, m.size);
+    reader.check_end();
+  }
+  /// Empty where there is none.
+  std::string text(const std::string& name) const {
+    const ZipMember* const m = find(name);
+    std::string out(m ? check(*m).size : 0, '\0');
+    if (m) read(*m, out.data());
+    return out;
+  }
+  /// Throws Error(input_file) where it may be larger than the file.
+  const ZipMember& check(const ZipMember& m) const {
+    if (m.deflated) fail("`" + m.name + "` is packed: not of torch.save");
+    return m;
+  }
+  [[noreturn]] void fail(std::string_view what) const {
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", zip_.path(), what));
+  }
 
  private:
-  void read_member(Cursor& directory) {
-    if (directory.take(4) != "PK\1\2") whole_.fail("its directory is damaged");
-    directory.take(6);
-    const uint64_t method = directory.number(2);
-    directory.take(4);
-    const uint64_t checksum = directory.number(4);
-    const uint64_t packed = directory.number(4), size = directory.number(4);
-    const uint64_t name_size = directory.number(2), extra = directory.number(2);
-    const uint64_t comment = directory.number(2);
-    directory.take(8);
-    const uint64_t offset = directory.number(4);
-    const std::string name(directory.take(name_size));
-    directory.take(extra + comment);
-    if (method != 0 || packed != size) whole_.fail("`" + name + "` is packed: not of torch.save");
-    Cursor local = whole_.at(offset);
-    if (local.take(4) != "PK\3\4") whole_.fail("corrupt at `" + name + "`");
-    local.take(22);
-    const uint64_t skip = local.number(2), more = local.number(2);
-    local.take(skip + more);
-    const std::string_view bytes = local.take(size);
-    if (crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()) != checksum)
-      whole_.fail("`" + name + "` is not as it was written: its checksum differs");
-    members_[name.substr(name.find('/') + 1)] = bytes;
-  }
-
-  Cursor whole_;
-  std::map<std::string, std::string_view> members_;
+  const ZipArchive zip_;
+  std::map<std::string, const ZipMember*> members_;
 };
 
 /// A name of a pickle: a class or function, or the tensor's storage that it stands for.
@@ -115,8 +92,9 @@ struct PickleName final : Object {
 };
 struct PickleStorage final : Object {
   DType dtype = DType::f32;
-  std::string_view bytes;
+  const ZipMember* member = nullptr;
   std::string key;
+  size_t elements() const { return member->size / item_size(dtype); }
 };
 struct PickleMark final : Object {};
 
@@ -327,9 +305,9 @@ class Unpickler {
     auto s = make_ref<PickleStorage>();
     s->dtype = dtype_of(type->text.substr(6), in_);
     s->key = id.items()[2].string();
-    const std::string_view* bytes = archive_.find("data/" + s->key);
-    if (!bytes) in_.fail("it has no member `data/" + s->key + "`");
-    s->bytes = *bytes;
+    const ZipMember* const member = archive_.find("data/" + s->key);
+    if (!member) in_.fail("it has no member `data/" + s->key + "`");
+    s->member = &archive_.check(*member);
     return boxed(s);
   }
 
@@ -365,8 +343,7 @@ class Unpickler {
       shape.push_back(n.integer());
       strides.push_back(stride.integer());
     }
-    const size_t width = item_size(s->dtype);
-    const auto elements = static_cast<int64_t>(s->bytes.size() / width);
+    const auto elements = static_cast<int64_t>(s->elements());
     if (args[1].integer() < 0 || numel > elements || (numel > 0 && last >= elements))
       in_.fail("a tensor reaches beyond its storage `" + s->key + "`");
     return share(*s, args[1].integer(), shape, strides);
@@ -382,9 +359,10 @@ class Unpickler {
   const Tensor& whole(const PickleStorage& s) {
     Tensor& t = tensors_[s.key + info(s.dtype).name];
     if (t.defined()) return t;
-    const size_t width = item_size(s.dtype), elements = s.bytes.size() / width;
-    t = empty({static_cast<int64_t>(elements)}, {s.dtype, {}});
-    if (elements) std::memcpy(t.data(), s.bytes.data(), elements * width);
+    NNM_CHECK(s.member->size % item_size(s.dtype) == 0, input_file,
+              "{}: storage `{}` ends within an element", path_, s.key);
+    t = empty({static_cast<int64_t>(s.elements())}, {s.dtype, {}});
+    archive_.read(*s.member, t.data());
     return t;
   }
 
@@ -413,14 +391,12 @@ std::vector<NamedTensor> tensors_of(const Value& v) {
 }  // namespace
 
 std::vector<NamedTensor> read_torch(const std::string& path) {
-  const std::string bytes = read_file(path, kMostBytes);
-  const Archive archive(bytes, path);
-  const std::string_view* program = archive.find("data.pkl");
-  if (!program) archive.whole().fail("it has no `data.pkl`: not of torch.save");
-  const std::string_view* order = archive.find("byteorder");
-  if (order && *order != "little") archive.whole().fail("its numbers are big-endian");
-  std::vector<NamedTensor> out = tensors_of(Unpickler(archive, *program, path).run());
-  if (out.empty()) archive.whole().fail("holds no tensors by name: save `model.state_dict()`");
+  const Archive archive(path);
+  if (!archive.find("data.pkl")) archive.fail("it has no `data.pkl`: not of torch.save");
+  const std::string order = archive.text("byteorder"), program = archive.text("data.pkl");
+  if (!order.empty() && order != "little") archive.fail("its numbers are big-endian");
+  std::vector<NamedTensor> out = tensors_of(Unpickler(archive, program, path).run());
+  if (out.empty()) archive.fail("holds no tensors by name: save `model.state_dict()`");
   return out;
 }
 
