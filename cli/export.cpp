@@ -1,4 +1,4 @@
-// nnm export: weights and diagrams for other programs.
+// nnm export: weights, graphs and diagrams for other programs.
 #include <filesystem>
 #include <memory>
 
@@ -9,6 +9,7 @@
 #include "nnm/io/safetensors.h"
 #include "nnm/io/torch_file.h"
 #include "nnm/run/diagram.h"
+#include "nnm/run/onnx/export.h"
 #include "nnm/run/session.h"
 
 namespace nnm::cli {
@@ -23,35 +24,52 @@ struct Options {
   bool ema = false, partial = false, dry_run = false;
 };
 
-/// What is written: weights, or a text about the model.
+/// What is written: the model with its weights, or a text about it. `path` is "" in a dry run.
 struct Format {
   const char *name, *ending;
-  void (*weights)(const std::string& path, const std::vector<io::NamedTensor>& tensors);
+  void (*model)(const std::string& path, run::Session& session);
   std::string (*diagram)(const run::Summary& s);
 };
+
+std::vector<io::NamedTensor> weights_of(const run::Session& session) {
+  std::vector<io::NamedTensor> out;
+  for (const auto& [name, value] : session.model()->state_dict())
+    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
+  return out;
+}
+
 constexpr Format kFormats[] = {
     {"safetensors", ".safetensors",
-     [](const std::string& path, const std::vector<io::NamedTensor>& tensors) {
-       io::write_safetensors(path, tensors, {{"format", "pt"}});
+     [](const std::string& path, run::Session& session) {
+       if (!path.empty()) io::write_safetensors(path, weights_of(session), {{"format", "pt"}});
      },
      nullptr},
-    {"pytorch", ".pt", io::write_torch, nullptr},
+    {"pytorch", ".pt",
+     [](const std::string& path, run::Session& session) {
+       if (!path.empty()) io::write_torch(path, weights_of(session));
+     },
+     nullptr},
+    {"onnx", ".onnx",
+     [](const std::string& path, run::Session& session) {
+       const io::OnnxGraph graph = run::to_onnx(session);
+       if (!path.empty()) io::write_onnx(path, graph);
+     },
+     nullptr},
     {"dot", ".dot", nullptr, run::to_dot},
     {"mermaid", ".mmd", nullptr, run::to_mermaid}};
 
-std::vector<io::NamedTensor> weights_of(run::Source source, const Options& o) {
+/// The model with its weights, without the hooks of the config: they are not part of it.
+run::Session open(run::Source source, const Options& o) {
   run::WeightsOptions weights = o.weights;
   weights.best = o.file.best;
   const std::string path = run::resolve_weights(source, weights);
   run::SessionOptions s;
   s.check.shapes = read_shapes(o.shapes);
+  s.check.hooks = false;
   s.data = false;
   run::Session session(std::move(source), s);
   session.load_weights(path, o.partial, o.ema);
-  std::vector<io::NamedTensor> out;
-  for (const auto& [name, value] : session.model()->state_dict())
-    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
-  return out;
+  return session;
 }
 
 int run(Options o) {
@@ -65,8 +83,8 @@ int run(Options o) {
     const std::string text = format->diagram(run::summarise(source.config, read_shapes(o.shapes)));
     if (!o.dry_run) write_file_atomic(o.output, text);
   } else {
-    const std::vector<io::NamedTensor> weights = weights_of(std::move(source), o);
-    if (!o.dry_run) format->weights(o.output, weights);
+    run::Session session = open(std::move(source), o);
+    format->model(o.dry_run ? "" : o.output, session);
   }
   if (o.dry_run) print_line("would write " + o.output);
   else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
@@ -81,7 +99,7 @@ Action export_(App app) {
   std::vector<std::string> names;
   for (const Format& f : kFormats) names.emplace_back(f.name);
   o->file.declare(app);
-  app.add_option("--to", o->to, "what for: weights, or a diagram of the modules")
+  app.add_option("--to", o->to, "what for: weights, the graph, or a diagram of the modules")
       .required()
       .one_of(names);
   app.add_option("-o,--output", o->output,

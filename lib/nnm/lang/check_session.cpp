@@ -18,6 +18,11 @@ std::string place(const Span& s) { return s ? fmt::format(" ({}:{})", s.file->pa
 
 }  // namespace
 
+ForwardWatcher*& ForwardWatcher::current() {
+  thread_local ForwardWatcher* watcher = nullptr;
+  return watcher;
+}
+
 CheckSession*& CheckSession::current() {
   thread_local CheckSession* session = nullptr;
   return session;

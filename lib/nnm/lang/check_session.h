@@ -10,13 +10,14 @@
 
 #include "nnm/base/handle.h"
 #include "nnm/lang/eval.h"
+#include "nnm/lang/watcher.h"
 #include "nnm/nn/module.h"
 
 namespace nnm::lang {
 
 /// The errors of one check. What failed is reported and gives poison; what depends on that says
 /// nothing. Beside them, where the sizes of each tensor come from.
-class CheckSession {
+class CheckSession final : public ForwardWatcher {
  public:
   /// Of this thread, or null outside of checks.
   static CheckSession*& current();
@@ -29,9 +30,8 @@ class CheckSession {
   void watch(Module& model);
   /// An input of the model.
   void given(const std::string& name, const Tensor& t);
-  /// After a function or operator.
   void computed(const std::string& what, const Span& at, const Value* in, size_t n,
-                const Value& out);
+                const Value& out) override;
 
   // "128 comes from conv2 (resnet.yaml:16), 64 from the input of layer2.0": where the two sizes
   // come from that a call failed of, or nothing.

@@ -14,6 +14,7 @@
 namespace nnm::lang {
 
 class CheckSession;
+class ForwardWatcher;
 
 /// What one run works on.
 struct Frame {
@@ -21,8 +22,9 @@ struct Frame {
   Module* self = nullptr;
   bool training = false;
   CheckSession* check = nullptr;  ///< collects errors instead of stopping at the first
-  bool building = false;          ///< a constant expression is being evaluated, not a forward run
-  Value result;                   ///< of `return`
+  ForwardWatcher* watch = nullptr;
+  bool building = false;  ///< a constant expression is being evaluated, not a forward run
+  Value result;           ///< of `return`
 };
 
 class ChildNode;

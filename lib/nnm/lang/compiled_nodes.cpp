@@ -50,10 +50,10 @@ std::vector<Note> sources(const Frame& f, const std::string& what, std::initiali
   return f.check->sources(what, in.begin(), in.size(), e);
 }
 
-/// Keeps in mind where the sizes of an operator's result come from.
+/// Tells of an operator and its result.
 void trace(const Frame& f, const char* what, const Span& at, std::initializer_list<Value> in,
            const Value& out) {
-  f.check->computed(what, at, in.begin(), in.size(), out);
+  f.watch->computed(what, at, in.begin(), in.size(), out);
 }
 
 /// A few values on the stack: the arguments of one call.
@@ -151,6 +151,13 @@ Value SequenceNode::eval(Frame& f) const {
   return v;
 }
 
+Values iterate_at(const Frame& f, const Value& v) {
+  Values items = iterate(v);
+  if (f.watch && v.is(Kind::tensor)) [[unlikely]]
+    trace(f, "unbind", {}, {v, 0}, Value::tuple(items));
+  return items;
+}
+
 void Destination::store(Frame& f, const Value& v) const {
   if (slot >= 0) {
     f.slots[slot] = v;
@@ -160,7 +167,7 @@ void Destination::store(Frame& f, const Value& v) const {
     for (const Destination& p : items) p.store(f, v);
     return;
   }
-  const Values got = iterate(v);
+  const Values got = iterate_at(f, v);
   NNM_CHECK(got.size() == items.size(), value, "cannot unpack {} value{} into {} names", got.size(),
             got.size() == 1 ? "" : "s", items.size());
   for (size_t i = 0; i < items.size(); ++i) items[i].store(f, got[i]);
@@ -169,7 +176,7 @@ void Destination::store(Frame& f, const Value& v) const {
 Value ComprehensionNode::eval(Frame& f) const {
   Values out;
   try {
-    for (const Value& v : iterate(iterable_->eval(f))) {
+    for (const Value& v : iterate_at(f, iterable_->eval(f))) {
       place_.store(f, v);
       if (!condition_ || truth(condition_->eval(f))) out.push_back(element_->eval(f));
     }
@@ -183,7 +190,7 @@ Value UnaryNode::eval(Frame& f) const {
   const Value a = a_->eval(f);
   try {
     Value out = unary(op_, a);
-    if (f.check) [[unlikely]]
+    if (f.watch) [[unlikely]]
       trace(f, op_.c_str(), span, {a}, out);
     return out;
   } catch (const Error& e) {
@@ -196,7 +203,7 @@ Value BinaryNode::eval(Frame& f) const {
   const Value a = a_->eval(f), b = b_->eval(f);
   try {
     Value out = binary(op_, a, b);
-    if (f.check) [[unlikely]]
+    if (f.watch) [[unlikely]]
       trace(f, op_.c_str(), span, {a, b}, out);
     return out;
   } catch (const Error& e) {
@@ -225,7 +232,7 @@ Value CompareNode::eval(Frame& f) const {
     Value b = items_[i + 1]->eval(f);
     try {
       result = compare(ops_[i], a, b);
-      if (f.check) [[unlikely]]
+      if (f.watch) [[unlikely]]
         trace(f, ops_[i].c_str(), span, {a, b}, result);
       if (i + 1 < ops_.size() && !truth(result)) return result;
     } catch (const Error& e) {
@@ -265,8 +272,8 @@ Value IndexNode::eval(Frame& f) const {
   const Value a = a_->eval(f), b = b_->eval(f);
   try {
     Value out = subscript(a, b);
-    if (f.check) [[unlikely]]
-      trace(f, "[…]", span, {a}, out);
+    if (f.watch) [[unlikely]]
+      trace(f, "[…]", span, {a, b}, out);
     return out;
   } catch (const Error& e) {
     if (poisoned(a) || poisoned(b)) return quiet(f, span);
@@ -289,7 +296,10 @@ Value SliceNode::eval(Frame& f) const {
 Value AttributeNode::eval(Frame& f) const {
   const Value a = a_->eval(f);
   try {
-    return attribute(a, name_);
+    Value out = attribute(a, name_);
+    if (f.watch && a.is(Kind::tensor)) [[unlikely]]
+      trace(f, ("." + name_).c_str(), span, {a}, out);
+    return out;
   } catch (const Error& e) {
     if (is_poison(a)) return quiet(f, span);
     return failed(f, span, "", e);
@@ -318,8 +328,8 @@ Value FunctionNode::eval(Frame& f) const {
       if (a.check != Arg::Check::none) convert(f, a, values[i]);
     }
     Value out = function_->run(values.data());
-    if (f.check) [[unlikely]]
-      f.check->computed(std::string(function_->name()), span, values.data(), args_.size(), out);
+    if (f.watch) [[unlikely]]
+      f.watch->computed(std::string(function_->name()), span, values.data(), args_.size(), out);
     return out;
   } catch (const Error& e) {
     return complain(f, values.data(), e);
@@ -444,8 +454,11 @@ Value RearrangeNode::eval(Frame& f) const {
   try {
     for (const auto& [name, n] : sizes_) sizes.emplace_back(name, n->eval(f).integer());
     Value out = rearrange(x.as<Tensor>(), pattern.string(), sizes);
-    if (f.check) [[unlikely]]
-      trace(f, "rearrange", span, {x}, out);
+    if (f.watch) [[unlikely]] {
+      Items named;
+      for (const auto& [name, n] : sizes) named.emplace_back(name, n);
+      trace(f, "rearrange", span, {x, pattern, Value::dict(std::move(named))}, out);
+    }
     return out;
   } catch (const Error& e) {
     if (is_poison(x)) return quiet(f, span);

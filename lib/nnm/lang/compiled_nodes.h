@@ -31,6 +31,9 @@ struct CallError : Error {
 Value failed(const Frame& f, const Span& at, const std::string& what, const Error& e,
              std::vector<Note> notes = {});
 
+/// The items of a value in a forward; the rows of a tensor are told to who looks on.
+Values iterate_at(const Frame& f, const Value& v);
+
 class TextNode final : public Node {
  public:
   TextNode(Span span, std::vector<NodeRef> pieces)

@@ -135,6 +135,7 @@ Value ClassModule::run(const Given& given) {
   f.self = this;
   f.training = training();
   f.check = CheckSession::current();
+  f.watch = f.check ? f.check : ForwardWatcher::current();
   if (f.check) [[unlikely]] {
     CheckSession::Running running(*f.check, path_);
     return run_frame(given, f, &running);

@@ -93,7 +93,7 @@ bool IfStep::run(Frame& f) const {
 bool LoopStep::run(Frame& f) const {
   Values items;
   try {
-    items = iterate(iterable_->eval(f));
+    items = iterate_at(f, iterable_->eval(f));
   } catch (const Error& e) {
     throw_at_place(f, iterable_->span, "", e);
   }

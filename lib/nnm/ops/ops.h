@@ -120,6 +120,14 @@ Tensors split(const Tensor& x, int64_t split_size, int64_t dim = 0);
 Tensors split(const Tensor& x, const Dims& sizes, int64_t dim = 0);
 Tensors chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
 Tensors unbind(const Tensor& x, int64_t dim = 0);
+/// What a pattern of einops means for a tensor: a reshape, a permutation, a reshape.
+struct Rearrangement {
+  Shape split;
+  Dims order;
+  Shape joined;
+};
+Rearrangement rearrangement(const Shape& shape, const std::string& pattern,
+                            const std::vector<std::pair<std::string, int64_t>>& sizes = {});
 /// einops' notation: "b t (n h e) -> n b h t e" with the sizes of what cannot be inferred.
 Tensor rearrange(const Tensor& x, const std::string& pattern,
                  const std::vector<std::pair<std::string, int64_t>>& sizes = {});

@@ -152,8 +152,7 @@ void check_sides(const std::string& pattern, const Side& left, const Side& right
 
 }  // namespace
 
-Tensor rearrange(const Tensor& x, const std::string& pattern, const Sizes& sizes) {
-  detail::check_defined(x, "rearrange");
+Rearrangement rearrangement(const Shape& shape, const std::string& pattern, const Sizes& sizes) {
   const size_t arrow = pattern.find("->");
   if (arrow == std::string::npos || pattern.find("->", arrow + 2) != std::string::npos)
     fail_in(pattern, "expected one `->`");
@@ -164,30 +163,35 @@ Tensor rearrange(const Tensor& x, const std::string& pattern, const Sizes& sizes
   for (const Dim& d : left.dims)
     if (d.joined && std::find(d.axes.begin(), d.axes.end(), "...") != d.axes.end())
       fail_in(pattern, "`...` cannot stand inside parentheses on the left side");
-  const int rest = x.dim() - static_cast<int>(left.dims.size()) + (left.has("...") ? 1 : 0);
+  const int rest = shape.size() - static_cast<int>(left.dims.size()) + (left.has("...") ? 1 : 0);
   if (rest < 0 || (rest > 0 && !left.has("..."))) {
     fail_in(pattern, fmt::format("the left side has {} dimensions, the tensor of shape {} has {}",
-                                 left.dims.size(), x.shape().str(), x.dim()));
+                                 left.dims.size(), shape.str(), shape.size()));
   }
   expand_ellipsis(left, rest);
   expand_ellipsis(right, rest);
   check_sides(pattern, left, right, sizes);
-  const Sizes solved = solve(pattern, left, x.shape(), sizes);
+  const Sizes solved = solve(pattern, left, shape, sizes);
 
   const std::vector<std::string> from = left.axes(), to = right.axes();
-  Shape split, joined;
-  for (const std::string& axis : from) split.push_back(*find_size(solved, axis));
-  Dims order;
+  Rearrangement out;
+  for (const std::string& axis : from) out.split.push_back(*find_size(solved, axis));
   for (const std::string& axis : to)
-    order.push_back(std::find(from.begin(), from.end(), axis) - from.begin());
+    out.order.push_back(std::find(from.begin(), from.end(), axis) - from.begin());
   for (const Dim& d : right.dims) {
     int64_t n = 1;
     for (const std::string& axis : d.axes) n *= *find_size(solved, axis);
-    joined.push_back(n);
+    out.joined.push_back(n);
   }
-  Tensor y = split == x.shape() ? x : reshape(x, split);
-  if (!std::is_sorted(order.begin(), order.end())) y = permute(y, order);
-  return y.shape() == joined ? y : reshape(y, joined);
+  return out;
+}
+
+Tensor rearrange(const Tensor& x, const std::string& pattern, const Sizes& sizes) {
+  detail::check_defined(x, "rearrange");
+  const Rearrangement r = rearrangement(x.shape(), pattern, sizes);
+  Tensor y = r.split == x.shape() ? x : reshape(x, r.split);
+  if (!std::is_sorted(r.order.begin(), r.order.end())) y = permute(y, r.order);
+  return y.shape() == r.joined ? y : reshape(y, r.joined);
 }
 
 namespace {
