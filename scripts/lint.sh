@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks floors and sizes of the sources and their formatting; lint.sh --tidy adds what clang-tidy
-# finds. Needs python3; clang-format 14 and, in a built tree, clang-tidy 14 are used if they are there.
+# Checks floors and sizes of the sources, what code for GPUs refers to, and formatting; lint.sh --tidy
+# adds what clang-tidy finds. Needs python3; clang-format 14 and, in a built tree, clang-tidy 14 are used if they are there.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -12,6 +12,7 @@ fi
 status=0
 python3 scripts/check_floors.py || status=1
 python3 scripts/check_size.py || status=1
+python3 scripts/check_device.py || status=1
 
 formatter=$(command -v clang-format-14 || command -v clang-format || true)
 if [ -z "$formatter" ] || ! "$formatter" --version | grep -q 'version 14\.'; then

@@ -76,6 +76,8 @@ __device__ inline int64_t divide(int64_t a, int64_t b, int64_t* rest) {
 template <int N>
 __device__ inline void offsets(const Folded<N>& w, int64_t i, int64_t (&at)[N]) {
   for (int k = 0; k < N; ++k) at[k] = 0;
+    // Divisions are long, and mostly there is one row.
+#pragma unroll 1
   for (int d = w.ndim - 1; d > 0; --d) {
     int64_t place;
     i = divide(i, w.size[d], &place);

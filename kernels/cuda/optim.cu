@@ -36,6 +36,7 @@ __device__ inline void update_pack(const Memory5<T>& v, int64_t n, int64_t pack,
   constexpr int kWide = 16 / sizeof(T);
   const int64_t at = pack * kWide;
   if (at + kWide > n) {
+#pragma unroll 1  // once in a vector
     for (int64_t i = at; i < n; ++i) update_one(v, rule, i);
     return;
   }

@@ -20,22 +20,20 @@ __global__ void packed_kernel(Folded<N> w, int64_t packs, int64_t n, F f) {
   offsets(w, i, at);
   const int inner = w.ndim - 1;
   const int64_t left = n - i * kWide;
-  S* const out = reinterpret_cast<S*>(w.data[0]) + at[0];
-  if (left < kWide) {
-    for (int j = 0; j < left; ++j) {
-      C in[N];
-      for (int k = 1; k < N; ++k)
-        in[k - 1] = load<C>(w.data[k], w.dtype[k], at[k] + (w.stride[k][inner] ? j : 0));
-      out[j] = S(f(in));
-    }
-    return;
-  }
+  const bool whole = left >= kWide;
   Pack<S> packed[N];
   C single[N];
   for (int k = 1; k < N; ++k) {
-    if (w.stride[k][inner])
-      packed[k] = *reinterpret_cast<const Pack<S>*>(reinterpret_cast<const S*>(w.data[k]) + at[k]);
-    else single[k] = load<C>(w.data[k], w.dtype[k], at[k]);
+    const S* const from = reinterpret_cast<const S*>(w.data[k]) + at[k];
+    if (w.stride[k][inner] == 0) {
+      single[k] = load<C>(w.data[k], w.dtype[k], at[k]);
+    } else if (whole) {
+      packed[k] = *reinterpret_cast<const Pack<S>*>(from);
+    } else {
+      // The first element in place of those beyond the end, whose results are not stored: f may be
+      // large, and stands here once.
+      for (int j = 0; j < kWide; ++j) packed[k].v[j] = from[j < left ? j : 0];
+    }
   }
   for (int j = 0; j < kWide; ++j) {
     C in[N];
@@ -43,7 +41,13 @@ __global__ void packed_kernel(Folded<N> w, int64_t packs, int64_t n, F f) {
       in[k - 1] = w.stride[k][inner] ? static_cast<C>(packed[k].v[j]) : single[k];
     packed[0].v[j] = S(f(in));
   }
-  *reinterpret_cast<Pack<S>*>(out) = packed[0];
+  S* const out = reinterpret_cast<S*>(w.data[0]) + at[0];
+  if (whole) {
+    *reinterpret_cast<Pack<S>*>(out) = packed[0];
+    return;
+  }
+  for (int j = 0; j < kWide; ++j)
+    if (j < left) out[j] = packed[0].v[j];
 }
 
 template <int N, class F>

@@ -27,6 +27,18 @@ struct Elements {
   }
 };
 
+/// Adds where an input and its output have the i-th index over the first `count` dimensions.
+__device__ inline void add_offsets(const Split::Dims& dims, int64_t i, int count, int64_t& from,
+                                   int64_t& to) {
+#pragma unroll 1  // divisions are long
+  for (int d = count - 1; d >= 0; --d) {
+    int64_t place;
+    i = divide(i, dims.size[d], &place);
+    from += place * dims.x[d];
+    to += place * dims.out[d];
+  }
+}
+
 struct Target {
   char* p;
   DType dtype;
@@ -55,7 +67,7 @@ __device__ inline auto gathered(const Elements<S>& x, int64_t base, const Split:
   }
   for (int64_t r = first; r < end; r += step) {
     int64_t at = base, unused = 0;
-    reduced.offsets(r, reduced.n, at, unused);
+    add_offsets(reduced, r, reduced.n, at, unused);
     total = joined<kSum>(f, total, x(at));
   }
   return total;
@@ -71,7 +83,7 @@ __global__ void reduce_short_rows(Target out, Elements<S> x, Split::Dims kept, S
   int64_t to = 0;
   if (o < outputs) {
     int64_t base = 0;
-    kept.offsets(o, kept.n, base, to);
+    add_offsets(kept, o, kept.n, base, to);
     total = gathered<kSum>(x, base, reduced, f, lane, depth, width);
   }
   for (int d = width / 2; d > 0; d /= 2)
@@ -87,7 +99,7 @@ __global__ void reduce_rows(Target out, Elements<S> x, Split::Dims kept, Split::
   using A = typename Elements<S>::Sum;
   __shared__ A warps[kWarps];
   int64_t base = 0, to = 0;
-  kept.offsets(blockIdx.x, kept.n, base, to);
+  add_offsets(kept, blockIdx.x, kept.n, base, to);
   const int64_t begin = blockIdx.y * part, end = begin + part < depth ? begin + part : depth;
   A total = gathered<kSum>(x, base, reduced, f, begin + threadIdx.x, end, kThreads);
   for (int d = 16; d > 0; d /= 2)
@@ -115,7 +127,7 @@ __global__ void reduce_columns(Target out, Elements<S> x, Split::Dims kept, Spli
   const int64_t row = divide(blockIdx.x, blocks, &block);
   const int64_t column = block * kColumns + threadIdx.x;
   int64_t base = 0, to = 0;
-  kept.offsets(row, inner, base, to);
+  add_offsets(kept, row, inner, base, to);
   const int64_t begin = blockIdx.y * part, end = begin + part < depth ? begin + part : depth;
   A total = empty<S>(f);
   if (column < n)

@@ -1,168 +1,147 @@
 #!/usr/bin/env python3
-"""Training steps a second on one GPU, nnm and PyTorch interleaved.
+"""nnm and PyTorch on one GPU, in turns.
 
     PYTHON_WITH_TORCH scripts/bench/cuda_bench.py [--nnm build/bundle/nnm] [--rounds 5]
-        [--seconds 1] [--only mlp] [--out FILE.tsv]
+        [--seconds 1] [--only B6 ...] [--modes eager ...] [--list] [--tiny] [--out FILE.tsv]
 
-Both train the same networks in f32 without TF32 on batches of random samples (128; of the GPT 16 of
-64 tokens); PyTorch finds them on the GPU, nnm's loader prepares each batch on the CPU and copies it. PyTorch runs eager with the
-fused optimizer, compiled (reduce-overhead), and eager as one CUDA graph of the whole step. A round
-runs every one once; shown are medians over rounds with minimum and maximum, and what nnm's median is
-over each of the others; nnm runs eager and with NNM_CUDA_GRAPHS=1. nnm's times are those of its log,
-from a fifth of a run to its end.
+B1 to B8 are whole training steps: MLPs, CNNs, ResNets, GPTs and an LSTM, in f32 without TF32 or in
+bf16, on batches of random samples; PyTorch finds them on the GPU, nnm's loader prepares each batch
+on the CPU and copies it. PyTorch runs eager with the fused optimizer, compiled (reduce-overhead and
+max-autotune-no-cudagraphs), and eager as one CUDA graph of the whole step; nnm with
+NNM_CUDA_GRAPHS=1 and without. B9 and B10 are kernels, B11 is the time from a program's start to its
+first step, B12 what hooks cost, B13 the peak of memory (cuda_parts.py).
+
+A round runs every one once; a row has the median over rounds, minimum and maximum, and how many
+times as good nnm is: the better of its ways over the row's. nnm's times are those of its log, from a
+fifth of a run to its end. --tiny shows on any machine that all of it works, with the emulated GPU
+(NNM_CUDA_PLUGIN=build/libnnm_cuda_emulated.so) and PyTorch on the CPU: its numbers say nothing.
 """
 
 import argparse
-import json
-import os
 import pathlib
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 
+import cuda_nets
+import cuda_parts
 import torch
 import torch.nn.functional as F
-import torch_step
-from torch import nn
+from cuda_nnm import Nnm
 
 HERE = pathlib.Path(__file__).resolve().parent
-BATCH = 128
 WARM_UP = 20
-
-
-def images(*shape):
-    return lambda n: (torch.randn(n, BATCH, *shape), torch.randint(10, (n, BATCH)))
-
-
-def mlp():
-    net = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
-                        nn.Linear(512, 10))
-    return net, torch.optim.AdamW, {"lr": 1e-3}, images(784)
-
-
-def cnn():
-    net = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                        nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10))
-    return net, torch.optim.SGD, {"lr": 0.01, "momentum": 0.9}, images(1, 28, 28)
-
-
-def gpt():
-    def tokens(n):
-        return torch.randint(65, (n, 16, 64)), torch.randint(65, (n, 16, 64))
-
-    return torch_step.GPT(), torch.optim.AdamW, {"lr": 1e-3, "weight_decay": 0.1}, tokens
-
-
-# Name, PyTorch's network, nnm's config beside this file and what is set in it.
-WORKLOADS = {"B1 MLP 784-512-512-10, AdamW": (mlp, "mlp512.yaml", []),
-             "B2 CNN of MNIST, SGD": (cnn, "cnn.yaml", [f"data.batch={BATCH}",
-                                                        "data.train.random.x=f32[8192, 1, 28, 28]",
-                                                        "data.train.random.y=i64[8192] < 10"]),
-             "B3 GPT 4 x d128, AdamW": (gpt, "gpt.yaml", [])}
+HEAD = ("id", "workload", "program", "what", "median", "min", "max", "nnm is so many times as good")
+MODES = {"eager": None, "compile": "reduce-overhead", "autotune": "max-autotune-no-cudagraphs", "graph": None}
 
 
 class Torch:
     """A network in one of PyTorch's modes; `rate` is its steps a second."""
 
-    def __init__(self, make, mode):
+    def __init__(self, net, mode, device):
         torch.manual_seed(0)
-        self.net, optimizer, options, batches = make()
-        self.net.cuda()
-        self.x, self.y = (t.cuda() for t in batches(64))
-        graph = mode == "graph"
-        if graph and optimizer is torch.optim.AdamW:
+        self.net, self.device, options = net, device, net.options
+        model = net.make().to(device)
+        self.x, self.y = net.data(device)
+        if net.images:
+            model = model.to(memory_format=torch.channels_last)
+        if mode == "graph" and net.optimizer is torch.optim.AdamW:
             options = {**options, "capturable": True}
-        self.optimizer = optimizer(self.net.parameters(), fused=True, **options)
-        forward = self.net
-        if mode == "compile":
-            forward = torch.compile(self.net, mode="reduce-overhead")
-        self.loss = lambda x, y: F.cross_entropy(forward(x).flatten(0, -2), y.flatten())
-        self.step = self.graphed() if graph else self.eager
+        self.optimizer = net.optimizer(model.parameters(), fused=True, **options)
+        self.forward = torch.compile(model, mode=MODES[mode]) if MODES[mode] else model
+        self.step = self.graphed() if mode == "graph" else self.eager
+
+    def loss(self, x, y):
+        if self.net.images:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.net.precision == "bf16"):
+            out = self.forward(x)
+            if self.net.loss == "mse_loss":
+                return F.mse_loss(out, y)
+            return F.cross_entropy(out.flatten(0, -2), y.flatten())
+
+    def whole(self, x, y):
+        self.optimizer.zero_grad()
+        self.loss(x, y).backward()
+        self.optimizer.step()
 
     def eager(self, i):
-        self.optimizer.zero_grad()
-        self.loss(self.x[i % 64], self.y[i % 64]).backward()
-        self.optimizer.step()
+        self.whole(self.x[i % len(self.x)], self.y[i % len(self.y)])
 
     def graphed(self):
         x, y = self.x[0].clone(), self.y[0].clone()
-
-        def whole():
-            self.optimizer.zero_grad()
-            self.loss(x, y).backward()
-            self.optimizer.step()
-
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                whole()
+                self.whole(x, y)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad()
         with torch.cuda.graph(graph):
-            whole()
+            self.whole(x, y)
 
         def step(i):
-            x.copy_(self.x[i % 64])
-            y.copy_(self.y[i % 64])
+            x.copy_(self.x[i % len(self.x)])
+            y.copy_(self.y[i % len(self.y)])
             graph.replay()
 
         return step
 
-    def rate(self, seconds):
-        for i in range(WARM_UP):
+    def rate(self, seconds, warm_up=WARM_UP):
+        for i in range(warm_up):
             self.step(i)
-        torch.cuda.synchronize()
-        begin, steps = time.perf_counter(), 0
+        cuda_parts.wait()
+        begin, steps, few = time.perf_counter(), 0, 1
         while time.perf_counter() - begin < seconds:
-            for i in range(50):
+            for i in range(few):
                 self.step(i)
-            torch.cuda.synchronize()
-            steps += 50
+            cuda_parts.wait()
+            steps += few
+            few = 50 if steps / (time.perf_counter() - begin) > 500 else few
         return steps / (time.perf_counter() - begin)
 
 
-def nnm_rate(nnm, config, overrides, steps, graphs=False):
-    log = max(1, steps // 10)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [nnm, "train", HERE / config, "--run", f"{folder}/run", "--device", "cuda", "--max",
-                   f"{steps} steps", "--progress", "none", "-q"]
-        for o in [*overrides, f"train.log=every {log} steps"]:
-            command += ["--set", o]
-        # The libraries that PyTorch uses, whichever Python is in the PATH.
-        libraries = ":".join(map(str, pathlib.Path(torch.__file__).parent.parent.glob("nvidia/*/lib")))
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder,
-                              env={"NNM_CUDA_LIBS": libraries, **os.environ,
-                                   "NNM_CUDA_GRAPHS": str(int(graphs))})
-        if done.returncode:
-            sys.exit(f"nnm failed: {done.stderr}")
-        events = [json.loads(line) for line in open(f"{folder}/run/events.jsonl")]
-    times = [(e["step"], e["time"]) for e in events if e["event"] == "step"]
-    first, last = next(t for t in times if t[0] >= 2 * log), times[-1]
-    return (last[0] - first[0]) / (last[1] - first[1])
-
-
-def measure(name, workload, o):
-    make, config, overrides = workload
-    modes = {mode: Torch(make, mode) for mode in ("eager", "compile", "graph")}
-    # So many steps that a round of nnm takes about as long as one of PyTorch.
-    steps = max(100, int(nnm_rate(o.nnm, config, overrides, 300) * o.seconds))
-    rates = {key: [] for key in ("nnm", "nnm, graphs", *modes)}
+def training(net, nnm, o):
+    """Rows of one network."""
+    workers, peak = {}, 0
+    for mode in o.modes if o.device == "cuda" else ["eager"]:
+        try:
+            workers[mode] = Torch(net, mode, o.device)
+            workers[mode].step(0)
+        except RuntimeError as e:  # out of memory, or what cannot be compiled
+            print(f"{net.key}: PyTorch, {mode}: {str(e).splitlines()[0]}", flush=True)
+            workers.pop(mode, None)
+        if mode == "eager" and o.device == "cuda":
+            peak = torch.cuda.max_memory_allocated()
+    least = 4 if o.tiny else 40
+    steps = max(least, int(nnm.rate(net, least) * o.seconds))
+    rates = {}
     for _ in range(o.rounds):
-        rates["nnm"].append(nnm_rate(o.nnm, config, overrides, steps))
-        rates["nnm, graphs"].append(nnm_rate(o.nnm, config, overrides, steps, graphs=True))
-        for mode, worker in modes.items():
-            rates[mode].append(worker.rate(o.seconds))
-    ours = statistics.median(rates["nnm"])
-    rows = []
-    for key, r in rates.items():
-        rows.append((name, key, f"{statistics.median(r):.0f}", f"{min(r):.0f}", f"{max(r):.0f}",
-                     f"{ours / statistics.median(r):.2f}"))
-    return rows
+        for graphs in (True, False):
+            name = "nnm, graphs" if graphs else "nnm"
+            rates.setdefault(name, []).append(nnm.rate(net, steps, graphs))
+        for mode, worker in workers.items():
+            rates.setdefault(f"PyTorch, {mode}", []).append(worker.rate(o.seconds, 1 if o.tiny else WARM_UP))
+    yield from compared(net.key, net.name, f"{net.unit}/s",
+                        {k: [x * net.units() for x in r] for k, r in rates.items()}, more_is_better=True)
+    if net.flops:
+        yield from compared(net.key, net.name, "TFLOP/s",
+                            {k: [x * net.units() * net.flops / 1e12 for x in r] for k, r in rates.items()},
+                            more_is_better=True)
+    if net.key == "B6":
+        yield from compared("B13", net.name, "MiB at the peak",
+                            {"nnm": [nnm.peak(net) / 2**20], "PyTorch, eager": [peak / 2**20]})
+
+
+def compared(key, name, what, values, more_is_better=False):
+    """A row of every program; `values` are lists by program, nnm's names begin with nnm."""
+    medians = {program: statistics.median(v) for program, v in values.items()}
+    own = [m for program, m in medians.items() if program.startswith("nnm")]
+    best = (max if more_is_better else min)(own)
+    for program, v in values.items():
+        m = medians[program]
+        ratio = (best / m if more_is_better else m / best) if best and m else float("nan")
+        yield (key, name, program, what, *(f"{x:.4g}" for x in (m, min(v), max(v), ratio)))
 
 
 def main():
@@ -171,20 +150,32 @@ def main():
                         type=lambda p: pathlib.Path(p).resolve())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
-    parser.add_argument("--only", default="", help="workloads whose name has this in it")
-    parser.add_argument("--out", help="the table as TSV")
+    parser.add_argument("--only", nargs="*", default=[], help="workloads: B1, B6 …")
+    parser.add_argument("--modes", nargs="*", default=list(MODES), choices=list(MODES), help="of PyTorch")
+    parser.add_argument("--list", action="store_true", help="what there is to measure")
+    parser.add_argument("--tiny", action="store_true", help="small sizes, for a machine without a GPU")
+    parser.add_argument("--out", type=pathlib.Path, help="the table as TSV, written row by row")
     o = parser.parse_args()
+    o.device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}", flush=True)
-    rows = [("workload", "program", "steps/s", "min", "max", "nnm is so many times as fast")]
-    for name, workload in WORKLOADS.items():
-        if o.only.lower() in name.lower():
-            rows += measure(name, workload, o)
-    for row in rows:
-        print("\t".join(row))
-    if o.out:
-        pathlib.Path(o.out).write_text("".join("\t".join(row) + "\n" for row in rows))
+    nnm = Nnm(o.nnm)
+    work = [(n.key, n.name, lambda n=n: training(n, nnm, o)) for n in cuda_nets.nets(o.tiny)]
+    work += [(key, name, lambda f=f: f(nnm, o, compared)) for key, name, f in cuda_parts.PARTS]
+    if o.list:
+        print("\n".join(f"{key}\t{name}" for key, name, _ in work))
+        return
+    where = torch.cuda.get_device_name() if o.device == "cuda" else "no GPU: the numbers say nothing"
+    lines = [f"# {where}, PyTorch {torch.__version__}, {nnm.version()}", "\t".join(HEAD)]
+    print("\n".join(lines), flush=True)
+    for key, _, rows in work:
+        if o.only and key not in o.only and not (key == "B6" and "B13" in o.only):
+            continue
+        for row in rows():
+            lines.append("\t".join(row))
+            print(lines[-1], flush=True)
+        if o.out:
+            o.out.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

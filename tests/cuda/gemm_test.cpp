@@ -45,18 +45,45 @@ double error_of(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor&
          std::max(max(abs(to(expected, DType::f64))).item().d, 1e-3);
 }
 
+/// What follows the layouts in a line: f32 computed in f32 (no TF32), Hopper's workspace.
+std::string after(int a, int b, int d, int compute = 68, int scale = 0) {
+  return fmt::format("; compute {} {}, aligned {} {} {} {}, workspace 33554432", compute, scale, a,
+                     b, d, d);
+}
+
 TEST_CASE("a linear layer is one product with its bias in the epilogue") {
   emulated_gpu();
   const Tensor x = there(randn({6, 4})), w = there(randn({3, 4})), bias = there(randn({3}));
   const Tensor y = empty({6, 3}, x.options());
   const auto lines = asked([&] { kernels::gemm(y, x, transpose(w, 0, 1), bias, 1, 0); });
-  CHECK(lines == std::vector<std::string>{"TN 3x6x4 ld 4 4 3 batch 1 stride 0 0 0 type 0 bias"});
+  CHECK(lines == std::vector<std::string>{"TN 3x6x4 ld 4 4 3 batch 1 stride 0 0 0 type 0 bias" +
+                                          after(256, 256, 256)});
   // Its gradients: of the input, of the weight.
   const Tensor dx = empty({6, 4}, x.options()), dw = empty({3, 4}, x.options());
   CHECK(asked([&] { kernels::gemm(dx, y, w, View{}, 1, 0); }) ==
-        std::vector<std::string>{"NN 4x6x3 ld 4 3 4 batch 1 stride 0 0 0 type 0"});
+        std::vector<std::string>{"NN 4x6x3 ld 4 3 4 batch 1 stride 0 0 0 type 0" +
+                                 after(256, 256, 256)});
   CHECK(asked([&] { kernels::gemm(dw, transpose(y, 0, 1), x, View{}, 1, 0); }) ==
-        std::vector<std::string>{"NT 4x3x6 ld 4 3 4 batch 1 stride 0 0 0 type 0"});
+        std::vector<std::string>{"NT 4x3x6 ld 4 3 4 batch 1 stride 0 0 0 type 0" +
+                                 after(256, 256, 256)});
+}
+
+TEST_CASE("a plan knows types, alignments and workspace") {
+  emulated_gpu();
+  const auto product = [](DType t, int64_t skip) {
+    const Tensor x = there(to(randn({9, 4}), t)), w = there(to(randn({4, 3}), t));
+    const Tensor y = empty({8, 3}, x.options()), bias = there(to(randn({3}), t));
+    return asked([&] { kernels::gemm(y, narrow(x, 0, skip, 8), w, bias, 1, 0); });
+  };
+  using Lines = std::vector<std::string>;
+  const std::string layout = "NN 3x8x4 ld 3 4 3 batch 1 stride 0 0 0 type ";
+  CHECK(product(DType::f32, 0) == Lines{layout + "0 bias" + after(256, 256, 256)});
+  // A row further on the second operand is aligned to less: another plan.
+  CHECK(product(DType::f32, 1) == Lines{layout + "0 bias" + after(256, 16, 256)});
+  CHECK(product(DType::bf16, 1) == Lines{layout + "14 bias" + after(256, 8, 256)});
+  CHECK(product(DType::f16, 0) == Lines{layout + "2 bias" + after(256, 256, 256)});
+  // No epilogue in double precision: the bias is added by a kernel.
+  CHECK(product(DType::f64, 1) == Lines{layout + "1" + after(256, 32, 256, 70, 1)});
 }
 
 TEST_CASE("products agree with the CPU's for every layout and type") {
@@ -111,7 +138,8 @@ TEST_CASE("batches of products, repeated operands among them") {
   }
   const Tensor own = there(zeros({3, 4, 2}));
   CHECK(asked([&] { kernels::gemm_batched(own, there(a), there(b), 1, 0); }) ==
-        std::vector<std::string>{"NN 2x4x5 ld 2 5 2 batch 3 stride 10 20 8 type 0"});
+        std::vector<std::string>{"NN 2x4x5 ld 2 5 2 batch 3 stride 10 20 8 type 0" +
+                                 after(256, 256, 256)});
 }
 
 }  // namespace

@@ -147,12 +147,16 @@ struct Counting final : Module {
   int calls = 0;
 };
 
+train::RepeatedStep::Work plain_work(std::function<Tensor()> forward) {
+  return {std::move(forward), [](const Tensor& loss) { loss.backward(); }, [] {}};
+}
+
 TEST_CASE("a step is repeated without its modules, unless somebody looks on") {
   const Device gpu = emulated_gpu();
   const auto model = make_ref<Counting>(gpu);
   Tensors fields = {on_gpu({1, 2, 3})};
-  train::RepeatedStep step(
-      model, model->parameters(), [&] { return sum((*model)(fields[0])); }, [] {});
+  train::RepeatedStep step(model, model->parameters(),
+                           plain_work([&] { return sum((*model)(fields[0])); }));
   const auto take = [&] {
     const auto loss = step.loss(fields);
     if (!loss) return false;
@@ -193,8 +197,8 @@ TEST_CASE("buffers that a repeated forward writes are known to be written") {
   const TensorOptions there{DType::f32, gpu};
   const Tensor x = to(randn({4, 2}), there), y = to(randn({4, 2}), there);
   Tensors fields = {x};
-  train::RepeatedStep step(
-      norm, norm->parameters(), [&] { return sum((*norm)(fields[0])); }, [] {});
+  train::RepeatedStep step(norm, norm->parameters(),
+                           plain_work([&] { return sum((*norm)(fields[0])); }));
   for (int i = 0; i < 3; ++i) CHECK_FALSE(step.loss(fields));
   CHECK(step.loss(fields));
   copy_(fields[0], y);
@@ -204,6 +208,69 @@ TEST_CASE("buffers that a repeated forward writes are known to be written") {
   CHECK(norm->num_batches_tracked->item().i == 2);
   const Tensor expected = add(mul(mean(x, {0}), 0.09), mul(mean(y, {0}), 0.1));
   CHECK(allclose(*norm->running_mean, expected, 1e-5));
+}
+
+struct MicroBatch {
+  std::vector<float> x;
+  bool wide = false;     ///< of another shape
+  bool dropped = false;  ///< without a backward, as one whose loss is not finite
+  bool last = false;     ///< of its step
+};
+
+struct Accumulated {
+  std::vector<std::vector<float>> gradients;  ///< after each batch
+  int calls;                                  ///< of the model's forward
+};
+
+/// What steps of several batches leave, with all of them taken as usual or with what can be
+/// repeated.
+Accumulated accumulated(const std::vector<MicroBatch>& batches, bool repeats) {
+  const auto model = make_ref<Counting>(emulated_gpu());
+  Tensors fields;
+  const auto forward = [&] { return sum(exp((*model)(fields[0]))); };
+  const auto backward = [](const Tensor& loss) {
+    loss.backward(full({}, 1.0 / 3, loss.options()));
+  };
+  train::RepeatedStep step(model, model->parameters(), {forward, backward, [] {}, true});
+  Accumulated out;
+  for (const MicroBatch& b : batches) {
+    const bool in_place = !b.wide && !step.inputs().empty();
+    if (in_place) {
+      fields = step.inputs();
+      copy_(fields[0], on_gpu(b.x));
+    } else {
+      fields = {reshape(on_gpu(b.x), b.wide ? Shape({1, 3}) : Shape({3}))};
+    }
+    const auto loss = repeats ? step.loss(fields) : std::nullopt;
+    if (loss && !b.dropped) step.set_gradients();
+    if (!loss) {
+      const Tensor usual = forward();
+      if (!b.dropped) backward(usual);
+    }
+    out.gradients.push_back(numbers_of(model->weight->grad()));
+    if (b.last) model->weight->set_grad({});
+  }
+  out.calls = model->calls;
+  return out;
+}
+
+TEST_CASE("gradients of several batches are added up by repeated steps as by others") {
+  const std::vector<float> a = {0.1f, 0.7f, -1.3f}, b = {1.1f, -0.3f, 0.9f}, c = {0.6f, 0.2f, 1.7f};
+  const MicroBatch last{.x = c, .last = true}, wide{.x = b, .wide = true};
+  std::vector<MicroBatch> batches;
+  const auto step = [&](std::vector<MicroBatch> all) {
+    batches.insert(batches.end(), all.begin(), all.end());
+  };
+  step({{a}, {b}, last});
+  step({{b}, {a}, last});  // its first batch is recorded
+  step({{a}, {b}, last});
+  step({{a}, wide, last});
+  step({wide, {b}, last});
+  step({{a}, {.x = b, .dropped = true}, last});
+  const Accumulated usual = accumulated(batches, false), repeated = accumulated(batches, true);
+  CHECK(usual.calls == 18);
+  CHECK(repeated.calls == 6);
+  CHECK(repeated.gradients == usual.gradients);
 }
 
 }  // namespace

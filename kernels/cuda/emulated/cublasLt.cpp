@@ -85,14 +85,16 @@ bool sizes_of(const cublasLtMatmulDescOpaque_t& o, const cublasLtMatrixLayoutOpa
 
 void log_product(const cublasLtMatmulDescOpaque_t& o, const cublasLtMatrixLayoutOpaque_t& a,
                  const cublasLtMatrixLayoutOpaque_t& b, const cublasLtMatrixLayoutOpaque_t& d,
-                 const Sizes& s) {
+                 const Sizes& s, const cublasLtMatmulAlgo_t& algo, uint64_t workspace) {
   const char* path = std::getenv("NNM_EMULATED_LT_LOG");
   std::FILE* f = path && *path ? std::fopen(path, "a") : nullptr;
   if (!f) return;
   const auto letter = [](cublasOperation_t op) { return op == CUBLAS_OP_T ? 'T' : 'N'; };
-  std::fprintf(f, "%c%c %ldx%ldx%ld ld %ld %ld %ld batch %d stride %ld %ld %ld type %d%s\n",
+  std::fprintf(f, "%c%c %ldx%ldx%ld ld %ld %ld %ld batch %d stride %ld %ld %ld type %d%s",
                letter(o.op[0]), letter(o.op[1]), s.m, s.n, s.k, a.ld, b.ld, d.ld, d.batch, a.stride,
                b.stride, d.stride, d.type, o.epilogue == CUBLASLT_EPILOGUE_BIAS ? " bias" : "");
+  std::fprintf(f, "; compute %d %d, aligned %lu %lu %lu %lu, workspace %lu\n", o.compute, o.scale,
+               algo.data[0], algo.data[1], algo.data[2], algo.data[3], workspace);
   std::fclose(f);
 }
 
@@ -222,6 +224,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   if (bias && d->type == CUDA_R_64F) return CUBLAS_STATUS_NOT_SUPPORTED;
   results[0] = {};
   for (int i = 0; i < 4; ++i) results[0].algo.data[i] = preference->alignment[i];
+  results[0].algo.data[4] = preference->workspace;
   results[0].workspaceSize = preference->workspace;
   *returned = 1;
   return CUBLAS_STATUS_SUCCESS;
@@ -237,9 +240,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
   const bool bias = desc->epilogue == CUBLASLT_EPILOGUE_BIAS;
   if (!sizes_of(*desc, *a_layout, *b_layout, *d_layout, s) || (bias && !desc->bias) ||
       !aligned(a, algo->data[0]) || !aligned(b, algo->data[1]) || !aligned(c, algo->data[2]) ||
-      !aligned(d, algo->data[3]) || (workspace_bytes > 0 && !workspace))
+      !aligned(d, algo->data[3]) || algo->data[4] > workspace_bytes ||
+      (workspace_bytes > 0 && !aligned(workspace, 16)) || (workspace_bytes > 0 && !workspace))
     return kInvalid;
-  log_product(*desc, *a_layout, *b_layout, *d_layout, s);
+  log_product(*desc, *a_layout, *b_layout, *d_layout, s, *algo, workspace_bytes);
   // Descriptors and factors belong to the caller, who changes them for the next product.
   const Matmul product{*desc,
                        *a_layout,

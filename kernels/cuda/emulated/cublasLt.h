@@ -43,7 +43,7 @@ using cublasLtHandle_t = cublasLtContext*;
 using cublasLtMatmulDesc_t = cublasLtMatmulDescOpaque_t*;
 using cublasLtMatrixLayout_t = cublasLtMatrixLayoutOpaque_t*;
 using cublasLtMatmulPreference_t = cublasLtMatmulPreferenceOpaque_t*;
-/// Holds the alignments that the heuristic was promised.
+/// Holds the alignments and the workspace that the heuristic was promised.
 struct cublasLtMatmulAlgo_t {
   uint64_t data[8];
 };

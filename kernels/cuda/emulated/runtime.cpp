@@ -3,8 +3,10 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -44,6 +46,15 @@ std::map<int, size_t> used;
 int accesses = 0;  // under way
 std::map<void*, size_t> pinned;
 std::atomic<CUgraph_st*> captured = nullptr;
+
+/// One line of NNM_EMULATED_LOG for what is done with graphs, in the order of the calls.
+void tell(const char* what, const void* graph, size_t operations) {
+  static std::FILE* const f = [] {
+    const char* path = std::getenv("NNM_EMULATED_LOG");
+    return path && *path ? std::fopen(path, "w") : nullptr;
+  }();
+  if (f) std::fprintf(f, "%s %p %zu\n", what, graph, operations);
+}
 
 cudaError_t unless_captured() { return captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess; }
 
@@ -165,7 +176,8 @@ cudaError_t cudaSetDevice(int device) {
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   if (device < 0 || device >= device_count()) return cudaErrorInvalidDevice;
-  *p = {"emulated on the CPU", total_memory(), 9, 0, 2};
+  static const auto capability = static_cast<int>(setting("NNM_EMULATED_CAPABILITY", 90));
+  *p = {"emulated on the CPU", total_memory(), capability / 10, capability % 10, 2};
   return cudaSuccess;
 }
 
@@ -231,35 +243,43 @@ cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_captured(); }
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
   if (captured) return cudaErrorStreamCaptureUnsupported;
   captured = new CUgraph_st;
+  tell("begin", captured, 0);
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
   *graph = captured.exchange(nullptr);
+  if (*graph) tell("end", *graph, (*graph)->work.size());
   return *graph ? cudaSuccess : cudaErrorStreamCaptureInvalidated;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
   *exec = new CUgraphExec_st{*graph};
+  tell("instantiate", *exec, graph->work.size());
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
                                 cudaGraphExecUpdateResultInfo*) {
-  if (exec->work.size() != graph->work.size()) return cudaErrorGraphExecUpdateFailure;
-  for (size_t i = 0; i < graph->work.size(); ++i)
-    if (exec->work[i].first != graph->work[i].first) return cudaErrorGraphExecUpdateFailure;
+  const auto same_kind = [](const auto& a, const auto& b) { return a.first == b.first; };
+  const bool same = std::equal(exec->work.begin(), exec->work.end(), graph->work.begin(),
+                               graph->work.end(), same_kind);
+  tell(same ? "update" : "refuse", exec, graph->work.size());
+  if (!same) return cudaErrorGraphExecUpdateFailure;
   exec->work = graph->work;
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
   if (captured) return cudaErrorStreamCaptureUnsupported;
+  tell("launch", exec, exec->work.size());
   const nnm::simt::DeviceAccess access;
   for (const auto& [kind, work] : exec->work) work();
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  tell("destroy", exec, 0);
   delete exec;
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  tell("drop", graph, 0);
   delete graph;
   return cudaSuccess;
 }

@@ -1,6 +1,7 @@
 // Recording by the plug-in, random numbers, late checks.
 #include "nnm/tensor/recording.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/embedding.h"
@@ -18,13 +19,15 @@ bool Recording::end_part(bool more) {
   return recording_->end_part(more);
 }
 
-bool Recording::replay() {
+bool Recording::replay(size_t count) {
   Generator& now = default_generator();
   if (now.seed != begin_.seed || !recording_->replay(0, now.offset)) return false;
-  for (size_t part = 1; part < parts_; ++part) recording_->replay(part, now.offset);
+  for (size_t part = 1; part < std::min(count, parts_); ++part) repeat(part);
   now.offset += draws_;
   return true;
 }
+
+void Recording::repeat(size_t part) { recording_->replay(part, 0); }
 
 void Recording::fetch(size_t slot, const Tensor& x) {
   recording_->fetch(slot, x.data(), item_size(x.dtype()));

@@ -1,6 +1,7 @@
 // Work of a GPU that is recorded once and done again, and what operations have to know of it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "kernels/cuda.h"
@@ -18,8 +19,11 @@ class Recording {
 
   /// Ends a part, does it and, with `more`, begins another. False where it cannot be done again.
   bool end_part(bool more);
-  /// Does all parts again. False, with nothing done, where that cannot be.
-  bool replay();
+  /// Does the first `count` parts again, or all. False, with nothing done, where that cannot be.
+  bool replay(size_t count = SIZE_MAX);
+  /// After replay(): does another part again, as often as it is asked for. It draws no random
+  /// numbers.
+  void repeat(size_t part);
   /// In the first part: sends a tensor of one element to the CPU …
   void fetch(size_t slot, const Tensor& x);
   /// … and what came there at the last time; the parts that follow may still run, but not be

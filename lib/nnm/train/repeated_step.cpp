@@ -17,6 +17,9 @@ namespace {
 constexpr int kAlike = 3;     // batches of one shape before it is recorded: kernels are loaded then
 constexpr int kFailures = 3;  // recordings before no more is tried
 constexpr size_t kLoss = 0, kBad = 1;
+// Parts of a recording: forward, backward, and of steps of several batches what becomes of
+// gradients.
+constexpr size_t kStep = 2, kFirst = 2, kFurther = 3;
 
 bool same_shapes(const std::vector<Shape>& shapes, const Tensors& fields) {
   return std::equal(shapes.begin(), shapes.end(), fields.begin(), fields.end(),
@@ -31,12 +34,8 @@ bool has_hooks(const Tensor& leaf) {
 
 }  // namespace
 
-RepeatedStep::RepeatedStep(Ref<Module> model, Tensors parameters, std::function<Tensor()> forward,
-                           std::function<void()> done)
-    : model_(std::move(model)),
-      tensors_(model_->parameters()),
-      forward_(std::move(forward)),
-      done_(std::move(done)) {
+RepeatedStep::RepeatedStep(Ref<Module> model, Tensors parameters, Work work)
+    : model_(std::move(model)), tensors_(model_->parameters()), work_(std::move(work)) {
   for (const Tensor& p : parameters) {
     const auto same = [&](const Tensor& t) { return t.is_same(p); };
     if (std::none_of(tensors_.begin(), tensors_.end(), same)) tensors_.push_back(p);
@@ -52,9 +51,11 @@ bool RepeatedStep::possible(Device device) {
 std::optional<double> RepeatedStep::loss(Tensors& fields) {
   if (failures_ == kFailures || watched()) return std::nullopt;
   if (recording_) return replay(fields);
+  gradients_.clear();
+  sums_.clear();
   // The last batch of an epoch may be another one: it does not count for much.
   alike_ += same_shapes(shapes_, fields) ? 1 : -1;
-  if (alike_ >= kAlike) return record(fields);
+  if (alike_ >= kAlike && fresh()) return record(fields);
   if (alike_ >= 0) return std::nullopt;
   alike_ = 0;
   shapes_.clear();
@@ -70,6 +71,12 @@ bool RepeatedStep::watched() const {
          std::any_of(tensors_.begin(), tensors_.end(), has_hooks);
 }
 
+// Whether no gradient is there that a backward would add to.
+bool RepeatedStep::fresh() const {
+  return std::none_of(tensors_.begin(), tensors_.end(),
+                      [](const Tensor& t) { return t.grad().defined(); });
+}
+
 std::vector<RepeatedStep::Place> RepeatedStep::places() const {
   std::vector<Place> all;
   for (const Tensor& t : tensors_) all.push_back({t.data(), t.requires_grad()});
@@ -80,6 +87,9 @@ std::optional<double> RepeatedStep::record(Tensors& fields) {
   const Device device = tensors_[0].device();
   for (Tensor& f : fields) inputs_.push_back(f = clone(f));
   bad_ = zeros({1}, {DType::i64, device});
+  // Not of the recording's own memory, in which forward and backward may write anything anywhere.
+  for (const Tensor& t : tensors_)
+    if (work_.accumulates) sums_.push_back(t.requires_grad() ? empty_like(t) : Tensor());
   places_ = places();
   modules_ = model_->modules();
   std::vector<uint32_t> versions;
@@ -110,21 +120,33 @@ std::optional<double> RepeatedStep::record(Tensors& fields) {
 bool RepeatedStep::run_recorded(Recording& recording) {
   {
     const LateIndexChecks late(bad_);
-    loss_ = forward_();
+    loss_ = work_.forward();
   }
   recording.fetch(kLoss, loss_);
   recording.fetch(kBad, bad_);
   recording.end_part(true);
-  loss_.backward();
-  done_();
+  work_.backward(loss_);
+  work_.done();
   loss_ = loss_.detach();
-  const bool good = recording.end_part(false);
-  gradients_.clear();
   for (const Tensor& t : tensors_) {
     gradients_.push_back(t.grad());
     if (gradients_.back().defined()) t.set_grad({});
   }
-  return good;
+  return work_.accumulates ? record_sums(recording) : recording.end_part(false);
+}
+
+// Both are recorded, and done, one after the other; set_gradients() does again the one that is
+// right.
+bool RepeatedStep::record_sums(Recording& recording) {
+  recording.end_part(true);
+  for (size_t i = 0; i < sums_.size(); ++i) {
+    if (gradients_[i].defined()) copy_(sums_[i], gradients_[i]);
+    else sums_[i] = {};
+  }
+  recording.end_part(true);
+  for (size_t i = 0; i < sums_.size(); ++i)
+    if (sums_[i].defined()) add_(sums_[i], gradients_[i]);
+  return recording.end_part(false);
 }
 
 bool RepeatedStep::fits(const Tensors& fields) const {
@@ -137,7 +159,7 @@ std::optional<double> RepeatedStep::replay(const Tensors& fields) {
   // The last batch of an epoch may be shorter; the recording waits for the next.
   if (!same_shapes(shapes_, fields)) return std::nullopt;
   const Generator random = default_generator();
-  if (!fits(fields) || !recording_->replay()) {
+  if (!fits(fields) || !recording_->replay(kStep)) {
     log_detail("forward and backward are other ones than were recorded");
     drop();
     return std::nullopt;
@@ -158,9 +180,33 @@ std::optional<double> RepeatedStep::outcome() const {
   return value;
 }
 
-void RepeatedStep::set_gradients() const {
-  for (size_t i = 0; i < gradients_.size(); ++i)
-    if (gradients_[i].defined()) tensors_[i].set_grad(gradients_[i]);
+void RepeatedStep::set_gradients() {
+  if (!work_.accumulates) {
+    for (size_t i = 0; i < gradients_.size(); ++i)
+      if (gradients_[i].defined()) tensors_[i].set_grad(gradients_[i]);
+    return;
+  }
+  size_t sums = 0, ours = 0, others = 0;
+  for (size_t i = 0; i < sums_.size(); ++i) {
+    if (!sums_[i].defined()) continue;
+    ++sums;
+    const Tensor grad = tensors_[i].grad();
+    if (grad.defined()) ++(grad.is_same(sums_[i]) ? ours : others);
+  }
+  const bool first = recording_ && ours + others == 0, further = recording_ && ours == sums;
+  if (first) recording_->repeat(kFirst);
+  if (further) recording_->repeat(kFurther);
+  // Where other batches of the step were taken as usual, each gradient finds what it is added to.
+  for (size_t i = 0; i < sums_.size() && !further; ++i) {
+    if (!sums_[i].defined()) continue;
+    const Tensor grad = tensors_[i].grad();
+    if (grad.defined()) {
+      add_(grad, gradients_[i]);
+      continue;
+    }
+    if (!first) copy_(sums_[i], gradients_[i]);
+    tensors_[i].set_grad(sums_[i]);
+  }
 }
 
 void RepeatedStep::drop() {

@@ -17,14 +17,21 @@ namespace nnm::train {
 /// whose forward reads from the GPU is taken as usual; so are all, after a few recordings that
 /// could not be used.
 ///
+/// Of a step of several batches each is one here: two more graphs put its gradients into memory of
+/// their own, or add them to what is there.
+///
 /// Only NNM_CUDA_GRAPHS=1 turns it on: what a forward written in C++ does beside calling operations
 /// on tensors is not done again.
 class RepeatedStep {
  public:
-  /// `forward` gives the loss of the batch that `fields` are of, with a tape; `done` drops what it
-  /// has kept of it.
-  RepeatedStep(Ref<Module> model, Tensors parameters, std::function<Tensor()> forward,
-               std::function<void()> done);
+  /// What a step is made of.
+  struct Work {
+    std::function<Tensor()> forward;  ///< the loss of the batch that `fields` are of, with a tape
+    std::function<void(const Tensor& loss)> backward;
+    std::function<void()> done;  ///< drops what forward has kept of the batch
+    bool accumulates = false;    ///< gradients of several batches are added up
+  };
+  RepeatedStep(Ref<Module> model, Tensors parameters, Work work);
 
   /// Whether steps on this device may be recorded.
   static bool possible(Device device);
@@ -35,8 +42,8 @@ class RepeatedStep {
   /// as usual, of which nothing has been done then. May put other tensors of the same contents into
   /// `fields`, before it calls forward.
   std::optional<double> loss(Tensors& fields);
-  /// After loss() gave one: hands its gradients to the parameters.
-  void set_gradients() const;
+  /// After loss() gave one: hands its gradients to the parameters, or adds them to those there are.
+  void set_gradients();
 
  private:
   /// What must be as it was for the kernels to be the right ones.
@@ -46,24 +53,26 @@ class RepeatedStep {
     friend bool operator==(const Place&, const Place&) = default;
   };
   bool watched() const;
+  bool fresh() const;
   std::vector<Place> places() const;
   bool fits(const Tensors& fields) const;
   std::optional<double> record(Tensors& fields);
   bool run_recorded(Recording& recording);
+  bool record_sums(Recording& recording);
   std::optional<double> replay(const Tensors& fields);
   std::optional<double> outcome() const;
   void drop();
 
   Ref<Module> model_;
   Tensors tensors_;  // parameters and buffers
-  std::function<Tensor()> forward_;
-  std::function<void()> done_;
+  Work work_;
 
   std::vector<Shape> shapes_;  // of the batches of late
   int alike_ = 0;              // how many they were
   int failures_ = 0;
 
   Tensors inputs_, gradients_;
+  Tensors sums_;  // of the gradients of several batches; empty where there is one
   Tensor loss_, bad_;
   std::vector<Place> places_;
   std::vector<Module*> modules_;

@@ -108,7 +108,7 @@ double Trainer::micro_batch(int64_t index) {
     return value;
   }
   if (repeated) repeated_->set_gradients();
-  else loss.backward(plan_.accumulate == 1 ? Tensor() : share(loss));
+  else backward(loss);
   objective.clear();
   for (Watcher* w : parts_.watchers) w->backward_done(where);
   return value;
@@ -116,12 +116,14 @@ double Trainer::micro_batch(int64_t index) {
 
 // The loss of the batch where forward and backward are repeated on a GPU, with nobody to see them.
 std::optional<double> Trainer::repeated_loss() {
-  if (!parts_.watchers.empty() || plan_.accumulate > 1) return std::nullopt;
+  if (!parts_.watchers.empty()) return std::nullopt;
   if (!repeated_) {
     if (!RepeatedStep::possible(parameters_[0].device())) return std::nullopt;
     repeated_.emplace(
-        parts_.model, parameters_, [this] { return forward(); },
-        [this] { parts_.objective->clear(); });
+        parts_.model, parameters_,
+        RepeatedStep::Work{[this] { return forward(); },
+                           [this](const Tensor& loss) { backward(loss); },
+                           [this] { parts_.objective->clear(); }, plan_.accumulate > 1});
   }
   return repeated_->loss(batch_.fields);
 }
@@ -145,11 +147,12 @@ data::Batch Trainer::next_batch() {
   return std::move(*batch);
 }
 
-// Where the backward of a micro-batch starts: its share of the mean over the step.
-const Tensor& Trainer::share(const Tensor& loss) {
+// Starts from the micro-batch's share of the mean over the step.
+void Trainer::backward(const Tensor& loss) {
+  if (plan_.accumulate == 1) return loss.backward();
   if (!share_.defined() || share_.shape() != loss.shape() || share_.dtype() != loss.dtype())
     share_ = full(loss.shape(), 1.0 / static_cast<double>(plan_.accumulate), loss.options());
-  return share_;
+  loss.backward(share_);
 }
 
 void Trainer::clip() {

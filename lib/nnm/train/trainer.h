@@ -141,7 +141,7 @@ class Trainer {
   std::optional<double> repeated_loss();
   Tensor forward();
   data::Batch next_batch();
-  const Tensor& share(const Tensor& loss);
+  void backward(const Tensor& loss);
   void clip();
   bool gradients_finite();
   bool model_finite() const;
