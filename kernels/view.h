@@ -75,6 +75,13 @@ struct View {
   T* as() const {
     return static_cast<T*>(data);
   }
+  /// Its part [first, last) of the first dimension.
+  View part(int64_t first, int64_t last) const {
+    View v = *this;
+    v.data = as<char>() + first * stride[0] * static_cast<int64_t>(item_size(dtype));
+    v.size[0] = last - first;
+    return v;
+  }
   /// False for an absent optional operand (no bias, no mask).
   explicit operator bool() const { return data != nullptr || device.type == DeviceType::meta; }
 };

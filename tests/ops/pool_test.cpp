@@ -1,12 +1,18 @@
 // Pooling against PyTorch.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
+
+#include "nnm/ops/relu_pool.h"
 #include "ops/wave.h"
 #include "support/checks.h"
 #include "support/gradcheck.h"
 
 using namespace nnm;
 using nnm::testing::message_of;
+using nnm::testing::same_bits;
+using nnm::testing::Threads;
 
 TEST_CASE("maxima: values") {
   CHECK(differs(max_pool2d_with_indices(wave({1, 2, 4, 5}), {2, 3}, 2, 1, 1, true).first,
@@ -81,6 +87,105 @@ TEST_CASE("pooling: gradients") {
   check([](const Tensor& x) { return adaptive_max_pool2d(x, {3, 2}); }, {2, 2, 5, 4});
   check([](const Tensor& x) { return adaptive_avg_pool1d(x, 2); }, {2, 2, 5});
   check([](const Tensor& x) { return adaptive_max_pool1d(x, 2); }, {2, 5});
+}
+
+namespace {
+
+// The maxima of a window and the gradient of their input for ones above, by taps or by places.
+struct MaximaOf {
+  Tensor y, dx;
+  MaximaOf(const Tensor& images, const MaxPooling& p, bool places) {
+    const Tensor x = images.detach().requires_grad_();
+    const auto run = [&](const auto& f) {
+      return f(x, p.kernel_size, p.stride, p.padding, p.dilation, p.ceil_mode);
+    };
+    y = places ? run(max_pool2d_with_indices).first : run(max_pool2d);
+    Generator g(3);
+    y.backward(to(rand(y.shape(), {}, &g), y.dtype()));
+    dx = x.grad();
+  }
+};
+
+// Few different numbers, many of them equal, and NaN and infinities.
+Tensor ties(const Shape& shape) {
+  Generator g(5);
+  const Tensor x = floor(mul(rand(shape, {}, &g), 6));
+  const double inf = std::numeric_limits<double>::infinity();
+  const Tensor rare = rand(shape, {}, &g);
+  return where(lt(rare, 0.05), full({}, std::nan("")), where(gt(rare, 0.8), full({}, -inf), x));
+}
+
+}  // namespace
+
+TEST_CASE("maxima: ties, NaN and infinities are PyTorch's") {
+  const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
+  const Tensor one =
+      nnm::testing::doubles({1,   1, nan, 2,   -inf, -inf, 1, 1,   3,   nan, -inf, -inf,  //
+                             nan, 5, 0,   -0., -1,   -2,   6, nan, -0., 0,   -3,   -1},
+                            {1, 1, 4, 6});
+  const std::vector<double> hit = {1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0,
+                                   0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0};
+  for (const int64_t channels : {1, 40}) {
+    const Tensor x = channels_last(contiguous(expand(one, {1, channels, 4, 6}))).requires_grad_();
+    const Tensor y = max_pool2d(x, 2);
+    y.backward(ones(y.shape(), {DType::f64}));
+    CHECK(differs(select(x.grad(), 1, channels - 1), hit) == "");
+    CHECK(std::isnan(select(y, 1, channels - 1).to_vector<double>()[1]));
+  }
+}
+
+TEST_CASE("maxima: taps and places are the same bits") {
+  const MaxPooling poolings[] = {{2},
+                                 {{3, 2}, Size2{2, 1}, {1, 0}, {1, 2}, true},
+                                 {3, Size2(2), 1},
+                                 {2, Size2(3), 1},
+                                 {2, Size2(1), 0, 2},
+                                 {3, Size2(3), 1, 1, true},
+                                 {{15, 16}, Size2(1), {7, 8}}};  // more taps than a byte tells
+  for (const MaxPooling& p : poolings) {
+    CAPTURE(p.kernel_size[0]);
+    CAPTURE(p.ceil_mode);
+    for (const int64_t channels : {1, 3, 16, 37}) {
+      const Tensor plain = ties({2, channels, 11, 10});
+      for (const DType t : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+        for (const Tensor& x : {to(plain, t), channels_last(to(plain, t)),
+                                transpose(to(plain, t), 2, 3), transpose(to(plain, t), 0, 1)}) {
+          const MaximaOf taps(x, p, false), places(x, p, true);
+          CHECK(same_bits(taps.y, places.y));
+          CHECK(same_bits(taps.dx, places.dx));
+          if (t != DType::f32) continue;
+          const Threads two(2);
+          CHECK(same_bits(MaximaOf(x, p, false).dx, taps.dx));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("maxima of a relu: the same bits as of both") {
+  for (const DType t : {DType::f32, DType::f64, DType::bf16}) {
+    for (const int64_t channels : {1, 37}) {
+      const Tensor plain = to(sub(ties({2, channels, 11, 10}), 3), t);
+      for (const Tensor& images : {plain, channels_last(plain), transpose(plain, 2, 3)}) {
+        for (const MaxPooling& p : {MaxPooling{2}, MaxPooling{3, Size2(2), 1}}) {
+          const Tensor a = images.detach().requires_grad_(), b = images.detach().requires_grad_();
+          const Tensor y = relu_max_pool2d(a, p);
+          REQUIRE(y.defined());
+          const Tensor expected =
+              max_pool2d(relu(b), p.kernel_size, p.stride, p.padding, p.dilation, p.ceil_mode);
+          CHECK(same_bits(y, expected));
+          y.backward(ones(y.shape(), {t}));
+          expected.backward(ones(y.shape(), {t}));
+          CHECK(same_bits(a.grad(), b.grad()));
+        }
+      }
+    }
+  }
+  const Tensor x = randn({2, 3, 6, 6}).requires_grad_();
+  CHECK(!relu_max_pool2d(x.detach(), {2}).defined());
+  CHECK(!relu_max_pool2d(x, {7}).defined());
+  CHECK(!relu_max_pool2d(select(x, 0, 0), {2}).defined());
+  CHECK(!relu_max_pool2d(x, {2, {}, 2}).defined());
 }
 
 TEST_CASE("pooling: nodes, meta shapes, errors") {

@@ -1,10 +1,12 @@
 // Choosing a kernel for each pass of a convolution, and counting its operations.
 #include "nnm/ops/conv_passes.h"
 
-#include <optional>
+#include <algorithm>
 
 #include "kernels/gemm.h"
+#include "kernels/narrow.h"
 #include "kernels/onednn.h"
+#include "kernels/parallel.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/winograd.h"
@@ -19,7 +21,7 @@ namespace {
 // Operations from which oneDNN is worth its start.
 constexpr int64_t kLeast = 500'000;
 
-int64_t operations(const Tensor& y, const Tensor& w) {
+int64_t operations(const Shape& y, const Tensor& w) {
   return 2 * y.numel() * w.shape()[1] * w.shape()[2] * w.shape()[3];
 }
 
@@ -40,18 +42,21 @@ int64_t operations(const Tensor& y, const Tensor& w) {
 //   on 7x7    2.2
 // of which 1 x 512 on two threads, which share the memory's speed, 1.2: it is left to the direct
 // sum.
-bool winograd_wins(const Tensor& x, const Tensor& y, const Tensor& w, const Conv2d& p,
+bool winograd_wins(const Shape& x, const Shape& y, const Tensor& w, const Conv2d& p,
                    Weights weights = Weights::change) {
   constexpr double kLeastWork = 1e7, kMultiply = 72, kTransform = 950, kMargin = 0.7;
   const double kWeight = weights == Weights::stay ? 400 : 600;
-  if (!kernels::winograd.has(y.device().type) || !winograd_fits(w, p)) return false;
+  if (!kernels::winograd.has(w.device().type) || !winograd_fits(w, p)) return false;
   const auto n = [](int64_t i) { return static_cast<double>(i); };
-  const double c = n(x.shape()[1]), o = n(y.shape()[1]);
-  const double pixels = n(y.shape()[0] * y.shape()[2] * y.shape()[3]);
-  const double tiles = n(y.shape()[0] * ((y.shape()[2] + 3) / 4) * ((y.shape()[3] + 3) / 4));
+  const double c = n(x[1]), o = n(y[1]), pixels = n(y[0] * y[2] * y[3]);
+  const double tiles = n(y[0] * ((y[2] + 3) / 4) * ((y[3] + 3) / 4));
   const double direct = 18 * pixels * c * o;
   const double own = kMultiply * tiles * c * o + kTransform * tiles * (c + o) + kWeight * c * o;
   return direct >= kLeastWork && own < kMargin * direct;
+}
+
+bool is_narrow(const Tensor& w, const Conv2d& p) {
+  return kernels::narrow.has(w.device().type) && narrow_fits(w, p);
 }
 
 Tensor workspace(const Tensor& x, const Tensor& y) {
@@ -68,13 +73,18 @@ void run_after(const Tensor& y, const ConvAfter& after) {
 // With weights that stay: by Winograd's kernel or oneDNN, which otherwise leave it to others.
 bool forward_by_kept(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
                      const Conv2d& p, const ConvAfter& after) {
-  if (winograd_wins(x, y, w, p, Weights::stay)) {
+  if (winograd_wins(x.shape(), y.shape(), w, p, Weights::stay)) {
     const Tensor transformed = kept_weights(w, after.scale, {KeptOrder::Kernel::winograd},
                                             winograd_transformed(w), kernels::winograd_weights);
     kernels::winograd(y, x, w, transformed, bias, workspace(x, y), p, {after.addend, after.relu});
     return true;
   }
-  const OneDnn* d = onednn_for(y, operations(y, w), kLeast);
+  if (is_narrow(w, p) && after.scale.empty()) {
+    kernels::narrow(y, x, w, bias, p);
+    run_after(y, after);
+    return true;
+  }
+  const OneDnn* d = onednn_for(y, operations(y.shape(), w), kLeast);
   if (!d) return false;
   const int threads = kernel_threads();
   const OneDnn::Order order = d->conv2d_order(y, x, w, bias, p, threads);
@@ -125,12 +135,12 @@ struct Taps {
 
 // Where some taps only ever meet zeros around x, the others: of a 3x3 kernel on an image of one
 // pixel one is left, and at the end of a deep net on small images such weights are most of it.
-std::optional<Taps> live_taps(const Tensor& x, const Tensor& y, const Tensor& w, const Conv2d& p) {
-  if (y.device().type != DeviceType::cpu || x.numel() == 0 || y.numel() == 0) return {};
+std::optional<Taps> live_taps(const Shape& x, const Shape& y, const Tensor& w, const Conv2d& p) {
+  if (w.device().type != DeviceType::cpu || x.numel() == 0 || y.numel() == 0) return {};
   Taps live{.conv = p, .product = p.groups == 1};
   bool fewer = false;
   for (int i = 0; i < 2; ++i) {
-    const int64_t pixels = x.shape()[2 + i], results = y.shape()[2 + i], taps = w.shape()[2 + i];
+    const int64_t pixels = x[2 + i], results = y[2 + i], taps = w.shape()[2 + i];
     const auto meets = [&](int64_t tap) {
       const int64_t at = tap * p.dilation[i] - p.before[i];  // for the first result
       const int64_t result = at < 0 ? (p.stride[i] - 1 - at) / p.stride[i] : 0;
@@ -160,28 +170,57 @@ View rows_of(const Tensor& t) {
 
 void forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
              const Conv2d& p) {
-  if (winograd_wins(x, y, w, p))
+  if (winograd_wins(x.shape(), y.shape(), w, p))
     return kernels::winograd(y, x, w, View{}, bias, workspace(x, y), p, {});
-  const OneDnn* d = onednn_for(y, operations(y, w), kLeast);
+  if (is_narrow(w, p)) return kernels::narrow(y, x, w, bias, p);
+  const OneDnn* d = onednn_for(y, operations(y.shape(), w), kLeast);
   if (d && d->conv2d(y, x, w, View{}, bias, p, kernel_threads())) return;
   kernels::conv2d(y, x, w, bias, p);
 }
 
 void backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {
-  if (winograd_wins(g, dx, w, p))
+  if (winograd_wins(g.shape(), dx.shape(), w, p))
     return kernels::winograd_backward_input(dx, g, w, workspace(g, dx), p);
-  const OneDnn* d = onednn_for(dx, operations(g, w), kLeast);
+  const OneDnn* d = onednn_for(dx, operations(g.shape(), w), kLeast);
   if (d && d->conv2d_backward_input(dx, g, w, p, kernel_threads())) return;
   kernels::conv2d_backward_input(dx, g, w, p);
 }
 
+// Parts of the images over which sums of weights' gradients run; fixed for repeatability.
+constexpr int64_t kParts = 8;
+
+// add(sums of a part, worker, first image, last image), of at most `workers` at a time.
+template <class Add>
+void narrow_backward_weight(const Tensor& dw, const Tensor& dbias, int64_t images, int64_t workers,
+                            const Add& add) {
+  const Tensor sums =
+      zeros({kParts, dw.numel() / dw.shape()[0] + 1, dw.shape()[0]}, {DType::f32, dw.device()});
+  const View all = sums;
+  nnm::parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t w = begin; w < end; ++w)
+      for (int64_t part = kParts * w / workers; part < kParts * (w + 1) / workers; ++part)
+        add(all.part(part, part + 1), w, images * part / kParts, images * (part + 1) / kParts);
+  });
+  kernels::narrow_backward_weight(dw, dbias, sums);
+}
+
+int64_t narrow_workers() { return std::min<int64_t>(kParts, kernel_threads()); }
+
 void backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
                      const Conv2d& p) {
-  if (winograd_wins(x, g, dw, p)) {
+  if (winograd_wins(x.shape(), g.shape(), dw, p)) {
     kernels::winograd_backward_weight(dw, g, x, workspace(x, g), p);
     return bias_gradient(dbias, g);
   }
-  const OneDnn* d = onednn_for(dw, operations(g, dw), kLeast);
+  if (is_narrow(dw, p)) {
+    const View gs = g, xs = x;
+    return narrow_backward_weight(dw, dbias, gs.size[0], narrow_workers(),
+                                  [&](const View& sums, int64_t, int64_t first, int64_t last) {
+                                    kernels::narrow_gradients(sums, gs.part(first, last),
+                                                              xs.part(first, last), dw, p);
+                                  });
+  }
+  const OneDnn* d = onednn_for(dw, operations(g.shape(), dw), kLeast);
   if (d && d->conv2d_backward_weight(dw, dbias, g, x, p, kernel_threads())) return;
   kernels::conv2d_backward_weight(dw, dbias, g, x, p);
 }
@@ -204,12 +243,12 @@ void check_conv_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
 
 void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const Conv2d& p, Weights weights) {
-  count_flops(operations(y, w));
+  count_flops(operations(y.shape(), w));
   if (weights == Weights::stay) {
     if (!forward_by_kept(y, x, w, bias, p, {})) kernels::conv2d(y, x, w, bias, p);
     return;
   }
-  const auto live = live_taps(x, y, w, p);
+  const auto live = live_taps(x.shape(), y.shape(), w, p);
   if (!live) return forward(y, x, w, bias, p);
   const Tensor part = live->weights(w);
   if (!live->product) return forward(y, x, part, bias, live->conv);
@@ -219,13 +258,13 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
 bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const Conv2d& p, const ConvAfter& after) {
   if (!forward_by_kept(y, x, w, bias, p, after)) return false;
-  count_flops(operations(y, w));
+  count_flops(operations(y.shape(), w));
   return true;
 }
 
 void conv2d_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p) {
-  count_flops(operations(g, w));
-  const auto live = live_taps(dx, g, w, p);
+  count_flops(operations(g.shape(), w));
+  const auto live = live_taps(dx.shape(), g.shape(), w, p);
   if (!live) return backward_input(dx, g, w, p);
   const Tensor part = live->weights(w);
   if (!live->product) return backward_input(dx, g, part, live->conv);
@@ -234,8 +273,8 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, c
 
 void conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
                             const Conv2d& p) {
-  count_flops(operations(g, dw));
-  const auto live = live_taps(x, g, dw, p);
+  count_flops(operations(g.shape(), dw));
+  const auto live = live_taps(x.shape(), g.shape(), dw, p);
   if (!live) return backward_weight(dw, dbias, g, x, p);
   const Tensor part = live->empty_weights(dw);
   if (live->product) {
@@ -246,6 +285,57 @@ void conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor&
   }
   kernels::fill(dw, 0, 0);
   kernels::copy(live->window(dw), part);
+}
+
+View images_view(void* data, const Shape& shape, int64_t images) {
+  View v;
+  v.data = data;
+  v.ndim = 4;
+  for (int d = 0; d < 4; ++d) v.size[d] = d ? shape[d] : images;
+  v.stride[1] = 1, v.stride[3] = shape[1], v.stride[2] = shape[1] * shape[3];
+  v.stride[0] = shape[1] * shape[2] * shape[3];
+  return v;
+}
+
+bool conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Shape& g, const Tensor& x,
+                            const Conv2d& p, const MakeImages& make) {
+  if (!is_narrow(dw, p) || live_taps(x.shape(), g, dw, p)) return false;
+  count_flops(operations(g, dw));
+  const int64_t workers = narrow_workers();
+  const Tensor images = empty_channels_last({workers, g[1], g[2], g[3]}, dw.options());
+  const View xs = x, gs = images;
+  narrow_backward_weight(dw, dbias, g[0], workers,
+                         [&](const View& sums, int64_t w, int64_t first, int64_t last) {
+                           const View one = images_view(gs.part(w, w + 1).data, g, 1);
+                           for (int64_t n = first; n < last; ++n) {
+                             make(one, n, n + 1);
+                             kernels::narrow_gradients(sums, one, xs.part(n, n + 1), dw, p);
+                           }
+                         });
+  return true;
+}
+
+std::optional<ConvByImages> ConvByImages::of(const Shape& x, const Shape& y, const Tensor& w,
+                                             const Tensor& bias, const Conv2d& p) {
+  if (live_taps(x, y, w, p)) return {};
+  ConvByImages c{w, bias, {}, p};
+  if (winograd_wins(x, y, w, p)) {
+    c.transformed_ = empty({winograd_transformed(w)}, {DType::u8, w.device()});
+    kernels::winograd_weights(c.transformed_, w);
+  } else if (!is_narrow(w, p)) {
+    return {};
+  }
+  count_flops(operations(y, w));
+  return c;
+}
+
+int64_t ConvByImages::workspace(const View& x, const View& y) const {
+  return transformed_.defined() ? winograd_workspace(x, y) : 0;
+}
+
+void ConvByImages::run(const View& y, const View& x, const View& work) const {
+  if (!transformed_.defined()) return kernels::narrow(y, x, w_, bias_, p_);
+  kernels::winograd(y, x, w_, transformed_, bias_, work, p_, {});
 }
 
 }  // namespace nnm::detail

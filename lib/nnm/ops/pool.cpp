@@ -1,10 +1,12 @@
 // Pooling: windows of images; one dimension is an image of one row.
 #include "kernels/pool.h"
 
+#include "nnm/autograd/saved_hooks.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
+#include "nnm/ops/relu_pool.h"
 
 namespace nnm {
 
@@ -56,8 +58,7 @@ void check_params(const Pool2d& p) {
 }
 
 // (N, C, H, W) of the pooled x.
-Shape pooled_shape(const Tensor& x, const Pool2d& p, bool ceil_mode) {
-  const Shape& s = x.shape();
+Shape pooled_shape(const Shape& s, const Pool2d& p, bool ceil_mode) {
   Shape y{s[0], s[1], pooled(s[2], p, 0, ceil_mode), pooled(s[3], p, 1, ceil_mode)};
   NNM_CHECK(y[2] >= 1 && y[3] >= 1, runtime,
             "Given input size: ({}x{}x{}). Calculated output size: ({}x{}x{}). Output size is too "
@@ -83,15 +84,33 @@ Tensor without_batch(const Tensor& y, int rank) {
   return y.as_strided(sizes, strides, y.impl()->offset);
 }
 
+// The sizes and the layout of images, without them.
+struct Mould {
+  Shape sizes;
+  bool last;  ///< channels innermost
+  explicit Mould(const Tensor& x)
+      : sizes(x.shape()), last(!x.is_contiguous() && detail::has_channels_innermost(x)) {}
+  Tensor empty(const TensorOptions& options) const {
+    return last ? empty_channels_last(sizes, options) : nnm::empty(sizes, options);
+  }
+};
+
+// Whether backward can do with the taps of maxima, an eighth of the bytes of their places.
+bool taps_suffice(Device device, const Pool2d& p) {
+  return device.type == DeviceType::cpu && !p.adaptive && p.kernel[0] < kNoTap &&
+         p.kernel[1] < kNoTap && p.kernel[0] * p.kernel[1] < kNoTap;
+}
+
 // Maxima and their places. The places are undefined where neither the caller nor a gradient wants
-// them.
+// them, and taps where only a gradient does.
 std::pair<Tensor, Tensor> max_pool(const char* name, const Tensor& x, const Shape& shape,
                                    const Pool2d& p, bool want_places) {
   const int rank = x.dim();
   const Tensor in = as_batch(x);
   const bool grad = needs_grad({&x});
   const Tensor y4 = detail::empty_image_like(in, shape, x.dtype());
-  const Tensor places = grad || want_places ? empty_like(y4, DType::i64) : Tensor();
+  const DType kept = want_places || !taps_suffice(x.device(), p) ? DType::i64 : DType::u8;
+  const Tensor places = grad || want_places ? empty_like(y4, kept) : Tensor();
   kernels::max_pool2d(y4, places, in, p);
   const Tensor y = without_batch(y4, rank);
   if (grad) {
@@ -113,10 +132,8 @@ Tensor avg_pool(const char* name, const Tensor& x, const Shape& shape, const Poo
   kernels::avg_pool2d(y4, in, p);
   Tensor y = without_batch(y4, rank);
   if (!needs_grad({&x})) return y;
-  const bool last = !in.is_contiguous() && detail::has_channels_innermost(in);
-  return record(name, y, {&x}, [sizes = in.shape(), last, p, rank](Backward& b) {
-    const TensorOptions options = b.grad().options();
-    const Tensor dx = last ? empty_channels_last(sizes, options) : empty(sizes, options);
+  return record(name, y, {&x}, [like = Mould(in), p, rank](Backward& b) {
+    const Tensor dx = like.empty(b.grad().options());
     kernels::avg_pool2d_backward(dx, as_batch(b.grad()), p);
     b.set(0, without_batch(dx, rank));
   });
@@ -129,11 +146,42 @@ std::pair<Tensor, Tensor> max_pool2d_checked(const Tensor& x, const Pool2d& p, b
   NNM_CHECK((x.dim() == 3 || x.dim() == 4) && x.size(-1) > 0 && x.size(-2) > 0 && x.size(-3) > 0,
             runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
   detail::check_floating(x, "max_pool2d");
-  return max_pool("MaxPool2DWithIndicesBackward0", x, pooled_shape(as_batch(x), p, ceil_mode), p,
-                  want_places);
+  return max_pool("MaxPool2DWithIndicesBackward0", x,
+                  pooled_shape(as_batch(x).shape(), p, ceil_mode), p, want_places);
 }
 
 }  // namespace
+
+std::optional<detail::ReluPool> detail::ReluPool::of(const Shape& x, const TensorOptions& options,
+                                                     const MaxPooling& m) {
+  ReluPool r{pool_params(m.kernel_size, m.stride, m.padding, m.dilation), x, {}};
+  r.pool.relu = true;
+  if (anomaly_mode.on || x.size() != 4 || x.numel() == 0 || !is_floating(options.dtype) ||
+      !taps_suffice(options.device, r.pool))
+    return {};
+  try {
+    check_params(r.pool);
+    r.y = pooled_shape(x, r.pool, m.ceil_mode);
+  } catch (const Error&) {
+    return {};  // the pooling by itself says what is wrong
+  }
+  return r;
+}
+
+Tensor relu_max_pool2d(const Tensor& x, const MaxPooling& pooling) {
+  if (!needs_grad({&x}) || detail::saves_through_hooks()) return {};
+  const auto r = detail::ReluPool::of(x.shape(), x.options(), pooling);
+  if (!r) return {};
+  const Tensor y = detail::empty_image_like(x, r->y, x.dtype());
+  const Tensor taps = empty_like(y, DType::u8);
+  kernels::max_pool2d(y, taps, x, r->pool);
+  return record("MaxPool2DWithIndicesBackward0", y, {&x},
+                [like = Mould(x), taps, p = r->pool](Backward& b) {
+                  const Tensor dx = like.empty(b.grad().options());
+                  kernels::max_pool2d_backward(dx, detail::with_layout_of(taps, b.grad()), taps, p);
+                  b.set(0, dx);
+                });
+}
 
 Tensor max_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride, Size2 padding,
                   Size2 dilation, bool ceil_mode) {
@@ -213,7 +261,7 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride, S
   NNM_CHECK((x.dim() == 3 || x.dim() == 4) && x.size(-1) > 0 && x.size(-2) > 0 && x.size(-3) > 0,
             runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
   detail::check_floating(x, "avg_pool2d_out_frame");
-  return avg_pool("AvgPool2DBackward0", x, pooled_shape(as_batch(x), p, ceil_mode), p);
+  return avg_pool("AvgPool2DBackward0", x, pooled_shape(as_batch(x).shape(), p, ceil_mode), p);
 }
 
 Tensor avg_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride,

@@ -1,0 +1,325 @@
+// Maximum pooling: vectors of channels where those are innermost, single elements elsewhere.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "kernels/cpu/pool_images.h"
+#include "kernels/cpu/vector.h"
+#include "kernels/pool.h"
+
+namespace nnm {
+namespace {
+
+// Channels at once: their numbers, as many taps of the same width, and taps as they are kept.
+template <class T>
+struct Lanes {
+  using C = Compute<T>;
+  using Tap = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
+  static constexpr int64_t kCount = kVectorBytes / int64_t{sizeof(C)};
+  typedef C Numbers __attribute__((vector_size(kVectorBytes)));
+  typedef Tap Taps __attribute__((vector_size(kVectorBytes)));
+  typedef uint8_t Bytes __attribute__((vector_size(kCount), aligned(1)));
+  typedef C Anywhere __attribute__((vector_size(kVectorBytes), aligned(sizeof(C))));
+};
+
+// `count` numbers that lie `step` apart; kWhole: they are a vector as they lie in memory.
+template <bool kWhole, class T>
+inline void load(typename Lanes<T>::Numbers& v, const T* p, int64_t step, int64_t count) {
+  if constexpr (kWhole) {
+    v = *reinterpret_cast<const typename Lanes<T>::Anywhere*>(p);
+  } else {
+    Compute<T> buffer[Lanes<T>::kCount] = {};
+    for (int64_t i = 0; i < count; ++i) buffer[i] = static_cast<Compute<T>>(p[i * step]);
+    std::memcpy(&v, buffer, sizeof(v));
+  }
+}
+
+template <bool kWhole, class T>
+inline void store(T* p, int64_t step, const typename Lanes<T>::Numbers& v, int64_t count) {
+  if constexpr (kWhole) {
+    *reinterpret_cast<typename Lanes<T>::Anywhere*>(p) = v;
+  } else {
+    for (int64_t i = 0; i < count; ++i) p[i * step] = T(v[i]);
+  }
+}
+
+// body<kWhole>(channel, count) over channels, a vector of them at a time. Those of a type that is
+// computed in and that lie one after another are whole, but for the last.
+template <class T, class Body>
+inline void for_lanes(int64_t channels, bool innermost, const Body& body) {
+  constexpr int64_t kCount = Lanes<T>::kCount;
+  int64_t c = 0;
+  if constexpr (!kIsHalf<T>) {
+    if (innermost)
+      for (; c + kCount <= channels; c += kCount) body.template operator()<true>(c, kCount);
+  }
+  for (; c < channels; c += kCount)
+    body.template operator()<false>(c, std::min(kCount, channels - c));
+}
+
+// The taps of one window: places within its image, in the order in which they are looked at.
+struct WindowTaps {
+  Window h, w;
+  int64_t width;  ///< of the image
+  template <class Body>
+  void each(const Body& body) const {
+    int64_t tap = 0;
+    for (int64_t y = h.first; y < h.last; y += h.step)
+      for (int64_t x = w.first; x < w.last; x += w.step) body(tap++, y, x);
+  }
+  int64_t place(int64_t tap) const {
+    const int64_t columns = w.count();
+    return (h.first + tap / columns * h.step) * width + w.first + tap % columns * w.step;
+  }
+};
+
+template <class T>
+struct Maxima {
+  typename Lanes<T>::Numbers best;
+  typename Lanes<T>::Taps tap;
+};
+
+// The maxima of a window in `count` channels from `from` on.
+template <bool kWhole, class T>
+inline void take(Maxima<T>& m, const T* from, const Pixels<T>& x, const WindowTaps& taps,
+                 int64_t count) {
+  using Numbers = typename Lanes<T>::Numbers;
+  using Tap = typename Lanes<T>::Tap;
+  Numbers best = Numbers{} - std::numeric_limits<Compute<T>>::infinity();
+  typename Lanes<T>::Taps at = {};
+  taps.each([&](int64_t tap, int64_t h, int64_t w) {
+    Numbers v;
+    load<kWhole>(v, from + h * x.h + w * x.w, x.c, count);
+    const auto larger = (v > best) | (v != v);
+    best = larger ? v : best;
+    at = larger ? static_cast<Tap>(tap) : at;
+  });
+  m.best = best, m.tap = at;
+}
+
+// The maximum of a window in one channel, and its tap.
+template <class T>
+std::pair<Compute<T>, int64_t> maximum(const T* from, const Pixels<T>& x, const WindowTaps& taps) {
+  Compute<T> best = -std::numeric_limits<Compute<T>>::infinity();
+  int64_t at = 0;
+  taps.each([&](int64_t tap, int64_t h, int64_t w) {
+    const auto value = static_cast<Compute<T>>(from[h * x.h + w * x.w]);
+    const bool larger = value > best || value != value;
+    best = larger ? value : best;
+    at = larger ? tap : at;
+  });
+  return {best, at};
+}
+
+// Pooling with taps or places as they are asked for.
+template <class T>
+struct MaxPool {
+  const Pool2d& p;
+  const View &y, &indices;
+  const Pixels<T> out, in;
+  const Pixels<uint8_t> bytes;
+  const Pixels<int64_t> places;
+  const bool want_bytes, want_places;
+
+  MaxPool(const View& y, const View& indices, const View& x, const Pool2d& p)
+      : p(p),
+        y(y),
+        indices(indices),
+        out(y),
+        in(x),
+        bytes(indices.data ? indices : y),
+        places(indices.data ? indices : y),
+        want_bytes(indices.data && indices.dtype == DType::u8),
+        want_places(indices.data && indices.dtype == DType::i64) {}
+
+  void element(int64_t n, int64_t c, int64_t oh, int64_t ow, const WindowTaps& taps) const {
+    auto [best, tap] = maximum(in.at(n, c, 0, 0), in, taps);
+    if (p.relu && best <= 0) best = 0, tap = kNoTap;
+    *out.at(n, c, oh, ow) = T(best);
+    if (want_bytes) *bytes.at(n, c, oh, ow) = static_cast<uint8_t>(tap);
+    if (want_places) *places.at(n, c, oh, ow) = taps.place(tap);
+  }
+
+  void pixel(int64_t n, int64_t oh, int64_t ow, int64_t channels, const WindowTaps& taps) const {
+    const bool innermost = in.c == 1 && out.c == 1;
+    for_lanes<T>(channels, innermost, [&]<bool kWhole>(int64_t c, int64_t count) {
+      Maxima<T> m;
+      take<kWhole>(m, in.at(n, c, 0, 0), in, taps, count);
+      if (p.relu) {
+        const auto none = m.best <= typename Lanes<T>::Numbers{};
+        m.best = none ? Compute<T>(0) : m.best;
+        m.tap = none ? typename Lanes<T>::Tap(kNoTap) : m.tap;
+      }
+      store<kWhole>(out.at(n, c, oh, ow), out.c, m.best, count);
+      if (want_bytes) keep_taps<kWhole>(bytes.at(n, c, oh, ow), m.tap, count);
+      if (want_places) {
+        int64_t* to = places.at(n, c, oh, ow);
+        for (int64_t i = 0; i < count; ++i) to[i * places.c] = taps.place(m.tap[i]);
+      }
+    });
+  }
+
+  template <bool kWhole>
+  void keep_taps(uint8_t* to, const typename Lanes<T>::Taps& tap, int64_t count) const {
+    using Bytes = typename Lanes<T>::Bytes;
+    if constexpr (kWhole) *reinterpret_cast<Bytes*>(to) = __builtin_convertvector(tap, Bytes);
+    else
+      for (int64_t i = 0; i < count; ++i) to[i * bytes.c] = static_cast<uint8_t>(tap[i]);
+  }
+
+  void run(const View& x) const {
+    const auto hs = windows(p, 0, x.size[2], y.size[2]), ws = windows(p, 1, x.size[3], y.size[3]);
+    const bool rows = y.stride[1] == 1 && y.size[1] > 1;
+    for_rows(y, [&](int64_t n, int64_t c0, int64_t channels, int64_t oh) {
+      for (int64_t ow = 0; ow < y.size[3]; ++ow) {
+        const WindowTaps taps{hs[static_cast<size_t>(oh)], ws[static_cast<size_t>(ow)], x.size[3]};
+        if (rows) pixel(n, oh, ow, channels, taps);
+        else element(n, c0, oh, ow, taps);
+      }
+    });
+  }
+};
+
+void max_pool2d_cpu(const View& y, const View& indices, const View& x, const Pool2d& p) {
+  by_floating(x.dtype, [&]<class T>() { MaxPool<T>(y, indices, x, p).run(x); });
+}
+
+// Adds n gradients to where their maxima were; offset(place) is an element's distance from `to`.
+template <class T, class Offset>
+inline void add_to_places(T* to, int64_t step, const T* g, int64_t g_step, const int64_t* places,
+                          int64_t place_step, int64_t n, const Offset& offset) {
+  using C = Compute<T>;
+  for (int64_t c = 0; c < n; ++c) {
+    T& o = to[c * step + offset(places[c * place_step])];
+    o = T(static_cast<C>(o) + static_cast<C>(g[c * g_step]));
+  }
+}
+
+template <class T>
+void backward_by_places(const View& dx, const View& g, const View& indices) {
+  const int64_t width = dx.size[3];
+  const Pixels<T> out(dx), in(g);
+  const Pixels<int64_t> places(indices);
+  // Where rows follow each other without gaps, a place is an offset as it stands.
+  const bool even = out.h == width * out.w;
+  for_planes(dx, [&](int64_t n, int64_t c0, int64_t channels) {
+    clear(out, dx, n, c0, channels);
+    T* base = out.at(n, c0, 0, 0);
+    for (int64_t h = 0; h < g.size[2]; ++h) {
+      for (int64_t w = 0; w < g.size[3]; ++w) {
+        const T* v = in.at(n, c0, h, w);
+        const int64_t* at = places.at(n, c0, h, w);
+        if (even) {
+          add_to_places(base, out.c, v, in.c, at, places.c, channels,
+                        [&](int64_t i) { return i * out.w; });
+        } else {
+          add_to_places(base, out.c, v, in.c, at, places.c, channels,
+                        [&](int64_t i) { return i / width * out.h + i % width * out.w; });
+        }
+      }
+    }
+  });
+}
+
+// Whether an element of the input is in one window at most, and whether all are in one.
+struct Cover {
+  bool disjoint = true, whole = true;
+  Cover(const View& dx, const View& g, const Pool2d& p) {
+    for (int d = 0; d < 2; ++d) {
+      disjoint &= p.stride[d] > (p.kernel[d] - 1) * p.dilation[d];
+      whole &= p.dilation[d] == 1 && p.stride[d] == p.kernel[d] &&
+               g.size[2 + d] * p.stride[d] >= dx.size[2 + d] + p.padding[d];
+    }
+    whole &= disjoint;
+  }
+};
+
+// Gradients from the taps of maxima: each tap of a window takes those that are its own. A kDisjoint
+// window is the only one to write where it lies.
+template <class T, bool kDisjoint>
+struct FromTaps {
+  const Pixels<T> out, in;
+  const Pixels<uint8_t> bytes;
+
+  void element(int64_t n, int64_t c, int64_t oh, int64_t ow, const WindowTaps& taps) const {
+    using C = Compute<T>;
+    const auto g = static_cast<C>(*in.at(n, c, oh, ow));
+    const int64_t hit = *bytes.at(n, c, oh, ow);
+    taps.each([&](int64_t tap, int64_t h, int64_t w) {
+      T& o = *out.at(n, c, h, w);
+      const C share = tap == hit ? g : C(0);
+      o = T(kDisjoint ? share : static_cast<C>(o) + share);
+    });
+  }
+
+  void pixel(int64_t n, int64_t oh, int64_t ow, int64_t channels, const WindowTaps& taps) const {
+    using Numbers = typename Lanes<T>::Numbers;
+    using Taps = typename Lanes<T>::Taps;
+    const bool innermost = in.c == 1 && out.c == 1 && bytes.c == 1;
+    for_lanes<T>(channels, innermost, [&]<bool kWhole>(int64_t c, int64_t count) {
+      Numbers g;
+      Taps hit;
+      load<kWhole>(g, in.at(n, c, oh, ow), in.c, count);
+      load_taps<kWhole>(hit, bytes.at(n, c, oh, ow), count);
+      taps.each([&](int64_t tap, int64_t h, int64_t w) {
+        T* to = out.at(n, c, h, w);
+        Numbers v = hit == static_cast<typename Lanes<T>::Tap>(tap) ? g : Compute<T>(0);
+        if constexpr (!kDisjoint) {
+          Numbers before;
+          load<kWhole>(before, to, out.c, count);
+          v += before;
+        }
+        store<kWhole>(to, out.c, v, count);
+      });
+    });
+  }
+
+  template <bool kWhole>
+  void load_taps(typename Lanes<T>::Taps& tap, const uint8_t* from, int64_t count) const {
+    if constexpr (kWhole) {
+      tap = __builtin_convertvector(*reinterpret_cast<const typename Lanes<T>::Bytes*>(from),
+                                    typename Lanes<T>::Taps);
+    } else {
+      typename Lanes<T>::Tap buffer[Lanes<T>::kCount] = {};
+      for (int64_t i = 0; i < count; ++i) buffer[i] = from[i * bytes.c];
+      std::memcpy(&tap, buffer, sizeof(tap));
+    }
+  }
+
+  void run(const View& dx, const View& g, const Pool2d& p, bool whole) const {
+    const auto hs = windows(p, 0, dx.size[2], g.size[2]), ws = windows(p, 1, dx.size[3], g.size[3]);
+    const bool rows = dx.stride[1] == 1 && dx.size[1] > 1;
+    for_planes(dx, [&](int64_t n, int64_t c0, int64_t channels) {
+      if (!whole) clear(out, dx, n, c0, channels);
+      for (int64_t oh = 0; oh < g.size[2]; ++oh) {
+        for (int64_t ow = 0; ow < g.size[3]; ++ow) {
+          const WindowTaps taps{hs[static_cast<size_t>(oh)], ws[static_cast<size_t>(ow)],
+                                dx.size[3]};
+          if (rows) pixel(n, oh, ow, channels, taps);
+          else element(n, c0, oh, ow, taps);
+        }
+      }
+    });
+  }
+};
+
+void max_pool2d_backward_cpu(const View& dx, const View& g, const View& indices, const Pool2d& p) {
+  by_floating(dx.dtype, [&]<class T>() {
+    if (indices.dtype != DType::u8) return backward_by_places<T>(dx, g, indices);
+    const Cover cover(dx, g, p);
+    const Pixels<T> out(dx), in(g);
+    const Pixels<uint8_t> bytes(indices);
+    if (cover.disjoint) FromTaps<T, true>{out, in, bytes}.run(dx, g, p, cover.whole);
+    else FromTaps<T, false>{out, in, bytes}.run(dx, g, p, false);
+  });
+}
+
+}  // namespace
+
+NNM_KERNEL(max_pool2d, max_pool2d_cpu);
+NNM_KERNEL(max_pool2d_backward, max_pool2d_backward_cpu);
+
+}  // namespace nnm
