@@ -12,6 +12,7 @@
 namespace nnm::io {
 namespace {
 
+constexpr const char* kSaveState = "save `model.state_dict()` rather than the model";
 constexpr int kMostDepth = 16;            // of containers in containers
 constexpr size_t kMostWork = 20'000'000;  // values that are moved into containers
 
@@ -20,8 +21,8 @@ class Cursor {
  public:
   Cursor(std::string_view bytes, const std::string& path) : bytes_(bytes), path_(path) {}
 
-  [[noreturn]] void fail(std::string_view what) const {
-    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path_, what));
+  [[noreturn]] void fail(std::string_view what, std::string help = {}) const {
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path_, what), std::move(help));
   }
   std::string_view take(size_t n) {
     if (n > bytes_.size() - at_) fail("truncated or corrupt");
@@ -73,11 +74,11 @@ class Archive {
   }
   /// Throws Error(input_file) where it may be larger than the file.
   const ZipMember& check(const ZipMember& m) const {
-    if (m.deflated) fail("`" + m.name + "` is packed: not of torch.save");
+    if (m.deflated) fail("`" + m.name + "` is packed: not of torch.save", kSaveState);
     return m;
   }
-  [[noreturn]] void fail(std::string_view what) const {
-    throw Error(ErrorKind::input_file, fmt::format("{}: {}", zip_.path(), what));
+  [[noreturn]] void fail(std::string_view what, std::string help = {}) const {
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", zip_.path(), what), std::move(help));
   }
 
  private:
@@ -132,7 +133,8 @@ class Unpickler {
       spend(1);
       if (!constant(op) && !container(op) && !memory(op) && !construct(op))
         in_.fail(fmt::format("its pickle has an opcode that no state_dict needs (0x{:02x})",
-                             static_cast<unsigned char>(op)));
+                             static_cast<unsigned char>(op)),
+                 kSaveState);
     }
   }
 
@@ -318,10 +320,9 @@ class Unpickler {
     if (name->text == "torch._utils._rebuild_tensor_v2") return tensor(args.items());
     if (name->text == "torch._utils._rebuild_parameter" && !args.items().empty())
       return args.items()[0];
-    throw Error(
-        ErrorKind::input_file,
-        fmt::format("{} is no state_dict: its pickle calls `{}`", path_, name->text),
-        "save `model.state_dict()` rather than the model: nothing that a file names is run");
+    throw Error(ErrorKind::input_file,
+                fmt::format("{} is no state_dict: its pickle calls `{}`", path_, name->text),
+                fmt::format("{}: nothing that a file names is run", kSaveState));
   }
 
   Value tensor(const Values& args) {
@@ -375,16 +376,16 @@ class Unpickler {
   std::map<std::string, Tensor> tensors_;
 };
 
-/// The tensors of a dict, or of the dict that training scripts keep beside others.
+/// The tensors of the dict that training scripts keep beside others (a loss, say), else of a dict.
 std::vector<NamedTensor> tensors_of(const Value& v) {
   std::vector<NamedTensor> out;
   if (!v.is(Value::Kind::dict)) return out;
-  for (const auto& [name, value] : v.entries())
-    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
-  if (!out.empty()) return out;
   for (const char* key : {"state_dict", "model_state_dict", "model"})
     for (const auto& [name, value] : v.entries())
       if (name == key && out.empty()) out = tensors_of(value);
+  if (!out.empty()) return out;
+  for (const auto& [name, value] : v.entries())
+    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
   return out;
 }
 
@@ -392,7 +393,7 @@ std::vector<NamedTensor> tensors_of(const Value& v) {
 
 std::vector<NamedTensor> read_torch(const std::string& path) {
   const Archive archive(path);
-  if (!archive.find("data.pkl")) archive.fail("it has no `data.pkl`: not of torch.save");
+  if (!archive.find("data.pkl")) archive.fail("it has no `data.pkl`: not of torch.save", kSaveState);
   const std::string order = archive.text("byteorder"), program = archive.text("data.pkl");
   if (!order.empty() && order != "little") archive.fail("its numbers are big-endian");
   std::vector<NamedTensor> out = tensors_of(Unpickler(archive, program, path).run());

@@ -59,6 +59,7 @@ class Recorder {
   using Sites = std::map<size_t, std::unique_ptr<Site>>;  ///< by the places of their modules
 
   void select(Module& root, const HookRequest& request, Sites& sites) const;
+  void check_captured(const Sites& sites) const;
   void attach(Site& site);
   void attach_leaves(Site& site, std::set<const TensorImpl*>& seen);
   template <class T>
