@@ -11,6 +11,7 @@
 #include "nnm/ops/detail.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/kept.h"
+#include "nnm/ops/taps.h"
 
 namespace nnm::detail {
 
@@ -132,9 +133,7 @@ std::optional<Taps> live_taps(const Tensor& x, const Tensor& y, const Tensor& w,
   for (int i = 0; i < 2; ++i) {
     const int64_t pixels = x.shape()[2 + i], results = y.shape()[2 + i], taps = w.shape()[2 + i];
     const auto meets = [&](int64_t tap) {
-      const int64_t at = tap * p.dilation[i] - p.before[i];  // for the first result
-      const int64_t result = at < 0 ? (p.stride[i] - 1 - at) / p.stride[i] : 0;
-      return result < results && at + result * p.stride[i] < pixels;
+      return meeting(results, pixels, tap * p.dilation[i] - p.before[i], p.stride[i]).count() > 0;
     };
     int64_t begin = 0, end = taps;
     while (begin < end && !meets(begin)) ++begin;
