@@ -133,6 +133,17 @@ TEST_CASE("braces are a tuple wherever PyTorch takes one") {
   CHECK(nn::AvgPool2d({3, 2}, {.stride = {2, 1}}).repr() ==
         "AvgPool2d(kernel_size=(3, 2), stride=(2, 1), padding=0)");
   CHECK(nn::AdaptiveAvgPool2d({5, 7}).repr() == "AdaptiveAvgPool2d(output_size=(5, 7))");
+  CHECK(nn::AdaptiveAvgPool3d({.output_size = {5, std::nullopt, 7}}).repr() ==
+        "AdaptiveAvgPool3d(output_size=(5, None, 7))");
+  CHECK(nn::Conv3d(3, 8, {3, 5, 1}, {.padding = {1, 2, 0}}).repr() ==
+        "Conv3d(3, 8, kernel_size=(3, 5, 1), stride=(1, 1, 1), padding=(1, 2, 0))");
+  CHECK(nn::MaxPool3d({1, 2, 2}, {.stride = 2}).repr() ==
+        "MaxPool3d(kernel_size=(1, 2, 2), stride=2, padding=0, dilation=1, ceil_mode=False)");
+  CHECK(nn::LPPool2d(2, {2, 3}).repr() ==
+        "LPPool2d(norm_type=2, kernel_size=(2, 3), stride=None, ceil_mode=False)");
+  CHECK(nn::EmbeddingBag(10, 3, {.mode = "sum"}).repr() == "EmbeddingBag(10, 3, mode='sum')");
+  CHECK(nn::MaxUnpool2d({3, 2}).repr() ==
+        "MaxUnpool2d(kernel_size=(3, 2), stride=(3, 2), padding=(0, 0))");
   CHECK(nn::LayerNorm({2, 3}).repr() ==
         "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True, bias=True)");
   CHECK(nn::ReflectionPad2d({1, 2, 3, 4}).repr() == "ReflectionPad2d((1, 2, 3, 4))");
