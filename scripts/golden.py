@@ -202,13 +202,14 @@ def make_optimizer(call, params):
 
 
 def write_optimizers(file):
-    from golden_optim import OPTIMIZERS, PARAMETERS, STEPS
+    from golden_optim import MATRICES, OPTIMIZERS, PARAMETERS, STEPS
     for number, call in enumerate(OPTIMIZERS):
         def draw(name, shape, step=""):
             key = f"{call}\n{name}{step}"
             return torch.from_numpy(uniform(key, math.prod(shape)).reshape(shape) - 0.5)
 
-        params = {n: draw(n, shape).requires_grad_() for n, shape in PARAMETERS.items()}
+        shapes = MATRICES if call.startswith("Muon") else PARAMETERS
+        params = {n: draw(n, shape).requires_grad_() for n, shape in shapes.items()}
         optimizer = make_optimizer(call, list(params.values()))
         for step in range(STEPS):
             for name, p in params.items():

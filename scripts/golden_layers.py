@@ -38,14 +38,19 @@ CASES += simple(["Softmax2d()", "ChannelShuffle(2)", "PixelShuffle(2)", "ZeroPad
                  "UpsamplingBilinear2d(scale_factor=2)"], IMAGE)
 CASES += simple(["ReflectionPad1d(2)", "ReplicationPad1d(1)", "ConstantPad1d((1, 2), 0.5)",
                  "ZeroPad1d(2)", "CircularPad1d(1)"], "x: f[2, 3, 4]")
+CASES += simple(["ReflectionPad3d(1)", "ReplicationPad3d((1, 0, 2, 1, 0, 3))", "CircularPad3d(1)",
+                 "ConstantPad3d(1, -2.5)", "ZeroPad3d((1, 0, 0, 2, 3, 0))",
+                 "Upsample(size=(3, 4, 2), mode=\"area\")"], "x: f[2, 2, 3, 2, 4]")
 CASES += simple(["PixelUnshuffle(2)"], "x: f[2, 3, 4, 6]")
 CASES += simple(["Unfold(2)", "Unfold((2, 3), dilation=1, padding=1, stride=2)"], IMAGE)
 CASES += simple(["Fold((4, 5), (2, 2))"], "x: f[2, 8, 12]")
+CASES += simple(["Unfold((3, 2), padding=(1, 0), dilation=(1, 2))"], "x: f[4, 5, 5]")
+CASES += simple(["Fold(4, 2, stride=2)"], "x: f[8, 4]")
 
 # Dropout does nothing in evaluation.
 CASES += [(name, "m.eval()(x)", spec) for name, spec in [
     ("Dropout()", X), ("Dropout(p=0.2)", X), ("Dropout1d(0.3)", "x: f[2, 3, 4]"),
-    ("Dropout2d()", IMAGE), ("Dropout3d(0.5)", "x: f[1, 2, 2, 3, 3]"), ("AlphaDropout(0.1)", X),
+    ("Dropout2d()", IMAGE), ("RReLU()", X), ("RReLU(0.1, upper=0.3, inplace=true)", "x: c[3, 4]"), ("Dropout3d(0.5)", "x: f[1, 2, 2, 3, 3]"), ("AlphaDropout(0.1)", X),
     ("FeatureAlphaDropout(0.2)", "x: f[2, 3, 4]")]]
 
 # Convolutions.
@@ -67,6 +72,21 @@ CASES += simple([
 CASES += simple(["ConvTranspose1d(4, 3, 3, stride=2)"], "x: f[2, 4, 5]")
 CASES += simple(["Conv2d(4, 3, 3)"], "x: f[4, 5, 5]")
 CASES += simple(["Conv3d(2, 3, 2)"], "x: f[1, 2, 3, 3, 4]")
+VOLUME = "x: f[2, 4, 4, 3, 5]"
+CASES += simple([
+    "Conv3d(4, 6, 3, padding=1)", "Conv3d(4, 2, (1, 3, 3), bias=false)", "Conv3d(4, 2, 1)",
+    "Conv3d(4, 2, (3, 1, 1), padding=\"same\")",
+    "Conv3d(4, 6, (2, 3, 2), stride=(2, 1, 2), padding=(1, 0, 1), dilation=(2, 1, 1), groups=2)",
+    "Conv3d(4, 4, 3, padding=2, stride=2, groups=4)",
+    "Conv3d(4, 3, 2, padding=1, padding_mode=\"reflect\")",
+    "Conv3d(4, 3, 2, padding=(1, 0, 2), padding_mode=\"circular\")",
+    "ConvTranspose3d(4, 3, 2)",
+    "ConvTranspose3d(4, 6, (3, 1, 2), stride=2, padding=(1, 0, 1), output_padding=1, groups=2, "
+    "bias=false, dilation=(2, 1, 1))",
+], VOLUME)
+CASES += simple(["Conv3d(4, 3, 2)", "ConvTranspose3d(4, 3, 3, stride=2)"], "x: f[4, 3, 3, 4]")
+CASES += [("ConvTranspose3d(4, 3, 3, stride=2)", "m(x, output_size=(6, 6, 8))",
+           "x: f[4, 2, 2, 3]")]
 
 # Pooling.
 CASES += simple(["MaxPool1d(2)", "MaxPool1d(3, stride=2, padding=1, dilation=1, ceil_mode=true)",
@@ -80,7 +100,35 @@ CASES += simple(["MaxPool2d(2)", "MaxPool2d(3, stride=2, padding=1)",
                  "AdaptiveAvgPool2d((3, none))", "AdaptiveAvgPool2d((2, 3))",
                  "AdaptiveMaxPool2d(2)", "LPPool2d(2, 2)",
                  "MaxPool2d(2, return_indices=true)"], IMAGE)
+CASES += [
+    ("MaxUnpool1d(2)", "m(x, i)", "x: f[2, 3, 4]; i: i[2, 3, 4]<8"),
+    ("MaxUnpool2d(2)", "m(x, i)", "x: f[2, 3, 2, 3]; i: i[2, 3, 2, 3]<24"),
+    ("MaxUnpool2d(3, stride=2, padding=(1, 0))", "m(x, i, (4, 8))",
+     "x: f[3, 2, 3]; i: i[3, 2, 3]<32"),
+    ("MaxUnpool3d((2, 1, 2))", "m(x, i, output_size=(1, 2, 4, 2, 4))",
+     "x: f[1, 2, 2, 2, 2]; i: i[1, 2, 2, 2, 2]<32"),
+    ("FractionalMaxPool2d(2, output_size=(3, 2), _random_samples=s)", "m(x)",
+     "x: f[2, 4, 5, 6]; s: v[2, 4, 2]*0.4"),
+    ("FractionalMaxPool2d((2, 3), output_ratio=(0.5, 0.6), return_indices=true, "
+     "_random_samples=s)", "m(x)", "x: f[4, 7, 6]; s: v[1, 4, 2]*0.4"),
+]
 CASES += simple(["MaxPool3d(2)", "AvgPool3d(2)", "AdaptiveAvgPool3d(1)"], "x: f[1, 2, 4, 4, 5]")
+CASES += simple([
+    "MaxPool3d((1, 3, 2), stride=(1, 2, 2), padding=(0, 1, 1), ceil_mode=true)",
+    "MaxPool3d(2, stride=1, dilation=(3, 1, 2), return_indices=true)",
+    "MaxPool3d(3, 2, 1, return_indices=true, ceil_mode=true)",
+    "AvgPool3d((2, 1, 3), stride=2, padding=(1, 0, 1), ceil_mode=true, count_include_pad=false)",
+    "AvgPool3d(3, 2, 1, ceil_mode=true)", "AvgPool3d(2, stride=1, divisor_override=3)",
+    "AdaptiveAvgPool3d((3, none, 2))", "AdaptiveMaxPool3d((3, none, 2))",
+    "AdaptiveMaxPool3d(2, return_indices=true)", "LPPool3d(2, 2)",
+], VOLUME)
+CASES += simple(["LPPool3d(norm_type=3.0, kernel_size=(2, 1, 2), stride=(1, 1, 2), "
+                 "ceil_mode=true)"], "x: p[2, 4, 4, 3, 5]")
+CASES += simple(["MaxPool3d(2)", "AvgPool3d(2)", "AdaptiveMaxPool3d(2)"], "x: f[2, 3, 4, 5]")
+CASES += simple(["AdaptiveMaxPool2d((2, none), return_indices=true)",
+                 "LPPool2d(1.5, (2, 3), stride=2, ceil_mode=true)"], "x: p[2, 4, 5, 5]")
+CASES += simple(["AdaptiveMaxPool1d(3, return_indices=true)", "LPPool1d(inf, 3, stride=2)",
+                 "LPPool1d(-inf, 3)"], "x: f[2, 3, 8]")
 
 # Normalisation.
 for spec in (IMAGE, "x: f[1, 4, 2, 2]"):
@@ -93,6 +141,14 @@ CASES += [(name, "m.eval()(x)", IMAGE) for name in
            "InstanceNorm2d(4, affine=true, track_running_stats=true)")]
 CASES += simple(["BatchNorm1d(4)", "InstanceNorm1d(4)", "GroupNorm(4, 4)"], "x: f[3, 4, 5]")
 CASES += simple(["BatchNorm3d(2)"], "x: f[2, 2, 2, 3, 2]")
+CASES += simple(["InstanceNorm1d(4, affine=true, track_running_stats=true)",
+                 "LocalResponseNorm(3)", "InstanceNorm1d(3)"], "x: f[3, 4, 5]")
+CASES += simple(["InstanceNorm1d(3, affine=true)"], "x: f[3, 5]")
+CASES += simple(["InstanceNorm3d(2, affine=true)",
+                 "InstanceNorm3d(2, track_running_stats=true, momentum=0.3)",
+                 "LocalResponseNorm(2, alpha=0.5, beta=0.5, k=2)"], "x: f[2, 2, 2, 3, 2]")
+CASES += [("InstanceNorm3d(2, affine=true, track_running_stats=true)", "m.eval()(x)",
+           "x: f[2, 2, 2, 3, 2]")]
 CASES += simple(["GroupNorm(2, 4)", "GroupNorm(1, 4, eps=0.01, affine=false)", "InstanceNorm2d(4)",
                  "InstanceNorm2d(4, affine=true)", "LocalResponseNorm(2)",
                  "InstanceNorm2d(4, affine=true, track_running_stats=true)"], IMAGE)
@@ -103,6 +159,19 @@ CASES += simple(["Embedding(6, 3)", "Embedding(6, 3, padding_idx=2)",
                  "Embedding(6, 3, padding_idx=-1)"], "x: i[2, 5]<6")
 CASES += simple(["EmbeddingBag(6, 3)", "EmbeddingBag(6, 3, mode=\"sum\")",
                  "EmbeddingBag(6, 3, mode=\"max\")"], "x: i[2, 5]<6")
+BAGS = "x: i[8]<6"
+CASES += [
+    ("EmbeddingBag(6, 3)", "m(x, arange(0, 8, 3))", BAGS),
+    ("EmbeddingBag(6, 3, mode=\"sum\", padding_idx=2)", "m(x, floor_divide(arange(0, 8), 2))",
+     BAGS),
+    ("EmbeddingBag(6, 3, mode=\"mean\", padding_idx=-1, include_last_offset=true)",
+     "m(x, floor_divide(arange(0, 9), 2))", BAGS),
+    ("EmbeddingBag(6, 3, mode=\"max\", padding_idx=1)", "m(x, floor_divide(arange(0, 8), 2))",
+     BAGS),
+    ("EmbeddingBag(6, 3, mode=\"sum\")",
+     "m(x, arange(0, 8, 3), per_sample_weights=w)", BAGS + "; w: f[8]"),
+    ("EmbeddingBag(6, 3, max_norm=0.5, norm_type=1, mode=\"sum\")", "m(x)", "x: i[2, 5]<6"),
+]
 SEQUENCE = "x: f[5, 2, 3]"
 CASES += simple(["RNN(3, 4)", "RNN(3, 4, 2, nonlinearity=\"relu\", bias=false)",
                  "RNN(3, 4, bidirectional=true, batch_first=true)", "LSTM(3, 4)",
@@ -156,6 +225,10 @@ CASES += [
     ("TransformerDecoder(TransformerDecoderLayer(8, 2, 16, dropout=0.0), 2)", "m(x, y)",
      "x: f[5, 2, 8]; y: f[4, 2, 8]"),
     ("Transformer(8, 2, 1, 1, 16, dropout=0.0)", "m(x, y)", "x: f[5, 2, 8]; y: f[4, 2, 8]"),
+    ("Transformer(8, 4, num_encoder_layers=2, num_decoder_layers=1, dim_feedforward=12, "
+     "dropout=0.0, activation=\"gelu\", batch_first=true, norm_first=true, bias=false)",
+     "m(x, y, tgt_mask=a, src_key_padding_mask=triu(p, 3))",
+     "x: f[2, 5, 8]; y: f[2, 4, 8]; a: c[4, 4]; p: b[2, 5]"),
 ]
 
 # Containers.
@@ -201,6 +274,20 @@ CASES += [
     ("GaussianNLLLoss()", "m(x, y, z)", "x: f[3, 4]; y: f[3, 4]; z: p[3, 4]"),
     ("MultiMarginLoss()", "m(x, y)", CLASSES),
     ("MultiLabelSoftMarginLoss()", "m(x, y)", "x: f[5, 4]; y: u[5, 4]"),
+    ("MultiLabelMarginLoss()", "m(x, sub(y, 1))", "x: f[5, 4]; y: i[5, 4]<5"),
+    ("MultiLabelMarginLoss(reduction=\"none\")", "m(x, sub(y, 1))", "x: f[5, 4]; y: i[5, 4]<5"),
+    ("MultiLabelMarginLoss(reduction=\"sum\")", "m(x, sub(y, 1))", "x: f[4]; y: i[4]<5"),
+    ("TripletMarginWithDistanceLoss()", "m(x, y, z)", "x: f[5, 3]; y: f[5, 3]; z: f[5, 3]"),
+    ("TripletMarginWithDistanceLoss(distance_function=CosineSimilarity(), margin=0.5, swap=true, "
+     "reduction=\"none\")", "m(x, y, z)", "x: f[5, 3]; y: f[5, 3]; z: f[5, 3]"),
+    ("CTCLoss(blank=3)", "m(log_softmax(x, 2), y, (6, 4), (3, 2))",
+     "x: f[6, 2, 4]; y: i[2, 3]<3"),
+    ("CTCLoss(3, \"sum\", zero_infinity=true)", "m(log_softmax(x, 2), y, (6, 1), (3, 2))",
+     "x: f[6, 2, 4]; y: i[2, 3]<3"),
+    ("AdaptiveLogSoftmaxWithLoss(8, 20, [5, 10], div_value=2.0)", "m(x, y)",
+     "x: f[6, 8]; y: i[6]<20"),
+    ("AdaptiveLogSoftmaxWithLoss(8, 12, [2, 4, 9], head_bias=true)", "m(x, y)",
+     "x: f[8]; y: i[]<12"),
 ]
 
 # Printed only: layers that cannot be called, or too large to be called here.

@@ -7,6 +7,7 @@ milestones where PyTorch's SequentialLR wants them.
 
 STEPS = 6
 PARAMETERS = {"a": (3, 4), "b": (5,)}
+MATRICES = {"a": (3, 4), "b": (5, 2)}  # for what takes no others
 
 OPTIMIZERS = [
     "SGD()", "SGD(lr=0.1)", "SGD(0.1, 0.9)", "SGD(lr=0.1, momentum=0.9, dampening=0.5)",
@@ -31,6 +32,10 @@ OPTIMIZERS = [
     "ASGD()", "ASGD(lr=0.1, lambd=0.1, alpha=0.5, t0=2, weight_decay=0.1)",
     "Adagrad()", "Adagrad(lr=0.1, lr_decay=0.1, weight_decay=0.1)",
     "Adagrad(lr=0.1, initial_accumulator_value=0.5, eps=1e-3, maximize=true)",
+    "Adafactor()", "Adafactor(lr=0.1, beta2_decay=-0.5, eps=(0.01, 0.3), d=2, weight_decay=0.1)",
+    "Adafactor(0.05, maximize=true)",
+    "Muon()", "Muon(lr=0.1, weight_decay=0.5, momentum=0.8, nesterov=false, ns_steps=3)",
+    "Muon(0.05, ns_coefficients=(2, -1.5, 0.5), adjust_lr_fn=\"match_rms_adamw\")",
 ]
 
 RATES = 40

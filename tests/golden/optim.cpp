@@ -58,9 +58,9 @@ std::string without_line(std::string repr, const std::string& call) {
 void run_optimizer(const io::H5Reader& file, const io::H5Node& node, const std::string& call,
                    DType dtype) {
   const Ref<Optimizer> optimizer = make<Optimizer>(call);
-  const std::vector<std::pair<std::string, Shape>> shapes = {{"a", {3, 4}}, {"b", {5}}};
   std::vector<optim::NamedParameter> params;
-  for (const auto& [name, shape] : shapes) {
+  for (const char* name : {"a", "b"}) {
+    const Shape shape = file.tensor(*node.find(name)).shape();
     params.push_back({name, draw(call + "\n" + name, shape, dtype)});
     params.back().tensor.requires_grad_();
   }

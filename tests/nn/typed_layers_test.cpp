@@ -50,24 +50,28 @@ TEST_SUITE_BEGIN("nn typed layers");
 
 TEST_CASE("every registered layer has a class with its options") {
   using namespace nnm::nn;
-  std::set<std::string> typed =
-      names<MSELoss, L1Loss, SmoothL1Loss, HuberLoss, CrossEntropyLoss, NLLLoss, BCELoss,
-            BCEWithLogitsLoss, KLDivLoss, RNN, LSTM, GRU, CosineSimilarity, PairwiseDistance,
-            Linear, Bilinear, Identity, Dropout, Dropout1d, Dropout2d, BatchNorm1d, BatchNorm2d,
-            InstanceNorm2d, Softmax, LogSoftmax, Softmin, Softmax2d, LeakyReLU, ELU, CELU, GELU,
-            Softplus, Softshrink, Hardshrink, Hardtanh, GLU, Threshold, PReLU, Embedding, LayerNorm,
-            GroupNorm, RMSNorm, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d,
-            MaxPool2d, AvgPool1d, AvgPool2d, AdaptiveAvgPool1d, AdaptiveAvgPool2d,
-            AdaptiveMaxPool2d, Flatten, Unflatten, PixelShuffle, PixelUnshuffle, MultiheadAttention,
-            ReLU, ReLU6, SELU, SiLU, Mish, Hardswish, Hardsigmoid, Sigmoid, LogSigmoid, Tanh,
-            Softsign, Tanhshrink, ZeroPad1d, ZeroPad2d, ConstantPad1d, ConstantPad2d,
-            ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d, CircularPad1d,
-            CircularPad2d, SoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss,
-            CosineEmbeddingLoss, TripletMarginLoss, PoissonNLLLoss, GaussianNLLLoss,
-            MultiMarginLoss, MultiLabelSoftMarginLoss, RNNCell, LSTMCell, GRUCell,
-            TransformerEncoderLayer, TransformerDecoderLayer, TransformerEncoder,
-            TransformerDecoder, Upsample, UpsamplingNearest2d, UpsamplingBilinear2d, Dropout3d,
-            AlphaDropout, BatchNorm3d, ChannelShuffle>();
+  std::set<std::string> typed = names<
+      MSELoss, L1Loss, SmoothL1Loss, HuberLoss, CrossEntropyLoss, NLLLoss, BCELoss,
+      BCEWithLogitsLoss, KLDivLoss, RNN, LSTM, GRU, CosineSimilarity, PairwiseDistance, Linear,
+      Bilinear, Identity, Dropout, Dropout1d, Dropout2d, BatchNorm1d, BatchNorm2d, InstanceNorm2d,
+      Softmax, LogSoftmax, Softmin, Softmax2d, LeakyReLU, ELU, CELU, GELU, Softplus, Softshrink,
+      Hardshrink, Hardtanh, GLU, Threshold, PReLU, Embedding, LayerNorm, GroupNorm, RMSNorm, Conv1d,
+      Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d,
+      AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool2d, Flatten, Unflatten, PixelShuffle,
+      PixelUnshuffle, MultiheadAttention, ReLU, ReLU6, SELU, SiLU, Mish, Hardswish, Hardsigmoid,
+      Sigmoid, LogSigmoid, Tanh, Softsign, Tanhshrink, ZeroPad1d, ZeroPad2d, ConstantPad1d,
+      ConstantPad2d, ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d,
+      CircularPad1d, CircularPad2d, SoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss,
+      CosineEmbeddingLoss, TripletMarginLoss, PoissonNLLLoss, GaussianNLLLoss, MultiMarginLoss,
+      MultiLabelSoftMarginLoss, RNNCell, LSTMCell, GRUCell, TransformerEncoderLayer,
+      TransformerDecoderLayer, TransformerEncoder, TransformerDecoder, Upsample,
+      UpsamplingNearest2d, UpsamplingBilinear2d, Dropout3d, AlphaDropout, BatchNorm3d,
+      ChannelShuffle, Conv3d, ConvTranspose3d, MaxPool3d, AvgPool3d, AdaptiveAvgPool3d,
+      AdaptiveMaxPool1d, AdaptiveMaxPool3d, LPPool1d, LPPool2d, LPPool3d, InstanceNorm1d,
+      InstanceNorm3d, LocalResponseNorm, ZeroPad3d, ConstantPad3d, ReflectionPad3d,
+      ReplicationPad3d, CircularPad3d, Unfold, Fold, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d,
+      FractionalMaxPool2d, EmbeddingBag, RReLU, FeatureAlphaDropout, Transformer,
+      TripletMarginWithDistanceLoss, MultiLabelMarginLoss, CTCLoss, AdaptiveLogSoftmaxWithLoss>();
   typed.insert({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"});
   for (const std::string& name : Registry<Module>::names()) {
     CAPTURE(name);
@@ -129,6 +133,17 @@ TEST_CASE("braces are a tuple wherever PyTorch takes one") {
   CHECK(nn::AvgPool2d({3, 2}, {.stride = {2, 1}}).repr() ==
         "AvgPool2d(kernel_size=(3, 2), stride=(2, 1), padding=0)");
   CHECK(nn::AdaptiveAvgPool2d({5, 7}).repr() == "AdaptiveAvgPool2d(output_size=(5, 7))");
+  CHECK(nn::AdaptiveAvgPool3d({.output_size = {5, std::nullopt, 7}}).repr() ==
+        "AdaptiveAvgPool3d(output_size=(5, None, 7))");
+  CHECK(nn::Conv3d(3, 8, {3, 5, 1}, {.padding = {1, 2, 0}}).repr() ==
+        "Conv3d(3, 8, kernel_size=(3, 5, 1), stride=(1, 1, 1), padding=(1, 2, 0))");
+  CHECK(nn::MaxPool3d({1, 2, 2}, {.stride = 2}).repr() ==
+        "MaxPool3d(kernel_size=(1, 2, 2), stride=2, padding=0, dilation=1, ceil_mode=False)");
+  CHECK(nn::LPPool2d(2, {2, 3}).repr() ==
+        "LPPool2d(norm_type=2, kernel_size=(2, 3), stride=None, ceil_mode=False)");
+  CHECK(nn::EmbeddingBag(10, 3, {.mode = "sum"}).repr() == "EmbeddingBag(10, 3, mode='sum')");
+  CHECK(nn::MaxUnpool2d({3, 2}).repr() ==
+        "MaxUnpool2d(kernel_size=(3, 2), stride=(3, 2), padding=(0, 0))");
   CHECK(nn::LayerNorm({2, 3}).repr() ==
         "LayerNorm((2, 3), eps=1e-05, elementwise_affine=True, bias=True)");
   CHECK(nn::ReflectionPad2d({1, 2, 3, 4}).repr() == "ReflectionPad2d((1, 2, 3, 4))");

@@ -17,7 +17,10 @@ Generator* Streams::operator()(std::string_view parameter) const {
 }
 
 void initialize(Module& root, uint64_t seed) {
-  for (const auto& [path, m] : root.named_modules()) m->reset_parameters(Streams(seed, path));
+  // As constructors do: children first, so that a module may draw its children's parameters anew.
+  const auto modules = root.named_modules();
+  for (auto m = modules.rbegin(); m != modules.rend(); ++m)
+    m->second->reset_parameters(Streams(seed, m->first));
 }
 
 void Module::reset_parameters(const Streams&) {}

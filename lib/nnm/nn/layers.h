@@ -2,12 +2,14 @@
 #pragma once
 
 #include "nnm/nn/layers/activation.h"
+#include "nnm/nn/layers/adaptive_softmax.h"
 #include "nnm/nn/layers/attention.h"
 #include "nnm/nn/layers/container.h"
 #include "nnm/nn/layers/conv.h"
 #include "nnm/nn/layers/distance.h"
 #include "nnm/nn/layers/dropout.h"
 #include "nnm/nn/layers/embedding.h"
+#include "nnm/nn/layers/fold.h"
 #include "nnm/nn/layers/linear.h"
 #include "nnm/nn/layers/loss.h"
 #include "nnm/nn/layers/margin_loss.h"

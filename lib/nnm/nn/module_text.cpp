@@ -30,35 +30,43 @@ struct TorchFile {
 };
 constexpr TorchFile kTorchFiles[] = {
     {"activation",
-     " CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid "
-     "LogSoftmax Mish MultiheadAttention PReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax "
-     "Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink Threshold "},
+     " CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU "
+     "LogSigmoid LogSoftmax Mish MultiheadAttention PReLU RReLU ReLU ReLU6 SELU SiLU "
+     "Sigmoid Softmax Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
+     "Threshold "},
+    {"adaptive", " AdaptiveLogSoftmaxWithLoss "},
     {"batchnorm", " BatchNorm1d BatchNorm2d BatchNorm3d "},
     {"channelshuffle", " ChannelShuffle "},
     {"container", " Sequential ModuleList ModuleDict ParameterList ParameterDict "},
-    {"conv", " Conv1d Conv2d ConvTranspose1d ConvTranspose2d "},
+    {"conv", " Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "},
     {"distance", " CosineSimilarity PairwiseDistance "},
-    {"dropout", " AlphaDropout Dropout Dropout1d Dropout2d Dropout3d "},
+    {"dropout", " AlphaDropout Dropout Dropout1d Dropout2d Dropout3d FeatureAlphaDropout "},
     {"flatten", " Flatten Unflatten "},
-    {"instancenorm", " InstanceNorm2d "},
+    {"fold", " Fold Unfold "},
+    {"instancenorm", " InstanceNorm1d InstanceNorm2d InstanceNorm3d "},
     {"linear", " Bilinear Identity Linear NonDynamicallyQuantizableLinear "},
     {"loss",
-     " BCELoss BCEWithLogitsLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss "
-     "HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss "
-     "MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss "
-     "TripletMarginLoss "},
-    {"normalization", " GroupNorm LayerNorm RMSNorm "},
+     " BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss "
+     "GaussianNLLLoss HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss MSELoss "
+     "MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss "
+     "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss "
+     "TripletMarginWithDistanceLoss "},
+    {"normalization", " GroupNorm LayerNorm LocalResponseNorm RMSNorm "},
     {"padding",
-     " CircularPad1d CircularPad2d ConstantPad1d ConstantPad2d ReflectionPad1d "
-     "ReflectionPad2d ReplicationPad1d ReplicationPad2d ZeroPad1d ZeroPad2d "},
+     " CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d "
+     "ConstantPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d ReplicationPad1d "
+     "ReplicationPad2d ReplicationPad3d ZeroPad1d ZeroPad2d ZeroPad3d "},
     {"pixelshuffle", " PixelShuffle PixelUnshuffle "},
     {"pooling",
-     " AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool1d AvgPool2d MaxPool1d "
-     "MaxPool2d "},
+     " AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d "
+     "AdaptiveMaxPool2d AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d "
+     "FractionalMaxPool2d LPPool1d LPPool2d LPPool3d MaxPool1d MaxPool2d MaxPool3d "
+     "MaxUnpool1d MaxUnpool2d MaxUnpool3d "},
     {"rnn", " GRU GRUCell LSTM LSTMCell RNN RNNCell "},
-    {"sparse", " Embedding "},
+    {"sparse", " Embedding EmbeddingBag "},
     {"transformer",
-     " TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer "},
+     " Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder "
+     "TransformerEncoderLayer "},
     {"upsampling", " Upsample UpsamplingBilinear2d UpsamplingNearest2d "}};
 
 std::string demangled(const Module& m) {

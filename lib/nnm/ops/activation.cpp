@@ -5,6 +5,7 @@
 
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
+#include "nnm/ops/functional.h"
 
 namespace nnm {
 
@@ -153,6 +154,14 @@ Tensor glu(const Tensor& x, int64_t dim) {
     kernels::copy(narrow(dx, d, half, half), mul(mul(da, a), rsub(Scalar(1.0), gate)));
     b.set(0, dx);
   });
+}
+
+Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator* generator) {
+  NNM_CHECK(lower <= upper, runtime, "Lower bound should be less than or equal to the upper bound");
+  if (!training) return leaky_relu(x, (lower + upper) / 2);
+  const Tensor slopes = empty(x.shape(), x.options());
+  uniform_(slopes, lower, upper, generator);
+  return mul(x, where(gt(x, Scalar(0)), ones_like(slopes), slopes));
 }
 
 }  // namespace nnm

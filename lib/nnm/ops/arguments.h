@@ -16,6 +16,15 @@ inline bool is_tensor(const Value& v) { return v.is(Value::Kind::tensor); }
 /// `reshape(x, [2, 3])` mean the same.
 Dims integers(const Value& v);
 inline Shape shape(const Value& v) { return Shape(integers(v)); }
+/// None, one number, or a list of them.
+template <class T>
+std::vector<T> numbers(const Value& v) {
+  if (v.is_none()) return {};
+  std::vector<T> out;
+  for (const Value& x : v.is_sequence() ? v.items() : Values{v})
+    out.push_back(Codec<T>::read(Codec<T>::type().convert(x)));
+  return out;
+}
 /// Dimensions of `dim: int[] = none`; none is no dimensions, which reductions take as all.
 inline Dims dims(const Value& v) { return v.is_none() ? Dims() : integers(v); }
 

@@ -1,4 +1,4 @@
-// Convolution: all ranks as images with channels innermost.
+// Convolution: of images and volumes with channels innermost; a sequence is an image of one row.
 #include "kernels/conv.h"
 
 #include <algorithm>
@@ -15,30 +15,27 @@
 #include "nnm/ops/kept.h"
 #include "nnm/ops/layout.h"
 #include "nnm/ops/relu_pool.h"
+#include "nnm/ops/volume.h"
 
 namespace nnm {
 
 namespace {
 
-// Arguments of one convolution, of `rank` spatial dimensions; rank 1 uses the last entry.
-struct Params {
-  int rank;
-  Conv2d conv;
-};
+using detail::Convolution;
 
-void check_params(const Tensor& w, const Params& p) {
+void check_params(const Tensor& w, const Convolution& p) {
   NNM_CHECK(w.dim() == p.rank + 2, runtime,
             "expected weight of {} dimensions to match the convolution, but got weight of size {}",
             p.rank + 2, w.shape().str());
-  for (int i = 2 - p.rank; i < 2; ++i) {
-    NNM_CHECK(p.conv.before[i] >= 0, runtime, "negative padding is not supported");
-    NNM_CHECK(p.conv.stride[i] > 0, runtime, "non-positive stride is not supported");
-    NNM_CHECK(p.conv.dilation[i] > 0, runtime, "non-positive dilation is not supported");
+  for (int i = 3 - p.rank; i < 3; ++i) {
+    NNM_CHECK(p.before[i] >= 0, runtime, "negative padding is not supported");
+    NNM_CHECK(p.stride[i] > 0, runtime, "non-positive stride is not supported");
+    NNM_CHECK(p.dilation[i] > 0, runtime, "non-positive dilation is not supported");
   }
 }
 
-void check_channels(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
-  const int64_t groups = p.conv.groups;
+void check_channels(const Tensor& x, const Tensor& w, const Tensor& bias, const Convolution& p) {
+  const int64_t groups = p.groups;
   const Shape& k = w.shape();
   NNM_CHECK(groups > 0, runtime, "non-positive groups is not supported");
   NNM_CHECK(k[0] >= groups, runtime,
@@ -59,16 +56,16 @@ void check_channels(const Tensor& x, const Tensor& w, const Tensor& bias, const 
             k.str(), k[0], bias.shape().str());
 }
 
-// (N, O, OH, OW) of x (N, C, H, W) and w (O, C / groups, KH, KW).
-Shape output_shape(const Tensor& x, const Tensor& w, const Params& p) {
-  Shape y{x.shape()[0], w.shape()[0], 0, 0};
+// (N, O, OH, OW) of x (N, C, H, W) and w (O, C / groups, KH, KW), or the same with a depth.
+Shape output_shape(const Tensor& x, const Tensor& w, const Convolution& p) {
+  Shape y{x.shape()[0], w.shape()[0]};
   std::string padded, kernel;
   bool fits = true;
-  for (int i = 0; i < 2; ++i) {
-    const int64_t in = x.shape()[i + 2] + p.conv.before[i] + p.conv.after[i];
-    const int64_t reach = p.conv.dilation[i] * (w.shape()[i + 2] - 1) + 1;
-    y[i + 2] = in < reach ? 0 : (in - reach) / p.conv.stride[i] + 1;
-    if (i < 2 - p.rank) continue;
+  for (int i = p.first(); i < 3; ++i) {
+    const int64_t in = x.shape()[p.dim(x, i)] + p.before[i] + p.after[i];
+    const int64_t reach = p.dilation[i] * (w.shape()[p.dim(w, i)] - 1) + 1;
+    y.push_back(in < reach ? 0 : (in - reach) / p.stride[i] + 1);
+    if (i < 3 - p.rank) continue;
     fits = fits && in >= reach && reach > 0;
     padded += fmt::format("{}{}", padded.empty() ? "" : " x ", in);
     kernel += fmt::format("{}{}", kernel.empty() ? "" : " x ", reach);
@@ -82,38 +79,37 @@ Shape output_shape(const Tensor& x, const Tensor& w, const Params& p) {
 
 // Gradients from that of the result, channels innermost.
 void convolution_backward(Backward& b, const Tensor& g, const Tensor& x, const Tensor& w,
-                          const Conv2d& p) {
+                          const Convolution& p) {
   if (b.needs(0)) {
     const Tensor dx = empty_channels_last(x.shape(), x.options());
-    detail::conv2d_backward_input(dx, g, w, p);
+    detail::conv_backward_input(dx, g, w, p);
     b.set(0, dx);
   }
   if (!b.needs(1) && !b.needs(2)) return;
   const Tensor dw = empty(w.shape(), w.options());
   const Tensor dbias = b.needs(2) ? empty({w.shape()[0]}, w.options()) : Tensor();
-  detail::conv2d_backward_weight(dw, dbias, g, x, p);
+  detail::conv_backward_weight(dw, dbias, g, x, p);
   if (b.needs(1)) b.set(1, dw);
   b.set(2, dbias);
 }
 
-// x (N, C, H, W), w (O, C / groups, KH, KW).
-Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
+Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const Convolution& p) {
   Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
   const Tensor b = bias.defined() ? detail::row_major(bias) : bias;
   const auto weights = grad_enabled() ? detail::Weights::change : detail::Weights::stay;
-  detail::conv2d_forward(y, in, k, b, p.conv, weights);
+  detail::conv_forward(y, in, k, b, p, weights);
   if (!needs_grad({&x, &w, &bias})) return y;
   detail::forget_weights(w);
   return record("ConvolutionBackward0", y, {&x, &w, &bias},
-                [x = Saved(in), w = Saved(k), conv = p.conv](Backward& b) {
+                [x = Saved(in), w = Saved(k), p](Backward& b) {
                   const Tensor g = detail::channels_innermost(b.grad());
-                  convolution_backward(b, g, x.get(), w.get(), conv);
+                  convolution_backward(b, g, x.get(), w.get(), p);
                 });
 }
 
-// The checks that speak of the tensors as they were given, then the convolution of images.
-Tensor checked(const Tensor& input, const Tensor& weight, const Tensor& b, const Params& p) {
+// The checks that speak of the tensors as they were given, then the convolution.
+Tensor checked(const Tensor& input, const Tensor& weight, const Tensor& b, const Convolution& p) {
   const Tensor x = autocast_short(input), w = autocast_short(weight), bias = autocast_short(b);
   const int n = p.rank;
   NNM_CHECK(x.dim() == n + 1 || x.dim() == n + 2, runtime,
@@ -124,33 +120,34 @@ Tensor checked(const Tensor& input, const Tensor& weight, const Tensor& b, const
   const Tensor batch = batched ? x : unsqueeze(x, 0);
   check_params(w, p);
   check_channels(batch, w, bias, p);
-  const Tensor y = n == 2 ? convolution(batch, w, bias, p)
+  const Tensor y = n >= 2 ? convolution(batch, w, bias, p)
                           : squeeze(convolution(unsqueeze(batch, 2), unsqueeze(w, 2), bias, p), 2);
   return batched ? y : squeeze(y, 0);
 }
 
-void set_padding(Params& p, Padding padding, const Tensor& w) {
-  if (padding == Padding::valid) return;
-  for (int i = 2 - p.rank; i < 2; ++i) {
-    NNM_CHECK(p.conv.stride[i] == 1, runtime,
-              "padding='same' is not supported for strided convolutions");
-    const int64_t total = p.conv.dilation[i] * (w.size(i - 2) - 1);
-    p.conv.before[i] = total / 2;
-    p.conv.after[i] = total - total / 2;
+template <int N>
+Convolution arguments(const IntTuple<N>& stride, const IntTuple<N>& padding,
+                      const IntTuple<N>& dilation, int64_t groups) {
+  Convolution p{.rank = N, .groups = groups};
+  for (int i = 0, at = 3 - N; i < N; ++i, ++at) {
+    p.stride[at] = stride[i];
+    p.dilation[at] = dilation[i];
+    p.before[at] = p.after[at] = padding[i];
   }
+  return p;
 }
-
-Params params1(int64_t stride, int64_t padding, int64_t dilation, int64_t groups) {
-  return {1, {{1, stride}, {1, dilation}, {0, padding}, {0, padding}, groups}};
-}
-
-Params params2(Size2 stride, Size2 padding, Size2 dilation, int64_t groups) {
-  return {2,
-          {{stride[0], stride[1]},
-           {dilation[0], dilation[1]},
-           {padding[0], padding[1]},
-           {padding[0], padding[1]},
-           groups}};
+template <int N>
+Convolution arguments(const IntTuple<N>& stride, Padding padding, const IntTuple<N>& dilation,
+                      int64_t groups, const Tensor& w) {
+  Convolution p = arguments<N>(stride, 0, dilation, groups);
+  for (int i = 3 - N; i < 3 && padding == Padding::same; ++i) {
+    NNM_CHECK(p.stride[i] == 1, runtime,
+              "padding='same' is not supported for strided convolutions");
+    const int64_t total = p.dilation[i] * (w.size(i - 3) - 1);
+    p.before[i] = total / 2;
+    p.after[i] = total - total / 2;
+  }
+  return p;
 }
 
 }  // namespace
@@ -163,26 +160,32 @@ Padding parse_padding(const std::string& word) {
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
               int64_t padding, int64_t dilation, int64_t groups) {
-  return checked(x, weight, bias, params1(stride, padding, dilation, groups));
+  return checked(x, weight, bias, arguments<1>(stride, padding, dilation, groups));
 }
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
               Padding padding, int64_t dilation, int64_t groups) {
-  Params p = params1(stride, 0, dilation, groups);
-  set_padding(p, padding, weight);
-  return checked(x, weight, bias, p);
+  return checked(x, weight, bias, arguments<1>(stride, padding, dilation, groups, weight));
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size2 stride,
               Size2 padding, Size2 dilation, int64_t groups) {
-  return checked(x, weight, bias, params2(stride, padding, dilation, groups));
+  return checked(x, weight, bias, arguments(stride, padding, dilation, groups));
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size2 stride,
               Padding padding, Size2 dilation, int64_t groups) {
-  Params p = params2(stride, 0, dilation, groups);
-  set_padding(p, padding, weight);
-  return checked(x, weight, bias, p);
+  return checked(x, weight, bias, arguments(stride, padding, dilation, groups, weight));
+}
+
+Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size3 stride,
+              Size3 padding, Size3 dilation, int64_t groups) {
+  return checked(x, weight, bias, arguments(stride, padding, dilation, groups));
+}
+
+Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size3 stride,
+              Padding padding, Size3 dilation, int64_t groups) {
+  return checked(x, weight, bias, arguments(stride, padding, dilation, groups, weight));
 }
 
 namespace {
@@ -206,7 +209,7 @@ bool tail_fits(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvT
 }
 
 // The shape of the result; empty where operands do not fit: the convolution by itself says why.
-Shape fitting_shape(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
+Shape fitting_shape(const Tensor& x, const Tensor& w, const Tensor& bias, const Convolution& p) {
   try {
     check_params(w, p);
     check_channels(x, w, bias, p);
@@ -247,7 +250,7 @@ Affine folded(const Tensor& bias, const ConvTail& tail) {
 Tensor conv2d_with_tail(const Tensor& x, const Tensor& w, const Tensor& bias, Size2 stride,
                         Size2 padding, Size2 dilation, int64_t groups, const ConvTail& tail) {
   if (!tail_fits(x, w, bias, tail)) return {};
-  const Params p = params2(stride, padding, dilation, groups);
+  const Convolution p = arguments(stride, padding, dilation, groups);
   const Shape size = fitting_shape(x, w, bias, p);
   if (size.size() == 0) return {};
   if (tail.addend.defined() && tail.addend.shape() != size) return {};
@@ -258,7 +261,7 @@ Tensor conv2d_with_tail(const Tensor& x, const Tensor& w, const Tensor& bias, Si
       tail.addend.defined() ? detail::channels_innermost(tail.addend) : tail.addend;
   const bool done =
       detail::conv2d_forward(y, detail::channels_innermost(x), detail::row_major(w), norm.shift,
-                             p.conv, detail::ConvAfter{norm.scale, addend, tail.relu});
+                             p.image(), detail::ConvAfter{norm.scale, addend, tail.relu});
   return done ? y : Tensor();
 }
 
@@ -298,7 +301,7 @@ void pool_convolution(const Tensor& y, const Tensor& taps, const Tensor& x,
 }
 
 void convolution_pool_backward(Backward& b, const Tensor& x, const Tensor& w, const Tensor& taps,
-                               const Conv2d& conv, const detail::ReluPool& r) {
+                               const Convolution& conv, const detail::ReluPool& r) {
   const Tensor g = detail::with_layout_of(taps, b.grad());
   if (!b.needs(0) && (b.needs(1) || b.needs(2))) {
     const View from = g, kept = taps;
@@ -307,7 +310,7 @@ void convolution_pool_backward(Backward& b, const Tensor& x, const Tensor& w, co
     const auto make = [&](const View& images, int64_t first, int64_t last) {
       kernels::max_pool2d_backward(images, from.part(first, last), kept.part(first, last), r.pool);
     };
-    if (detail::conv2d_backward_weight(dw, dbias, r.x, x, conv, make)) {
+    if (detail::conv2d_backward_weight(dw, dbias, r.x, x, conv.image(), make)) {
       if (b.needs(1)) b.set(1, dw);
       b.set(2, dbias);
       return;
@@ -327,21 +330,21 @@ Tensor conv2d_relu_max_pool2d(const Tensor& x, const Tensor& w, const Tensor& bi
     return {};
   if (!is_plain_f32(x) || !is_plain_f32(w) || x.dim() != 4 || w.dim() != 4) return {};
   if (bias.defined() && !is_plain_f32(bias)) return {};
-  const Params p = params2(stride, padding, dilation, groups);
+  const Convolution p = arguments(stride, padding, dilation, groups);
   const Shape size = fitting_shape(x, w, bias, p);
   if (size.size() == 0) return {};
   const auto r = detail::ReluPool::of(size, x.options(), pooling);
   if (!r) return {};
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
   const auto conv = detail::ConvByImages::of(
-      in.shape(), size, k, bias.defined() ? detail::row_major(bias) : bias, p.conv);
+      in.shape(), size, k, bias.defined() ? detail::row_major(bias) : bias, p.image());
   if (!conv) return {};
   const Tensor y = empty_channels_last(r->y), taps = empty_like(y, DType::u8);
   pool_convolution(y, taps, in, *conv, *r);
   detail::forget_weights(w);
   return record("MaxPool2DWithIndicesBackward0", y, {&x, &w, &bias},
-                [x = Saved(in), w = Saved(k), taps, conv = p.conv, r = *r](Backward& b) {
-                  convolution_pool_backward(b, x.get(), w.get(), taps, conv, r);
+                [x = Saved(in), w = Saved(k), taps, p, r = *r](Backward& b) {
+                  convolution_pool_backward(b, x.get(), w.get(), taps, p, r);
                 });
 }
 
@@ -369,6 +372,13 @@ Tensor conv2d_call(const Tensor& x, const Tensor& w, const Tensor& bias, const S
   return conv2d(x, w, bias, stride, read_padding<2>(padding), dilation, groups);
 }
 
+Tensor conv3d_call(const Tensor& x, const Tensor& w, const Tensor& bias, const Size3& stride,
+                   const Value& padding, const Size3& dilation, int64_t groups) {
+  if (padding.is(Value::Kind::string))
+    return conv3d(x, w, bias, stride, parse_padding(padding.string()), dilation, groups);
+  return conv3d(x, w, bias, stride, read_padding<3>(padding), dilation, groups);
+}
+
 constexpr Function kConvFunctions[] = {
     {"conv1d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[1] = 1, padding: any "
      "= 0, dilation: int[1] = 1, groups: int = 1)",
@@ -376,6 +386,9 @@ constexpr Function kConvFunctions[] = {
     {"conv2d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[2] = 1, padding: any "
      "= 0, dilation: int[2] = 1, groups: int = 1)",
      "convolution of (N, C, H, W); padding may be \"same\" or \"valid\"", call<conv2d_call>},
+    {"conv3d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[3] = 1, padding: any "
+     "= 0, dilation: int[3] = 1, groups: int = 1)",
+     "convolution of (N, C, D, H, W); padding may be \"same\" or \"valid\"", call<conv3d_call>},
 };
 NNM_REGISTER_FUNCTIONS(kConvFunctions);
 

@@ -13,6 +13,7 @@
 #include "nnm/ops/detail.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/kept.h"
+#include "nnm/ops/taps.h"
 
 namespace nnm::detail {
 
@@ -142,9 +143,7 @@ std::optional<Taps> live_taps(const Shape& x, const Shape& y, const Tensor& w, c
   for (int i = 0; i < 2; ++i) {
     const int64_t pixels = x[2 + i], results = y[2 + i], taps = w.shape()[2 + i];
     const auto meets = [&](int64_t tap) {
-      const int64_t at = tap * p.dilation[i] - p.before[i];  // for the first result
-      const int64_t result = at < 0 ? (p.stride[i] - 1 - at) / p.stride[i] : 0;
-      return result < results && at + result * p.stride[i] < pixels;
+      return meeting(results, pixels, tap * p.dilation[i] - p.before[i], p.stride[i]).count() > 0;
     };
     int64_t begin = 0, end = taps;
     while (begin < end && !meets(begin)) ++begin;

@@ -1,5 +1,5 @@
-// The passes of a convolution of images as the operations call them: by oneDNN where that is worth
-// it, else by the kernels, with the contracts of kernels/conv.h.
+// The passes of a convolution as the operations call them: of images by oneDNN where that is worth
+// it, else by the kernels, with the contracts of kernels/conv.h; of volumes by those of images.
 #pragma once
 
 #include <functional>
@@ -61,6 +61,27 @@ class ConvByImages {
   Tensor w_, bias_, transformed_;
   Conv2d p_;
 };
+
+/// A convolution of `rank` spatial dimensions, which are the last entries. Sequences are images of
+/// one row, so that tensors have two spatial dimensions at least.
+struct Convolution {
+  int rank = 2;
+  int64_t stride[3] = {1, 1, 1}, dilation[3] = {1, 1, 1};
+  int64_t before[3] = {}, after[3] = {};  ///< zeros around x
+  int64_t groups = 1;
+  /// The last two dimensions.
+  Conv2d image() const;
+  /// The first entry that is a dimension of tensors, and which one of t's entry i is.
+  int first() const { return rank == 3 ? 0 : 1; }
+  static int dim(const Tensor& t, int i) { return t.dim() - 3 + i; }
+};
+
+/// The same of images or volumes.
+void conv_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                  const Convolution& p, Weights weights = Weights::change);
+void conv_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Convolution& p);
+void conv_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
+                          const Convolution& p);
 
 /// Throws Error(runtime) unless all are floating, of one type and on one device.
 void check_conv_types(const Tensor& x, const Tensor& w, const Tensor& bias);

@@ -6,6 +6,7 @@
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
+#include "nnm/ops/volume.h"
 
 namespace nnm {
 
@@ -13,26 +14,33 @@ namespace {
 
 // `conv` is the convolution that leads from the result back to x.
 struct Params {
-  int rank;
-  Conv2d conv;
-  int64_t extra[2];  ///< rows and columns of the result that no window decides
+  detail::Convolution conv;
+  int64_t extra[3] = {};  ///< at the end of the result, where no window decides
 };
 
+// "stride_height: 1 stride_width: 2"
+std::string each(const char* what, const int64_t* values, int rank) {
+  constexpr const char* kNames[] = {"depth", "height", "width"};
+  std::string out;
+  for (int i = rank == 3 ? 0 : 1; i < 3; ++i)
+    out += fmt::format("{}{}_{}: {}", out.empty() ? "" : " ", what, kNames[i], values[i]);
+  return out;
+}
+
 void check_params(const Tensor& w, const Params& p) {
-  const Conv2d& c = p.conv;
-  NNM_CHECK(w.dim() == p.rank + 2, runtime,
+  const detail::Convolution& c = p.conv;
+  NNM_CHECK(w.dim() == c.rank + 2, runtime,
             "expected weight of {} dimensions to match the convolution, but got weight of size {}",
-            p.rank + 2, w.shape().str());
-  for (int i = 2 - p.rank; i < 2; ++i) {
+            c.rank + 2, w.shape().str());
+  for (int i = 3 - c.rank; i < 3; ++i) {
     NNM_CHECK(c.before[i] >= 0, runtime, "negative padding is not supported");
     NNM_CHECK(p.extra[i] >= 0, runtime, "negative output_padding is not supported");
     NNM_CHECK(c.stride[i] > 0, runtime, "non-positive stride is not supported");
     NNM_CHECK(c.dilation[i] > 0, runtime, "non-positive dilation is not supported");
     NNM_CHECK(p.extra[i] < c.stride[i] || p.extra[i] < c.dilation[i], runtime,
-              "output padding must be smaller than either stride or dilation, but got "
-              "output_padding_height: {} output_padding_width: {} stride_height: {} stride_width: "
-              "{} dilation_height: {} dilation_width: {}",
-              p.extra[0], p.extra[1], c.stride[0], c.stride[1], c.dilation[0], c.dilation[1]);
+              "output padding must be smaller than either stride or dilation, but got {} {} {}",
+              each("output_padding", p.extra, c.rank), each("stride", c.stride, c.rank),
+              each("dilation", c.dilation, c.rank));
   }
 }
 
@@ -54,19 +62,21 @@ void check_channels(const Tensor& x, const Tensor& w, const Tensor& bias, const 
             k.str(), k[1] * groups, bias.shape().str());
 }
 
-// (N, O, OH, OW) of x (N, C, H, W) and w (C, O / groups, KH, KW).
+// (N, O, OH, OW) of x (N, C, H, W) and w (C, O / groups, KH, KW), or the same with a depth.
 Shape output_shape(const Tensor& x, const Tensor& w, const Params& p) {
-  Shape y{x.shape()[0], w.shape()[1] * p.conv.groups, 0, 0};
+  const detail::Convolution& c = p.conv;
+  Shape y{x.shape()[0], w.shape()[1] * c.groups};
   std::string in, out;
   bool fits = true;
-  for (int i = 0; i < 2; ++i) {
-    const int64_t n = x.shape()[i + 2];
-    y[i + 2] = (n - 1) * p.conv.stride[i] - 2 * p.conv.before[i] +
-               p.conv.dilation[i] * (w.shape()[i + 2] - 1) + p.extra[i] + 1;
-    if (i < 2 - p.rank) continue;
-    fits = fits && y[i + 2] >= 1;
+  for (int i = c.first(); i < 3; ++i) {
+    const int64_t n = x.shape()[c.dim(x, i)];
+    const int64_t made = (n - 1) * c.stride[i] - 2 * c.before[i] +
+                         c.dilation[i] * (w.shape()[c.dim(w, i)] - 1) + p.extra[i] + 1;
+    y.push_back(made);
+    if (i < 3 - c.rank) continue;
+    fits = fits && made >= 1;
     in += fmt::format("{}{}", in.empty() ? "" : " x ", n);
-    out += fmt::format("{}{}", out.empty() ? "" : " x ", y[i + 2]);
+    out += fmt::format("{}{}", out.empty() ? "" : " x ", made);
   }
   NNM_CHECK(fits, runtime,
             "Given input size per channel: ({}). Calculated output size per channel: ({}). Output "
@@ -75,29 +85,30 @@ Shape output_shape(const Tensor& x, const Tensor& w, const Params& p) {
   return y;
 }
 
-void backward(Backward& b, const Tensor& x, const Tensor& w, const Conv2d& p) {
+void backward(Backward& b, const Tensor& x, const Tensor& w, const detail::Convolution& p) {
   const Tensor g = detail::channels_innermost(b.grad());
   if (b.needs(0)) {
     const Tensor dx = empty_channels_last(x.shape(), x.options());
-    detail::conv2d_forward(dx, g, w, {}, p);
+    detail::conv_forward(dx, g, w, {}, p);
     b.set(0, dx);
   }
   if (b.needs(1)) {
     const Tensor dw = empty(w.shape(), w.options());
-    detail::conv2d_backward_weight(dw, {}, x, g, p);
+    detail::conv_backward_weight(dw, {}, x, g, p);
     b.set(1, dw);
   }
-  if (b.needs(2)) b.set(2, sum(g, {0, 2, 3}));
+  if (b.needs(2)) b.set(2, sum(flatten(g, 2), {0, 2}));
 }
 
-// x (N, C, H, W), w (C, O / groups, KH, KW).
 Tensor transposed(const Tensor& x, const Tensor& w, const Tensor& bias, const Params& p) {
   Tensor y = empty_channels_last(output_shape(x, w, p), x.options());
   const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
-  detail::conv2d_backward_input(y, in, k, p.conv);
+  detail::conv_backward_input(y, in, k, p.conv);
   if (bias.defined()) {
     const NoGradGuard no_grad;
-    add_(y, view(detail::row_major(bias.detach()), {bias.shape()[0], 1, 1}));
+    Shape along = Shape::filled(y.dim() - 1, 1);
+    along[0] = bias.shape()[0];
+    add_(y, view(detail::row_major(bias.detach()), along));
   }
   if (!needs_grad({&x, &w, &bias})) return y;
   return record("ConvolutionBackward0", y, {&x, &w, &bias},
@@ -108,7 +119,7 @@ Tensor transposed(const Tensor& x, const Tensor& w, const Tensor& bias, const Pa
 
 Tensor checked(const Tensor& input, const Tensor& weight, const Tensor& b, const Params& p) {
   const Tensor x = autocast_short(input), w = autocast_short(weight), bias = autocast_short(b);
-  const int n = p.rank;
+  const int n = p.conv.rank;
   NNM_CHECK(
       x.dim() == n + 1 || x.dim() == n + 2, runtime,
       "Expected {}D (unbatched) or {}D (batched) input to conv_transpose{}d, but got input of "
@@ -119,29 +130,40 @@ Tensor checked(const Tensor& input, const Tensor& weight, const Tensor& b, const
   const Tensor batch = batched ? x : unsqueeze(x, 0);
   check_params(w, p);
   check_channels(batch, w, bias, p);
-  const Tensor y = n == 2 ? transposed(batch, w, bias, p)
+  const Tensor y = n >= 2 ? transposed(batch, w, bias, p)
                           : squeeze(transposed(unsqueeze(batch, 2), unsqueeze(w, 2), bias, p), 2);
   return batched ? y : squeeze(y, 0);
+}
+
+template <int N>
+Params arguments(const IntTuple<N>& stride, const IntTuple<N>& padding,
+                 const IntTuple<N>& output_padding, int64_t groups, const IntTuple<N>& dilation) {
+  Params p{.conv = {.rank = N, .groups = groups}};
+  for (int i = 0, at = 3 - N; i < N; ++i, ++at) {
+    p.conv.stride[at] = stride[i];
+    p.conv.dilation[at] = dilation[i];
+    p.conv.before[at] = padding[i];
+    p.conv.after[at] = padding[i] - output_padding[i];
+    p.extra[at] = output_padding[i];
+  }
+  return p;
 }
 
 }  // namespace
 
 Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride,
                         int64_t padding, int64_t output_padding, int64_t groups, int64_t dilation) {
-  const int64_t behind = padding - output_padding;
-  return checked(
-      x, weight, bias,
-      {1, {{1, stride}, {1, dilation}, {0, padding}, {0, behind}, groups}, {0, output_padding}});
+  return checked(x, weight, bias, arguments<1>(stride, padding, output_padding, groups, dilation));
 }
 
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size2 stride,
                         Size2 padding, Size2 output_padding, int64_t groups, Size2 dilation) {
-  const Conv2d conv{{stride[0], stride[1]},
-                    {dilation[0], dilation[1]},
-                    {padding[0], padding[1]},
-                    {padding[0] - output_padding[0], padding[1] - output_padding[1]},
-                    groups};
-  return checked(x, weight, bias, {2, conv, {output_padding[0], output_padding[1]}});
+  return checked(x, weight, bias, arguments(stride, padding, output_padding, groups, dilation));
+}
+
+Tensor conv_transpose3d(const Tensor& x, const Tensor& weight, const Tensor& bias, Size3 stride,
+                        Size3 padding, Size3 output_padding, int64_t groups, Size3 dilation) {
+  return checked(x, weight, bias, arguments(stride, padding, output_padding, groups, dilation));
 }
 
 namespace {
@@ -162,6 +184,9 @@ constexpr Function kConvTransposeFunctions[] = {
     {"conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[2] = 1, "
      "padding: int[2] = 0, output_padding: int[2] = 0, groups: int = 1, dilation: int[2] = 1)",
      "transposed convolution of (N, C, H, W)", call<conv_transpose2d>},
+    {"conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor? = none, stride: int[3] = 1, "
+     "padding: int[3] = 0, output_padding: int[3] = 0, groups: int = 1, dilation: int[3] = 1)",
+     "transposed convolution of (N, C, D, H, W)", call<conv_transpose3d>},
 };
 NNM_REGISTER_FUNCTIONS(kConvTransposeFunctions);
 

@@ -5,6 +5,7 @@
 
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
+#include "nnm/ops/functional.h"
 #include "nnm/ops/gemm.h"
 
 namespace nnm {
@@ -40,25 +41,45 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator* generator) {
                 });
 }
 
-Tensor feature_dropout(const Tensor& x, double p, bool training, Generator* generator) {
-  check_probability(p);
-  if (!training || p == 0 || x.numel() == 0) return x;
+namespace {
+
+// A number for each channel of x (N, C, …).
+Shape channel_shape(const Tensor& x) {
   NNM_CHECK(x.dim() >= 2, runtime, "Feature dropout requires at least 2 dimensions in the input");
   Shape shape = Shape::filled(x.dim(), 1);
   shape[0] = x.shape()[0], shape[1] = x.shape()[1];
-  return mul(x, dropout(ones(shape, x.options()), p, true, generator));
+  return shape;
+}
+
+// Draws a mask of that shape for x.
+Tensor self_normalizing(const Tensor& x, const Shape& shape, double p, Generator* generator) {
+  if (p == 1) return mul(x, Scalar(0.0));
+  constexpr double alpha = 1.7580993408473766;
+  const double a = 1 / std::sqrt((alpha * alpha * p + 1) * (1 - p));
+  // Ones where an element stays; the others become the value that keeps mean and variance.
+  const Tensor keep = mul(dropout(ones(shape, x.options()), p, true, generator), Scalar(1 - p));
+  const Tensor shift = add(mul(sub(keep, Scalar(1.0)), Scalar(alpha * a)), Scalar(alpha * a * p));
+  return add(mul(x, mul(keep, Scalar(a))), shift);
+}
+
+}  // namespace
+
+Tensor feature_dropout(const Tensor& x, double p, bool training, Generator* generator) {
+  check_probability(p);
+  if (!training || p == 0 || x.numel() == 0) return x;
+  return mul(x, dropout(ones(channel_shape(x), x.options()), p, true, generator));
 }
 
 Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* generator) {
   check_probability(p);
   if (!training || p == 0 || x.numel() == 0) return x;
-  if (p == 1) return mul(x, Scalar(0.0));
-  constexpr double alpha = 1.7580993408473766;
-  const double a = 1 / std::sqrt((alpha * alpha * p + 1) * (1 - p));
-  // Ones where an element stays; the others become the value that keeps mean and variance.
-  const Tensor keep = mul(dropout(ones(x.shape(), x.options()), p, true, generator), Scalar(1 - p));
-  const Tensor shift = add(mul(sub(keep, Scalar(1.0)), Scalar(alpha * a)), Scalar(alpha * a * p));
-  return add(mul(x, mul(keep, Scalar(a))), shift);
+  return self_normalizing(x, x.shape(), p, generator);
+}
+
+Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator* generator) {
+  check_probability(p);
+  if (!training || p == 0 || x.numel() == 0) return x;
+  return self_normalizing(x, channel_shape(x), p, generator);
 }
 
 namespace {
@@ -82,8 +103,9 @@ Tensor dropout1d_call(const Tensor& x, double p, bool training, bool inplace) {
   return squeeze(drop_call<feature_dropout>(batch, p, training, inplace), 0);
 }
 
-Tensor alpha_dropout_call(const Tensor& x, double p, bool training, bool inplace) {
-  Tensor y = alpha_dropout(x, p, training);
+template <Drop F>
+Tensor alpha_call(const Tensor& x, double p, bool training, bool inplace) {
+  Tensor y = F(x, p, training, nullptr);
   if (!inplace) return y;
   copy_(x, y);
   return x;
@@ -100,7 +122,10 @@ constexpr Function kDropoutFunctions[] = {
     {"dropout3d(input: Tensor, p: float = 0.5, training: bool = true, inplace: bool = false)",
      "dropout of whole channels of (N, C, D, H, W)", call<drop_call<feature_dropout>>, true},
     {"alpha_dropout(input: Tensor, p: float = 0.5, training: bool = false, inplace: bool = false)",
-     "dropout that keeps mean and variance, for selu", call<alpha_dropout_call>, true},
+     "dropout that keeps mean and variance, for selu", call<alpha_call<alpha_dropout>>, true},
+    {"feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = false, inplace: bool = "
+     "false)",
+     "alpha_dropout of whole channels", call<alpha_call<feature_alpha_dropout>>, true},
 };
 NNM_REGISTER_FUNCTIONS(kDropoutFunctions);
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "nnm/ops/function.h"
-#include "nnm/ops/ops.h"
+#include "nnm/ops/arguments.h"
+#include "nnm/ops/volume.h"
 
 namespace nnm {
 
@@ -107,8 +107,8 @@ Tensor cubic_between(const Tensor& x, const Resampled& r, bool align_corners) {
 
 Tensor area(const Tensor& x, const Shape& sizes) {
   if (x.dim() == 3) return adaptive_avg_pool1d(x, sizes[2]);
-  NNM_CHECK(x.dim() == 4, not_implemented, "interpolate: area is for (N, C, L) and (N, C, H, W)");
-  return adaptive_avg_pool2d(x, OptSize2{sizes[2], sizes[3]});
+  if (x.dim() == 4) return adaptive_avg_pool2d(x, OptSize2{sizes[2], sizes[3]});
+  return adaptive_avg_pool3d(x, {sizes[2], sizes[3], sizes[4]});
 }
 
 }  // namespace
@@ -163,14 +163,8 @@ namespace {
 
 Value interpolate_call(const Value* a) {
   NNM_CHECK(!Codec<bool>::read(a[6]), not_implemented, "interpolate: antialias is not there");
-  std::vector<int64_t> size;
-  std::vector<double> scale;
-  const auto items = [](const Value& v) {
-    return v.is_none() ? Values() : v.is_sequence() ? v.items() : Values{v};
-  };
-  for (const Value& v : items(a[1])) size.push_back(Codec<int64_t>::type().convert(v).integer());
-  for (const Value& v : items(a[2])) scale.push_back(Codec<double>::type().convert(v).real());
-  return interpolate(a[0].as<Tensor>(), size, scale, a[3].string(),
+  return interpolate(a[0].as<Tensor>(), detail::numbers<int64_t>(a[1]),
+                     detail::numbers<double>(a[2]), a[3].string(),
                      Codec<std::optional<bool>>::read(a[4]),
                      Codec<std::optional<bool>>::read(a[5]).value_or(false));
 }

@@ -3,6 +3,7 @@
 
 #include <numbers>
 
+#include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/ops.h"
 #include "nnm/ops/reduction.h"
@@ -25,6 +26,24 @@ Tensor above_zero(const Tensor& x) { return clamp(x, Scalar(0)); }
 /// x where the condition holds, else 0.
 Tensor only_where(const Tensor& condition, const Tensor& x) {
   return where(condition, x, zeros_like(x));
+}
+
+Tensor triplet_terms(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+                     const DistanceFunction& distance, double margin, bool swap,
+                     const std::string& reduction) {
+  NNM_CHECK(margin > 0, value, "margin must be greater than 0, got {}", margin);
+  const Tensor near = distance(anchor, positive);
+  Tensor far = distance(anchor, negative);
+  if (swap) far = minimum(far, distance(positive, negative));
+  return reduced_terms(above_zero(near - far + Scalar(margin)), reduction);
+}
+
+/// input as rows of classes.
+Tensor class_rows(const Tensor& input) {
+  NNM_CHECK((input.dim() == 1 || input.dim() == 2) && input.size(-1) > 0, runtime,
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: {}",
+            input.shape().str());
+  return input.dim() == 2 ? input : unsqueeze(input, 0);
 }
 
 }  // namespace
@@ -67,11 +86,23 @@ Tensor cosine_embedding_loss(const Tensor& input1, const Tensor& input2, const T
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                            double margin, double p, double eps, bool swap,
                            const std::string& reduction) {
-  NNM_CHECK(margin > 0, value, "margin must be greater than 0, got {}", margin);
-  const Tensor near = pairwise_distance(anchor, positive, p, eps);
-  Tensor far = pairwise_distance(anchor, negative, p, eps);
-  if (swap) far = minimum(far, pairwise_distance(positive, negative, p, eps));
-  return reduced_terms(above_zero(near - far + Scalar(margin)), reduction);
+  const auto distance = [p, eps](const Tensor& a, const Tensor& b) {
+    return pairwise_distance(a, b, p, eps);
+  };
+  return triplet_terms(anchor, positive, negative, distance, margin, swap, reduction);
+}
+
+Tensor triplet_margin_with_distance_loss(const Tensor& anchor, const Tensor& positive,
+                                         const Tensor& negative,
+                                         const DistanceFunction& distance_function, double margin,
+                                         bool swap, const std::string& reduction) {
+  NNM_CHECK(anchor.dim() == positive.dim() && anchor.dim() == negative.dim(), runtime,
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            "dimensions, but got: anchor {}D, positive {}D, and negative {}D inputs",
+            anchor.dim(), positive.dim(), negative.dim());
+  if (distance_function)
+    return triplet_terms(anchor, positive, negative, distance_function, margin, swap, reduction);
+  return triplet_margin_loss(anchor, positive, negative, margin, 2, 1e-6, swap, reduction);
 }
 
 Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_input, bool full,
@@ -99,18 +130,37 @@ Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor
 Tensor multi_margin_loss(const Tensor& input, const Tensor& target, int64_t p, double margin,
                          const Tensor& weight, const std::string& reduction) {
   NNM_CHECK(p == 1 || p == 2, value, "only p == 1 and p == 2 supported");
-  NNM_CHECK(input.dim() == 1 || input.dim() == 2, runtime,
-            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: {}",
-            input.shape().str());
-  const bool batch = input.dim() == 2;
-  const Tensor x = batch ? input : unsqueeze(input, 0);
-  const Tensor y = reshape(target, {x.size(0), 1});
+  const Tensor x = class_rows(input), y = reshape(target, {x.size(0), 1});
   Tensor over = above_zero(Scalar(margin) - gather(x, 1, y) + x);
   if (p == 2) over = over * over;
   if (weight.defined()) over = over * reshape(index_select(weight, 0, reshape(y, {-1})), {-1, 1});
   const Tensor classes = arange(0, x.size(1), 1, DType::i64, x.device());
   const Tensor terms = mean(only_where(ne(classes, y), over), {1});
-  return reduced_terms(batch ? terms : squeeze(terms, 0), reduction);
+  return reduced_terms(input.dim() == 2 ? terms : squeeze(terms, 0), reduction);
+}
+
+Tensor multilabel_margin_loss(const Tensor& input, const Tensor& target,
+                              const std::string& reduction) {
+  const Tensor x = class_rows(input);
+  NNM_CHECK(target.shape() == input.shape(), runtime,
+            "inconsistent target size: {} for input of size: {}", target.shape().str(),
+            input.shape().str());
+  NNM_CHECK(target.dtype() == DType::i64, runtime, "expected scalar type Long but found {}",
+            detail::scalar_type_name(target.dtype()));
+  detail::check_index_range(target, -1, x.size(1), [](int64_t) {
+    fail(ErrorKind::runtime, "argument #2 'target' is out of range");
+  });
+  const Tensor y = reshape(target, x.shape());
+  const Tensor counts = eq(cumsum(to(lt(y, Scalar(0)), DType::i64), 1), Scalar(0));
+  const Tensor named = clamp(y, Scalar(0));
+  const Tensor in_target =
+      gt(scatter_add(zeros(y.shape(), y.options()), 1, named, to(counts, DType::i64)), Scalar(0));
+  // Pairs of a class in the target and one that is not: (N, C, C).
+  const Tensor over = above_zero(Scalar(1) - unsqueeze(gather(x, 1, named), 2) + unsqueeze(x, 1));
+  const Tensor pairs = logical_and(unsqueeze(counts, 2), logical_not(unsqueeze(in_target, 1)));
+  const Tensor terms =
+      sum(only_where(pairs, over), {1, 2}) / Scalar(static_cast<double>(x.size(1)));
+  return reduced_terms(input.dim() == 2 ? terms : squeeze(terms, 0), reduction);
 }
 
 Tensor multilabel_soft_margin_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
@@ -149,6 +199,13 @@ Value triplet_margin_call(const Value* a) {
   return triplet_margin_loss(a[0].as<Tensor>(), a[1].as<Tensor>(), a[2].as<Tensor>(), a[3].real(),
                              a[4].real(), a[5].real(), a[6].boolean(), reduction_of(a + 7));
 }
+Tensor triplet_distance_call(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+                             double margin, bool swap, const std::string& reduction) {
+  return triplet_margin_with_distance_loss(anchor, positive, negative, {}, margin, swap, reduction);
+}
+Value multilabel_margin_call(const Value* a) {
+  return multilabel_margin_loss(a[0].as<Tensor>(), a[1].as<Tensor>(), reduction_of(a + 2));
+}
 Value poisson_nll_call(const Value* a) {
   return poisson_nll_loss(
       a[0].as<Tensor>(), a[1].as<Tensor>(), a[2].boolean(), a[3].boolean(), a[5].real(),
@@ -181,6 +238,12 @@ constexpr Function kMarginLossFunctions[] = {
     {"triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, "
      "p: float = 2, eps: float = 1e-06, swap: bool = false, " NNM_REDUCTION,
      "max(0, d(anchor, positive) - d(anchor, negative) + margin)", triplet_margin_call},
+    {"triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *, "
+     "margin: float = 1.0, swap: bool = false, reduction: str = \"mean\")",
+     "triplet_margin_loss of the Euclidean distance", call<triplet_distance_call>},
+    {"multilabel_margin_loss(input: Tensor, target: Tensor, " NNM_REDUCTION,
+     "by how much classes that are not in the target come near those that are",
+     multilabel_margin_call},
     {"poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = true, full: bool = false, "
      "size_average: bool? = none, eps: float = 1e-08, reduce: bool? = none, "
      "reduction: str = \"mean\")",

@@ -2,6 +2,7 @@
 // `reduction` is "mean", "sum" or "none".
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "nnm/tensor/tensor.h"
@@ -25,6 +26,13 @@ Tensor cosine_embedding_loss(const Tensor& input1, const Tensor& input2, const T
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                            double margin = 1, double p = 2, double eps = 1e-6, bool swap = false,
                            const std::string& reduction = "mean");
+/// The same of any distance; undefined is pairwise_distance.
+using DistanceFunction = std::function<Tensor(const Tensor&, const Tensor&)>;
+Tensor triplet_margin_with_distance_loss(const Tensor& anchor, const Tensor& positive,
+                                         const Tensor& negative,
+                                         const DistanceFunction& distance_function = {},
+                                         double margin = 1, bool swap = false,
+                                         const std::string& reduction = "mean");
 /// exp(input) - target input, or input - target log(input + eps); `full`: Stirling's term as well.
 Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_input = true,
                         bool full = false, double eps = 1e-8,
@@ -38,6 +46,11 @@ Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor
 Tensor multi_margin_loss(const Tensor& input, const Tensor& target, int64_t p = 1,
                          double margin = 1, const Tensor& weight = {},
                          const std::string& reduction = "mean");
+/// The sum over pairs of a class in the target and one that is not of max(0, 1 - (input[one] -
+/// input[other])), by the number of classes; input and target (N, C) or (C), the target's classes
+/// end where the first negative number stands.
+Tensor multilabel_margin_loss(const Tensor& input, const Tensor& target,
+                              const std::string& reduction = "mean");
 /// The mean over the classes of binary_cross_entropy_with_logits, each class by itself.
 Tensor multilabel_soft_margin_loss(const Tensor& input, const Tensor& target,
                                    const Tensor& weight = {},

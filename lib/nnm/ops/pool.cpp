@@ -6,60 +6,29 @@
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
+#include "nnm/ops/pool_windows.h"
 #include "nnm/ops/relu_pool.h"
 
 namespace nnm {
 
 namespace {
 
-// Extent of a pooled dimension.
-int64_t pooled(int64_t in, const Pool2d& p, int d, bool ceil_mode) {
-  const int64_t s = p.stride[d],
-                span = in + 2 * p.padding[d] - p.dilation[d] * (p.kernel[d] - 1) - 1;
-  const int64_t top = span + (ceil_mode ? s - 1 : 0);
-  // Rounds towards minus infinity, so that a window that does not fit gives 0.
-  int64_t out = (top >= 0 ? top / s : -((-top + s - 1) / s)) + 1;
-  // The last window must start inside the input or its left padding.
-  if (ceil_mode && (out - 1) * s >= in + p.padding[d]) --out;
-  return out;
-}
+using Windows2 = detail::Windows<2>;
 
-Pool2d pool_params(Size2 kernel, const OptionalTuple<2>& stride, Size2 padding, Size2 dilation) {
-  const Size2 step = stride.value_or(kernel);
+Pool2d pool_params(const Windows2& w) {
   Pool2d p;
   for (int i = 0; i < 2; ++i) {
-    p.kernel[i] = kernel[i];
-    p.stride[i] = step[i];
-    p.padding[i] = padding[i];
-    p.dilation[i] = dilation[i];
+    p.kernel[i] = w.kernel[i];
+    p.stride[i] = w.stride[i];
+    p.padding[i] = w.padding[i];
+    p.dilation[i] = w.dilation[i];
   }
   return p;
 }
 
-void check_params(const Pool2d& p) {
-  NNM_CHECK(p.stride[0] != 0 && p.stride[1] != 0, runtime, "stride should not be zero");
-  NNM_CHECK(p.kernel[0] > 0 && p.kernel[1] > 0, runtime,
-            "kernel size should be greater than zero, but got kH: {} kW: {}", p.kernel[0],
-            p.kernel[1]);
-  NNM_CHECK(p.stride[0] > 0 && p.stride[1] > 0, runtime,
-            "stride should be greater than zero, but got dH: {} dW: {}", p.stride[0], p.stride[1]);
-  NNM_CHECK(p.dilation[0] > 0 && p.dilation[1] > 0, runtime,
-            "dilation should be greater than zero, but got dilationH: {} dilationW: {}",
-            p.dilation[0], p.dilation[1]);
-  for (int i = 0; i < 2; ++i) {
-    NNM_CHECK(p.padding[i] >= 0, runtime, "pad must be non-negative, but got pad: {}",
-              p.padding[i]);
-    const int64_t reach = p.dilation[i] * (p.kernel[i] - 1) + 1;
-    NNM_CHECK(p.padding[i] <= reach / 2, runtime,
-              "pad should be at most half of effective kernel size, but got pad={}, kernel_size={} "
-              "and dilation={}",
-              p.padding[i], p.kernel[i], p.dilation[i]);
-  }
-}
-
 // (N, C, H, W) of the pooled x.
-Shape pooled_shape(const Shape& s, const Pool2d& p, bool ceil_mode) {
-  Shape y{s[0], s[1], pooled(s[2], p, 0, ceil_mode), pooled(s[3], p, 1, ceil_mode)};
+Shape pooled_shape(const Shape& s, const Windows2& w) {
+  Shape y{s[0], s[1], detail::pooled_extent(w, 0, s[2]), detail::pooled_extent(w, 1, s[3])};
   NNM_CHECK(y[2] >= 1 && y[3] >= 1, runtime,
             "Given input size: ({}x{}x{}). Calculated output size: ({}x{}x{}). Output size is too "
             "small",
@@ -77,11 +46,7 @@ Tensor as_batch(const Tensor& x) {
 }
 
 Tensor without_batch(const Tensor& y, int rank) {
-  if (rank == 4) return y;
-  Shape sizes = y.shape(), strides = y.strides();
-  sizes.erase(0);
-  strides.erase(0);
-  return y.as_strided(sizes, strides, y.impl()->offset);
+  return rank == 4 ? y : detail::without_dim(y, 0);
 }
 
 // The sizes and the layout of images, without them.
@@ -139,29 +104,29 @@ Tensor avg_pool(const char* name, const Tensor& x, const Shape& shape, const Poo
   });
 }
 
-std::pair<Tensor, Tensor> max_pool2d_checked(const Tensor& x, const Pool2d& p, bool ceil_mode,
-                                             bool want_places) {
+std::pair<Tensor, Tensor> max_pool2d_checked(const Tensor& x, const Windows2& w, bool want_places) {
   detail::check_defined(x, "max_pool2d");
-  check_params(p);
+  detail::check_windows(w);
   NNM_CHECK((x.dim() == 3 || x.dim() == 4) && x.size(-1) > 0 && x.size(-2) > 0 && x.size(-3) > 0,
             runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
   detail::check_floating(x, "max_pool2d");
-  return max_pool("MaxPool2DWithIndicesBackward0", x,
-                  pooled_shape(as_batch(x).shape(), p, ceil_mode), p, want_places);
+  return max_pool("MaxPool2DWithIndicesBackward0", x, pooled_shape(as_batch(x).shape(), w),
+                  pool_params(w), want_places);
 }
 
 }  // namespace
 
 std::optional<detail::ReluPool> detail::ReluPool::of(const Shape& x, const TensorOptions& options,
                                                      const MaxPooling& m) {
-  ReluPool r{pool_params(m.kernel_size, m.stride, m.padding, m.dilation), x, {}};
+  const Windows2 w{m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode};
+  ReluPool r{pool_params(w), x, {}};
   r.pool.relu = true;
   if (anomaly_mode.on || x.size() != 4 || x.numel() == 0 || !is_floating(options.dtype) ||
       !taps_suffice(options.device, r.pool))
     return {};
   try {
-    check_params(r.pool);
-    r.y = pooled_shape(x, r.pool, m.ceil_mode);
+    check_windows(w);
+    r.y = pooled_shape(x, w);
   } catch (const Error&) {
     return {};  // the pooling by itself says what is wrong
   }
@@ -185,15 +150,13 @@ Tensor relu_max_pool2d(const Tensor& x, const MaxPooling& pooling) {
 
 Tensor max_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride, Size2 padding,
                   Size2 dilation, bool ceil_mode) {
-  const Pool2d p = pool_params(kernel_size, stride, padding, dilation);
-  return max_pool2d_checked(x, p, ceil_mode, false).first;
+  return max_pool2d_checked(x, {kernel_size, stride, padding, dilation, ceil_mode}, false).first;
 }
 
 std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
                                                   OptionalTuple<2> stride, Size2 padding,
                                                   Size2 dilation, bool ceil_mode) {
-  const Pool2d p = pool_params(kernel_size, stride, padding, dilation);
-  return max_pool2d_checked(x, p, ceil_mode, true);
+  return max_pool2d_checked(x, {kernel_size, stride, padding, dilation, ceil_mode}, true);
 }
 
 namespace {
@@ -209,8 +172,7 @@ void check_pool1d(const Tensor& x, const char* name, int64_t k, int64_t stride, 
             name, padding, k);
   NNM_CHECK(dilation > 0, runtime, "{}() dilation must be greater than zero, but got {}", name,
             dilation);
-  const Pool2d p = pool_params({1, k}, Size2{1, stride}, {0, padding}, {1, dilation});
-  const int64_t out = pooled(x.size(-1), p, 1, ceil_mode);
+  const int64_t out = detail::pooled_extent(x.size(-1), k, stride, padding, dilation, ceil_mode);
   NNM_CHECK(out > 0, runtime, "{}() Invalid computed output size: {}", name, out);
 }
 
@@ -232,8 +194,8 @@ std::pair<Tensor, Tensor> max_pool1d_op(const Tensor& x, int64_t k, std::optiona
             x.shape().str());
   const int64_t step = stride.value_or(k);
   check_pool1d(x, "max_pool1d", k, step, padding, dilation, ceil_mode);
-  const Pool2d p = pool_params({1, k}, Size2{1, step}, {0, padding}, {1, dilation});
-  const auto [y, places] = max_pool2d_checked(unsqueeze(x, -2), p, ceil_mode, want_places);
+  const Windows2 w({1, k}, Size2{1, step}, {0, padding}, {1, dilation}, ceil_mode);
+  const auto [y, places] = max_pool2d_checked(unsqueeze(x, -2), w, want_places);
   return {squeeze(y, -2), places.defined() ? squeeze(places, -2) : places};
 }
 
@@ -254,14 +216,15 @@ Tensor avg_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride, S
                   bool ceil_mode, bool count_include_pad, std::optional<int64_t> divisor_override) {
   detail::check_defined(x, "avg_pool2d");
   NNM_CHECK(!divisor_override || *divisor_override != 0, runtime, "divisor must be not zero");
-  Pool2d p = pool_params(kernel_size, stride, padding, 1);
+  const Windows2 w(kernel_size, stride, padding, 1, ceil_mode);
+  detail::check_windows(w);
+  Pool2d p = pool_params(w);
   p.count_include_pad = count_include_pad;
   p.divisor = divisor_override.value_or(0);
-  check_params(p);
   NNM_CHECK((x.dim() == 3 || x.dim() == 4) && x.size(-1) > 0 && x.size(-2) > 0 && x.size(-3) > 0,
             runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
   detail::check_floating(x, "avg_pool2d_out_frame");
-  return avg_pool("AvgPool2DBackward0", x, pooled_shape(as_batch(x).shape(), p, ceil_mode), p);
+  return avg_pool("AvgPool2DBackward0", x, pooled_shape(as_batch(x).shape(), w), p);
 }
 
 Tensor avg_pool1d(const Tensor& x, int64_t kernel_size, std::optional<int64_t> stride,

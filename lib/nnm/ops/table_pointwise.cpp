@@ -1,6 +1,7 @@
 // Pointwise functions and operators, as a config calls them.
 #include "kernels/pointwise.h"
 #include "nnm/ops/arguments.h"
+#include "nnm/ops/functional.h"
 
 namespace nnm {
 namespace {
@@ -222,6 +223,15 @@ const Function kActivations[] = {
        return maybe_inplace(a[0], a[2],
                             [&](const Tensor& x) { return leaky_relu(x, a[1].real()); });
      }},
+    {"rrelu(input: Tensor, lower: float = 0.125, upper: float = 0.3333333333333333, training: bool "
+     "= false, inplace: bool = false)",
+     "x, times a random slope below 0",
+     [](const Value* a) {
+       return maybe_inplace(a[0], a[4], [&](const Tensor& x) {
+         return rrelu(x, a[1].real(), a[2].real(), a[3].boolean());
+       });
+     },
+     true},
     {"elu(input: Tensor, alpha: float = 1.0, inplace: bool = false)", "x, alpha (e^x - 1) below 0",
      [](const Value* a) {
        return maybe_inplace(a[0], a[2], [&](const Tensor& x) { return elu(x, a[1].real()); });

@@ -71,6 +71,7 @@ void Optimizer::check_parameters(const std::vector<NamedParameter>& params) cons
               "optimizer can only optimize floating point Tensors, but `{}` has dtype {}", p.name,
               info(p.tensor.dtype()).name);
     NNM_CHECK(p.tensor.is_leaf(), value, "can't optimize a non-leaf Tensor");
+    check_parameter(p.tensor);
     seen.push_back(p.tensor.impl());
   }
   std::sort(seen.begin(), seen.end());
@@ -102,6 +103,7 @@ void Optimizer::set_option(ParamGroup& group, std::string_view name, const Value
 }
 
 void Optimizer::run_step() {
+  const NoGradGuard no_grad;
   for (size_t g = 0; g < groups_.size(); ++g) {
     begin_group(groups_[g].options);
     for (size_t i = 0; i < groups_[g].params.size(); ++i) {
@@ -121,7 +123,8 @@ void Optimizer::update_parameter(const Tensor& param, const Tensor& grad, State&
   if (state.tensors.empty()) init_state(target, state);
   // A model converted between two steps takes its state along.
   for (Tensor& t : state.tensors) {
-    if (t.defined() && t.shape() == target.shape()) t = laid_out_as(t, target);
+    if (!t.defined() || t.dim() == 0) continue;
+    t = t.shape() == target.shape() ? laid_out_as(t, target) : to(t, target.options());
   }
   ++state.step;
   update(target, laid_out_as(grad, target), state);
@@ -161,7 +164,9 @@ std::string Optimizer::repr() const {
   for (size_t g = 0; g < groups_.size(); ++g) {
     std::vector<std::pair<std::string, std::string>> lines;
     for (size_t i = 0; i < groups_[g].options.size(); ++i) {
-      lines.emplace_back(signature().params()[i].name, groups_[g].options[i].repr());
+      const Value& v = groups_[g].options[i];
+      lines.emplace_back(signature().params()[i].name,
+                         v.is(Value::Kind::string) ? v.string() : v.repr());
     }
     std::sort(lines.begin(), lines.end());
     out += fmt::format("\nParameter Group {}\n", g);

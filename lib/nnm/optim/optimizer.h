@@ -122,6 +122,8 @@ class Optimizer : public Object {
   virtual bool counts_steps() const { return true; }
   /// Throws BindError for values out of range, Error(value) for options that exclude one another.
   virtual void check(const Values& options) const = 0;
+  /// Throws Error(value) for a parameter that the rule is not for.
+  virtual void check_parameter(const Tensor&) const {}
   /// Called once per step and group, before its updates: reads the options into what update() uses.
   virtual void begin_group(const Values& options) = 0;
   /// Makes the state of a parameter at its first gradient.

@@ -365,18 +365,110 @@ class ASGD final : public Optimizer {
   Options o_;
 };
 
+/// Momentum whose singular values are made alike, for matrices alone (torch.optim.Muon; Jordan et
+/// al., 2024).
+class Muon final : public Optimizer {
+ public:
+  struct Options {
+    Scalar lr = 1e-3, weight_decay = 0.1, momentum = 0.95;
+    bool nesterov = true;
+    std::array<Scalar, 3> ns_coefficients = {3.4445, -4.775, 2.0315};
+    Scalar eps = 1e-7;
+    int64_t ns_steps = 5;
+    std::optional<std::string> adjust_lr_fn = {};  ///< "original" or "match_rms_adamw"
+  };
+  static const Spec<Options>& spec();
+  Muon() : Muon(Options{}) {}
+  explicit Muon(Params params) : Muon(std::move(params), Options{}) {}
+  Muon(Params params, const Options& o) : Muon(o) { add_param_group(std::move(params.list)); }
+  explicit Muon(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override { return {"momentum_buffer"}; }
+  bool counts_steps() const override { return false; }
+  void check(const Values& options) const override;
+  void check_parameter(const Tensor& param) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  Options o_;
+};
+
+/// Adafactor's least values: of the roots of squares (none: the smallest that matters for the
+/// type), and of weights.
+struct LeastPair {
+  std::optional<Scalar> of_squares = {};
+  Scalar of_weights = 1e-3;
+};
+
+/// Adaptive steps from the mean squares of rows and columns (torch.optim.Adafactor; Shazeer and
+/// Stern, 2018).
+class Adafactor final : public Optimizer {
+ public:
+  struct Options {
+    Scalar lr = 1e-2, beta2_decay = -0.8;
+    LeastPair eps = {};
+    Scalar d = 1.0, weight_decay = 0.0;
+    std::optional<bool> foreach = {};
+    bool maximize = false;
+  };
+  static const Spec<Options>& spec();
+  Adafactor() : Adafactor(Options{}) {}
+  explicit Adafactor(Params params) : Adafactor(std::move(params), Options{}) {}
+  Adafactor(Params params, const Options& o) : Adafactor(o) {
+    add_param_group(std::move(params.list));
+  }
+  explicit Adafactor(const Options& o);
+  const Signature& signature() const override;
+
+ protected:
+  std::vector<const char*> state_names() const override {
+    return {"row_var", "col_var", "variance"};
+  }
+  void check(const Values& options) const override;
+  void begin_group(const Values& options) override;
+  void init_state(const Tensor& param, State& state) const override;
+  void update(const Tensor& param, const Tensor& grad, State& state) override;
+
+ private:
+  Options o_;
+};
+
 }  // namespace nnm::optim
 
 namespace nnm {
-template <>
-struct Codec<optim::Pair> {
-  static ArgType type() { return {.base = ArgType::Base::number, .tuple = 2}; }
-  static optim::Pair read(const Value& v) {
-    if (!v.is_sequence()) fail(ErrorKind::type, "expected a tuple of 2, got {}", v.config_text());
-    return {v.items()[0].scalar(), v.items()[1].scalar()};
+template <size_t N>
+struct Codec<std::array<Scalar, N>> {
+  static ArgType type() { return {.base = ArgType::Base::number, .tuple = int{N}}; }
+  static std::array<Scalar, N> read(const Value& v) {
+    if (!v.is_sequence())
+      fail(ErrorKind::type, "expected a tuple of {}, got {}", N, v.config_text());
+    std::array<Scalar, N> out;
+    for (size_t i = 0; i < N; ++i) out[i] = v.items()[i].scalar();
+    return out;
   }
-  static Value write(const optim::Pair& p) {
-    return Value::tuple({Codec<Scalar>::write(p[0]), Codec<Scalar>::write(p[1])});
+  static Value write(const std::array<Scalar, N>& p) {
+    Values out;
+    for (const Scalar& s : p) out.push_back(Codec<Scalar>::write(s));
+    return Value::tuple(std::move(out));
+  }
+};
+
+template <>
+struct Codec<optim::LeastPair> {
+  static ArgType type() { return {}; }
+  static optim::LeastPair read(const Value& v) {
+    const bool pair = v.is_sequence() && v.items().size() == 2;
+    if (!pair) fail(ErrorKind::type, "expected a tuple of 2, got {}", v.config_text());
+    const Value& first = v.items()[0];
+    return {first.is_none() ? std::nullopt : std::optional(first.scalar()), v.items()[1].scalar()};
+  }
+  static Value write(const optim::LeastPair& p) {
+    return Value::tuple(
+        {Codec<std::optional<Scalar>>::write(p.of_squares), Codec<Scalar>::write(p.of_weights)});
   }
 };
 }  // namespace nnm

@@ -5,10 +5,21 @@
 
 namespace nnm::optim {
 
+namespace {
+
+[[noreturn]] void refuse(const std::string& text, const char* name, Scalar value) {
+  throw BindError(fmt::format("{}: {}", text, Codec<Scalar>::write(value).repr()), "", -1, name,
+                  ErrorKind::value);
+}
+
+}  // namespace
+
 void check_option(bool holds, const char* what, const char* name, Scalar value) {
-  if (holds) return;
-  throw BindError(fmt::format("Invalid {}: {}", what, Codec<Scalar>::write(value).repr()), "", -1,
-                  name, ErrorKind::value);
+  if (!holds) refuse(fmt::format("Invalid {}", what), name, value);
+}
+
+void require_option(bool holds, const char* rule, const char* name, Scalar value) {
+  if (!holds) refuse(fmt::format("{} but is", rule), name, value);
 }
 
 void check_not_negative(const char* what, const char* name, Scalar value) {

@@ -11,6 +11,8 @@ namespace nnm::optim {
 void check_option(bool holds, const char* what, const char* name, Scalar value);
 /// The same for lr, eps or weight_decay, which must not be negative.
 void check_not_negative(const char* what, const char* name, Scalar value);
+/// Throws PyTorch's newer "<rule> but is: <value>" about it, unless `holds`.
+void require_option(bool holds, const char* rule, const char* name, Scalar value);
 /// Throws "Invalid beta parameter at index 0: 1.0" unless both are in [0, 1).
 void check_betas(Scalar beta1, Scalar beta2);
 /// The arguments by which PyTorch chooses among its implementations. Here all updates are fused,

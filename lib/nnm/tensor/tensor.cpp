@@ -198,8 +198,16 @@ Tensor empty_like(const Tensor& x, DType dtype) {
 Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
 
 Tensor empty_channels_last(const Shape& n, TensorOptions o) {
-  NNM_CHECK(n.size() == 4, runtime, "channels_last needs 4 dimensions, got {}", n.size());
-  return empty_strided(n, {n[1] * n[2] * n[3], 1, n[3] * n[1], n[1]}, o);
+  NNM_CHECK(n.size() == 4 || n.size() == 5, runtime,
+            "channels_last needs 4 or 5 dimensions, got {}", n.size());
+  Shape strides = Shape::filled(n.size(), 1);
+  int64_t next = n[1];
+  for (int d = n.size() - 1; d > 1; --d) {
+    strides[d] = next;
+    next *= n[d];
+  }
+  strides[0] = next;
+  return empty_strided(n, strides, o);
 }
 
 namespace {

@@ -173,7 +173,7 @@ Tensor empty(const Shape& sizes, TensorOptions options = {});
 Tensor empty_like(const Tensor& x);
 Tensor empty_like(const Tensor& x, DType dtype);
 Tensor empty_strided(const Shape& sizes, const Shape& strides, TensorOptions options = {});
-/// A (N, C, H, W) tensor laid out N, H, W, C.
+/// A (N, C, H, W) tensor laid out N, H, W, C, or a (N, C, D, H, W) one laid out N, D, H, W, C.
 Tensor empty_channels_last(const Shape& sizes, TensorOptions options = {});
 /// Row-major copy of numbers.
 template <class T>

@@ -2,7 +2,7 @@
 #include "nnm/nn/layers/activation.h"
 
 #include "nnm/nn/init.h"
-#include "nnm/ops/ops.h"
+#include "nnm/ops/functional.h"
 
 namespace nnm::nn {
 
@@ -75,6 +75,22 @@ std::string LeakyReLU::extra_repr() const {
   return arguments_text(spec(), options, {"negative_slope", "inplace?"});
 }
 NNM_REGISTER(Module, LeakyReLU);
+
+const Spec<RReLUOptions>& RReLU::spec() {
+  static const auto s = Spec<Options>("RReLU", "max(x, 0) + slope min(x, 0), the slope at random")
+                            .opt(NNM_ARG(lower), "least slope")
+                            .opt(NNM_ARG(upper), "largest slope")
+                            .opt(NNM_ARG(inplace), "overwrite the input");
+  return s;
+}
+RReLU::RReLU(const Options& o) : options(o) {}
+Tensor RReLU::forward(const Tensor& x) {
+  return rrelu(x, options.lower.d, options.upper.d, training());
+}
+std::string RReLU::extra_repr() const {
+  return arguments_text(spec(), options, {"lower", "upper", "inplace?"});
+}
+NNM_REGISTER(Module, RReLU);
 
 const Spec<AlphaOptions>& ELU::spec() {
   static const auto s = alpha_spec("ELU", "x above zero, alpha (e^x - 1) below");

@@ -43,6 +43,14 @@ struct LeakyReLUOptions {
 };
 NNM_ACTIVATION(LeakyReLU, LeakyReLUOptions);  ///< max(0, x) + negative_slope min(0, x)
 
+struct RReLUOptions {
+  Scalar lower = 1.0 / 8, upper = 1.0 / 3;
+  bool inplace = false;
+};
+/// x where it is positive, else x times a slope: drawn from [lower, upper) in training, else their
+/// mean. Xu et al. 2015.
+NNM_ACTIVATION(RReLU, RReLUOptions);
+
 struct AlphaOptions {
   Scalar alpha = 1.0;
   bool inplace = false;

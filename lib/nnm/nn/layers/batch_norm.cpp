@@ -3,7 +3,7 @@
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/init.h"
 #include "nnm/nn/layers/norm.h"
-#include "nnm/ops/ops.h"
+#include "nnm/ops/functional.h"
 
 namespace nnm::nn {
 
@@ -143,53 +143,29 @@ std::string BatchNorm3d::extra_repr() const { return norm_text(options, bias.def
 
 NNM_REGISTER(Module, BatchNorm3d);
 
-const Spec<InstanceNorm2d::Options>& InstanceNorm2d::spec() {
-  static const auto s = norm_spec<Options>("InstanceNorm2d", "normalises each channel of an image");
-  return s;
-}
-
-InstanceNorm2d::InstanceNorm2d(const Options& o) : options(o) {
-  make(o.num_features, o.affine, o.bias, o.track_running_stats);
-}
-
-Tensor InstanceNorm2d::forward(const Tensor& x) {
-  NNM_CHECK(x.dim() == 3 || x.dim() == 4, value, "expected 3D or 4D input (got {}D input)",
-            x.dim());
-  const int64_t channels = x.size(-3);
-  if (channels != options.num_features) {
-    NNM_CHECK(!options.affine, value,
-              "expected input's size at dim={} to match num_features ({}), but got: {}.",
-              x.dim() - 3, options.num_features, channels);
+Tensor InstanceNormBase::normalized(const Tensor& x, int rank, const InstanceNormOptions& o) {
+  NNM_CHECK(x.dim() == rank - 1 || x.dim() == rank, value,
+            "expected {}D or {}D input (got {}D input)", rank - 1, rank, x.dim());
+  const int at = x.dim() - rank + 1;
+  const int64_t channels = x.size(at);
+  if (channels != o.num_features) {
+    NNM_CHECK(!o.affine, value,
+              "expected input's size at dim={} to match num_features ({}), but got: {}.", at,
+              o.num_features, channels);
     warn_once(
         fmt::format("input's size at dim={} does not match num_features. You can silence this "
                     "warning by not passing in num_features, which is not used because "
                     "affine=False",
-                    x.dim() - 3));
+                    at));
   }
-  return x.dim() == 3 ? squeeze(normalized(unsqueeze(x, 0)), 0) : normalized(x);
+  const Tensor y =
+      instance_norm(at == 0 ? unsqueeze(x, 0) : x, running_mean, running_var, weight, bias,
+                    training() || !o.track_running_stats, o.momentum ? o.momentum->d : 0, o.eps.d);
+  return at == 0 ? squeeze(y, 0) : y;
 }
 
-Tensor InstanceNorm2d::normalized(const Tensor& x) {
-  if (!training() && options.track_running_stats) {
-    return batch_norm(x, running_mean, running_var, weight, bias, false, 0, options.eps.d);
-  }
-  NNM_CHECK(x.size(2) * x.size(3) > 1, value,
-            "Expected more than 1 spatial element when training, got input size torch.Size({})",
-            x.shape().str());
-  if (options.track_running_stats) {
-    // Unlike those of a batch norm, these batches are not counted.
-    const NoGradGuard no_grad;
-    const double factor = options.momentum ? options.momentum->d : 0;
-    const Tensor mean_now = mean(mean(x, {2, 3}), {0}), var_now = mean(var(x, {2, 3}), {0});
-    copy_(*running_mean, lerp(*running_mean, nnm::to(mean_now, running_mean->dtype()), factor));
-    copy_(*running_var, lerp(*running_var, nnm::to(var_now, running_var->dtype()), factor));
-  }
-  // A group of one channel is an instance.
-  return group_norm(x, x.size(1), weight, bias, options.eps.d);
-}
-
-void InstanceNorm2d::load_from_state_dict(LoadContext& c) {
-  if (!c.version && !options.track_running_stats) {
+void InstanceNormBase::load_state(LoadContext& c, const InstanceNormOptions& o) {
+  if (!c.version && !o.track_running_stats) {
     std::string found;
     for (const char* name : {"running_mean", "running_var"}) {
       const std::string key = c.prefix + name;
@@ -210,8 +186,20 @@ void InstanceNorm2d::load_from_state_dict(LoadContext& c) {
   NormBase::load_from_state_dict(c);
 }
 
-std::string InstanceNorm2d::extra_repr() const { return norm_text(options, bias.defined()); }
+#define NNM_INSTANCE_NORM_LAYER(Type, rank)                                                    \
+  const Spec<InstanceNormOptions>& Type::spec() {                                              \
+    static const auto s = norm_spec<Options>(#Type, "normalises each channel of each sample"); \
+    return s;                                                                                  \
+  }                                                                                            \
+  Type::Type(const Options& o) : options(o) {                                                  \
+    make(o.num_features, o.affine, o.bias, o.track_running_stats);                             \
+  }                                                                                            \
+  Tensor Type::forward(const Tensor& x) { return normalized(x, rank, options); }               \
+  std::string Type::extra_repr() const { return norm_text(options, bias.defined()); }          \
+  NNM_REGISTER(Module, Type)
 
-NNM_REGISTER(Module, InstanceNorm2d);
+NNM_INSTANCE_NORM_LAYER(InstanceNorm1d, 3);
+NNM_INSTANCE_NORM_LAYER(InstanceNorm2d, 4);
+NNM_INSTANCE_NORM_LAYER(InstanceNorm3d, 5);
 
 }  // namespace nnm::nn

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "nnm/nn/init.h"
-#include "nnm/ops/ops.h"
+#include "nnm/ops/volume.h"
 
 namespace nnm::nn {
 
@@ -152,6 +152,7 @@ std::string ConvNd<N>::text(const Options& o) const {
 
 template class ConvNd<1>;
 template class ConvNd<2>;
+template class ConvNd<3>;
 
 const Spec<Conv1d::Options>& Conv1d::spec() {
   static const auto s = conv_spec<1>("Conv1d", "convolution over sequences (N, C, L)");
@@ -197,6 +198,22 @@ Tensor Conv2d::forward(const Tensor& x, const MaxPooling& pooling) {
 }
 
 NNM_REGISTER(Module, Conv2d);
+
+const Spec<Conv3d::Options>& Conv3d::spec() {
+  static const auto s = conv_spec<3>("Conv3d", "convolution over volumes (N, C, D, H, W)");
+  return s;
+}
+
+Conv3d::Conv3d(const Options& o) : options(o) {
+  make(o);
+  draw_parameters(*this);
+}
+
+Tensor Conv3d::forward(const Tensor& x) {
+  return conv3d(padded(x), weight, bias, options.stride, inside_, options.dilation, options.groups);
+}
+
+NNM_REGISTER(Module, Conv3d);
 
 template <int N>
 void ConvTransposeNd<N>::make(const Options& o) {
@@ -244,6 +261,7 @@ IntTuple<N> ConvTransposeNd<N>::output_padding(const Options& o, const Tensor& x
 
 template class ConvTransposeNd<1>;
 template class ConvTransposeNd<2>;
+template class ConvTransposeNd<3>;
 
 const Spec<ConvTranspose1d::Options>& ConvTranspose1d::spec() {
   static const auto s =
@@ -282,5 +300,24 @@ Tensor ConvTranspose2d::forward(const Tensor& x, const OutputSize& output_size) 
 }
 
 NNM_REGISTER(Module, ConvTranspose2d);
+
+const Spec<ConvTranspose3d::Options>& ConvTranspose3d::spec() {
+  static const auto s =
+      transpose_spec<3>("ConvTranspose3d", "transposed convolution over volumes (N, C, D, H, W)");
+  return s;
+}
+
+ConvTranspose3d::ConvTranspose3d(const Options& o) : options(o) {
+  make(o);
+  draw_parameters(*this);
+}
+
+Tensor ConvTranspose3d::forward(const Tensor& x, const OutputSize& output_size) {
+  return conv_transpose3d(x, weight, bias, options.stride, options.padding,
+                          output_padding(options, x, output_size), options.groups,
+                          options.dilation);
+}
+
+NNM_REGISTER(Module, ConvTranspose3d);
 
 }  // namespace nnm::nn

@@ -56,7 +56,7 @@ class Convolution : public Module {
                        std::optional<int64_t> biases);
 };
 
-/// What Conv1d and Conv2d share. weight is (out_channels, in_channels / groups, kernel…).
+/// What convolutions share. weight is (out_channels, in_channels / groups, kernel…).
 template <int N>
 class ConvNd : public Convolution {
  public:
@@ -96,6 +96,15 @@ class Conv2d : public ConvNd<2> {
   std::string extra_repr() const override { return text(options); }
 };
 
+/// (N, C, D, H, W) or (C, D, H, W) to (N, O, D', H', W') or (O, D', H', W').
+class Conv3d : public ConvNd<3> {
+ public:
+  NNM_LAYER(Conv3d, 3);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override { return text(options); }
+};
+
 /// What transposed convolutions share. weight is (in_channels, out_channels / groups, kernel…).
 template <int N>
 class ConvTransposeNd : public Convolution {
@@ -128,6 +137,17 @@ class ConvTranspose2d : public ConvTransposeNd<2> {
  public:
   NNM_LAYER(ConvTranspose2d, 3);
   NNM_FORWARD(ConvTranspose2d, "input: Tensor, output_size: int[]? = none");
+  Tensor forward(const Tensor& x) override { return forward(x, std::nullopt); }
+  Tensor forward(const Tensor& x, const OutputSize& output_size);
+  std::string extra_repr() const override { return text(options); }
+};
+
+/// (N, C, D, H, W) or (C, D, H, W) to (N, O, D', H', W') or (O, D', H', W'), each as
+/// ConvTranspose1d's.
+class ConvTranspose3d : public ConvTransposeNd<3> {
+ public:
+  NNM_LAYER(ConvTranspose3d, 3);
+  NNM_FORWARD(ConvTranspose3d, "input: Tensor, output_size: int[]? = none");
   Tensor forward(const Tensor& x) override { return forward(x, std::nullopt); }
   Tensor forward(const Tensor& x, const OutputSize& output_size);
   std::string extra_repr() const override { return text(options); }

@@ -2,7 +2,7 @@
 #include "nnm/nn/layers/dropout.h"
 
 #include "nnm/nn/hooks_detail.h"
-#include "nnm/ops/ops.h"
+#include "nnm/ops/functional.h"
 
 namespace nnm::nn {
 
@@ -112,5 +112,16 @@ AlphaDropout::AlphaDropout(const Options& o) : options(checked(o)) {}
 Tensor AlphaDropout::forward(const Tensor& x) { return alpha_dropout(x, options.p.d, training()); }
 std::string AlphaDropout::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, AlphaDropout);
+
+const Spec<DropoutOptions>& FeatureAlphaDropout::spec() {
+  static const auto s = dropout_spec("FeatureAlphaDropout", "AlphaDropout of whole channels");
+  return s;
+}
+FeatureAlphaDropout::FeatureAlphaDropout(const Options& o) : options(checked(o)) {}
+Tensor FeatureAlphaDropout::forward(const Tensor& x) {
+  return feature_alpha_dropout(x, options.p.d, training());
+}
+std::string FeatureAlphaDropout::extra_repr() const { return dropout_repr(options); }
+NNM_REGISTER(Module, FeatureAlphaDropout);
 
 }  // namespace nnm::nn

@@ -61,4 +61,14 @@ class AlphaDropout : public Module {
   std::string extra_repr() const override;
 };
 
+/// AlphaDropout of whole channels of (N, C, …).
+class FeatureAlphaDropout : public Module {
+ public:
+  using Options = DropoutOptions;
+  NNM_LAYER(FeatureAlphaDropout, 0);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
 }  // namespace nnm::nn

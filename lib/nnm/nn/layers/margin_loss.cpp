@@ -1,7 +1,9 @@
 // Losses of margins and of likelihoods.
 #include "nnm/nn/layers/margin_loss.h"
 
+#include "nnm/nn/layers/distance.h"
 #include "nnm/nn/layers/loss_options.h"
+#include "nnm/ops/functional.h"
 #include "nnm/ops/margin_loss.h"
 
 namespace nnm::nn {
@@ -92,6 +94,62 @@ Value TripletMarginLoss::forward(const Args& args) {
                              options.reduction);
 }
 NNM_REGISTER(Module, TripletMarginLoss);
+
+const Spec<TripletMarginWithDistanceLoss::Options>& TripletMarginWithDistanceLoss::spec() {
+  static const auto s =
+      Spec<Options>("TripletMarginWithDistanceLoss", "TripletMarginLoss of any distance")
+          .keyword_only()
+          .opt(NNM_ARG(distance_function), "a layer of two tensors")
+          .opt(NNM_ARG(margin), kMargin, above(0))
+          .opt(NNM_ARG(swap), "count the negative's nearer distance")
+          .opt(NNM_ARG(reduction), "what becomes of the elements", loss_reductions());
+  return s;
+}
+TripletMarginWithDistanceLoss::TripletMarginWithDistanceLoss(const Options& o) : options(o) {
+  NNM_CHECK(o.margin > 0, value,
+            "TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {} instead",
+            o.margin);
+  const bool given = o.distance_function && *o.distance_function;
+  distance_function =
+      register_module("distance_function",
+                      given ? *o.distance_function : Ref<Module>(make_ref<PairwiseDistance>()));
+}
+Tensor TripletMarginWithDistanceLoss::forward(const Tensor& anchor, const Tensor& positive,
+                                              const Tensor& negative) {
+  const auto distance = [this](const Tensor& a, const Tensor& b) {
+    return distance_function(Args{{a, b}, {}}).as<Tensor>();
+  };
+  return triplet_margin_with_distance_loss(anchor, positive, negative, distance, options.margin,
+                                           options.swap, options.reduction);
+}
+NNM_REGISTER(Module, TripletMarginWithDistanceLoss);
+
+const Spec<ReductionOptions>& MultiLabelMarginLoss::spec() {
+  static const auto s = with_reduction(
+      Spec<Options>("MultiLabelMarginLoss", "margins of all of the target's classes"));
+  return s;
+}
+MultiLabelMarginLoss::MultiLabelMarginLoss(const Options& o) : options(modern_loss(o)) {}
+Tensor MultiLabelMarginLoss::forward(const Tensor& input, const Tensor& target) {
+  return multilabel_margin_loss(input, target, options.reduction);
+}
+NNM_REGISTER(Module, MultiLabelMarginLoss);
+
+const Spec<CTCLoss::Options>& CTCLoss::spec() {
+  static const auto s =
+      Spec<Options>("CTCLoss", "likelihood of labels, whatever their alignment")
+          .opt(NNM_ARG(blank), "the class that is no label", at_least(0))
+          .opt(NNM_ARG(reduction), "what becomes of the elements", loss_reductions())
+          .opt(NNM_ARG(zero_infinity), "infinite losses count as zero");
+  return s;
+}
+CTCLoss::CTCLoss(const Options& o) : options(o) {}
+Tensor CTCLoss::forward(const Tensor& log_probs, const Tensor& targets, const Value& input_lengths,
+                        const Value& target_lengths) {
+  return ctc_loss(log_probs, targets, ctc_lengths(input_lengths), ctc_lengths(target_lengths),
+                  options.blank, options.reduction, options.zero_infinity);
+}
+NNM_REGISTER(Module, CTCLoss);
 
 const Spec<PoissonNLLLoss::Options>& PoissonNLLLoss::spec() {
   static const auto s =

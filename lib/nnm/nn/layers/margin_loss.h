@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nnm/nn/layers/loss.h"
+#include "nnm/nn/typed_forward.h"
 
 namespace nnm::nn {
 
@@ -65,6 +66,47 @@ class TripletMarginLoss : public Module {
   NNM_LAYER(TripletMarginLoss, 0);
   using Module::forward;
   Value forward(const Args& args) override;
+};
+
+/// TripletMarginLoss of the distance that a module computes of two tensors; its default is
+/// PairwiseDistance.
+class TripletMarginWithDistanceLoss : public Module {
+ public:
+  struct Options {
+    std::optional<Ref<Module>> distance_function = {};
+    double margin = 1.0;
+    bool swap = false;
+    std::string reduction = "mean";
+  };
+  NNM_LAYER(TripletMarginWithDistanceLoss, 0);
+  NNM_FORWARD(TripletMarginWithDistanceLoss, "anchor: Tensor, positive: Tensor, negative: Tensor");
+  Tensor forward(const Tensor& anchor, const Tensor& positive, const Tensor& negative);
+  Child<> distance_function;
+};
+
+/// By how much classes that are not in the target come near those that are, as
+/// multilabel_margin_loss.
+class MultiLabelMarginLoss : public Loss {
+ public:
+  using Options = ReductionOptions;
+  NNM_LAYER(MultiLabelMarginLoss, 0);
+  using Loss::forward;
+  Tensor forward(const Tensor& input, const Tensor& target) override;
+};
+
+/// forward(log_probs, targets, input_lengths, target_lengths): minus the log-likelihood of label
+/// sequences, as ctc_loss; lengths are tensors or integers.
+class CTCLoss : public Module {
+ public:
+  struct Options {
+    int64_t blank = 0;
+    std::string reduction = "mean";
+    bool zero_infinity = false;  ///< infinite losses, of inputs too short, count as zero
+  };
+  NNM_LAYER(CTCLoss, 0);
+  NNM_FORWARD(CTCLoss, "log_probs: Tensor, targets: Tensor, input_lengths, target_lengths");
+  Tensor forward(const Tensor& log_probs, const Tensor& targets, const Value& input_lengths,
+                 const Value& target_lengths);
 };
 
 /// exp(input) - target input: Poisson's negative log-likelihood; `log_input` false takes rates.

@@ -2,7 +2,7 @@
 #include "nnm/nn/layers/norm.h"
 
 #include "nnm/nn/init.h"
-#include "nnm/ops/ops.h"
+#include "nnm/ops/functional.h"
 
 namespace nnm::nn {
 
@@ -105,5 +105,28 @@ std::string RMSNorm::extra_repr() const {
 }
 
 NNM_REGISTER(Module, RMSNorm);
+
+const Spec<LocalResponseNorm::Options>& LocalResponseNorm::spec() {
+  static const auto s =
+      Spec<Options>("LocalResponseNorm", "divides by the activity of channels nearby")
+          .req(NNM_ARG(size), "how many channels", at_least(1))
+          .opt(NNM_ARG(alpha), "weight of their mean square")
+          .opt(NNM_ARG(beta), "exponent")
+          .opt(NNM_ARG(k), "added to the mean square");
+  return s;
+}
+
+LocalResponseNorm::LocalResponseNorm(const Options& o) : options(o) {}
+
+Tensor LocalResponseNorm::forward(const Tensor& x) {
+  return local_response_norm(x, options.size, options.alpha.d, options.beta.d, options.k.d);
+}
+
+std::string LocalResponseNorm::extra_repr() const {
+  return fmt::format("{}, {}", options.size,
+                     arguments_text(spec(), options, {"alpha", "beta", "k"}));
+}
+
+NNM_REGISTER(Module, LocalResponseNorm);
 
 }  // namespace nnm::nn

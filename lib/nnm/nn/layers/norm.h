@@ -67,19 +67,30 @@ class BatchNorm3d : public NormBase {
   std::string extra_repr() const override;
 };
 
-/// Over each image, for each channel: (N, C, H, W) or (C, H, W).
-class InstanceNorm2d : public NormBase {
- public:
-  using Options = InstanceNormOptions;
-  NNM_LAYER(InstanceNorm2d, 1);
-  using Module::forward;
-  Tensor forward(const Tensor& x) override;
-  std::string extra_repr() const override;
-  void load_from_state_dict(LoadContext& c) override;
-
- private:
-  Tensor normalized(const Tensor& x);
+/// What instance norms share.
+class InstanceNormBase : public NormBase {
+ protected:
+  /// x of `rank` dimensions, or without its first. Throws Error(value) as PyTorch does.
+  Tensor normalized(const Tensor& x, int rank, const InstanceNormOptions& o);
+  void load_state(LoadContext& c, const InstanceNormOptions& o);
 };
+
+#define NNM_INSTANCE_NORM(Type)                                                    \
+  class Type : public InstanceNormBase {                                           \
+   public:                                                                         \
+    using Options = InstanceNormOptions;                                           \
+    NNM_LAYER(Type, 1);                                                            \
+    using Module::forward;                                                         \
+    Tensor forward(const Tensor& x) override;                                      \
+    std::string extra_repr() const override;                                       \
+    void load_from_state_dict(LoadContext& c) override { load_state(c, options); } \
+  }
+
+/// Over each sample, for each channel: (N, C, L) or (C, L); (N, C, H, W) or (C, H, W); (N, C, D, H,
+/// W) or (C, D, H, W).
+NNM_INSTANCE_NORM(InstanceNorm1d);
+NNM_INSTANCE_NORM(InstanceNorm2d);
+NNM_INSTANCE_NORM(InstanceNorm3d);
 
 /// Over the last dimensions, which are normalized_shape; weight and bias have that shape.
 class LayerNorm : public Module {
@@ -114,6 +125,19 @@ class GroupNorm : public Module {
   void reset_parameters(const Streams& streams) override;
   std::string extra_repr() const override;
   Parameter weight, bias;
+};
+
+/// x (N, C, …) by (k + alpha m)^beta, where m is the mean square of `size` channels around each.
+class LocalResponseNorm : public Module {
+ public:
+  struct Options {
+    int64_t size = 1;
+    Scalar alpha = 1e-4, beta = 0.75, k = 1.0;
+  };
+  NNM_LAYER(LocalResponseNorm, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
 };
 
 /// x / rms(x) over the last dimensions, which are normalized_shape; weight has that shape.

@@ -57,13 +57,18 @@ std::string tuple_text(const IntTuple<N>& padding) {
 
 NNM_PAD_LAYER(ZeroPad1d, "constant", "zeros around the input");
 NNM_PAD_LAYER(ZeroPad2d, "constant", "zeros around the input");
+NNM_PAD_LAYER(ZeroPad3d, "constant", "zeros around the input");
 NNM_CONSTANT_PAD_LAYER(ConstantPad1d);
 NNM_CONSTANT_PAD_LAYER(ConstantPad2d);
+NNM_CONSTANT_PAD_LAYER(ConstantPad3d);
 NNM_PAD_LAYER(ReflectionPad1d, "reflect", "the input mirrored at its borders");
 NNM_PAD_LAYER(ReflectionPad2d, "reflect", "the input mirrored at its borders");
+NNM_PAD_LAYER(ReflectionPad3d, "reflect", "the input mirrored at its borders");
 NNM_PAD_LAYER(ReplicationPad1d, "replicate", "the border elements repeated");
 NNM_PAD_LAYER(ReplicationPad2d, "replicate", "the border elements repeated");
+NNM_PAD_LAYER(ReplicationPad3d, "replicate", "the border elements repeated");
 NNM_PAD_LAYER(CircularPad1d, "circular", "the input goes on at its other end");
 NNM_PAD_LAYER(CircularPad2d, "circular", "the input goes on at its other end");
+NNM_PAD_LAYER(CircularPad3d, "circular", "the input goes on at its other end");
 
 }  // namespace nnm::nn

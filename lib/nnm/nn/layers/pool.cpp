@@ -1,30 +1,7 @@
 // Pooling.
 #include "nnm/nn/layers/pool.h"
 
-#include "nnm/ops/ops.h"
-
-namespace nnm {
-
-nn::OutputSize Codec<nn::OutputSize>::read(const Value& v) {
-  auto extent = [](const Value& e) {
-    return e.is_none() ? std::nullopt : std::optional(e.integer());
-  };
-  if (!v.is_sequence()) {
-    nn::OutputSize both(extent(v), extent(v));
-    both.scalar = true;
-    return both;
-  }
-  NNM_CHECK(v.items().size() == 2, type, "expected 2 values, got {} in {}", v.items().size(),
-            v.config_text());
-  return {extent(v.items()[0]), extent(v.items()[1])};
-}
-
-Value Codec<nn::OutputSize>::write(const nn::OutputSize& s) {
-  auto extent = [](std::optional<int64_t> e) { return e ? Value(*e) : Value(); };
-  return s.scalar ? extent(s.h) : Value::tuple({extent(s.h), extent(s.w)});
-}
-
-}  // namespace nnm
+#include "nnm/ops/functional.h"
 
 namespace nnm::nn {
 
@@ -38,9 +15,9 @@ Options with_stride(Options o) {
 }
 
 template <int N>
-Spec<MaxPoolOptions<N>> max_pool_spec(const char* name, const char* doc) {
+Spec<MaxPoolOptions<N>> spec_of(const char* name, const MaxPoolOptions<N>*) {
   using Options = MaxPoolOptions<N>;
-  return Spec<Options>(name, doc)
+  return Spec<Options>(name, "the largest of each window")
       .req(NNM_ARG(kernel_size), "extents of the window", at_least(1))
       .opt(NNM_ARG(stride), "step of the window; none: its extents", at_least(1))
       .opt(NNM_ARG(padding), "elements of minus infinity on both sides", at_least(0))
@@ -49,163 +26,187 @@ Spec<MaxPoolOptions<N>> max_pool_spec(const char* name, const char* doc) {
       .opt(NNM_ARG(ceil_mode), "keep an incomplete last window");
 }
 
-template <class Layer>
-std::string max_pool_text(const Layer& m) {
-  return arguments_text(m.spec(), m.options,
-                        {"kernel_size", "stride", "padding", "dilation", "ceil_mode"});
+template <int N>
+Spec<AvgPoolOptions<N>> spec_of(const char* name, const AvgPoolOptions<N>*) {
+  using Options = AvgPoolOptions<N>;
+  auto s = Spec<Options>(name, "the mean of each window")
+               .req(NNM_ARG(kernel_size), "extents of the window", at_least(1))
+               .opt(NNM_ARG(stride), "step of the window; none: its extents", at_least(1))
+               .opt(NNM_ARG(padding), "zeros on both sides", at_least(0))
+               .opt(NNM_ARG(ceil_mode), "keep an incomplete last window")
+               .opt(NNM_ARG(count_include_pad), "count the padding in the mean");
+  if constexpr (N > 1)
+    s.opt(NNM_ARG(divisor_override), "divide by this instead of the window's size");
+  return s;
 }
+
+template <int N>
+Spec<LPPoolOptions<N>> spec_of(const char* name, const LPPoolOptions<N>*) {
+  using Options = LPPoolOptions<N>;
+  return Spec<Options>(name, "the norm of each window")
+      .req(NNM_ARG(norm_type), "which norm: the exponent")
+      .req(NNM_ARG(kernel_size), "extents of the window", at_least(1))
+      .opt(NNM_ARG(stride), "step of the window; none: its extents", at_least(1))
+      .opt(NNM_ARG(ceil_mode), "keep an incomplete last window");
+}
+
+constexpr const char* kOutputSize = "extents of the output; none: the input's";
+
+template <int N>
+Spec<AdaptiveAvgPoolOptions<N>> spec_of(const char* name, const AdaptiveAvgPoolOptions<N>*) {
+  using Options = AdaptiveAvgPoolOptions<N>;
+  return Spec<Options>(name, "means of as many windows as asked for")
+      .req(NNM_ARG(output_size), kOutputSize, N == 1 ? at_least(0) : Limit());
+}
+
+template <int N>
+Spec<AdaptiveMaxPoolOptions<N>> spec_of(const char* name, const AdaptiveMaxPoolOptions<N>*) {
+  using Options = AdaptiveMaxPoolOptions<N>;
+  return Spec<Options>(name, "the largest of as many windows as asked for")
+      .req(NNM_ARG(output_size), kOutputSize, N == 1 ? at_least(0) : Limit())
+      .opt(NNM_ARG(return_indices), "return (values, indices)");
+}
+
+template <int N>
+std::string pool_text(const Spec<MaxPoolOptions<N>>& spec, const MaxPoolOptions<N>& o) {
+  return arguments_text(spec, o, {"kernel_size", "stride", "padding", "dilation", "ceil_mode"});
+}
+
+std::string pool_text(const Spec<AvgPoolOptions<1>>&, const AvgPoolOptions<1>& o) {
+  return fmt::format("kernel_size=({},), stride=({},), padding=({},)", o.kernel_size[0],
+                     (*o.stride)[0], o.padding[0]);
+}
+
+template <int N>
+std::string pool_text(const Spec<AvgPoolOptions<N>>& spec, const AvgPoolOptions<N>& o) {
+  return arguments_text(spec, o, {"kernel_size", "stride", "padding"});
+}
+
+template <int N>
+std::string pool_text(const Spec<LPPoolOptions<N>>& spec, const LPPoolOptions<N>& o) {
+  return arguments_text(spec, o, {"norm_type", "kernel_size", "stride", "ceil_mode"});
+}
+
+template <class Options>
+std::string pool_text(const Spec<Options>& spec, const Options& o) {
+  return arguments_text(spec, o, {"output_size"});
+}
+
+// What the layers compute, and with the places of maxima.
+
+Tensor pool(const Tensor& x, const MaxPoolOptions<1>& o) {
+  return max_pool1d(x, o.kernel_size[0], (*o.stride)[0], o.padding[0], o.dilation[0], o.ceil_mode);
+}
+Tensor pool(const Tensor& x, const MaxPoolOptions<2>& o) {
+  return max_pool2d(x, o.kernel_size, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+Tensor pool(const Tensor& x, const MaxPoolOptions<3>& o) {
+  return max_pool3d(x, o.kernel_size, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+Tensor pool(const Tensor& x, const AvgPoolOptions<1>& o) {
+  return avg_pool1d(x, o.kernel_size[0], (*o.stride)[0], o.padding[0], o.ceil_mode,
+                    o.count_include_pad);
+}
+Tensor pool(const Tensor& x, const AvgPoolOptions<2>& o) {
+  return avg_pool2d(x, o.kernel_size, o.stride, o.padding, o.ceil_mode, o.count_include_pad,
+                    o.divisor_override);
+}
+Tensor pool(const Tensor& x, const AvgPoolOptions<3>& o) {
+  return avg_pool3d(x, o.kernel_size, o.stride, o.padding, o.ceil_mode, o.count_include_pad,
+                    o.divisor_override);
+}
+Tensor pool(const Tensor& x, const LPPoolOptions<1>& o) {
+  return lp_pool1d(x, o.norm_type.d, o.kernel_size[0],
+                   o.stride ? std::optional((*o.stride)[0]) : std::nullopt, o.ceil_mode);
+}
+Tensor pool(const Tensor& x, const LPPoolOptions<2>& o) {
+  return lp_pool2d(x, o.norm_type.d, o.kernel_size, o.stride, o.ceil_mode);
+}
+Tensor pool(const Tensor& x, const LPPoolOptions<3>& o) {
+  return lp_pool3d(x, o.norm_type.d, o.kernel_size, o.stride, o.ceil_mode);
+}
+Tensor pool(const Tensor& x, const AdaptiveAvgPoolOptions<1>& o) {
+  return adaptive_avg_pool1d(x, o.output_size[0]);
+}
+Tensor pool(const Tensor& x, const AdaptiveAvgPoolOptions<2>& o) {
+  return adaptive_avg_pool2d(x, {o.output_size.v[0], o.output_size.v[1]});
+}
+Tensor pool(const Tensor& x, const AdaptiveAvgPoolOptions<3>& o) {
+  return adaptive_avg_pool3d(x, o.output_size.v);
+}
+Tensor pool(const Tensor& x, const AdaptiveMaxPoolOptions<1>& o) {
+  return adaptive_max_pool1d(x, o.output_size[0]);
+}
+Tensor pool(const Tensor& x, const AdaptiveMaxPoolOptions<2>& o) {
+  return adaptive_max_pool2d(x, {o.output_size.v[0], o.output_size.v[1]});
+}
+Tensor pool(const Tensor& x, const AdaptiveMaxPoolOptions<3>& o) {
+  return adaptive_max_pool3d(x, o.output_size.v);
+}
+
+using Indexed = std::pair<Tensor, Tensor>;
+
+Indexed indexed(const Tensor& x, const MaxPoolOptions<1>& o) {
+  return max_pool1d_with_indices(x, o.kernel_size[0], (*o.stride)[0], o.padding[0], o.dilation[0],
+                                 o.ceil_mode);
+}
+Indexed indexed(const Tensor& x, const MaxPoolOptions<2>& o) {
+  return max_pool2d_with_indices(x, o.kernel_size, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+Indexed indexed(const Tensor& x, const MaxPoolOptions<3>& o) {
+  return max_pool3d_with_indices(x, o.kernel_size, o.stride, o.padding, o.dilation, o.ceil_mode);
+}
+Indexed indexed(const Tensor& x, const AdaptiveMaxPoolOptions<1>& o) {
+  return adaptive_max_pool1d_with_indices(x, o.output_size[0]);
+}
+Indexed indexed(const Tensor& x, const AdaptiveMaxPoolOptions<2>& o) {
+  return adaptive_max_pool2d_with_indices(x, {o.output_size.v[0], o.output_size.v[1]});
+}
+Indexed indexed(const Tensor& x, const AdaptiveMaxPoolOptions<3>& o) {
+  return adaptive_max_pool3d_with_indices(x, o.output_size.v);
+}
+
+Value tuple_of(const Indexed& p) { return Value::tuple({p.first, p.second}); }
 
 }  // namespace
 
-const Spec<MaxPool1d::Options>& MaxPool1d::spec() {
-  static const auto s = max_pool_spec<1>("MaxPool1d", "the largest of each window");
-  return s;
-}
+#define NNM_ANY_POOL_LAYER(Type, completed)                                     \
+  const Spec<Type::Options>& Type::spec() {                                     \
+    static const auto s = spec_of(#Type, static_cast<const Options*>(nullptr)); \
+    return s;                                                                   \
+  }                                                                             \
+  Type::Type(const Options& o) : options(completed) {}                          \
+  std::string Type::extra_repr() const { return pool_text(spec(), options); }   \
+  NNM_REGISTER(Module, Type)
 
-MaxPool1d::MaxPool1d(const Options& o) : options(with_stride(o)) {}
+#define NNM_POOL_LAYER(Type, completed)                              \
+  Tensor Type::forward(const Tensor& x) { return pool(x, options); } \
+  NNM_ANY_POOL_LAYER(Type, completed)
 
-Value MaxPool1d::forward(const Args& args) {
-  if (!options.return_indices) return Module::forward(args);
-  const Tensor x = only_input(args).as<Tensor>();
-  // An image of one row.
-  const auto [values, indices] = max_pool2d_with_indices(
-      unsqueeze(x, -2), {1, options.kernel_size[0]}, Size2{1, (*options.stride)[0]},
-      {0, options.padding[0]}, {1, options.dilation[0]}, options.ceil_mode);
-  return Value::tuple({squeeze(values, -2), squeeze(indices, -2)});
-}
+#define NNM_INDEXED_POOL_LAYER(Type, completed)                            \
+  Value Type::forward(const Args& args) {                                  \
+    if (!options.return_indices) return Module::forward(args);             \
+    return tuple_of(indexed(only_input(args).as<Tensor>(), options));      \
+  }                                                                        \
+  Tensor Type::forward(const Tensor& x) {                                  \
+    return options.return_indices ? Module::forward(x) : pool(x, options); \
+  }                                                                        \
+  NNM_ANY_POOL_LAYER(Type, completed)
 
-Tensor MaxPool1d::forward(const Tensor& x) {
-  if (options.return_indices) return Module::forward(x);
-  return max_pool1d(x, options.kernel_size[0], (*options.stride)[0], options.padding[0],
-                    options.dilation[0], options.ceil_mode);
-}
-
-std::string MaxPool1d::extra_repr() const { return max_pool_text(*this); }
-
-NNM_REGISTER(Module, MaxPool1d);
-
-const Spec<MaxPool2d::Options>& MaxPool2d::spec() {
-  static const auto s = max_pool_spec<2>("MaxPool2d", "the largest of each window");
-  return s;
-}
-
-MaxPool2d::MaxPool2d(const Options& o) : options(with_stride(o)) {}
-
-Value MaxPool2d::forward(const Args& args) {
-  if (!options.return_indices) return Module::forward(args);
-  const auto [values, indices] =
-      max_pool2d_with_indices(only_input(args).as<Tensor>(), options.kernel_size, options.stride,
-                              options.padding, options.dilation, options.ceil_mode);
-  return Value::tuple({values, indices});
-}
-
-Tensor MaxPool2d::forward(const Tensor& x) {
-  if (options.return_indices) return Module::forward(x);
-  return max_pool2d(x, options.kernel_size, options.stride, options.padding, options.dilation,
-                    options.ceil_mode);
-}
-
-std::string MaxPool2d::extra_repr() const { return max_pool_text(*this); }
-
-NNM_REGISTER(Module, MaxPool2d);
-
-const Spec<AvgPool1d::Options>& AvgPool1d::spec() {
-  static const auto s =
-      Spec<Options>("AvgPool1d", "the mean of each window")
-          .req(NNM_ARG(kernel_size), "extent of the window", at_least(1))
-          .opt(NNM_ARG(stride), "step of the window; none: its extent", at_least(1))
-          .opt(NNM_ARG(padding), "zeros on both sides", at_least(0))
-          .opt(NNM_ARG(ceil_mode), "keep an incomplete last window")
-          .opt(NNM_ARG(count_include_pad), "count the padding in the mean");
-  return s;
-}
-
-AvgPool1d::AvgPool1d(const Options& o) : options(with_stride(o)) {}
-
-Tensor AvgPool1d::forward(const Tensor& x) {
-  return avg_pool1d(x, options.kernel_size[0], (*options.stride)[0], options.padding[0],
-                    options.ceil_mode, options.count_include_pad);
-}
-
-std::string AvgPool1d::extra_repr() const {
-  return fmt::format("kernel_size=({},), stride=({},), padding=({},)", options.kernel_size[0],
-                     (*options.stride)[0], options.padding[0]);
-}
-
-NNM_REGISTER(Module, AvgPool1d);
-
-const Spec<AvgPool2d::Options>& AvgPool2d::spec() {
-  static const auto s =
-      Spec<Options>("AvgPool2d", "the mean of each window")
-          .req(NNM_ARG(kernel_size), "extents of the window", at_least(1))
-          .opt(NNM_ARG(stride), "step of the window; none: its extents", at_least(1))
-          .opt(NNM_ARG(padding), "zeros on both sides", at_least(0))
-          .opt(NNM_ARG(ceil_mode), "keep an incomplete last window")
-          .opt(NNM_ARG(count_include_pad), "count the padding in the mean")
-          .opt(NNM_ARG(divisor_override), "divide by this instead of the window's size");
-  return s;
-}
-
-AvgPool2d::AvgPool2d(const Options& o) : options(with_stride(o)) {}
-
-Tensor AvgPool2d::forward(const Tensor& x) {
-  return avg_pool2d(x, options.kernel_size, options.stride, options.padding, options.ceil_mode,
-                    options.count_include_pad, options.divisor_override);
-}
-
-std::string AvgPool2d::extra_repr() const {
-  return arguments_text(spec(), options, {"kernel_size", "stride", "padding"});
-}
-
-NNM_REGISTER(Module, AvgPool2d);
-
-const Spec<AdaptiveAvgPool1d::Options>& AdaptiveAvgPool1d::spec() {
-  static const auto s = Spec<Options>("AdaptiveAvgPool1d", "means of as many windows as asked for")
-                            .req(NNM_ARG(output_size), "extent of the output", at_least(0));
-  return s;
-}
-
-AdaptiveAvgPool1d::AdaptiveAvgPool1d(const Options& o) : options(o) {}
-Tensor AdaptiveAvgPool1d::forward(const Tensor& x) {
-  return adaptive_avg_pool1d(x, options.output_size[0]);
-}
-std::string AdaptiveAvgPool1d::extra_repr() const {
-  return arguments_text(spec(), options, {"output_size"});
-}
-
-NNM_REGISTER(Module, AdaptiveAvgPool1d);
-
-const Spec<AdaptiveAvgPool2d::Options>& AdaptiveAvgPool2d::spec() {
-  static const auto s = Spec<Options>("AdaptiveAvgPool2d", "means of as many windows as asked for")
-                            .req(NNM_ARG(output_size), "extents of the output; none: the input's");
-  return s;
-}
-
-AdaptiveAvgPool2d::AdaptiveAvgPool2d(const Options& o) : options(o) {}
-Tensor AdaptiveAvgPool2d::forward(const Tensor& x) {
-  return adaptive_avg_pool2d(x, {options.output_size.h, options.output_size.w});
-}
-std::string AdaptiveAvgPool2d::extra_repr() const {
-  return arguments_text(spec(), options, {"output_size"});
-}
-
-NNM_REGISTER(Module, AdaptiveAvgPool2d);
-
-const Spec<AdaptiveMaxPool2d::Options>& AdaptiveMaxPool2d::spec() {
-  static const auto s =
-      Spec<Options>("AdaptiveMaxPool2d", "the largest of as many windows as asked for")
-          .req(NNM_ARG(output_size), "extents of the output; none: the input's");
-  return s;
-}
-
-AdaptiveMaxPool2d::AdaptiveMaxPool2d(const Options& o) : options(o) {}
-Tensor AdaptiveMaxPool2d::forward(const Tensor& x) {
-  return adaptive_max_pool2d(x, {options.output_size.h, options.output_size.w});
-}
-std::string AdaptiveMaxPool2d::extra_repr() const {
-  return arguments_text(spec(), options, {"output_size"});
-}
-
-NNM_REGISTER(Module, AdaptiveMaxPool2d);
+NNM_INDEXED_POOL_LAYER(MaxPool1d, with_stride(o));
+NNM_INDEXED_POOL_LAYER(MaxPool2d, with_stride(o));
+NNM_INDEXED_POOL_LAYER(MaxPool3d, with_stride(o));
+NNM_POOL_LAYER(AvgPool1d, with_stride(o));
+NNM_POOL_LAYER(AvgPool2d, with_stride(o));
+NNM_POOL_LAYER(AvgPool3d, with_stride(o));
+NNM_POOL_LAYER(LPPool1d, o);
+NNM_POOL_LAYER(LPPool2d, o);
+NNM_POOL_LAYER(LPPool3d, o);
+NNM_POOL_LAYER(AdaptiveAvgPool1d, o);
+NNM_POOL_LAYER(AdaptiveAvgPool2d, o);
+NNM_POOL_LAYER(AdaptiveAvgPool3d, o);
+NNM_INDEXED_POOL_LAYER(AdaptiveMaxPool1d, o);
+NNM_INDEXED_POOL_LAYER(AdaptiveMaxPool2d, o);
+NNM_INDEXED_POOL_LAYER(AdaptiveMaxPool3d, o);
 
 }  // namespace nnm::nn

@@ -1,7 +1,10 @@
 // Transformer layers, of children that are called as any module is: hooks see every call.
 #include "nnm/nn/layers/transformer.h"
 
+#include <limits>
+
 #include "nnm/nn/hooks_detail.h"
+#include "nnm/nn/init.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::nn {
@@ -222,5 +225,86 @@ Value TransformerDecoder::forward(const Args& args) {
 }
 
 NNM_REGISTER(Module, TransformerDecoder);
+
+const Spec<Transformer::Options>& Transformer::spec() {
+  static const auto s =
+      Spec<Options>("Transformer", "an encoder, and a decoder that attends to what it makes")
+          .opt(NNM_ARG(d_model), "features", at_least(1))
+          .opt(NNM_ARG(nhead), "heads", at_least(1))
+          .opt(NNM_ARG(num_encoder_layers), "layers of the encoder", at_least(0))
+          .opt(NNM_ARG(num_decoder_layers), "layers of the decoder", at_least(0))
+          .opt(NNM_ARG(dim_feedforward), "features between the linear layers", at_least(1))
+          .opt(NNM_ARG(dropout), "probability of zero", between(0, 1))
+          .opt(NNM_ARG(activation), "between the linear layers", one_of({"relu", "gelu"}))
+          .opt(NNM_ARG(custom_encoder), "instead of its own encoder")
+          .opt(NNM_ARG(custom_decoder), "instead of its own decoder")
+          .opt(NNM_ARG(layer_norm_eps), "added to variances", at_least(0))
+          .opt(NNM_ARG(batch_first), "inputs are (N, L, features)")
+          .opt(NNM_ARG(norm_first), "normalise what parts are given")
+          .opt(NNM_ARG(bias), "learn biases");
+  return s;
+}
+
+Transformer::Transformer(const Options& o) : options(o) {
+  const TransformerLayerOptions layer{.d_model = o.d_model,
+                                      .nhead = o.nhead,
+                                      .dim_feedforward = o.dim_feedforward,
+                                      .dropout = o.dropout,
+                                      .activation = o.activation,
+                                      .layer_norm_eps = o.layer_norm_eps,
+                                      .batch_first = o.batch_first,
+                                      .norm_first = o.norm_first,
+                                      .bias = o.bias};
+  const auto part = [&]<class Stack, class Layer>(int64_t layers) -> Ref<Module> {
+    return make_ref<Stack>(typename Stack::Options{make_ref<Layer>(layer), layers, norm_of(layer)});
+  };
+  const auto custom = [](const std::optional<Ref<Module>>& m) { return m && *m; };
+  encoder = register_module(
+      "encoder",
+      custom(o.custom_encoder)
+          ? *o.custom_encoder
+          : part.operator()<TransformerEncoder, TransformerEncoderLayer>(o.num_encoder_layers));
+  decoder = register_module(
+      "decoder",
+      custom(o.custom_decoder)
+          ? *o.custom_decoder
+          : part.operator()<TransformerDecoder, TransformerDecoderLayer>(o.num_decoder_layers));
+  draw_parameters(*this);
+}
+
+void Transformer::reset_parameters(const Streams& streams) {
+  for (const auto& [name, p] : named_parameters())
+    if (p.dim() > 1) init::xavier_uniform_(p, 1, streams(name));
+}
+
+Tensor Transformer::generate_square_subsequent_mask(int64_t size, TensorOptions options) {
+  return triu(full({size, size}, Scalar(-std::numeric_limits<double>::infinity()), options), 1);
+}
+
+Value Transformer::forward(const Args& args) {
+  static const Signature signature = Signature::parse(
+      "forward(src: Tensor, tgt: Tensor, src_mask: Tensor? = none, tgt_mask: Tensor? = none, "
+      "memory_mask: Tensor? = none, src_key_padding_mask: Tensor? = none, tgt_key_padding_mask: "
+      "Tensor? = none, memory_key_padding_mask: Tensor? = none, src_is_causal: bool? = none, "
+      "tgt_is_causal: bool? = none, memory_is_causal: bool = false)");
+  const Values a = forward_args(signature, args);
+  const Tensor src = a[0].as<Tensor>(), tgt = a[1].as<Tensor>();
+  const int batch = options.batch_first ? 0 : 1;
+  NNM_CHECK(src.dim() != 3 || src.size(batch) == tgt.size(batch), runtime,
+            "the batch number of src and tgt must be equal");
+  NNM_CHECK(src.size(-1) == options.d_model && tgt.size(-1) == options.d_model, runtime,
+            "the feature number of src and tgt must be equal to d_model");
+  const Value memory = encoder(
+      Args{{src}, given({{"mask", a[2]}, {"src_key_padding_mask", a[5]}, {"is_causal", a[8]}})});
+  return decoder(Args{{tgt, memory},
+                      given({{"tgt_mask", a[3]},
+                             {"memory_mask", a[4]},
+                             {"tgt_key_padding_mask", a[6]},
+                             {"memory_key_padding_mask", a[7]},
+                             {"tgt_is_causal", a[9]},
+                             {"memory_is_causal", a[10]}})});
+}
+
+NNM_REGISTER(Module, Transformer);
 
 }  // namespace nnm::nn

@@ -89,4 +89,29 @@ class TransformerDecoder : public Module {
   Child<> norm;
 };
 
+/// An encoder and a decoder that attends to what it makes: forward(src, tgt, src_mask=None,
+/// tgt_mask=None, memory_mask=None, src_key_padding_mask=None, tgt_key_padding_mask=None,
+/// memory_key_padding_mask=None, src_is_causal=None, tgt_is_causal=None, memory_is_causal=False).
+/// Weights of two dimensions or more start by xavier_uniform_.
+class Transformer : public Module {
+ public:
+  struct Options {
+    int64_t d_model = 512, nhead = 8, num_encoder_layers = 6, num_decoder_layers = 6,
+            dim_feedforward = 2048;
+    double dropout = 0.1;
+    std::string activation = "relu";
+    std::optional<Ref<Module>> custom_encoder = {}, custom_decoder = {};  ///< instead of its own
+    double layer_norm_eps = 1e-5;
+    bool batch_first = false, norm_first = false, bias = true;
+  };
+  NNM_LAYER(Transformer, 0);
+  using Module::forward;
+  Value forward(const Args& args) override;
+  void reset_parameters(const Streams& streams) override;
+  /// Minus infinity above the diagonal of zeros: (size, size).
+  static Tensor generate_square_subsequent_mask(int64_t size, TensorOptions options = {});
+
+  Child<> encoder, decoder;
+};
+
 }  // namespace nnm::nn

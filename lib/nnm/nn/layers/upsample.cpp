@@ -1,38 +1,23 @@
 // Upsampling layers.
 #include "nnm/nn/layers/upsample.h"
 
-#include "nnm/ops/ops.h"
+#include "nnm/ops/arguments.h"
 
 namespace nnm::nn {
 
 namespace {
 
+using nnm::detail::numbers;
+
 constexpr const char* kSize = "extents of the output";
 constexpr const char* kFactor = "extents of the output by those of the input";
-
-Values numbers(const Value& v) {
-  if (v.is_none()) return {};
-  return v.is_sequence() ? v.items() : Values{v};
-}
-
-std::vector<int64_t> extents(const Value& v) {
-  std::vector<int64_t> out;
-  for (const Value& x : numbers(v)) out.push_back(Codec<int64_t>::type().convert(x).integer());
-  return out;
-}
-
-std::vector<double> factors(const Value& v) {
-  std::vector<double> out;
-  for (const Value& x : numbers(v)) out.push_back(Codec<double>::type().convert(x).real());
-  return out;
-}
 
 /// PyTorch keeps factors as floats, and prints the one or the other.
 std::string upsample_repr(const Value& size, const Value& scale_factor, const std::string& mode) {
   std::string out = "size=" + size.repr();
   if (!scale_factor.is_none()) {
     Values floats;
-    for (const double f : factors(scale_factor)) floats.emplace_back(f);
+    for (const double f : numbers<double>(scale_factor)) floats.emplace_back(f);
     const Value all = scale_factor.is_sequence() ? Value::tuple(floats) : floats[0];
     out = "scale_factor=" + all.repr();
   }
@@ -60,8 +45,9 @@ const Spec<Upsample::Options>& Upsample::spec() {
 }
 Upsample::Upsample(const Options& o) : options(o) {}
 Tensor Upsample::forward(const Tensor& x) {
-  return interpolate(x, extents(options.size), factors(options.scale_factor), options.mode,
-                     options.align_corners, options.recompute_scale_factor.value_or(false));
+  return interpolate(x, numbers<int64_t>(options.size), numbers<double>(options.scale_factor),
+                     options.mode, options.align_corners,
+                     options.recompute_scale_factor.value_or(false));
 }
 std::string Upsample::extra_repr() const {
   return upsample_repr(options.size, options.scale_factor, options.mode);
@@ -74,7 +60,7 @@ const Spec<UpsamplingOptions>& UpsamplingNearest2d::spec() {
 }
 UpsamplingNearest2d::UpsamplingNearest2d(const Options& o) : options(o) {}
 Tensor UpsamplingNearest2d::forward(const Tensor& x) {
-  return interpolate(x, extents(options.size), factors(options.scale_factor));
+  return interpolate(x, numbers<int64_t>(options.size), numbers<double>(options.scale_factor));
 }
 std::string UpsamplingNearest2d::extra_repr() const {
   return upsample_repr(options.size, options.scale_factor, "nearest");
@@ -88,7 +74,8 @@ const Spec<UpsamplingOptions>& UpsamplingBilinear2d::spec() {
 }
 UpsamplingBilinear2d::UpsamplingBilinear2d(const Options& o) : options(o) {}
 Tensor UpsamplingBilinear2d::forward(const Tensor& x) {
-  return interpolate(x, extents(options.size), factors(options.scale_factor), "bilinear", true);
+  return interpolate(x, numbers<int64_t>(options.size), numbers<double>(options.scale_factor),
+                     "bilinear", true);
 }
 std::string UpsamplingBilinear2d::extra_repr() const {
   return upsample_repr(options.size, options.scale_factor, "bilinear");

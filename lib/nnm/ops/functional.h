@@ -1,0 +1,93 @@
+// Rarer functions of torch.nn.functional, most of them made of others.
+#pragma once
+
+#include "nnm/ops/volume.h"
+
+namespace nnm {
+
+/// Normalises each channel of each sample of x (N, C, …): by its own statistics, or where
+/// `use_input_stats` is false by the running ones. Where there are running ones, they are updated
+/// in place by its own, averaged over the samples.
+Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {},
+                     const Tensor& running_var = {}, const Tensor& weight = {},
+                     const Tensor& bias = {}, bool use_input_stats = true, double momentum = 0.1,
+                     double eps = 1e-5);
+/// x (N, C, …) by (k + alpha m)^beta, m the mean of the squares of `size` channels around each.
+Tensor local_response_norm(const Tensor& x, int64_t size, double alpha = 1e-4, double beta = 0.75,
+                           double k = 1);
+
+/// The norm_type-th root of the sum of each window's norm_type-th powers; infinity is the maximum.
+Tensor lp_pool1d(const Tensor& x, double norm_type, int64_t kernel_size,
+                 std::optional<int64_t> stride = {}, bool ceil_mode = false);
+Tensor lp_pool2d(const Tensor& x, double norm_type, Size2 kernel_size, OptionalTuple<2> stride = {},
+                 bool ceil_mode = false);
+Tensor lp_pool3d(const Tensor& x, double norm_type, Size3 kernel_size, OptionalTuple<3> stride = {},
+                 bool ceil_mode = false);
+
+/// Patches of x (N, C, H, W) or (C, H, W) as columns (N, C KH KW, L) or (C KH KW, L).
+Tensor unfold(const Tensor& x, Size2 kernel_size, Size2 dilation = 1, Size2 padding = 0,
+              Size2 stride = 1);
+/// What unfold takes apart, put together: where patches overlap they are summed.
+Tensor fold(const Tensor& x, Size2 output_size, Size2 kernel_size, Size2 dilation = 1,
+            Size2 padding = 0, Size2 stride = 1);
+
+/// x at the places that a max pooling with these arguments returned (i64), zeros elsewhere.
+/// `output_size` (the last extents or all of them) tells which of the extents that lead to x's is
+/// meant.
+using UnpooledSize = std::optional<std::vector<int64_t>>;
+Tensor max_unpool1d(const Tensor& x, const Tensor& indices, int64_t kernel_size,
+                    std::optional<int64_t> stride = {}, int64_t padding = 0,
+                    const UnpooledSize& output_size = {});
+Tensor max_unpool2d(const Tensor& x, const Tensor& indices, Size2 kernel_size,
+                    OptionalTuple<2> stride = {}, Size2 padding = 0,
+                    const UnpooledSize& output_size = {});
+Tensor max_unpool3d(const Tensor& x, const Tensor& indices, Size3 kernel_size,
+                    OptionalTuple<3> stride = {}, Size3 padding = 0,
+                    const UnpooledSize& output_size = {});
+/// Maxima of x (N, C, H, W) or (C, H, W) over windows at random places, and those places (i64);
+/// Graham 2014. `random_samples` (N, C, 2) in [0, 1) move the windows along width and height; drawn
+/// where undefined.
+std::pair<Tensor, Tensor> fractional_max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
+                                                             Size2 output_size,
+                                                             const Tensor& random_samples = {});
+/// The size, or x's extents times a ratio: a number, or one for each dimension. Throws Error(value)
+/// where neither is given.
+Size2 fractional_output_size(const Tensor& x, const OptionalTuple<2>& size, const Value& ratio);
+
+/// x where it is positive, else x times a slope: drawn from [lower, upper) in training, else their
+/// mean.
+Tensor rrelu(const Tensor& x, double lower = 1.0 / 8, double upper = 1.0 / 3, bool training = false,
+             Generator* generator = nullptr);
+/// alpha_dropout of whole channels of x (N, C, …).
+Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = false,
+                             Generator* generator = nullptr);
+
+/// Rows of weight (n, E) at the indices, which are shortened to max_norm first, in place.
+void embedding_renorm_(const Tensor& weight, const Tensor& indices, double max_norm,
+                       double norm_type = 2);
+/// Rows of a table whose gradients are divided by how often their index occurs.
+Tensor scale_grad_by_frequency(const Tensor& rows, const Tensor& indices, int64_t table);
+struct EmbeddingBagOptions {
+  Tensor
+      offsets;  ///< where bags begin in a 1-d input; undefined for a 2-d one, whose rows are bags
+  std::optional<double> max_norm = {};
+  double norm_type = 2;
+  bool scale_grad_by_freq = false;
+  std::string mode = "mean";  ///< or "sum", "max"
+  Tensor per_sample_weights;  ///< of the input's shape, for sums
+  bool include_last_offset = false;
+  std::optional<int64_t> padding_idx = {};  ///< an index that does not count
+};
+/// Rows of weight (n, E), reduced bag by bag: (bags, E).
+Tensor embedding_bag(const Tensor& input, const Tensor& weight, const EmbeddingBagOptions& o);
+
+/// Connectionist temporal classification (Graves et al. 2006) of log_probs (T, N, C) or (T, C):
+/// minus the log-likelihood of the targets, (N, S) or one after the other, over all alignments.
+/// Lengths are (N) of integers. `reduction` "mean" divides by the targets' lengths first.
+Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
+                const Tensor& target_lengths, int64_t blank = 0,
+                const std::string& reduction = "mean", bool zero_infinity = false);
+/// Lengths for it: a tensor, or integers.
+Tensor ctc_lengths(const Value& v);
+
+}  // namespace nnm

@@ -1,0 +1,167 @@
+// What the golden cases do not show of layers: draws, whole models, errors.
+#include <cmath>
+
+#include "nn/modules.h"
+#include "nnm/nn/layers.h"
+#include "nnm/ops/functional.h"
+#include "nnm/ops/margin_loss.h"
+#include "support/checks.h"
+#include "support/gradcheck.h"
+
+using namespace nnm;
+using nnm::testing::error_of;
+
+TEST_SUITE_BEGIN("nn");
+
+namespace {
+
+Tensor integers(const std::vector<int64_t>& v, const Shape& shape) {
+  return tensor_of<int64_t>(v, shape, {DType::i64, {}});
+}
+Tensor shape_alone(const Tensor& x) { return to(x, {x.dtype(), {DeviceType::meta, 0}}); }
+
+}  // namespace
+
+TEST_CASE("layers: random slopes") {
+  const Tensor x = random_leaf({400});
+  nn::RReLU layer(0.2, 0.6);
+  const Tensor y = layer(x);
+  const Tensor slope = (y / x).detach();
+  const Tensor below = lt(x, Scalar(0));
+  CHECK(all(eq(masked_select(slope, logical_not(below)), Scalar(1))).item().i == 1);
+  const Tensor drawn = masked_select(slope, below);
+  CHECK(min(drawn).item().d >= 0.2 - 1e-12);
+  CHECK(max(drawn).item().d < 0.6);
+  CHECK(std::abs(mean(drawn).item().d - 0.4) < 0.03);
+  CHECK(max(drawn).item().d - min(drawn).item().d > 0.3);
+  sum(y).backward();
+  CHECK(allclose(x.grad(), slope, 0, 1e-12));
+  CHECK(error_of([] { rrelu(zeros({3}), 2, 1); }) ==
+        "RuntimeError: Lower bound should be less than or equal to the upper bound");
+}
+
+TEST_CASE("layers: alpha dropout of whole channels") {
+  manual_seed(3);
+  const Tensor x = randn({50, 40, 6}, {DType::f64});
+  nn::FeatureAlphaDropout layer(0.3);
+  const Tensor y = layer(x);
+  // A channel goes through one and the same map: y = keep a x + shift.
+  const Tensor shift =
+      y -
+      x * unsqueeze((select(y, 2, 0) - select(y, 2, 1)) / (select(x, 2, 0) - select(x, 2, 1)), 2);
+  CHECK(allclose(shift, expand(narrow(shift, 2, 0, 1), shift.shape()), 0, 1e-9));
+  CHECK(std::abs(mean(y).item().d) < 0.05);
+  CHECK(std::abs(var(y).item().d - 1) < 0.1);
+  CHECK(allclose(nn::FeatureAlphaDropout(1.0)(x), zeros_like(x), 0, 0));
+}
+
+TEST_CASE("layers: softmax over clusters of classes") {
+  nn::AdaptiveLogSoftmaxWithLoss layer(6, 15, {4, 9}, {.div_value = 2});
+  const Tensor x = randn({8, 6});
+  const Tensor target = integers({0, 3, 4, 8, 9, 14, 11, 2}, {8});
+  const Tensor all = layer.log_prob(x);
+  CHECK(all.shape() == Shape{8, 15});
+  CHECK(allclose(to(sum(exp(all), {1}), DType::f64), ones({8}, {DType::f64}), 0, 1e-5));
+  const Values out = layer.forward(x, target).items();
+  CHECK(allclose(out[0].as<Tensor>(), squeeze(gather(all, 1, unsqueeze(target, 1)), 1), 0, 1e-5));
+  CHECK(allclose(out[1].as<Tensor>(), neg(mean(out[0].as<Tensor>())), 0, 1e-6));
+  CHECK(equal(layer.predict(x), argmax(all, 1)));
+  const ConstructionGuard meta({.device = {DeviceType::meta, 0}});
+  nn::AdaptiveLogSoftmaxWithLoss shapes(6, 15, {4, 9});
+  CHECK(shapes.forward(shape_alone(x), shape_alone(target)).items()[0].as<Tensor>().shape() ==
+        Shape{8});
+}
+
+TEST_CASE("layers: errors of clusters are PyTorch's") {
+  nn::AdaptiveLogSoftmaxWithLoss layer(8, 20, {5, 10});
+  CHECK(error_of([&] {
+          layer.forward(zeros({3, 8}), integers({1, 2}, {2}));
+        }) == "RuntimeError: Input and target should have the same size in the batch dimension.");
+  CHECK(error_of([&] {
+          layer.forward(zeros({2, 8}), integers({1, 25}, {2}));
+        }) ==
+        "RuntimeError: Target values should be in [0, 19], but values in range [1, 25] were "
+        "found. ");
+  CHECK(error_of([&] {
+          layer.forward(zeros({8, 8}), integers({1}, {}));
+        }) ==
+        "RuntimeError: 0D target tensor expects 1D input tensors, but found inputs with size "
+        "torch.Size([8, 8])");
+  CHECK(error_of([] {
+          nn::AdaptiveLogSoftmaxWithLoss(8, 20, nn::Sizes{5, 5});
+        }) ==
+        "ValueError: cutoffs should be a sequence of unique, positive integers sorted in an "
+        "increasing order, where each value is between 1 and n_classes-1");
+}
+
+TEST_CASE("layers: a transformer draws all of its matrices anew") {
+  nn::Transformer model({.d_model = 16,
+                         .nhead = 2,
+                         .num_encoder_layers = 1,
+                         .num_decoder_layers = 2,
+                         .dim_feedforward = 64});
+  const auto check = [&] {
+    for (const auto& [name, p] : model.named_parameters()) {
+      if (p.dim() < 2) continue;
+      CAPTURE(name);
+      const double bound = std::sqrt(6.0 / static_cast<double>(p.size(0) + p.size(1)));
+      CHECK(max(abs(p)).item().d <= bound);
+      CHECK(max(abs(p)).item().d > 0.9 * bound);
+    }
+  };
+  check();
+  initialize(model, 7);
+  check();
+  const Tensor before = clone(model.get_parameter("decoder.layers.1.linear1.weight"));
+  initialize(model, 7);
+  CHECK(equal(before, model.get_parameter("decoder.layers.1.linear1.weight")));
+}
+
+TEST_CASE("layers: a transformer of other parts, its masks and errors") {
+  nn::Transformer model({.d_model = 8,
+                         .nhead = 2,
+                         .num_decoder_layers = 1,
+                         .dim_feedforward = 16,
+                         .dropout = 0,
+                         .custom_encoder = Ref<Module>(make_ref<nn::Identity>())});
+  CHECK(model.encoder->type_name() == std::string("Identity"));
+  const Tensor mask = nn::Transformer::generate_square_subsequent_mask(3);
+  const double inf = HUGE_VAL;
+  CHECK(mask.to_vector<double>() == std::vector<double>{0, -inf, -inf, 0, 0, -inf, 0, 0, 0});
+  nn::Transformer whole({.d_model = 8,
+                         .nhead = 2,
+                         .num_encoder_layers = 1,
+                         .num_decoder_layers = 1,
+                         .dim_feedforward = 16});
+  const auto call = [&](const Shape& src, const Shape& tgt) {
+    return error_of([&] { whole(Args{{zeros(src), zeros(tgt)}, {}}); });
+  };
+  CHECK(call({5, 2, 8}, {4, 3, 8}) ==
+        "RuntimeError: the batch number of src and tgt must be equal");
+  CHECK(call({5, 2, 8}, {4, 2, 6}) ==
+        "RuntimeError: the feature number of src and tgt must be equal to d_model");
+}
+
+TEST_CASE("losses: gradients of margins of several labels and of any distance") {
+  const Tensor y = integers({0, 2, -1, 1, 3, 1, 2, 3, -1, 0, 0, 0}, {3, 4});
+  CHECK(gradcheck([&](const Tensors& v) { return multilabel_margin_loss(v[0], y, "none"); },
+                  {random_leaf({3, 4})}) == "");
+  const auto distance = [](const Tensor& a, const Tensor& b) { return sum(abs(a - b), {1}); };
+  const Tensors inputs{random_leaf({4, 3}), random_leaf({4, 3}, -1, 1, 2),
+                       random_leaf({4, 3}, -1, 1, 3)};
+  CHECK(gradcheck(
+            [&](const Tensors& v) {
+              return triplet_margin_with_distance_loss(v[0], v[1], v[2], distance, 2, true, "none");
+            },
+            inputs) == "");
+  CHECK(allclose(triplet_margin_with_distance_loss(inputs[0], inputs[1], inputs[2], distance, 2),
+                 triplet_margin_loss(inputs[0], inputs[1], inputs[2], 2, 1, 0), 0, 1e-9));
+  CHECK(error_of([] {
+          multilabel_margin_loss(zeros({2, 3}), integers({7, 0, 0, 0, 0, 0}, {2, 3}));
+        }) == "RuntimeError: argument #2 'target' is out of range");
+  CHECK(error_of([] {
+          multilabel_margin_loss(zeros({2, 3}), zeros({2, 3}));
+        }) == "RuntimeError: expected scalar type Long but found Float");
+}
+
+TEST_SUITE_END();
