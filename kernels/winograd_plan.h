@@ -13,6 +13,8 @@ namespace nnm {
 struct WinogradPlan {
   static constexpr int64_t kFrequencies = 36, kRows = 6, kColumns = 16;
   static constexpr int64_t kBytes = 3 << 20;
+  static constexpr int64_t kGroupBytes = 3 << 17;
+  static constexpr int64_t kParts = 8, kFewWeights = 1 << 18;
   static constexpr int64_t kLine = 16;  ///< floats of a cache line
 
   int64_t n, h, w, c, oh, ow, o;  ///< images (N, C, H, W) and results (N, O, OH, OW)
@@ -35,6 +37,12 @@ struct WinogradPlan {
         block(fitting(groups, image_group())),
         chunk(fitting(panels, weight_panel())) {}
 
+  /// Groups of so many floats that a thread works on before the next: as much as the weights that
+  /// they meet, so that neither is read again from afar, but at least kGroupBytes.
+  int64_t groups_at_once(int64_t floats_each) const {
+    return std::max(kGroupBytes / 4, weights()) / floats_each;
+  }
+
   /// Group g has the tiles [first_tile(g), first_tile(g + 1)): as even as can be.
   int64_t first_tile(int64_t g) const { return tiles * g / groups; }
 
@@ -55,9 +63,14 @@ struct WinogradPlan {
   int64_t weight_panel() const { return kFrequencies * weight_frequency(); }
   int64_t weights() const { return panels * weight_panel(); }
 
+  /// Whether weights are so few that their gradient is summed in kParts parts of the groups; fixed
+  /// for repeatability.
+  bool sums_by_parts() const { return weights() <= kFewWeights && groups >= 2 * kParts; }
+
   /// Of images, of gradients (or of sums over groups), of weights, and the zeros around images.
   int64_t work() const {
-    return block * (image_group() + gradient_group()) + chunk * weight_panel() + zeros();
+    const int64_t sums = sums_by_parts() ? kParts * weights() : chunk * weight_panel();
+    return block * (image_group() + gradient_group()) + sums + zeros();
   }
   int64_t zeros() const { return (std::max(c, o) + kLine - 1) / kLine * kLine; }
 

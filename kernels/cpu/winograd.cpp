@@ -1,69 +1,15 @@
-// Winograd's F(4x4, 3x3): transforms of a vector of channels at a time around products at 36
-// frequencies. Method: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016).
-// The points of interpolation are 0, ±5/8, ±3/2 and infinity: of the pairs a, b tried between 1/2
-// and 2 the one with the least error, 2 times that of the direct sum where 1, 2 has 6 times.
-#include "kernels/winograd.h"
-
+// Winograd's convolution: results, and the gradients of images.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "kernels/cpu/transpose.h"
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/winograd_transforms.h"
 #include "kernels/parallel.h"
-#include "kernels/winograd_plan.h"
+#include "kernels/winograd.h"
 
 namespace nnm {
 namespace {
-
-using Plan = WinogradPlan;
-typedef float Eight __attribute__((vector_size(32)));
-// What products are made of: half a panel or a whole one.
-typedef float Wide __attribute__((vector_size(kVectorBytes)));
-template <class V>
-constexpr int64_t kLanes = sizeof(V) / sizeof(float);
-
-// A vector wherever floats may lie.
-template <class V>
-struct Anywhere {
-  typedef V Type __attribute__((aligned(4)));
-};
-template <class V>
-const typename Anywhere<V>::Type& load(const float* p) {
-  return *reinterpret_cast<const typename Anywhere<V>::Type*>(p);
-}
-template <class V>
-void store(float* p, const V& v) {
-  *reinterpret_cast<typename Anywhere<V>::Type*>(p) = v;
-}
-
-// Calls body<V>() with the widest vectors that `channels` are made of; they are made of eights.
-template <class Body>
-void by_width(int64_t channels, const Body& body) {
-  if (channels % kLanes<Wide> == 0) body.template operator()<Wide>();
-  else body.template operator()<Eight>();
-}
-
-constexpr float kA = 0.625f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
-
-// The one-dimensional transforms, of vectors that lie `step` apart.
-
-// Six inputs to six frequencies: the polynomial (x - each other point) at each point.
-template <class V>
-inline void to_image(const V* d, int64_t step, V* out, int64_t out_step) {
-  const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
-          d5 = d[5 * step];
-  const V ea = d4 - kB2 * d2, oa = kA * (d3 - kB2 * d1);
-  const V eb = d4 - kA2 * d2, ob = kB * (d3 - kA2 * d1);
-  out[0] = kA2 * kB2 * d0 - (kA2 + kB2) * d2 + d4;
-  out[out_step] = ea + oa;
-  out[2 * out_step] = ea - oa;
-  out[3 * out_step] = eb + ob;
-  out[4 * out_step] = eb - ob;
-  out[5 * out_step] = kA2 * kB2 * d1 - (kA2 + kB2) * d3 + d5;
-}
-
-constexpr float kN0 = 1 / (kA2 * kB2), kNa = 1 / (2 * kA2 * (kA2 - kB2)),
-                kNb = 1 / (2 * kB2 * (kB2 - kA2));
 
 // Three weights to six frequencies.
 template <class V>
@@ -79,16 +25,6 @@ inline void to_weight(const V* w, int64_t step, V* out, int64_t out_step) {
   out[5 * out_step] = w2;
 }
 
-// Its transpose: six frequencies of a gradient to three weights.
-template <class V>
-inline void from_weight(const V* m, int64_t step, V* out, int64_t out_step) {
-  const V ea = m[step] + m[2 * step], oa = m[step] - m[2 * step];
-  const V eb = m[3 * step] + m[4 * step], ob = m[3 * step] - m[4 * step];
-  out[0] = kN0 * m[0] + kNa * ea + kNb * eb;
-  out[out_step] = kNa * kA * oa + kNb * kB * ob;
-  out[2 * out_step] = kNa * kA2 * ea + kNb * kB2 * eb + m[5 * step];
-}
-
 // Six frequencies to four outputs.
 template <class V>
 inline void from_image(const V* m, int64_t step, V* out, int64_t out_step) {
@@ -98,82 +34,6 @@ inline void from_image(const V* m, int64_t step, V* out, int64_t out_step) {
   out[out_step] = kA * oa + kB * ob;
   out[2 * out_step] = kA2 * ea + kB2 * eb;
   out[3 * out_step] = kA2 * kA * oa + kB2 * kB * ob + m[5 * step];
-}
-
-// Its transpose: four gradients to six frequencies.
-template <class V>
-inline void to_gradient(const V* g, int64_t step, V* out, int64_t out_step) {
-  const V g0 = g[0], g1 = g[step], g2 = g[2 * step], g3 = g[3 * step];
-  const V ea = g0 + kA2 * g2, oa = kA * (g1 + kA2 * g3);
-  const V eb = g0 + kB2 * g2, ob = kB * (g1 + kB2 * g3);
-  out[0] = g0;
-  out[out_step] = ea + oa;
-  out[2 * out_step] = ea - oa;
-  out[3 * out_step] = eb + ob;
-  out[4 * out_step] = eb - ob;
-  out[5 * out_step] = g3;
-}
-
-// Where a tile's pixels lie; outside of the image, zeros.
-template <int kSide>
-struct Window {
-  const float* at[kSide * kSide];
-  Window(const float* images, const float* zeros, int64_t image, int64_t y0, int64_t x0, int64_t h,
-         int64_t w, int64_t channels) {
-    for (int64_t y = 0; y < kSide; ++y)
-      for (int64_t x = 0; x < kSide; ++x) {
-        const int64_t iy = y0 + y, ix = x0 + x;
-        const bool inside = iy >= 0 && iy < h && ix >= 0 && ix < w;
-        at[y * kSide + x] = inside ? images + ((image * h + iy) * w + ix) * channels : zeros;
-      }
-  }
-};
-
-// The result's corner of a tile.
-struct Corner {
-  int64_t image, y, x;
-  Corner(const Plan& s, int64_t tile)
-      : image(tile / s.tiles_image),
-        y(tile % s.tiles_image / s.tiles_x * 4),
-        x(tile % s.tiles_image % s.tiles_x * 4) {}
-};
-
-// Tiles of group `g` of x as rows (frequency, tile, channel).
-template <class V>
-void transform_images(const Plan& s, const float* x, const int64_t* before, const float* zeros,
-                      int64_t g, float* out) {
-  const int64_t first = s.first_tile(g), rows = s.first_tile(g + 1) - first;
-  for (int64_t r = 0; r < rows; ++r) {
-    const Corner t(s, first + r);
-    const Window<6> from(x, zeros, t.image, t.y - before[0], t.x - before[1], s.h, s.w, s.c);
-    for (int64_t c = 0; c < s.c; c += kLanes<V>) {
-      V d[36], columns[36], v[36];
-      for (int i = 0; i < 36; ++i) d[i] = load<V>(from.at[i] + c);
-      for (int i = 0; i < 6; ++i) to_image(d + i, 6, columns + i, 6);
-      for (int i = 0; i < 6; ++i) to_image(columns + 6 * i, 1, v + 6 * i, 1);
-      for (int f = 0; f < 36; ++f) store(out + f * s.image_frequency() + r * s.c + c, v[f]);
-    }
-  }
-}
-
-// Tiles of group `g` of a gradient as rows (frequency, panel, tile, channel of the panel).
-template <class V>
-void transform_gradients(const Plan& s, const float* gradient, const float* zeros, int64_t g,
-                         float* out) {
-  const int64_t first = s.first_tile(g), rows = s.first_tile(g + 1) - first;
-  for (int64_t r = 0; r < rows; ++r) {
-    const Corner t(s, first + r);
-    const Window<4> from(gradient, zeros, t.image, t.y, t.x, s.oh, s.ow, s.o);
-    for (int64_t o = 0; o < s.panels * Plan::kColumns; o += kLanes<V>) {
-      V d[16] = {}, columns[24], v[36];
-      for (int i = 0; i < 16 && o < s.o; ++i) d[i] = load<V>(from.at[i] + o);
-      for (int i = 0; i < 4; ++i) to_gradient(d + i, 4, columns + i, 4);
-      for (int i = 0; i < 6; ++i) to_gradient(columns + 4 * i, 1, v + 6 * i, 1);
-      float* to =
-          out + (o / Plan::kColumns * Plan::kRows + r) * Plan::kColumns + o % Plan::kColumns;
-      for (int f = 0; f < 36; ++f) store(to + f * s.gradient_frequency(), v[f]);
-    }
-  }
 }
 
 // Weights as a pass sees them: from channel c to result o at tap k, or at 8 - k. Without `w` they
@@ -186,7 +46,6 @@ struct Weights {
 };
 
 // The taps of channels [begin, end), at most kDeep, of a panel; missing results are zeros.
-constexpr int64_t kDeep = 16;
 void gather_taps(const Plan& s, const Weights& w, int64_t panel, int64_t begin, int64_t end,
                  float (*taps)[9][Plan::kColumns]) {
   const int64_t first = panel * Plan::kColumns, count = std::min(Plan::kColumns, s.o - first);
@@ -233,19 +92,6 @@ void transform_weights(const Plan& s, const Weights& w, int64_t p0, int64_t pane
     }
   });
 }
-
-// Panels that products work on at once: a row of the register tile is two vectors. Of an odd count
-// of panels the last one is its own neighbour.
-constexpr int64_t kPanelsAtOnce = 2 * kLanes<Wide> / Plan::kColumns;
-struct Pair {
-  int64_t first, step;  ///< panels, from the first to the second
-  Pair(int64_t i, int64_t panels)
-      : first(i * kPanelsAtOnce), step(first + kPanelsAtOnce <= panels ? kPanelsAtOnce - 1 : 0) {}
-  static int64_t count(int64_t panels) { return (panels + kPanelsAtOnce - 1) / kPanelsAtOnce; }
-  int64_t end() const { return first + step + 1; }
-  /// From one vector of a row to the next where panels lie `apart`.
-  int64_t next(int64_t apart) const { return kPanelsAtOnce == 1 ? kLanes<Wide> : step * apart; }
-};
 
 // m (kR, 16), rows 16 apart = a (kR, depth) u (depth, 16), with the second vectors of rows of u
 // `u_next` and those of m `m_next` behind the first.
@@ -364,11 +210,40 @@ void multiply(const Plan& s, const Piece& piece, const Target& to) {
   });
 }
 
+// x * w with `before` zeros above and left of x, where all transformed weights are at hand: a
+// thread transforms some groups and multiplies them while they are in its core's cache.
+void convolve_by_groups(const Plan& s, const Target& to, const float* x, const float* weights,
+                        const int64_t* before, const float* zeros, float* images) {
+  const int64_t workers = std::min<int64_t>(num_threads(), s.block), share = s.block / workers;
+  const int64_t most = std::clamp(s.groups_at_once(s.image_group()), int64_t{1}, share);
+  parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t w = begin; w < end; ++w) {
+      float* own = images + w * share * s.image_group();
+      const int64_t stop = s.groups * (w + 1) / workers;
+      for (int64_t g0 = s.groups * w / workers; g0 < stop; g0 += most) {
+        const int64_t groups = std::min(most, stop - g0);
+        by_width(s.c, [&]<class V>() {
+          for (int64_t g = 0; g < groups; ++g)
+            transform_images<V>(s, x, before, zeros, g0 + g, own + g * s.image_group());
+        });
+        const Piece piece{own, weights, g0, groups, 0, s.panels};
+        for (int64_t i = 0; i < Pair::count(s.panels); ++i)
+          for (int64_t g = 0; g < groups; g += kGroupsAtOnce)
+            multiply_part(s, piece, i, g, std::min(groups, g + kGroupsAtOnce), to);
+      }
+    }
+  });
+}
+
 // x * w with `before` zeros above and left of x.
 void convolve(const Plan& s, const Target& to, const float* x, const Weights& w,
               const int64_t* before, float* work) {
   float *zeros = work, *images = zeros + s.zeros(), *space = images + s.block * s.image_group();
   std::fill_n(zeros, s.zeros(), 0.f);
+  if ((!w.w || s.chunk == s.panels) && s.groups >= 4 * num_threads()) {
+    if (w.w) transform_weights(s, w, 0, s.panels, space);
+    return convolve_by_groups(s, to, x, w.w ? space : w.transformed, before, zeros, images);
+  }
   for (int64_t g0 = 0; g0 < s.groups; g0 += s.block) {
     const int64_t groups = std::min(s.block, s.groups - g0);
     parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
@@ -385,95 +260,6 @@ void convolve(const Plan& s, const Target& to, const float* x, const Weights& w,
       const float* weights = w.w ? space : w.transformed + p0 * s.weight_panel();
       multiply(s, {images, weights, g0, groups, p0, panels}, to);
     }
-  }
-}
-
-// A pair of panels of gradients, and of sums of their products with channels.
-struct Products {
-  const float* z;
-  int64_t z_next;
-  float* sum;
-  int64_t sum_next;
-};
-
-// sum (kR, 16), rows 16 apart, + the outer products of kR channels of x and panels of gradients.
-template <int kR>
-void add_products(const Plan& s, int64_t g0, int64_t groups, const float* x, const Products& p,
-                  bool first) {
-  Wide total[kR][2] = {};
-  const float* z = p.z;
-  for (int64_t g = 0; g < groups; ++g, x += s.image_group(), z += s.gradient_group()) {
-    const int64_t tiles = s.first_tile(g0 + g + 1) - s.first_tile(g0 + g);
-    for (int64_t t = 0; t < tiles; ++t) {
-      const Wide z0 = load<Wide>(z + t * Plan::kColumns),
-                 z1 = load<Wide>(z + t * Plan::kColumns + p.z_next);
-      const float* a = x + t * s.c;
-#pragma GCC unroll 6
-      for (int r = 0; r < kR; ++r) {
-        total[r][0] += a[r] * z0;
-        total[r][1] += a[r] * z1;
-      }
-    }
-  }
-  // All are read before the first is written: the two vectors may be the same one.
-  if (!first) {
-#pragma GCC unroll 6
-    for (int r = 0; r < kR; ++r) {
-      total[r][0] += load<Wide>(p.sum + r * Plan::kColumns);
-      total[r][1] += load<Wide>(p.sum + r * Plan::kColumns + p.sum_next);
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < kR; ++r) {
-    store(p.sum + r * Plan::kColumns, total[r][0]);
-    store(p.sum + r * Plan::kColumns + p.sum_next, total[r][1]);
-  }
-}
-
-using AddProducts = void (*)(const Plan&, int64_t, int64_t, const float*, const Products&, bool);
-constexpr AddProducts kAddProducts[] = {nullptr,         add_products<1>, add_products<2>,
-                                        add_products<3>, add_products<4>, add_products<5>,
-                                        add_products<6>};
-
-// Groups summed before the next channels' turn: their rows stay in the first cache, and sums of
-// few before they are added to the rest lose less.
-constexpr int64_t kGroupsSummed = 12;
-
-// sums (channel, 16) of one frequency and a pair of panels over a block of groups.
-void sum_products(const Plan& s, int64_t g0, int64_t groups, const float* images, const Products& p,
-                  bool first) {
-  const int64_t parts = (s.c + Plan::kRows - 1) / Plan::kRows;
-  for (int64_t g = 0; g < groups; g += kGroupsSummed) {
-    const int64_t count = std::min(kGroupsSummed, groups - g);
-    for (int64_t i = 0; i < parts; ++i) {
-      const int64_t c = s.c * i / parts, rows = s.c * (i + 1) / parts - c;
-      kAddProducts[rows](
-          s, g0 + g, count, images + g * s.image_group() + c,
-          {p.z + g * s.gradient_group(), p.z_next, p.sum + c * Plan::kColumns, p.sum_next},
-          first && g == 0);
-    }
-  }
-}
-
-// Weights' gradients of channels [begin, end), at most kDeep, from sums (frequency, channel, 16).
-void write_weights(const Plan& s, const float* sums, int64_t panel, int64_t begin, int64_t end,
-                   float* dw) {
-  alignas(64) float taps[kDeep][9][Plan::kColumns];
-  for (int64_t c = begin; c < end; ++c) {
-    for (int64_t o = 0; o < Plan::kColumns; o += kLanes<Wide>) {
-      Wide d[36], columns[18], v[9];
-      for (int f = 0; f < 36; ++f)
-        d[f] = load<Wide>(sums + f * s.weight_frequency() + c * Plan::kColumns + o);
-      for (int i = 0; i < 6; ++i) from_weight(d + i, 6, columns + i, 6);
-      for (int i = 0; i < 3; ++i) from_weight(columns + 6 * i, 1, v + 3 * i, 1);
-      for (int k = 0; k < 9; ++k) store(&taps[c - begin][k][o], v[k]);
-    }
-  }
-  const int64_t first = panel * Plan::kColumns, count = std::min(Plan::kColumns, s.o - first);
-  for (int64_t o = 0; o < count; ++o) {
-    float* to = dw + ((first + o) * s.c + begin) * 9;
-    for (int64_t c = begin; c < end; ++c)
-      for (int k = 0; k < 9; ++k) *to++ = taps[c - begin][k][o];
   }
 }
 
@@ -505,61 +291,9 @@ void winograd_backward_input_cpu(const View& dx, const View& g, const View& w, c
            before, work.as<float>());
 }
 
-void winograd_backward_weight_cpu(const View& dw, const View& g, const View& x, const View& work,
-                                  const Conv2d& p) {
-  const Plan s(x, g);
-  float *zeros = work.as<float>(), *images = zeros + s.zeros(),
-        *gradients = images + s.block * s.image_group(),
-        *sums = gradients + s.block * s.gradient_group();
-  std::fill_n(zeros, s.zeros(), 0.f);
-  const int64_t slices = (s.c + kDeep - 1) / kDeep;
-  for (int64_t p0 = 0; p0 < s.panels; p0 += s.chunk) {
-    const int64_t panels = std::min(s.chunk, s.panels - p0);
-    for (int64_t g0 = 0; g0 < s.groups; g0 += s.block) {
-      const int64_t groups = std::min(s.block, s.groups - g0);
-      // One block of tiles serves all chunks.
-      if (p0 == 0 || s.block < s.groups) {
-        parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) {
-            by_width(s.c, [&]<class V>() {
-              transform_images<V>(s, x.as<const float>(), p.before, zeros, g0 + i,
-                                  images + i * s.image_group());
-            });
-            by_width(s.o, [&]<class V>() {
-              transform_gradients<V>(s, g.as<const float>(), zeros, g0 + i,
-                                     gradients + i * s.gradient_group());
-            });
-          }
-        });
-      }
-      parallel_for(Pair::count(panels) * Plan::kFrequencies, 1, [&](int64_t begin, int64_t end) {
-        constexpr int64_t kPanel = Plan::kRows * Plan::kColumns;
-        for (int64_t i = begin; i < end; ++i) {
-          const Pair pair(i / Plan::kFrequencies, panels);
-          const int64_t f = i % Plan::kFrequencies;
-          sum_products(
-              s, g0, groups, images + f * s.image_frequency(),
-              {gradients + f * s.gradient_frequency() + (p0 + pair.first) * kPanel,
-               pair.next(kPanel), sums + pair.first * s.weight_panel() + f * s.weight_frequency(),
-               pair.next(s.weight_panel())},
-              g0 == 0);
-        }
-      });
-    }
-    parallel_for(panels * slices, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t panel = i / slices, c = i % slices * kDeep;
-        write_weights(s, sums + panel * s.weight_panel(), p0 + panel, c, std::min(s.c, c + kDeep),
-                      dw.as<float>());
-      }
-    });
-  }
-}
-
 NNM_KERNEL(winograd, winograd_cpu);
 NNM_KERNEL(winograd_weights, winograd_weights_cpu);
 NNM_KERNEL(winograd_backward_input, winograd_backward_input_cpu);
-NNM_KERNEL(winograd_backward_weight, winograd_backward_weight_cpu);
 
 }  // namespace
 }  // namespace nnm

@@ -116,10 +116,13 @@ TEST_CASE("winograd: blocks and chunks are what the test above says") {
                      both = plan(19, 136, 16, 16, 152);
   CHECK(blocks.block < blocks.groups);
   CHECK(blocks.chunk == blocks.panels);
+  CHECK(blocks.groups_at_once(blocks.image_group()) < blocks.groups / 3);
+  CHECK(blocks.sums_by_parts());
   CHECK(chunks.block == chunks.groups);
   CHECK(chunks.chunk < chunks.panels);
   CHECK(both.block < both.groups);
   CHECK(both.chunk < both.panels);
+  CHECK(!both.sums_by_parts());
 }
 
 TEST_CASE("winograd: what it does not know is left to others") {

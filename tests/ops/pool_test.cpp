@@ -135,13 +135,15 @@ TEST_CASE("maxima: ties, NaN and infinities are PyTorch's") {
 }
 
 TEST_CASE("maxima: taps and places are the same bits") {
-  const MaxPooling poolings[] = {{2},
-                                 {{3, 2}, Size2{2, 1}, {1, 0}, {1, 2}, true},
-                                 {3, Size2(2), 1},
-                                 {2, Size2(3), 1},
-                                 {2, Size2(1), 0, 2},
-                                 {3, Size2(3), 1, 1, true},
-                                 {{15, 16}, Size2(1), {7, 8}}};  // more taps than a byte tells
+  const MaxPooling poolings[] = {
+      {2},
+      {{3, 2}, Size2{2, 1}, {1, 0}, {1, 2}, true},
+      {3, Size2(2), 1},
+      {2, Size2(3), 1},
+      {2, Size2(1), 0, 2},
+      {3, Size2(3), 0, 2},  // as far apart as they are wide, but for dilation
+      {3, Size2(3), 1, 1, true},
+      {{15, 16}, Size2(1), {7, 8}}};  // more taps than a byte tells
   for (const MaxPooling& p : poolings) {
     CAPTURE(p.kernel_size[0]);
     CAPTURE(p.ceil_mode);

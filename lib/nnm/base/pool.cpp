@@ -10,34 +10,28 @@ namespace {
 constexpr size_t kStep = 64, kClasses = 16;
 constexpr int kMaxKept = 8192;
 
-struct Slot {
-  Slot* next;
-};
 struct FreeLists {
-  Slot* head[kClasses];
-  int count[kClasses];
-  bool released_at_end;
+  struct Slot {
+    Slot* next;
+  };
+  Slot* head[kClasses] = {};
+  int count[kClasses] = {};
+  ~FreeLists();
 };
-// Without constructor and destructor, and at a distance from the thread's pointer that is known
-// when the program starts: every step passes here a hundred times.
-[[gnu::tls_model("initial-exec")]] constinit thread_local FreeLists lists = {};
 
-// Static destructors may drop objects after it: the lists are full for them.
-struct Release {
-  ~Release() {
-    for (size_t c = 0; c < kClasses; ++c) {
-      while (Slot* s = lists.head[c]) {
-        lists.head[c] = s->next;
-        ::operator delete(s);
-      }
-      lists.count[c] = kMaxKept;
+thread_local FreeLists lists;
+// Static destructors may drop objects after the thread's lists are gone.
+thread_local bool lists_gone = false;
+
+FreeLists::~FreeLists() {
+  lists_gone = true;
+  for (Slot* s : head) {
+    while (s) {
+      Slot* next = s->next;
+      ::operator delete(s);
+      s = next;
     }
   }
-};
-
-void release_at_end() {
-  [[maybe_unused]] static thread_local const Release release;
-  lists.released_at_end = true;
 }
 
 }  // namespace
@@ -45,28 +39,26 @@ void release_at_end() {
 void* pool_allocate(size_t bytes) {
   const size_t c = (bytes - 1) / kStep;
   if (c >= kClasses) return ::operator new(bytes);
-  FreeLists& l = lists;
-  if (Slot* s = l.head[c]) {
-    l.head[c] = s->next;
-    --l.count[c];
-    return s;
+  if (!lists_gone) {
+    if (FreeLists::Slot* s = lists.head[c]) {
+      lists.head[c] = s->next;
+      --lists.count[c];
+      return s;
+    }
   }
   return ::operator new((c + 1) * kStep);
 }
 
 void pool_free(void* p, size_t bytes) noexcept {
   const size_t c = (bytes - 1) / kStep;
-  FreeLists& l = lists;
-  if (c >= kClasses || l.count[c] >= kMaxKept) {
+  if (c >= kClasses || lists_gone || lists.count[c] >= kMaxKept) {
     ::operator delete(p);
     return;
   }
-  if (!l.released_at_end) [[unlikely]]
-    release_at_end();
-  auto* s = static_cast<Slot*>(p);
-  s->next = l.head[c];
-  l.head[c] = s;
-  ++l.count[c];
+  auto* s = static_cast<FreeLists::Slot*>(p);
+  s->next = lists.head[c];
+  lists.head[c] = s;
+  ++lists.count[c];
 }
 
 }  // namespace nnm
