@@ -107,6 +107,44 @@ TEST_CASE("forward: variables live as in a Python function") {
                  "`y` was never set on this way"));
 }
 
+TEST_CASE("forward: `self.` means what the module has, whatever its arguments are called") {
+  const auto with = [](const std::string& bias, const std::string& value) {
+    return "nnm: 1\ndefine:\n  C:\n    args: {bias: bool}\n    params:\n      if bias:\n"
+           "        bias: full([1], 5.0)\n    forward:\n      - if self.bias is not none:\n"
+           "          - return x + " +
+           value + "\n      - return x\nmodel: C(" + bias + ")\n";
+  };
+  const auto run = [&](const std::string& bias) {
+    return numbers((*ParsedModel(with(bias, "self.bias")).build().module)(Args{{vec({1})}, {}}));
+  };
+  CHECK(run("true") == D{6});
+  CHECK(run("false") == D{1});
+  const std::string bare = diagnostics_of([&] { ParsedModel(with("true", "bias")).build(); });
+  CHECK(contains(bare, "error[E0306]: `bias` is an argument or let of C, true, and a parameter"));
+  CHECK(contains(bare, "the tensor is `self.bias`"));
+}
+
+TEST_CASE("forward: what the class declares and this instance is without is none") {
+  const auto keys = [](const std::string& modules, const std::string& condition) {
+    return "let: {wide: false}\nmodules:\n" + modules + "forward:\n  - if " + condition +
+           ":\n      - return down(x)\n  - return x + 1";
+  };
+  const std::string under_if = "  if wide:\n    down: Identity()\n",
+                    chosen = "  if wide:\n    down: Identity()\n  else:\n    down: none\n",
+                    there = "  down: Identity()\n";
+  for (const char* condition : {"self.down is not None", "down is not none", "self.down"}) {
+    CHECK(numbers(run_class(keys(under_if, condition), vec({1}))) == D{2});
+    CHECK(numbers(run_class(keys(chosen, condition), vec({1}))) == D{2});
+  }
+  CHECK(numbers(run_class(keys(there, "self.down is not None"), vec({1}))) == D{1});
+  const std::string called = class_error(keys(under_if, "not wide"));
+  CHECK(contains(called, "error[E0302]: `down` is none here: this C was built without it"));
+  CHECK(contains(called, "if down is not none:"));
+  CHECK(contains(
+      class_error("modules:\n  s:\n    Sequential:\n      - none\nforward:\n  - return s(x)"),
+      "expected a layer, got none"));
+}
+
 TEST_CASE("forward: a child is found before a function and a variable") {
   const std::string relu = "modules:\n  relu: Threshold(0.5, 7)\nforward:\n";
   CHECK(numbers(run_class(relu + "  - return x |> relu")) == D{7, 2, 7});

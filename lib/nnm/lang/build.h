@@ -138,6 +138,7 @@ class Builder {
   static void check_name(const std::string& name, const Span& at);
   void register_child(Module& into, const std::string& name, Ref<Module> m, const Span& at,
                       const std::string& path);
+  /// Null for `none` in place of a class's own child.
   Ref<Module> layer(const Layer& l, const BuildScope& scope, const std::string& path);
   Ref<Module> container(const Layer& l, const BuildScope& scope, const std::string& path);
   Ref<Module> mapped(const Layer& l, const BuildScope& scope);

@@ -54,6 +54,7 @@ void Builder::child(const BlockItem& item, const BuildScope& scope, Module& into
   try {
     Ref<Module> m = layer(*item.layer, scope, path);
     path_ = before;
+    if (!m) return;
     register_child(into, name, std::move(m), item.key ? item.key->span : item.span, path);
   } catch (const Fault&) {
     path_ = before;
@@ -107,6 +108,8 @@ Ref<Module> Builder::layer(const Layer& l, const BuildScope& scope, const std::s
   if (!l.call) return mapped(l, scope);
   const Value v = evaluate(*l.call, scope);
   if (v.is(Value::Kind::module)) return v.as<Ref<Module>>();
+  // `self.downsample = None`: forward may ask for it.
+  if (v.is_none() && scope.container && scope.container == scope.instance().module.get()) return {};
   if (v.is(Value::Kind::callable))
     fault(l.call->span, "E0305", fmt::format("`{}` is a class, not a layer", v.repr()),
           fmt::format("write `{}({})`", expr_text(*l.call), needs_arguments(v) ? "…" : ""));

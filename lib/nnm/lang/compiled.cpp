@@ -355,6 +355,7 @@ NodeRef Compiler::compile_logic(const Expr& e) {
     const bool last = i + 1 == e.items.size();
     if (known && *known != is_and) {  // it decides: nothing behind it is looked at
       rest.push_back(n);
+  for (const ExprRef& operand : e.items) check_operand(*operand);
       break;
     }
     if (!known || last) rest.push_back(n);
@@ -415,9 +416,10 @@ NodeRef Compiler::compile_attribute(const Expr& e) {
   // `self.x` is x of the module, whatever local variables there are.
   if (const auto path = dotted(e)) {
     const std::string first = path->substr(0, path->find('.'));
-    if (!local(first) || first == "self") {
-      if (NodeRef n = resolve(first == "self" ? path->substr(5) : *path, e)) return n;
-    }
+    NodeRef n = first == "self" ? resolve_member(path->substr(5), e)
+                : !local(first) ? resolve(*path, e)
+                                : nullptr;
+    if (n) return n;
     refuse_qualified(*path, e);
   }
   const auto name = known_text(e.name);

@@ -133,6 +133,12 @@ class Compiler {
 
   /// A name or dotted path that is no local variable, or null; nothing longer than `path` is meant.
   virtual NodeRef resolve(const std::string& path, const Expr& at) = 0;
+  /// The same of `self.path`: what the module has comes before other meanings of the name.
+  virtual NodeRef resolve_member(const std::string& path, const Expr& at) {
+    return resolve(path, at);
+  }
+  /// Throws Fault for an operand of arithmetic whose name hides what is meant.
+  virtual void check_operand(const Expr&) const {}
   /// A call of what a subclass knows (a layer, a class, `given`), or null.
   virtual NodeRef resolve_call(const std::string& name, const Expr& callee, const Expr& call,
                                CallArgs& args);

@@ -5,6 +5,7 @@
 
 #include "nnm/base/literal.h"
 #include "nnm/lang/forward_inputs.h"
+#include "nnm/lang/forward_names.h"
 #include "nnm/lang/forward_steps.h"
 #include "nnm/lang/fused_nodes.h"
 
@@ -18,7 +19,7 @@ constexpr size_t kMaxInputs = 64;
 class ForwardCompiler final : public Compiler {
  public:
   ForwardCompiler(const ForwardScope& scope, Reporter& reporter)
-      : scope_(scope), reporter_(reporter) {}
+      : scope_(scope), names_(scope), reporter_(reporter) {}
 
   Program run() {
     Program p;
@@ -43,34 +44,31 @@ class ForwardCompiler final : public Compiler {
 
   NodeRef resolve(const std::string& path, const Expr& at) override {
     if (path == "training") return std::make_shared<TrainingNode>(at.span);
-    const auto value = scope_.values->find(path);
-    if (value != scope_.values->end()) return constant(at.span, value->second);
-    if (NodeRef child = resolve_callee(path, at)) return child;
-    if (path.find('.') == std::string::npos) return tensor_member(*scope_.self, path, at.span);
-    // A parameter or buffer below a child.
-    const size_t dot = path.rfind('.');
-    const NodeRef owner = resolve_callee(path.substr(0, dot), at);
-    const ChildNode* child = owner ? owner->child() : nullptr;
-    return child ? child->member(path.substr(dot + 1), at.span) : nullptr;
+    if (NodeRef value = names_.value(path, at.span)) return value;
+    return names_.member(path, at.span);
+  }
+
+  NodeRef resolve_member(const std::string& path, const Expr& at) override {
+    if (NodeRef member = names_.member(path, at.span)) return member;
+    return resolve(path, at);
   }
 
   NodeRef resolve_callee(const std::string& name, const Expr& at) override {
-    const size_t dot = name.find('.');
-    const std::string first = name.substr(0, dot);
-    if (scope_.failed->count(first)) return std::make_shared<FailedNode>(at.span);
-    Ref<ModuleSlot> slot = child_slot(*scope_.self, first);
-    if (!slot) return nullptr;
-    NodeRef node = std::make_shared<ChildNode>(at.span, std::move(slot), first);
-    for (size_t from = dot; from != std::string::npos;) {
-      const size_t next = name.find('.', from + 1);
-      const std::string part = name.substr(from + 1, next - from - 1);
-      const ChildNode* child = node->child();
-      NodeRef member = child ? child->member(part, at.span) : nullptr;
-      if (!member || !member->child()) return nullptr;
-      node = std::move(member);
-      from = next;
-    }
-    return node;
+    return names_.child(name, at.span);
+  }
+
+  /// In arithmetic an argument that has the name of a parameter is a slip: PyTorch's forward sees
+  /// no arguments of the class.
+  void check_operand(const Expr& e) const override {
+    const std::string name =
+        e.kind == Expr::Kind::name && e.name.is_plain() ? e.name.plain() : std::string();
+    if (name.empty() || !names_.is_tensor(name)) return;
+    const NodeRef value = names_.value(name, e.span);
+    if (!value || value->constant()->is(Value::Kind::tensor)) return;
+    fault(e.span, "E0306",
+          fmt::format("`{}` is an argument or let of {}, {}, and a parameter or buffer as well",
+                      name, scope_.definition->name, value->constant()->config_text()),
+          fmt::format("the tensor is `self.{}`; for the value use another name", name));
   }
 
   NodeRef resolve_call(const std::string& name, const Expr& callee, const Expr& call,
@@ -81,6 +79,11 @@ class ForwardCompiler final : public Compiler {
             fmt::format("`{}` is a class; forward calls instances of it", name),
             fmt::format("write `child: {}(…)` under `modules:` and call `child`", name));
     }
+    if (names_.left_out(name) && (callee.kind == Expr::Kind::attribute || !find_function(name)))
+      fault(callee.span, "E0302",
+            fmt::format("`{}` is none here: this {} was built without it", name,
+                        scope_.definition->name),
+            fmt::format("ask first: `if {} is not none:`", name));
     if (name != "given") return nullptr;
     const ExprRef arg = call.args.size() == 1 ? call.args[0].value : nullptr;
     const bool plain = arg && arg->kind == Expr::Kind::name && arg->name.is_plain();
@@ -100,9 +103,7 @@ class ForwardCompiler final : public Compiler {
   }
 
   void names(std::vector<std::string>& out) const override {
-    for (const auto& [name, value] : *scope_.values) out.push_back(name);
-    for (const auto& s : scope_.self->parameter_slots()) out.push_back(s->name);
-    for (const auto& s : scope_.self->buffer_slots()) out.push_back(s->name);
+    names_.list(out);
     callables(out);
   }
   void callables(std::vector<std::string>& out) const override {
@@ -112,7 +113,6 @@ class ForwardCompiler final : public Compiler {
 
  private:
   Program chain(Program& p);
-  bool known_name(const std::string& n) const;
   void inputs(Program& p);
   void declare_dims(const InputDecl& decl, ForwardInput& in);
   ForwardInput::Dim dim(const ExprRef& e);
@@ -140,6 +140,7 @@ class ForwardCompiler final : public Compiler {
   void store_known(Local& l, Steps& out);
 
   const ForwardScope& scope_;
+  const ForwardNames names_;
   Reporter& reporter_;
   std::map<std::string, int> inputs_, slot_of_;
   std::vector<int> maybe_;
@@ -166,13 +167,6 @@ Program ForwardCompiler::chain(Program& p) {
   }
   p.slots = slot_count();
   return std::move(p);
-}
-
-bool ForwardCompiler::known_name(const std::string& n) const {
-  static const std::set<std::string> words = {"training", "self", "inf", "nan", "pi"};
-  return words.count(n) || scope_.values->count(n) || scope_.failed->count(n) ||
-         child_slot(*scope_.self, n) || tensor_member(*scope_.self, n, {}) ||
-         !find_dtype(n).is_none();
 }
 
 int ForwardCompiler::add_input(const std::string& name) {
@@ -207,7 +201,7 @@ void ForwardCompiler::inputs(Program& p) {
     }
   } else {
     p.inferred = true;
-    for (const ExprRef& e : free_names(c.forward, [&](auto& n) { return known_name(n); })) {
+    for (const ExprRef& e : free_names(c.forward, [&](auto& n) { return names_.known(n); })) {
       ForwardInput in;
       in.name = e->name.plain();
       in.slot = add_input(in.name);
