@@ -75,6 +75,33 @@ TEST_CASE("expression: zero and load, for interventions") {
   CHECK_THROWS_AS(load("load(\"data/none.h5\", \"x\")"), Error);
 }
 
+TEST_CASE("expression: what is created stands beside the tensors that are given") {
+  // As a check of shapes runs a loss: nothing of it may lie on the CPU.
+  const TensorOptions meta{DType::f32, {DeviceType::meta, 0}};
+  const Values v = {empty({4, 2}, meta), empty({4, 2}, meta)};
+  for (const char* text : {"(out * tensor([1.0, 2.0]) - y).mean()", "mse(out, y + arange(2))",
+                           "binary_cross_entropy_with_logits(out, y, pos_weight=tensor([1, 2.0]))"})
+    CHECK(Expression::compile(text, "--loss", {"out", "y"}).run(v).as<Tensor>().is_meta());
+}
+
+TEST_CASE("expression: PyTorch's names of element types") {
+  const auto type = [](const std::string& name) {
+    return Expression::compile("zeros(2, dtype=" + name + ")", "h", {})
+        .run({})
+        .as<Tensor>()
+        .dtype();
+  };
+  CHECK(type("torch.float") == DType::f32);
+  CHECK(type("torch.double") == DType::f64);
+  CHECK(type("torch.half") == DType::f16);
+  CHECK(type("torch.long") == DType::i64);
+  CHECK(type("torch.int") == DType::i32);
+  CHECK(type("torch.short") == DType::i16);
+  CHECK(type("torch.bfloat16") == DType::bf16);
+  CHECK(contains(diagnostics_of([&] { type("long"); }),
+                 "`long` is a function: write `long(…)`; the type is `i64`"));
+}
+
 TEST_CASE("expression: modules are values that can be called") {
   const Model m =
       nnm::testing::ParsedModel("nnm: 1\nmodel: {Sequential: {a: ReLU(), b: Tanh()}}\n").build();

@@ -7,6 +7,7 @@
 #include "nnm/base/literal.h"
 #include "nnm/lang/compiled_nodes.h"
 #include "nnm/lang/forward.h"
+#include "nnm/ops/ops.h"
 
 namespace nnm::lang {
 
@@ -123,7 +124,19 @@ Expression Expression::compile(const std::string& text, const std::string& where
   return compile(Located(text, std::make_shared<SourceFile>(where, text), 0), names);
 }
 
+namespace {
+
+/// Where functions like `tensor` create: beside the tensors that are given.
+Device device_among(std::span<const Value> values) {
+  for (const Value& v : values)
+    if (v.is(Value::Kind::tensor)) return v.as<Tensor>().device();
+  return default_device();
+}
+
+}  // namespace
+
 Value Expression::run(std::span<const Value> values, bool training) const {
+  const DefaultDeviceGuard device(device_among(values));
   Values slots(values.begin(), values.end());
   slots.resize(std::max(slots.size(), static_cast<size_t>(compiled_->slots)));
   Frame f;

@@ -36,7 +36,7 @@ class Expression {
   const std::vector<std::string>& uses() const { return uses_; }
   const Span& span() const { return span_; }
   /// Throws DiagnosticError that points into the expression. `training` is the mode of functions
-  /// that have one.
+  /// that have one; those that create tensors do so on the device of the first tensor given.
   Value run(std::span<const Value> values, bool training = false) const;
 
  private:

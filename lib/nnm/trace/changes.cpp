@@ -31,7 +31,6 @@ struct Changes::Live {
       check_load(t, training);
       return t;
     }
-    const DefaultDeviceGuard device(t.device());
     scope[0] = t;
     const Value v = spec.change.run(scope, training);
     scope[0] = Value();
@@ -46,7 +45,6 @@ struct Changes::Live {
   /// What a file holds fits the batch that it was recorded with, which no check knows: the sizes
   /// of a sample are compared, where they can be told.
   void check_load(const Tensor& t, bool training) {
-    const DefaultDeviceGuard device(t.device());
     scope[0] = t;
     Value v;
     try {
