@@ -178,6 +178,12 @@ Value parse_literal(std::string_view text) {
 }
 
 Value find_dtype(std::string_view name) {
+  // Functions have these names, too: alone they mean no type.
+  static constexpr std::pair<std::string_view, DType> kQualified[] = {
+      {"torch.float", DType::f32}, {"torch.double", DType::f64}, {"torch.half", DType::f16},
+      {"torch.long", DType::i64},  {"torch.int", DType::i32},    {"torch.short", DType::i16}};
+  for (const auto& [alias, dtype] : kQualified)
+    if (name == alias) return dtype;
   if (name.starts_with("torch.")) name.remove_prefix(6);
   for (int i = 0; i < kDTypes; ++i) {
     if (name == kDTypeInfo[i].name || name == kDTypeInfo[i].torch_name) {

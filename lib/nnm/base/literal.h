@@ -41,7 +41,7 @@ class Scanner {
 
 /// The whole text as one literal.
 Value parse_literal(std::string_view text);
-/// The element type of that name ("f32", "float32", "torch.float32"), or none.
+/// The element type of that name ("f32", "float32", "torch.float32", "torch.float"), or none.
 Value find_dtype(std::string_view name);
 
 }  // namespace nnm

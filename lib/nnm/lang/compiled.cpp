@@ -236,8 +236,12 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
   if (name == "yes" || name == "on") help = "write `true`";
   if (name == "no" || name == "off") help = "write `false`";
   if (help.empty()) help = did_you_mean(name, all);
-  if (help.empty() && (find_native(name) || find_function(name)))
-    help = fmt::format("`{0}` is a function: write `{0}(…)`", name);
+  if (help.empty() && (find_native(name) || find_function(name))) {
+    const Value dtype = find_dtype("torch." + name);
+    help =
+        fmt::format("`{0}` is a function: write `{0}(…)`{1}", name,
+                    dtype.is_none() ? "" : fmt::format("; the type is `{}`", dtype.config_text()));
+  }
   if (help.empty()) help = did_you_mean(name, {"true", "false", "none", "inf", "nan", "pi"});
   fault(at.span, "E0301", fmt::format("unknown name `{}`", name), std::move(help));
 }

@@ -327,7 +327,7 @@ ExprRef Parser::attribute(ExprRef of, size_t begin) {
   }
   ++at_;
   if (of->kind == Expr::Kind::name && of->name.is_plain() && of->name.plain() == "torch") {
-    if (Value dtype = find_dtype(t.text); !dtype.is_none()) {
+    if (Value dtype = find_dtype("torch." + std::string(t.text)); !dtype.is_none()) {
       Node literal = make(Expr::Kind::literal, t.begin);
       literal->value = std::move(dtype);
       return done(std::move(literal), begin);
