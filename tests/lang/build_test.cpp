@@ -336,4 +336,15 @@ TEST_CASE("build: a layer can be pasted as PyTorch prints it") {
   CHECK(contains(m.module->repr(), "padding=(2, 2)"));
 }
 
+TEST_CASE("build: a ParameterDict is written as a mapping") {
+  const Model m = ParsedModel(
+                      "nnm: 1\ndefine:\n  C:\n    modules:\n      pd:\n        ParameterDict:\n"
+                      "          left: ones(3)\n          right: zeros(2)\n    forward:\n"
+                      "      - return x * pd.left + pd[\"left\"]\nmodel: C()\n")
+                      .build();
+  CHECK(m.module->get_parameter("pd.left").shape() == Shape{3});
+  CHECK(m.module->get_parameter("pd.right").shape() == Shape{2});
+  CHECK((*m.module)(ones({3})).to_vector<double>() == std::vector<double>{2, 2, 2});
+}
+
 TEST_SUITE_END();

@@ -69,7 +69,19 @@ struct Binder {
   const std::vector<Param>& params;
   Values out;
   std::vector<char> given;
-  Items other;  ///< keyword arguments that `**name` takes
+  Items other = {};  ///< keyword arguments that `**name` takes
+  std::vector<BindError> errors = {};
+  bool misnamed = false;  ///< an argument has no place: another one may be missing because of it
+
+  /// Runs f, which is about one argument.
+  template <class F>
+  void attempt(const F& f) {
+    try {
+      f();
+    } catch (const BindError& e) {
+      errors.push_back(e);
+    }
+  }
 
   void set(size_t index, const Value& v, int position) {
     const Param& p = params[index];
@@ -95,9 +107,13 @@ struct Binder {
     for (size_t i = 0; i < pos.size(); ++i) {
       while (slot < params.size() && params[slot].keyword_only) ++slot;
       const int position = static_cast<int>(i);
-      if (slot == params.size()) throw_too_many(pos.size(), position);
-      if (params[slot].variadic) return rest(slot, pos, i);
-      set(slot++, pos[i], position);
+      if (slot == params.size()) {
+        misnamed = true;
+        return attempt([&] { throw_too_many(pos.size(), position); });
+      }
+      if (params[slot].variadic) return attempt([&] { rest(slot, pos, i); });
+      attempt([&] { set(slot, pos[i], position); });
+      ++slot;
     }
   }
 
@@ -124,7 +140,10 @@ struct Binder {
   void other_keyword(const std::string& key, const Value& v) {
     const auto taker =
         std::find_if(params.begin(), params.end(), [](const Param& p) { return p.keywords; });
-    if (taker == params.end()) throw_unknown(key);
+    if (taker == params.end()) {
+      misnamed = true;
+      throw_unknown(key);
+    }
     for (const auto& [before, ignored] : other) {
       if (before == key) {
         throw BindError(fmt::format("{}: argument `{}` is given twice", name, key), "", -1, key);
@@ -174,9 +193,13 @@ struct Binder {
 Values Signature::bind(const Args& args) const {
   Binder b{name_, params_, Values(params_.size()), std::vector<char>(params_.size())};
   b.positional(args.pos);
-  for (const auto& [key, value] : args.kw) b.keyword(key, value);
-  b.fill_defaults();
-  return std::move(b.out);
+  for (const auto& [key, value] : args.kw)
+    b.attempt([&, &k = key, &v = value] { b.keyword(k, v); });
+  if (!b.misnamed) b.attempt([&] { b.fill_defaults(); });
+  if (b.errors.empty()) return std::move(b.out);
+  BindError first = std::move(b.errors.front());
+  first.more.assign(b.errors.begin() + 1, b.errors.end());
+  throw first;
 }
 
 std::string Signature::text(bool config_spelling) const {

@@ -64,8 +64,16 @@ struct BindError : Error {
   BindError(const std::string& message, std::string hint, int index, std::string argument,
             ErrorKind kind = ErrorKind::type)
       : Error(kind, message, std::move(hint)), position(index), name(std::move(argument)) {}
-  int position;      ///< index of the offending positional argument, or -1
-  std::string name;  ///< the parameter or unknown keyword it is about, or ""
+  int position;                      ///< index of the offending positional argument, or -1
+  std::string name;                  ///< the parameter or unknown keyword it is about, or ""
+  std::vector<BindError> more = {};  ///< what is wrong with other arguments of the same call
+
+  /// Calls f with itself and with each of the others.
+  template <class F>
+  void each(const F& f) const {
+    f(*this);
+    for (const BindError& e : more) f(e);
+  }
 };
 
 class Signature {
@@ -84,7 +92,7 @@ class Signature {
 
   /// The arguments in parameter order, converted, defaults filled in (shared defaults: do not
   /// mutate). Throws BindError: too many, unknown name ("did you mean"), given twice, missing,
-  /// wrong type, out of range.
+  /// wrong type, out of range; it carries the errors of all arguments.
   Values bind(const Args& args) const;
   /// "Linear(in_features, out_features, bias=True)": the help line of error messages, in the
   /// config's spelling (`true`, `none`) when `config_spelling`.

@@ -209,7 +209,13 @@ void Data::make_transforms(Diagnostics& d) {
       try {
         transforms_.back().push_back(Registry<Transform>::make(call.name, call.args));
       } catch (const BindError& e) {
-        d.add({kCode, e.what(), place_in(call, e), e.hint(), {{entry->signature().text(), {}}}});
+        e.each([&](const BindError& one) {
+          d.add({kCode,
+                 one.what(),
+                 place_in(call, one),
+                 one.hint(),
+                 {{entry->signature().text(), {}}}});
+        });
       } catch (const Error& e) {
         if (entry) {
           d.add({kCode, e.what(), call.span, e.hint(), {{entry->signature().text(), {}}}});

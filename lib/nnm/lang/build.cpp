@@ -29,6 +29,19 @@ std::string bind_code(const BindError& e) {
   return what.find("`: ") != std::string::npos ? "E0304" : "E0303";
 }
 
+/// All that is wrong with the arguments of a call.
+[[noreturn]] void refuse_arguments(const CallArgs& args, const BindError& error, const Span& callee,
+                                   const std::string& signature) {
+  Faults all;
+  error.each([&](const BindError& e) {
+    all.attempt([&] {
+      fault(args.place(e, callee), bind_code(e), e.what(), e.hint(), {{signature, {}}});
+    });
+  });
+  all.throw_if_any();
+  throw error;
+}
+
 /// What is set where a default stands; no config can write it.
 Value absent() { return unset(); }
 bool is_absent(const Value& v) {
@@ -229,7 +242,7 @@ Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, con
   try {
     bound = signature.bind(args.values());
   } catch (const BindError& e) {
-    fault(args.place(e, callee), bind_code(e), e.what(), e.hint(), {{signature.text(), {}}});
+    refuse_arguments(args, e, callee, signature.text());
   }
   try {
     Ref<Module> layer = type.layer->make(bound);
@@ -267,7 +280,7 @@ void Builder::bind_args(Instance& instance, CallArgs& args, const Span& callee) 
   try {
     bound = Signature(c.name, std::move(params)).bind(args.values());
   } catch (const BindError& e) {
-    fault(args.place(e, callee), bind_code(e), e.what(), e.hint(), {{class_signature(c), {}}});
+    refuse_arguments(args, e, callee, class_signature(c));
   }
   for (size_t i = 0; i < bound.size(); ++i) {
     const ArgDecl& a = c.args[i];

@@ -159,6 +159,18 @@ const ArgType* type_of_argument(const ClassValue& type, const std::string& name)
   return i < 0 ? nullptr : &s.params()[static_cast<size_t>(i)].type;
 }
 
+/// Of a ParameterDict the names in its mapping are those of the parameters.
+CallArgs as_dict(CallArgs args) {
+  if (args.all.empty() || args.all[0].name == "parameters") return args;
+  Items parameters;
+  for (const CallArgs::One& a : args.all) parameters.emplace_back(a.name, *a.value->constant());
+  CallArgs out;
+  const Span& at = args.all[0].span;
+  out.all.push_back(
+      {"", std::make_shared<ConstantNode>(at, Value::dict(std::move(parameters))), at, {}});
+  return out;
+}
+
 /// Whether a word may be the value of an argument that takes texts. Of `padding: int or str`, which
 /// is of any type, a dtype is meant as one.
 bool takes_word(const ClassValue& type, const std::string& argument, const std::string& word) {
@@ -184,8 +196,8 @@ std::optional<Value> BuildScope::word(const std::string& callee, const std::stri
 CallArgs Builder::mapped_args(const Layer& l, const ClassValue& type,
                               const BuildScope& scope) const {
   CallArgs out;
-  for (const Expr::Arg& a : l.args) {
-    if (!a.value) continue;
+  Faults faults;
+  const auto argument = [&](const Expr::Arg& a) {
     // YAML needs no quotes: `padding_mode: reflect` is a text, unless something has that name.
     const bool bare = a.value->kind == Expr::Kind::name && a.value->name.is_plain();
     const bool word = bare && takes_word(type, a.name, a.value->name.plain()) &&
@@ -193,8 +205,11 @@ CallArgs Builder::mapped_args(const Layer& l, const ClassValue& type,
     Value v = word ? Value(a.value->name.plain()) : evaluate(*a.value, scope);
     out.all.push_back({a.name, std::make_shared<ConstantNode>(a.value->span, std::move(v)),
                        a.value->span, a.name_span});
-  }
-  return out;
+  };
+  for (const Expr::Arg& a : l.args)
+    if (a.value) faults.attempt([&] { argument(a); });
+  faults.throw_if_any();
+  return type.name == "ParameterDict" && type.layer ? as_dict(std::move(out)) : out;
 }
 
 }  // namespace nnm::lang

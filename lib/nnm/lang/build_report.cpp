@@ -6,9 +6,13 @@ namespace nnm::lang {
 void Reporter::report(const Fault& f) {
   ++reported;
   if (f.silent) return;
-  const Span& s = f.diagnostic.span;
-  if (!seen_.emplace(f.diagnostic.code, s ? s.file->path : "", s.line, s.column).second) return;
-  Diagnostic d = f.diagnostic;
+  add(f.diagnostic);
+  for (const Diagnostic& one : f.more) add(one);
+}
+
+void Reporter::add(Diagnostic d) {
+  const Span& s = d.span;
+  if (!seen_.emplace(d.code, s ? s.file->path : "", s.line, s.column).second) return;
   for (auto it = frames.rbegin(); it != frames.rend(); ++it) d.notes.push_back((*it)());
   diagnostics.add(std::move(d));
 }

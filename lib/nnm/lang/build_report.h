@@ -49,6 +49,8 @@ class Reporter {
   std::vector<std::function<Note()>> frames;
 
  private:
+  void add(Diagnostic d);
+
   std::set<std::tuple<std::string, std::string, int, int>> seen_;
 };
 

@@ -87,13 +87,16 @@ CallArgs Compiler::compile_args(const Expr& call) {
   };
   const std::string callee = plain(*call.items[0]);
   CallArgs out;
-  for (const Expr::Arg& a : call.args) {
+  Faults faults;
+  const auto argument = [&](const Expr::Arg& a) {
     const std::string text = a.name.empty() || callee.empty() ? "" : plain(*a.value);
     std::optional<Value> meant;
     if (!text.empty() && !local(text)) meant = word(callee, a.name, text);
     NodeRef value = meant ? constant(a.value->span, std::move(*meant)) : compile(*a.value);
     out.all.push_back({a.name, std::move(value), a.value->span, a.name_span});
-  }
+  };
+  for (const Expr::Arg& a : call.args) faults.attempt([&] { argument(a); });
+  faults.throw_if_any();
   return out;
 }
 
@@ -163,9 +166,11 @@ NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& cal
       // Where layers are made, a function without its tensor is meant as the layer of its name.
       const std::string layer =
           std::string_view(callable_kind()) == "layer" ? twin(name, Registry<Module>::names()) : "";
-      if (e.diagnostic.help.empty() && !layer.empty())
+      if (e.diagnostic.help.empty() && !layer.empty()) {
         e.diagnostic.help =
             fmt::format("the layer is `{}(…)`; functions are called in forward", layer);
+        e.more.clear();
+      }
       throw;
     }
   }
@@ -236,7 +241,8 @@ struct Binding {
   CallArgs& args;
   const Expr& callee;
   std::vector<NodeRef> bound{};
-  Items extra{};  // names of keyword sizes, for functions that take any
+  Faults faults{};
+  bool misnamed = false;  // an argument has no place: another may be missing because of it
 
   [[noreturn]] void complain(const BindError& e, const char* code = "E0303") const {
     fault(args.place(e, callee.op_span ? callee.op_span : callee.span), code, e.what(), e.hint(),
@@ -309,10 +315,12 @@ struct Binding {
       if (i < params.size() &&
           (params[i].variadic ||
            (spread && params[i].type.list && params[i].type.base == ArgType::Base::integer)))
-        return pack(i, i, given);
-      if (i >= params.size() || params[i].keyword_only)
-        too_many(given.size(), most, static_cast<int>(i));
-      set(i, *given[i], static_cast<int>(i));
+        return faults.attempt([&] { pack(i, i, given); });
+      if (i >= params.size() || params[i].keyword_only) {
+        misnamed = true;
+        return faults.attempt([&] { too_many(given.size(), most, static_cast<int>(i)); });
+      }
+      faults.attempt([&] { set(i, *given[i], static_cast<int>(i)); });
     }
   }
 
@@ -323,21 +331,24 @@ struct Binding {
   }
 
   void keywords() {
-    for (const CallArgs::One& a : args.all) {
-      if (a.name.empty()) continue;
-      const int i = signature.index_of(a.name);
-      if (i >= 0) {
-        const Param& p = signature.params()[static_cast<size_t>(i)];
-        if (p.variadic && !bound[static_cast<size_t>(i)])
-          bound[static_cast<size_t>(i)] = spread(p, a, -1);
-        else set(static_cast<size_t>(i), a, -1);
-        continue;
-      }
-      std::vector<std::string> names;
-      for (const Param& p : signature.params()) names.push_back(p.name);
-      complain(BindError(fmt::format("{} has no argument `{}`", signature.name(), a.name),
-                         did_you_mean(a.name, names), -1, a.name));
+    for (const CallArgs::One& a : args.all)
+      if (!a.name.empty()) faults.attempt([&] { keyword(a); });
+  }
+
+  void keyword(const CallArgs::One& a) {
+    const int i = signature.index_of(a.name);
+    if (i >= 0) {
+      const Param& p = signature.params()[static_cast<size_t>(i)];
+      if (p.variadic && !bound[static_cast<size_t>(i)])
+        bound[static_cast<size_t>(i)] = spread(p, a, -1);
+      else set(static_cast<size_t>(i), a, -1);
+      return;
     }
+    misnamed = true;
+    std::vector<std::string> names;
+    for (const Param& p : signature.params()) names.push_back(p.name);
+    complain(BindError(fmt::format("{} has no argument `{}`", signature.name(), a.name),
+                       did_you_mean(a.name, names), -1, a.name));
   }
 
   void defaults() {
@@ -388,7 +399,8 @@ NodeRef Compiler::bind_function(const Function& function, CallArgs& args, const 
   b.bound.resize(signature.params().size());
   b.positional();
   b.keywords();
-  b.defaults();
+  if (!b.misnamed) b.faults.attempt([&] { b.defaults(); });
+  b.faults.throw_if_any();
   if (signature.name() == "scaled_dot_product_attention") {
     NodeRef& p = b.bound[static_cast<size_t>(signature.index_of("dropout_p"))];
     p = std::make_shared<WhenTrainingNode>(p);

@@ -11,6 +11,16 @@ void fault(const Span& span, std::string code, std::string message, std::string 
       Diagnostic{std::move(code), std::move(message), span, std::move(help), std::move(notes)});
 }
 
+void Faults::add(const Fault& e) {
+  if (!thrown_ || thrown_->silent) {
+    thrown_ = e;
+    return;
+  }
+  if (e.silent) return;
+  thrown_->more.push_back(e.diagnostic);
+  thrown_->more.insert(thrown_->more.end(), e.more.begin(), e.more.end());
+}
+
 std::optional<Value> Env::call(const std::string&, const Expr&, const Expr&, CallArgs&) const {
   return std::nullopt;
 }

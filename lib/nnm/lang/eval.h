@@ -25,10 +25,33 @@ struct Fault : Error {
     Span from;
   };
   std::vector<Call> calls;
-  bool silent = false;  ///< it follows from an error that was reported already
+  bool silent = false;           ///< it follows from an error that was reported already
+  std::vector<Diagnostic> more;  ///< what is wrong beside it, and independent of it
 };
 [[noreturn]] void fault(const Span& span, std::string code, std::string message,
                         std::string help = {}, std::vector<Note> notes = {});
+
+/// Errors of parts that are independent of one another: one is thrown, and carries the others.
+class Faults {
+ public:
+  template <class F>
+  void attempt(const F& f) {
+    try {
+      f();
+    } catch (const Fault& e) {
+      add(e);
+    }
+  }
+  bool empty() const { return !thrown_; }
+  void throw_if_any() const {
+    if (thrown_) throw *thrown_;
+  }
+
+ private:
+  void add(const Fault& e);
+
+  std::optional<Fault> thrown_;
+};
 
 struct CallArgs;
 

@@ -274,19 +274,21 @@ Span CallSpec::place_of(int position, const std::string& argument) const {
   return {};
 }
 
-void throw_at(const CallSpec& call, const BindError& error, std::string code) {
-  const Span place = call.place_of(error.position, error.name);
-  Diagnostic d{std::move(code), error.what(), place ? place : call.name_span, error.hint(), {}};
-  const auto slip = [&](const Value& v) {
-    if (v.is(Value::Kind::string) && call.slips.contains(v.string()))
-      d.help = fmt::format("did you mean `vars.{}`?", v.string());
-  };
-  if (error.position >= 0 && static_cast<size_t>(error.position) < call.args.pos.size())
-    slip(call.args.pos[static_cast<size_t>(error.position)]);
-  for (const auto& [name, value] : call.args.kw)
-    if (name == error.name) slip(value);
+void throw_at(const CallSpec& call, const BindError& error, const std::string& code) {
   Diagnostics all;
-  all.add(std::move(d));
+  error.each([&](const BindError& one) {
+    const Span place = call.place_of(one.position, one.name);
+    Diagnostic d{code, one.what(), place ? place : call.name_span, one.hint(), {}};
+    const auto slip = [&](const Value& v) {
+      if (v.is(Value::Kind::string) && call.slips.contains(v.string()))
+        d.help = fmt::format("did you mean `vars.{}`?", v.string());
+    };
+    if (one.position >= 0 && static_cast<size_t>(one.position) < call.args.pos.size())
+      slip(call.args.pos[static_cast<size_t>(one.position)]);
+    for (const auto& [name, value] : call.args.kw)
+      if (name == one.name) slip(value);
+    all.add(std::move(d));
+  });
   throw DiagnosticError(std::move(all));
 }
 

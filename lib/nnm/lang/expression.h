@@ -74,8 +74,8 @@ struct CallValue final : Object {
 /// `a |> b |> c` gives three; one call one.
 std::vector<CallSpec> read_calls(const Located& code, const Value& vars);
 
-/// A DiagnosticError at the place of a call's argument, from what binding it threw.
+/// A DiagnosticError at the places of a call's arguments, from what binding them threw.
 [[noreturn]] void throw_at(const CallSpec& call, const BindError& error,
-                           std::string code = "E0303");
+                           const std::string& code = "E0303");
 
 }  // namespace nnm::lang

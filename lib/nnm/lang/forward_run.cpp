@@ -88,6 +88,7 @@ Diagnostic with_calls(const Fault& f) {
 void throw_diagnostic(const Fault& f) {
   Diagnostics d;
   d.add(with_calls(f));
+  for (const Diagnostic& one : f.more) d.add(one);
   DiagnosticError e(std::move(d));
   e.set_module(f.module(), f.module_path());
   throw e;

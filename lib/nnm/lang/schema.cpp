@@ -250,7 +250,7 @@ class Schema {
   }
   static std::string args_of(const std::string& type) {
     const bool container = type == "Sequential" || type == "ModuleList" || type == "ModuleDict";
-    return container ? "children" : "args." + type;
+    return container ? "children" : type == "ParameterDict" ? "class_args" : "args." + type;
   }
 
   /// What stands in a Sequential: named children, or a list of layers, named children and headers.

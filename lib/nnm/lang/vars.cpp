@@ -37,7 +37,9 @@ class Vars : public Env {
       try {
         out.emplace_back(e.key.text(), value_of(e));
       } catch (const Fault& f) {
-        if (!f.silent) d_.add(f.diagnostic);
+        if (f.silent) continue;
+        d_.add(f.diagnostic);
+        for (const Diagnostic& one : f.more) d_.add(one);
       }
     }
     return Value::dict(std::move(out));
