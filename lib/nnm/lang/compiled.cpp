@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "nnm/base/literal.h"
+#include "nnm/base/text.h"
 #include "nnm/lang/compiled_nodes.h"
 #include "nnm/nn/layers/container.h"
 
@@ -191,7 +192,7 @@ namespace {
 
 /// Of which programs in Python take PyTorch's names and numbers.
 bool is_python_module(const std::string& name) {
-  static constexpr std::array kModules = {"nn", "F", "torch", "np", "numpy", "math"};
+  static constexpr std::array kModules = {"nn", "F", "torch", "np", "numpy", "math", "linalg"};
   return std::find(kModules.begin(), kModules.end(), name) != kModules.end();
 }
 
@@ -218,7 +219,26 @@ void Compiler::refuse_qualified(const std::string& path, const Expr& at) {
                     constant ? "" : "(…)"));
 }
 
+namespace {
+
+/// Whether a name is all that stands between quotes, which YAML has taken away: a text was meant.
+bool is_quoted(const std::string& name, const Span& at) {
+  if (!at) return false;
+  const std::string_view line = at.file->line(at.line);
+  for (const char quote : {'"', '\''}) {
+    const std::string whole = quote + name + quote;
+    for (size_t i = line.find(whole); i != line.npos; i = line.find(whole, i + 1))
+      if (code_points(line.substr(0, i)) + 2 == static_cast<size_t>(at.column)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
+  if (is_quoted(name, at.span))
+    fault(at.span, "E0301", fmt::format("unknown name `{}`", name),
+          fmt::format("YAML takes these quotes away; a text has its own: '\"{}\"'", name));
   std::vector<std::string> all;
   for (const Local& l : locals_) all.push_back(l.name);
   names(all);
@@ -335,6 +355,7 @@ NodeRef Compiler::compile_unary(const Expr& e) {
 }
 
 NodeRef Compiler::compile_binary(const Expr& e) {
+  for (const ExprRef& operand : e.items) check_operand(*operand);
   NodeRef a = compile(*e.items[0]), b = compile(*e.items[1]);
   const bool known = is_known(a) && is_known(b) && (eager() || !(is_tensor(a) || is_tensor(b)));
   return folded(std::make_shared<BinaryNode>(e.op_span ? e.op_span : e.span, e.op, e.op, a, b),
@@ -359,7 +380,6 @@ NodeRef Compiler::compile_logic(const Expr& e) {
     const bool last = i + 1 == e.items.size();
     if (known && *known != is_and) {  // it decides: nothing behind it is looked at
       rest.push_back(n);
-  for (const ExprRef& operand : e.items) check_operand(*operand);
       break;
     }
     if (!known || last) rest.push_back(n);

@@ -144,6 +144,25 @@ std::vector<ExprRef> Parser::dims() {
   return out;
 }
 
+namespace {
+
+/// What to write for an expression as a statement; of calls that Python makes for their effect,
+/// what has the same.
+std::string effect_advice(const Expr& e) {
+  const Expr& callee = e.kind == Expr::Kind::call ? *e.items[0] : e;
+  if (callee.kind == Expr::Kind::attribute && callee.name.is_plain()) {
+    const std::string of = expr_text(*callee.items[0]), &method = callee.name.plain();
+    if (method == "append" && e.args.size() == 1)
+      return fmt::format("write `{} += [{}]`", of, expr_text(*e.args[0].value));
+    if (method == "extend" && e.args.size() == 1)
+      return fmt::format("write `{} += {}`", of, expr_text(*e.args[0].value));
+    if (method.ends_with('_')) return fmt::format("write `{} = {}`", of, expr_text(e));
+  }
+  return "write `name = …` to keep its value, or `return …`";
+}
+
+}  // namespace
+
 Statement Parser::assignment() {
   Statement s;
   std::vector<ExprRef> left = expression_list("=");
@@ -156,11 +175,8 @@ Statement Parser::assignment() {
     if (tuple) fail(t, "`+=` takes one name on its left");
   } else if (!t.is("=")) {
     if (!at_end()) expect_end();
-    throw SyntaxError{{"E0205",
-                       "this statement does nothing",
-                       left[0]->span,
-                       "write `name = …` to keep its value, or `return …`",
-                       {}}};
+    throw SyntaxError{
+        {"E0205", "this statement does nothing", left[0]->span, effect_advice(*left[0]), {}}};
   }
   ++at_;
   for (const ExprRef& e : left) s.targets.push_back(target_of(*e));
@@ -191,7 +207,8 @@ std::string Parser::python_statement() const {
   // A call or a part of something is an expression, whatever it is called.
   const bool word = peek().kind == Token::Kind::name && !peek(1).is("(") && !peek(1).is(".") &&
                     !peek(1).is(",") && !peek(1).is("[");
-  return word || peek().text == "super" ? python_advice(code_.text()) : "";
+  return word || peek().text == "super" || peek().text == "print" ? python_advice(code_.text())
+                                                                  : "";
 }
 
 Statement Parser::statement() {

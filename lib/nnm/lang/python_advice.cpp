@@ -38,6 +38,7 @@ constexpr std::array kStatements = {
     Known{"except", "there are no exceptions: `require condition, \"text\"` ends with an error"},
     Known{"raise", "write `require condition, \"text\"`"},
     Known{"pass", "leave it away"},
+    Known{"print", "leave it away: `nnm trace --hook forward` records what modules give"},
     Known{"del", "leave it away: what nobody needs any more is freed"},
     Known{"global", "leave it away: a class sees its args, lets, inputs and children"},
 };

@@ -199,11 +199,14 @@ class Explainer {
           insert ? "put the name into quotes: \"linear_${i}\""
                  : "put the expression into quotes, or on a line of its own");
     }
-    if (skip_to_content(text_, state_.last_end) >= text_.size() || at_ == 0) {
+    const size_t next = skip_to_content(text_, state_.last_end);
+    // What follows is a line of a block around it, or nothing of it has been read.
+    const size_t start = text_.find_first_not_of(' ', line_start(begin));
+    const bool outside = line(next) > line(begin) && column(next) <= column(start);
+    if (next >= text_.size() || at_ == 0 || next <= begin || outside) {
       return error("E0104", begin, begin + 1, fmt::format("`{}` is never closed", bracket),
                    "a text that starts with it needs quotes");
     }
-    const size_t next = skip_to_content(text_, state_.last_end);
     if (here(next) == '?')
       return error(
           "E0111", next, next + 1,
