@@ -69,8 +69,7 @@ void declare(App app, Options& o) {
 void read_capture(Options& o) {
   tracing::CaptureOptions& c = o.trace.capture;
   if (o.hooks.empty()) o.hooks = {"forward"};
-  for (const std::string& h : o.hooks)
-    for (tracing::HookRequest& r : tracing::parse_hooks(h)) c.hooks.push_back(std::move(r));
+  for (const std::string& h : o.hooks) c.hooks.push_back(tracing::parse_hook(h));
   if (!o.what.empty()) c.set_what(o.what);
   if (!o.reduce.empty()) c.set_reduce(o.reduce);
   c.tensor = tracing::TensorMode::parse(o.tensor);

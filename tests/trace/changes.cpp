@@ -160,6 +160,11 @@ TEST_CASE("changes: modules and parameters in one selector") {
         Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 105});
   CHECK(ChangeTrial("  - {on: tensor, at: \"fc2.weight, fc1\", grad: grad * 2}\n").gradients() ==
         Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 105});
+  CHECK(ChangeTrial("  - {on: tensor, at: \"fc1.output, fc2.weight\", grad: grad * 2}\n")
+            .gradients() == Doubles{1008, 546, 1512, 819, 420, 630, 1155, 1344, 105});
+  // What act gives is what fc2 takes: once by each of the two names.
+  CHECK(ChangeTrial("  - {on: tensor, at: \"act.output, fc2.input\", grad: grad * 2}\n")
+            .gradients() == ChangeTrial("  - {on: tensor, at: act, grad: grad * 4}\n").gradients());
   CHECK(ChangeTrial("  - {on: post_accumulate_grad, at: \"fc1, fc2.bias\", grad: grad * 2}\n")
             .gradients() == Doubles{1008, 546, 1512, 819, 420, 630, 577.5, 672, 210});
   CHECK(ChangeTrial(

@@ -164,7 +164,6 @@ TEST_CASE("recorder: tensor hooks on inputs, outputs and parameters") {
   CaptureOptions o;
   o.hooks = {parse_hook("tensor:a.input"), parse_hook("tensor:b.output"),
              parse_hook("tensor:a.weight"), parse_hook("post_accumulate_grad:*.weight")};
-  CHECK(o.hooks[0].part == "input");
   Recorder r(net, o, log);
   r.begin_step();
   const Tensor x = input();
@@ -231,12 +230,47 @@ TEST_CASE("recorder: slices keep rows, a list counts bytes") {
   CHECK(list.bytes() == 8);
 }
 
-TEST_CASE("capture: the end of a selector is taken once") {
-  const HookRequest r = parse_hook("tensor:encoder.input.output");
-  CHECK(r.part == "output");
-  CHECK(r.select.text() == "encoder.input");
-  CHECK(parse_hook("forward:fc1.output").select.text() == "fc1.output");
+TEST_CASE("recorder: items of a tensor selector speak of inputs, outputs and parameters") {
+  TwiceNet net;
+  const auto seen = [&](const char* hook, std::vector<std::string> what = {}) {
+    Log log;
+    CaptureOptions o;
+    o.hooks = {parse_hook(hook)};
+    o.what = std::move(what);
+    Recorder r(net, o, log);
+    r.begin_step();
+    const Tensor x = input();
+    x.requires_grad_();
+    sum(net(Args{{x}, {}}).items()[0].as<Tensor>()).backward();
+    r.end_step();
+    return log.tensors_seen;
+  };
+  const Strings a_input = {"a/grad_input/0#1", "a/grad_input/0#0"};
+  CHECK(seen("tensor:a.input") == a_input);
+  CHECK(seen("tensor:{a}.input") == a_input);
+  CHECK(seen("tensor:b.output, b.weight") ==
+        Strings{"b/grad_output/0#0", "b/weight_grad/weight#0"});
+  CHECK(seen("tensor:b.output, b, a.input") ==
+        Strings{"b/grad_output/0#0", "a/grad_input/0#1", "a/grad_input/0#0"});
   CHECK(parse_hook("forward").select.text() == "**");
+  const auto refused = [&](const char* hook, std::vector<std::string> what = {}) {
+    try {
+      seen(hook, std::move(what));
+    } catch (const Error& e) {
+      return std::string(e.what()) + " / " + e.hint();
+    }
+    return std::string("none");
+  };
+  CHECK(refused("forward:a.output").starts_with("`a.output` matches nothing"));
+  CHECK(refused("tensor:a.input.output").starts_with("`a.input.output` matches nothing"));
+  CHECK(refused("forward:a.weight") ==
+        "`a.weight` is a parameter, and forward hooks are of modules / of parameters there are "
+        "tensor and post_accumulate_grad hooks");
+  CHECK(refused("tensor:a.weight", {"grad_output"}) ==
+        "no hook that was asked for sees `grad_output` / the gradient of a parameter is its "
+        "`weight_grad`");
+  CHECK(refused("tensor:a.output", {"grad_input"}).starts_with("no hook that was asked for sees"));
+  CHECK(seen("tensor:a.weight", {"weight_grad"}) == Strings{"a/weight_grad/weight#0"});
 }
 
 TEST_CASE("capture: words that mean nothing are errors with the nearest one") {

@@ -164,15 +164,6 @@ What parse_what(std::string_view name) {
   return static_cast<What>(at - whats().begin());
 }
 
-std::string take_part(HookKind kind, std::string_view& selector) {
-  for (const std::string_view part : {".output", ".input"}) {
-    if (kind != HookKind::tensor || !selector.ends_with(part)) continue;
-    selector.remove_suffix(part.size());
-    return std::string(part.substr(1));
-  }
-  return "";
-}
-
 const char* doc_of(HookKind kind) { return kKindDocs[static_cast<int>(kind)]; }
 
 HookKind parse_kind(std::string_view text) {
@@ -191,37 +182,7 @@ HookRequest parse_hook(std::string_view text) {
   const size_t colon = text.find(':');
   const HookKind kind = parse_kind(text.substr(0, colon));
   text = colon == std::string_view::npos ? "**" : text.substr(colon + 1);
-  const std::string part = take_part(kind, text);
-  return {kind, Selector::parse(text), part};
-}
-
-std::vector<HookRequest> parse_hooks(std::string_view text) {
-  const HookRequest whole = parse_hook(text);
-  if (whole.kind != HookKind::tensor) return {whole};
-  std::vector<std::pair<std::string, std::string>> selectors;  // by part
-  const auto add = [&](std::string_view item) {
-    const std::string part = take_part(HookKind::tensor, item);
-    for (auto& [of, list] : selectors)
-      if (of == part) {
-        list += "," + std::string(item);
-        return;
-      }
-    selectors.emplace_back(part, item);
-  };
-  const size_t colon = text.find(':');
-  text = colon == std::string_view::npos ? "**" : text.substr(colon + 1);
-  for (size_t begin = 0, at = 0, depth = 0; at <= text.size(); ++at) {
-    if (at < text.size() && text[at] == '{') ++depth;
-    if (at < text.size() && text[at] == '}' && depth > 0) --depth;
-    if (at < text.size() && (text[at] != ',' || depth > 0)) continue;
-    while (begin < at && text[begin] == ' ') ++begin;
-    add(text.substr(begin, at - begin));
-    begin = at + 1;
-  }
-  std::vector<HookRequest> out;
-  for (const auto& [part, list] : selectors)
-    out.push_back({HookKind::tensor, Selector::parse(list), part});
-  return out;
+  return {kind, Selector::parse(text), kind == HookKind::tensor};
 }
 
 TensorMode TensorMode::parse(std::string_view text) {

@@ -40,10 +40,6 @@ const std::string& name_of(What what);
 /// By its name, which is one of them.
 What parse_what(std::string_view name);
 
-/// Takes ".output" or ".input" off the end of a `tensor` hook's selector, and gives it without its
-/// dot; "" where there is none.
-std::string take_part(HookKind kind, std::string_view& selector);
-
 /// Whether `arg` (a position, a name, or "all") means the tensor at this position, of this name.
 inline bool means_arg(const std::string& arg, size_t position, const std::string& name) {
   return arg == "all" || arg == name || arg == std::to_string(position);
@@ -53,13 +49,10 @@ inline bool means_arg(const std::string& arg, size_t position, const std::string
 /// parameters (fc1.weight), and for `tensor` what a module takes or gives (fc1.input, fc1.output).
 struct HookRequest {
   HookKind kind = HookKind::forward;
-  Selector select;   ///< "**": every module
-  std::string part;  ///< of kind `tensor`: "input" or "output" where one was named
+  Selector select;     ///< "**": every module
+  bool parts = false;  ///< `.input` and `.output` at the end of an item are of the module before it
 };
 HookRequest parse_hook(std::string_view text);
-/// The same where the items of a `tensor` selector may speak of parameters, inputs and outputs
-/// (`tensor:fc1.weight,fc1.output`): a request for each of these.
-std::vector<HookRequest> parse_hooks(std::string_view text);
 
 /// What a tensor of a record keeps: all of it, none, or rows [begin, end) of its first axis.
 struct TensorMode {

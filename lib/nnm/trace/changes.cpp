@@ -148,7 +148,7 @@ void Changes::attach(Live& h, HookKind kind, const Targets& targets) {
     Module& m = *target.module;
     if (kind == HookKind::forward_pre) attach_forward_pre(h, m);
     else if (kind == HookKind::forward) attach_forward(h, m);
-    else if (kind == HookKind::tensor) attach_tensor(h, m);
+    else if (kind == HookKind::tensor) attach_tensor(h, m, target.of_input);
     else attach_backward(h, kind, m);
   }
 }
@@ -216,7 +216,7 @@ void Changes::attach_backward(Live& h, HookKind kind, Module& m) {
 }
 
 /// A hook on the gradient of what the module takes or gives, renewed at each of its calls.
-void Changes::attach_tensor(Live& h, Module& m) {
+void Changes::attach_tensor(Live& h, Module& m, bool of_input) {
   const auto watch = [this, &h, &calls = new_calls()](const std::vector<io::TraceArg>& args) {
     if (!h.due(calls.next(), step_, root_.training())) return;
     for (size_t i = 0; i < args.size(); ++i) {
@@ -228,7 +228,7 @@ void Changes::attach_tensor(Live& h, Module& m) {
       });
     }
   };
-  if (h.spec.part == "input")
+  if (of_input)
     handles_.push_back(
         m.register_forward_pre_hook([watch](Module&, Args& args) { watch(flatten(args)); },
                                     {.prepend = h.spec.prepend, .always_call = false}));

@@ -37,7 +37,7 @@ class Changes {
   void attach_forward_pre(Live& h, Module& m);
   void attach_forward(Live& h, Module& m);
   void attach_backward(Live& h, HookKind kind, Module& m);
-  void attach_tensor(Live& h, Module& m);
+  void attach_tensor(Live& h, Module& m, bool of_input);
   void attach_parameter(Live& h, HookKind kind, const Tensor& p);
   Calls& new_calls();
 

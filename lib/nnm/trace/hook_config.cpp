@@ -154,7 +154,7 @@ class Reader {
     o.call = h.call;
     o.place = {.prepend = h.prepend, .always_call = h.always_call};
     o.optional = h.optional;
-    for (HookKind k : h.kinds) o.hooks.push_back({k, h.select, h.part});
+    for (HookKind k : h.kinds) o.hooks.push_back(h.request(k));
     return h;
   }
 
@@ -258,15 +258,11 @@ class Reader {
     if (const lang::Tree* when = t.find("when")) read_when(*when, h.when);
   }
 
-  // `fc1.output` means the tensor that fc1 gives; the rest is a selector.
   void target(const lang::Tree& t, HookSpec& h, std::string text) {
     const lang::Tree* at = t.find("at");
     h.at = at ? at->span : t.span;
     if (at) text = at->text();
-    std::string_view selector = text;
-    const auto tensor = std::find(h.kinds.begin(), h.kinds.end(), HookKind::tensor);
-    h.part = take_part(tensor == h.kinds.end() ? h.kinds.front() : *tensor, selector);
-    at_place(kBadHook, h.at, [&] { h.select = Selector::parse(selector); });
+    at_place(kBadHook, h.at, [&] { h.select = Selector::parse(text); });
     h.name = fmt::format("{} at {}", name_of(h.kinds.front()), text.empty() ? "the root" : text);
     const lang::Tree* name = t.find("name");
     if (!name) return;
@@ -315,6 +311,11 @@ class Reader {
 
 }  // namespace
 
+HookRequest HookSpec::request(HookKind kind) const {
+  const bool tensor = std::find(kinds.begin(), kinds.end(), HookKind::tensor) != kinds.end();
+  return {kind, select, tensor};
+}
+
 bool HookSpec::backward_only() const {
   return std::all_of(kinds.begin(), kinds.end(), [](HookKind k) { return is_backward(k); });
 }
@@ -353,7 +354,6 @@ RuleHook stopping(lang::CallSpec call, const HookRequest& where) {
   RuleHook h = stopping(std::move(call));
   h.kinds = {where.kind};
   h.select = where.select;
-  h.part = where.part;
   h.text = hook_text(h);
   return h;
 }

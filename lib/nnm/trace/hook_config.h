@@ -28,8 +28,7 @@ struct When {
 struct HookSpec {
   std::string name;             ///< as given, else "forward_pre at fc1"
   std::vector<HookKind> kinds;  ///< `on`
-  Selector select;              ///< modules, or of kind `tensor` what `part` is of
-  std::string part;             ///< of kind `tensor`: input or output of a module, "" a parameter
+  Selector select;              ///< modules, parameters, and with kind `tensor` `fc1.output`
   std::string arg = "0";        ///< a position, a name, or "all"
   std::optional<int64_t> call;  ///< of a shared module
   When when;
@@ -41,6 +40,8 @@ struct HookSpec {
   bool means(size_t position, const std::string& tensor) const {
     return means_arg(arg, position, tensor);
   }
+  /// What it asks for, for one of its kinds.
+  HookRequest request(HookKind kind) const;
   /// Whether it can only fire in a backward pass.
   bool backward_only() const;
 };

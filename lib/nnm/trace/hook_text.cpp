@@ -24,9 +24,8 @@ std::string when_text(const When& w) {
 std::string text_of(const HookSpec& h, const std::string& effect, const std::string& usual_arg) {
   std::vector<std::string> kinds;
   for (HookKind k : h.kinds) kinds.emplace_back(name_of(k));
-  const std::string at = h.select.text() + (h.part.empty() ? "" : "." + h.part);
   std::string out = fmt::format("{{name: {}, on: {}, at: {}, {}", as_json(h.name), listed(kinds),
-                                as_json(at), effect);
+                                as_json(h.select.text()), effect);
   if (h.arg != usual_arg) out += ", arg: " + as_json(h.arg);
   if (h.call) out += fmt::format(", call: {}", *h.call);
   out += when_text(h.when);
@@ -77,7 +76,6 @@ std::string hooks_text(const CaptureOptions& asked) {
     h.name = fmt::format("{} at {}", name_of(r.kind), r.select.text());
     h.kinds = {r.kind};
     h.select = r.select;
-    h.part = r.part;
     h.arg = asked.arg;
     h.capture = asked;
     out += "- " + hook_text(h) + "\n";

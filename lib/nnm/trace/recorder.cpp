@@ -33,27 +33,41 @@ class Overhead {
 
 bool about_parameters(What what) { return what == What::weight || what == What::weight_grad; }
 
-std::vector<What> default_what(const HookRequest& r, bool leaf) {
-  switch (r.kind) {
+// Where a hook is: on a module (of its input, for kind `tensor`), or on a parameter.
+enum class Place : uint8_t { module, input, leaf };
+
+Place place_of(const Targets::OfModule& m) { return m.of_input ? Place::input : Place::module; }
+
+// Whether such a hook comes with a value that is of no parameter.
+bool gives(HookKind kind, Place place, What what) {
+  if (place == Place::leaf) return false;
+  if (kind != HookKind::tensor) return sees(kind, what);
+  return what == (place == Place::input ? What::grad_input : What::grad_output);
+}
+
+std::vector<What> default_what(HookKind kind, Place place) {
+  switch (kind) {
     case HookKind::forward_pre: return {What::input};
     case HookKind::forward: return {What::output};
     case HookKind::full_backward_pre: return {What::grad_output};
     case HookKind::full_backward: return {What::grad_input, What::grad_output};
     case HookKind::tensor:
-      return {leaf ? What::weight_grad : r.part == "input" ? What::grad_input : What::grad_output};
+      return {place == Place::leaf    ? What::weight_grad
+              : place == Place::input ? What::grad_input
+                                      : What::grad_output};
     case HookKind::post_accumulate_grad: return {What::weight_grad};
   }
   return {};
 }
 
 // What a hook captures, where `asked` is what --what lists.
-std::vector<What> what_of(const HookRequest& r, bool leaf, const std::vector<std::string>& asked) {
-  if (asked.empty()) return default_what(r, leaf);
+std::vector<What> what_of(HookKind kind, Place place, const std::vector<std::string>& asked) {
+  if (asked.empty()) return default_what(kind, place);
   std::vector<What> out;
   for (int i = 0; i < kWhats; ++i) {
     const auto w = static_cast<What>(i);
     const bool listed = std::find(asked.begin(), asked.end(), name_of(w)) != asked.end();
-    if (listed && (about_parameters(w) || (!leaf && sees(r.kind, w)))) out.push_back(w);
+    if (listed && (about_parameters(w) || gives(kind, place, w))) out.push_back(w);
   }
   return out;
 }
@@ -97,11 +111,11 @@ struct Recorder::Site {
   int64_t flops = 0;
   bool called = false;
 
-  void want(const HookRequest& request) {
-    kinds[static_cast<int>(request.kind)] = true;
-    if (request.kind != HookKind::tensor) return;
-    tensor_input |= request.part == "input";
-    tensor_output |= request.part != "input";
+  void want(HookKind kind, bool of_input) {
+    kinds[static_cast<int>(kind)] = true;
+    if (kind != HookKind::tensor) return;
+    tensor_input |= of_input;
+    tensor_output |= !of_input;
   }
   void take(HookKind kind, const std::vector<What>& what) {
     for (What w : what)
@@ -129,6 +143,7 @@ Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink)
   bins_.resize(histogram_ || reduction_.needs_histogram() ? kHistogramBins : 0);
   Sites sites;
   for (const HookRequest& request : options_.hooks) select(root, request, sites);
+  check_captured(sites);
   std::set<const TensorImpl*> seen;
   for (auto& [place, site] : sites) {
     attach(*site);
@@ -147,14 +162,29 @@ void Recorder::select(Module& root, const HookRequest& request, Sites& sites) co
   const Targets targets = find_targets(root, request, options_.optional);
   for (const Targets::OfModule& m : targets.modules) {
     Site& site = site_of(m);
-    site.want(request);
-    site.take(request.kind, what_of(request, false, options_.what));
+    site.want(request.kind, m.of_input);
+    site.take(request.kind, what_of(request.kind, place_of(m), options_.what));
     site.all_parameters = true;
   }
   for (const Targets::OfParameter& p : targets.parameters) {
     Site& site = site_of(p.owner);
     site.leaves[p.name].insert(request.kind);
-    site.take(request.kind, what_of(request, true, options_.what));
+    site.take(request.kind, what_of(request.kind, Place::leaf, options_.what));
+  }
+}
+
+// Where something was asked for by name, a hook there must come with it.
+void Recorder::check_captured(const Sites& sites) const {
+  for (const std::string& name : options_.what) {
+    const auto w = static_cast<size_t>(parse_what(name));
+    const auto captured = [&](const auto& s) { return s.second->captured[w].by.has_value(); };
+    if (sites.empty() || std::any_of(sites.begin(), sites.end(), captured)) continue;
+    const bool leaves = std::all_of(sites.begin(), sites.end(),
+                                    [](const auto& s) { return !s.second->all_parameters; });
+    throw Error(ErrorKind::config, fmt::format("no hook that was asked for sees `{}`", name),
+                leaves ? "the gradient of a parameter is its `weight_grad`"
+                       : "`tensor` hooks of `fc1.output` see `grad_output`, those of `fc1.input` "
+                         "`grad_input`");
   }
 }
 

@@ -60,6 +60,7 @@ class Recorder {
   using Clock = std::chrono::steady_clock;
 
   void select(Module& root, const HookRequest& request, Sites& sites) const;
+  void check_captured(const Sites& sites) const;
   void attach(Site& site);
   void attach_leaves(Site& site, std::set<const TensorImpl*>& seen);
   template <class T>

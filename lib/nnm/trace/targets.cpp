@@ -18,31 +18,23 @@ class Names {
   explicit Names(Module& root) : scope_(list(root)) {}
 
   Targets find(const HookRequest& request, bool optional) {
-    const bool of_leaves = request.kind == HookKind::post_accumulate_grad;
-    const bool leaves = of_leaves || (request.kind == HookKind::tensor && request.part.empty());
-    std::set<size_t> chosen, own;
-    const auto choose = [&](const Selector& item) {
+    require_matches(scope_, request.select, [&](const Selector& item) {
       bool found = false;
-      for (const Selector& pattern : item.patterns()) {
-        const std::vector<size_t> modules = scope_.modules(pattern);
-        chosen.insert(modules.begin(), modules.end());
-        found |= !modules.empty();
-        if (!leaves || !modules.empty()) continue;
-        const std::vector<size_t> tensors = scope_.tensors(pattern);
-        own.insert(tensors.begin(), tensors.end());
-        found |= !tensors.empty();
-      }
+      for (const Selector& pattern : item.patterns()) found |= choose(request, pattern);
       return found || optional;
-    };
-    require_matches(scope_, request.select, choose);
+    });
+    const bool of_leaves = request.kind == HookKind::post_accumulate_grad;
     Targets out;
-    std::set<const Module*> met;
-    for (size_t i : chosen)
-      if (met.insert(modules_[i].module).second) out.modules.push_back(modules_[i]);
+    std::set<std::pair<const Module*, bool>> met;
+    for (const auto& [i, of_input] : chosen_) {
+      if (!met.emplace(modules_[i].module, of_input).second) continue;
+      out.modules.push_back(modules_[i]);
+      out.modules.back().of_input = of_input;
+    }
     std::set<const TensorImpl*> seen;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       Targets::OfParameter& p = parameters_[i];
-      if (!own.contains(i) && !(of_leaves && met.contains(p.owner.module))) continue;
+      if (!own_.contains(i) && !(of_leaves && met.contains({p.owner.module, false}))) continue;
       p.again = !seen.insert(p.parameter.impl()).second;
       out.parameters.push_back(std::move(p));
     }
@@ -50,7 +42,34 @@ class Names {
     return out;
   }
 
+  bool is_parameter(const Selector& item) const { return !scope_.tensors(item).empty(); }
+
  private:
+  /// Takes ".output" or ".input" off the end, and gives it; "" where there is none.
+  static std::string_view take_part(std::string& pattern) {
+    for (const std::string_view part : {".output", ".input"}) {
+      if (!pattern.ends_with(part)) continue;
+      pattern.resize(pattern.size() - part.size());
+      return part;
+    }
+    return "";
+  }
+
+  /// Adds what a pattern means; whether it means anything.
+  bool choose(const HookRequest& request, const Selector& pattern) {
+    std::string path = pattern.text();
+    const std::string_view part = request.parts ? take_part(path) : "";
+    const bool tensor = request.kind == HookKind::tensor;
+    const std::vector<size_t> modules =
+        scope_.modules(part.empty() ? pattern : Selector::parse(path));
+    for (size_t i : modules) chosen_.emplace(i, tensor && part == ".input");
+    const bool leaves = request.kind == HookKind::post_accumulate_grad || (tensor && part.empty());
+    if (!leaves || !modules.empty()) return !modules.empty();
+    const std::vector<size_t> tensors = scope_.tensors(pattern);
+    own_.insert(tensors.begin(), tensors.end());
+    return !tensors.empty();
+  }
+
   Scope list(Module& root) {
     std::vector<NamedModule> names;
     std::vector<NamedTensor> tensors;
@@ -72,6 +91,8 @@ class Names {
 
   std::vector<Targets::OfModule> modules_;
   std::vector<Targets::OfParameter> parameters_;
+  std::set<std::pair<size_t, bool>> chosen_;  // modules, and whether their inputs are meant
+  std::set<size_t> own_;                      // parameters
   Scope scope_;
 };
 
@@ -106,12 +127,22 @@ void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const E
 }
 
 Targets find_targets(Module& root, const HookRequest& request, bool optional) {
-  return Names(root).find(request, optional);
+  Names names(root);
+  try {
+    return names.find(request, optional);
+  } catch (const UnmatchedItem& e) {
+    const std::string item = request.select.text().substr(e.offset, e.length);
+    if (!names.is_parameter(Selector::parse(item))) throw;
+    throw UnmatchedItem(fmt::format("`{}` is a parameter, and {} hooks are of modules", item,
+                                    name_of(request.kind)),
+                        "of parameters there are tensor and post_accumulate_grad hooks", e.offset,
+                        e.length);
+  }
 }
 
 Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnostics& d) {
   try {
-    return find_targets(root, {kind, hook.select, hook.part}, hook.optional);
+    return find_targets(root, hook.request(kind), hook.optional);
   } catch (const UnmatchedItem& e) {
     report_hook(d, kUnmatchedHook, hook, e);
     return {};

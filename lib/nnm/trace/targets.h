@@ -18,6 +18,8 @@ struct Targets {
     /// As traces name it: the path, the root's class name.
     std::string name;
     size_t place;  ///< in the order of named_modules()
+    /// Of kind `tensor`: what the module takes is meant, else what it gives.
+    bool of_input = false;
   };
   struct OfParameter {
     Tensor parameter;
@@ -25,14 +27,15 @@ struct Targets {
     std::string name;    ///< its own, without the path
     bool again = false;  ///< a name of one that stands here already
   };
-  std::vector<OfModule> modules;        ///< each once, under its first name
+  std::vector<OfModule> modules;        ///< each once (and once of its input), by its first name
   std::vector<OfParameter> parameters;  ///< tied ones under each of their names
 };
 
 /// What a hook is registered on: the modules that its selector names. `post_accumulate_grad` means
 /// their parameters. A pattern of the selector that names no module may name parameters, for this
-/// kind and for `tensor` without a part. Throws UnmatchedItem for an item of the selector that
-/// matches nothing, with the nearest name, unless `optional`.
+/// kind and for `tensor`; with `parts` it may end in `.input` or `.output`, which kinds beside
+/// `tensor` leave away. Throws UnmatchedItem for an item of the selector that matches nothing, with
+/// the nearest name, unless `optional`.
 Targets find_targets(Module& root, const HookRequest& request, bool optional = false);
 /// The same of a hook of a config, for one of its kinds. Adds an error to `d`, at the item, where
 /// one matches nothing, unless the hook is `optional`.

@@ -137,12 +137,13 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
         report_hook(d, kUnfit, hook, e);
         return;
       }
-      attach(spot(live, m.name, type), kind, *m.module);
+      attach(spot(live, m.name, type), kind, m);
     }
   }
 }
 
-void Watch::attach(Spot& s, HookKind kind, Module& m) {
+void Watch::attach(Spot& s, HookKind kind, const Targets::OfModule& target) {
+  Module& m = *target.module;
   const HookOptions options{.prepend = s.live.spec.prepend, .always_call = false};
   switch (kind) {
     case HookKind::forward_pre:
@@ -157,7 +158,7 @@ void Watch::attach(Spot& s, HookKind kind, Module& m) {
           },
           {.prepend = options.prepend, .always_call = s.live.spec.always_call}));
       return;
-    case HookKind::tensor: return attach_tensor(s, m);
+    case HookKind::tensor: return attach_tensor(s, m, target.of_input);
     default: return attach_backward(s, kind, m);
   }
 }
@@ -184,9 +185,8 @@ void Watch::attach_backward(Spot& s, HookKind kind, Module& m) {
       options));
 }
 
-void Watch::attach_tensor(Spot& s, Module& m) {
-  const bool input = s.live.spec.part == "input";
-  const char* what = input ? "grad_input" : "grad_output";
+void Watch::attach_tensor(Spot& s, Module& m, bool of_input) {
+  const char* what = of_input ? "grad_input" : "grad_output";
   const auto watch = [this, &s, what](const std::vector<io::TraceArg>& args) {
     const int64_t call = s.calls.next();
     if (!s.live.due) return;
@@ -200,7 +200,7 @@ void Watch::attach_tensor(Spot& s, Module& m) {
     }
   };
   const HookOptions options{.prepend = s.live.spec.prepend, .always_call = false};
-  if (input)
+  if (of_input)
     handles_.push_back(m.register_forward_pre_hook(
         [watch](Module&, Args& args) { watch(flatten(args)); }, options));
   else

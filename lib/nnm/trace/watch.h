@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "nnm/trace/hook_config.h"
+#include "nnm/trace/targets.h"
 
 namespace nnm::tracing {
 
@@ -89,9 +89,9 @@ class Watch {
 
   Spot& spot(Live& rule, const std::string& name, const std::string& type);
   void settle();
-  void attach(Spot& s, HookKind kind, Module& m);
+  void attach(Spot& s, HookKind kind, const Targets::OfModule& target);
   void attach_backward(Spot& s, HookKind kind, Module& m);
-  void attach_tensor(Spot& s, Module& m);
+  void attach_tensor(Spot& s, Module& m, bool of_input);
   void attach_parameter(Spot& s, HookKind kind, const Tensor& p, const std::string& name);
   void see(Spot& s, const char* what, int64_t call, const std::vector<io::TraceArg>& args);
   void judge(Spot& s, const char* what, const std::string& arg, int64_t call, const Tensor& tensor);
