@@ -19,6 +19,11 @@ Option Option::repeatable() {
   return *this;
 }
 
+Option Option::may_stand_alone(const std::string& word) {
+  of_->expected(0, 1)->default_str(word);
+  return *this;
+}
+
 Option Option::between(int64_t least, int64_t most) {
   of_->check(CLI::Range(least, most));
   return *this;

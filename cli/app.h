@@ -22,6 +22,8 @@ class Option {
   Option required();
   /// Of a list: one value each time the option is given, not all words that follow.
   Option repeatable();
+  /// It may be given without its value, which is `word` then.
+  Option may_stand_alone(const std::string& word);
   /// Only numbers from `least` to `most`.
   Option between(int64_t least, int64_t most);
   /// Only numbers from 0 to 1.

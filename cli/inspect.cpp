@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "cli/verb.h"
 #include "nnm/base/text_table.h"
@@ -13,6 +14,11 @@
 namespace nnm::cli {
 
 namespace {
+
+/// `--rules` alone means all; a file behind it is the file to look into.
+void read_rules(InspectOptions& o) {
+  if (o.file.empty() && std::filesystem::exists(o.rules)) o.file = std::exchange(o.rules, "all");
+}
 
 std::string answer(const InspectOptions& o) {
   std::string path = o.file;
@@ -46,11 +52,14 @@ Action inspect(App app) {
   app.add_option("--select", o->select,
                  "modules and tensors: a selector such as 'conv1.**, Linear'");
   app.add_option("--rules", o->rules,
-                 "replay rules over a trace: 'nonfinite, dead_relu(threshold_layer=40)', or all");
+                 "replay rules over a trace: 'nonfinite, dead_relu(threshold_layer=40)'; all of "
+                 "them where none is named")
+      .may_stand_alone("all");
   app.add_flag("--config", o->config, "print the config that lies in the file");
   app.add_flag("--best", o->best, "of a run, the best checkpoint instead of the last");
   add_format(app, o->format, {"text", "json", "csv"});
   return [o] {
+    read_rules(*o);
     print(answer(*o));
     return 0;
   };
