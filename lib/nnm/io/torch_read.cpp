@@ -14,6 +14,7 @@
 namespace nnm::io {
 namespace {
 
+constexpr const char* kSaveState = "save `model.state_dict()` rather than the model";
 constexpr size_t kMostBytes = size_t{16} << 30;
 constexpr int kMostDepth = 16;            // of containers in containers
 constexpr size_t kMostWork = 20'000'000;  // values that are moved into containers
@@ -23,8 +24,8 @@ class Cursor {
  public:
   Cursor(std::string_view bytes, const std::string& path) : bytes_(bytes), path_(path) {}
 
-  [[noreturn]] void fail(std::string_view what) const {
-    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path_, what));
+  [[noreturn]] void fail(std::string_view what, std::string help = {}) const {
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path_, what), std::move(help));
   }
   std::string_view take(size_t n) {
     if (n > bytes_.size() - at_) fail("truncated or corrupt");
@@ -92,7 +93,8 @@ class Archive {
     const uint64_t offset = directory.number(4);
     const std::string name(directory.take(name_size));
     directory.take(extra + comment);
-    if (method != 0 || packed != size) whole_.fail("`" + name + "` is packed: not of torch.save");
+    if (method != 0 || packed != size)
+      whole_.fail("`" + name + "` is packed: not of torch.save", kSaveState);
     Cursor local = whole_.at(offset);
     if (local.take(4) != "PK\3\4") whole_.fail("corrupt at `" + name + "`");
     local.take(22);
@@ -154,7 +156,8 @@ class Unpickler {
       spend(1);
       if (!constant(op) && !container(op) && !memory(op) && !construct(op))
         in_.fail(fmt::format("its pickle has an opcode that no state_dict needs (0x{:02x})",
-                             static_cast<unsigned char>(op)));
+                             static_cast<unsigned char>(op)),
+                 kSaveState);
     }
   }
 
@@ -340,10 +343,9 @@ class Unpickler {
     if (name->text == "torch._utils._rebuild_tensor_v2") return tensor(args.items());
     if (name->text == "torch._utils._rebuild_parameter" && !args.items().empty())
       return args.items()[0];
-    throw Error(
-        ErrorKind::input_file,
-        fmt::format("{} is no state_dict: its pickle calls `{}`", path_, name->text),
-        "save `model.state_dict()` rather than the model: nothing that a file names is run");
+    throw Error(ErrorKind::input_file,
+                fmt::format("{} is no state_dict: its pickle calls `{}`", path_, name->text),
+                fmt::format("{}: nothing that a file names is run", kSaveState));
   }
 
   Value tensor(const Values& args) {
@@ -397,16 +399,16 @@ class Unpickler {
   std::map<std::string, Tensor> tensors_;
 };
 
-/// The tensors of a dict, or of the dict that training scripts keep beside others.
+/// The tensors of the dict that training scripts keep beside others (a loss, say), else of a dict.
 std::vector<NamedTensor> tensors_of(const Value& v) {
   std::vector<NamedTensor> out;
   if (!v.is(Value::Kind::dict)) return out;
-  for (const auto& [name, value] : v.entries())
-    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
-  if (!out.empty()) return out;
   for (const char* key : {"state_dict", "model_state_dict", "model"})
     for (const auto& [name, value] : v.entries())
       if (name == key && out.empty()) out = tensors_of(value);
+  if (!out.empty()) return out;
+  for (const auto& [name, value] : v.entries())
+    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
   return out;
 }
 
@@ -416,7 +418,7 @@ std::vector<NamedTensor> read_torch(const std::string& path) {
   const std::string bytes = read_file(path, kMostBytes);
   const Archive archive(bytes, path);
   const std::string_view* program = archive.find("data.pkl");
-  if (!program) archive.whole().fail("it has no `data.pkl`: not of torch.save");
+  if (!program) archive.whole().fail("it has no `data.pkl`: not of torch.save", kSaveState);
   const std::string_view* order = archive.find("byteorder");
   if (order && *order != "little") archive.whole().fail("its numbers are big-endian");
   std::vector<NamedTensor> out = tensors_of(Unpickler(archive, *program, path).run());

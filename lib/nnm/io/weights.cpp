@@ -54,6 +54,10 @@ std::vector<NamedTensor> hdf5_weights(const std::string& path) {
 std::vector<NamedTensor> load_weights(const std::string& path) {
   const std::string head = head_of(path);
   if (head.starts_with("PK\3\4")) return read_torch(path);
+  if (head.starts_with("\x80\2") || head.starts_with("\x80\4"))
+    throw Error(ErrorKind::input_file,
+                fmt::format("{}: a pickle, as torch.save wrote before PyTorch 1.6", path),
+                "let PyTorch write it anew: `torch.save(torch.load(path), path)`");
   return head.size() > 8 && head[8] == '{' ? read_safetensors(path) : hdf5_weights(path);
 }
 

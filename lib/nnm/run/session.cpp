@@ -2,6 +2,7 @@
 #include "nnm/run/session.h"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "nnm/base/log.h"
@@ -67,8 +68,23 @@ Named read_weights(const std::string& path, bool ema) {
   return out;
 }
 
+// What to do where the names are the model's but for a first part that all of them have.
+std::string prefix_advice(const Named& weights, const StateDict& model) {
+  if (weights.empty()) return "";
+  const std::string prefix = weights[0].name.substr(0, weights[0].name.find('.') + 1);
+  const auto fits = [&](const io::NamedTensor& w) {
+    return w.name.starts_with(prefix) && model.find(w.name.substr(prefix.size()));
+  };
+  if (prefix.empty() || !std::all_of(weights.begin(), weights.end(), fits)) return "";
+  return fmt::format(
+      "every name in the file starts with `{0}`, as those of a module around the model do: save "
+      "the model's own, `model.{1}.state_dict()`",
+      prefix, prefix.substr(0, prefix.size() - 1));
+}
+
 // Says once what is converted, and with `partial` leaves out what does not fit.
-Items fitting(const Named& weights, const StateDict& model, const std::string& path, bool partial) {
+Items fitting(const Named& weights, const StateDict& model, const std::string& path, bool partial,
+              std::set<std::string>& left) {
   Items out;
   bool said = false;
   for (const io::NamedTensor& w : weights) {
@@ -77,6 +93,7 @@ Items fitting(const Named& weights, const StateDict& model, const std::string& p
     if (partial && t.defined() && t.shape() != w.tensor.shape()) {
       log_note("{}: {} is {} here, {} in the model: left as it is", path, w.name,
                w.tensor.shape().str(), t.shape().str());
+      left.insert(w.name);
       continue;
     }
     if (t.defined() && t.dtype() != w.tensor.dtype() && !said) {
@@ -94,16 +111,19 @@ Items fitting(const Named& weights, const StateDict& model, const std::string& p
 void Session::load_weights(const std::string& path, bool partial, bool ema) {
   if (path.empty()) return;
   const Named weights = read_weights(path, ema);
-  const StateDict dict(fitting(weights, model()->state_dict(), path, partial));
+  std::set<std::string> left;  // what the file has, and the model in another size
+  const StateDict dict(fitting(weights, model()->state_dict(), path, partial, left));
   try {
-    const IncompatibleKeys keys = model()->load_state_dict(dict, !partial);
+    IncompatibleKeys keys = model()->load_state_dict(dict, !partial);
+    std::erase_if(keys.missing_keys, [&](const std::string& k) { return left.contains(k); });
     if (partial && !keys.missing_keys.empty())
       log_note("{}: not in the file: {}", path, fmt::join(keys.missing_keys, ", "));
     if (partial && !keys.unexpected_keys.empty())
       log_note("{}: not in the model: {}", path, fmt::join(keys.unexpected_keys, ", "));
   } catch (const Error& e) {
+    const std::string advice = prefix_advice(weights, model()->state_dict());
     throw Error(ErrorKind::input_file, fmt::format("{}: {}", path, e.what()),
-                "--partial loads what fits");
+                advice.empty() ? "--partial loads what fits" : advice);
   }
 }
 
