@@ -3,7 +3,7 @@
 #include "nnm/base/slice.h"
 #include "nnm/lang/eval.h"
 #include "nnm/nn/layers/container.h"
-#include "nnm/ops/ops.h"
+#include "nnm/ops/detail.h"
 
 namespace nnm::lang {
 
@@ -87,6 +87,8 @@ Value tensor_attribute(const Value& v, const std::string& name) {
   if (name == "dtype") return t.dtype();
   if (name == "ndim") return t.dim();
   if (name == "requires_grad") return t.requires_grad();
+  if (name == "data") return t.detach();
+  if (name == "device") return nnm::detail::device_name(t.device());
   if (name == "T" && t.dim() <= 2) return t.dim() < 2 ? t : transpose(t, 0, 1);
   if (name == "mT" && t.dim() >= 2) return transpose(t, -2, -1);
   const std::string hint = find_function(name)

@@ -230,6 +230,53 @@ std::pair<Tensor, Tensor> std_mean(const Tensor& x, const Dims& dims = {}, doubl
 /// Sum and mean of what is not NaN.
 Tensor nansum(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 Tensor nanmean(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
+/// Running products in float64; integers give i64.
+Tensor cumprod(const Tensor& x, int64_t dim, std::optional<DType> dtype = {});
+/// beta input + alpha (the products); with a beta of 0 the input's NaN is left out.
+Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta = 1,
+               double alpha = 1);
+Tensor addbmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta = 1,
+              double alpha = 1);
+Tensor addmv(const Tensor& input, const Tensor& mat, const Tensor& vec, double beta = 1,
+             double alpha = 1);
+/// Products over the last dimensions of both.
+Tensor inner(const Tensor& a, const Tensor& b);
+/// Products over these dimensions of a and those of b; as many of each.
+Tensor tensordot(const Tensor& a, const Tensor& b, const Dims& dims_a, const Dims& dims_b);
+Tensor kron(const Tensor& a, const Tensor& b);
+/// x1 (*, P, M), x2 (*, R, M): the p-norms (*, P, R) of all differences of rows.
+Tensor cdist(const Tensor& x1, const Tensor& x2, double p = 2);
+/// The lower of two middle elements and where it stands; NaN where there is one.
+std::pair<Tensor, Tensor> median(const Tensor& x, int64_t dim, bool keepdim = false);
+Tensor median(const Tensor& x);
+/// How many of a sorted sequence (N), or of each row of one (*, N), stand before each value:
+/// `right` counts those that are equal as well. i64.
+Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right = false);
+/// How often each number from 0 on stands in x, or the sums of its weights.
+Tensor bincount(const Tensor& x, const Tensor& weights = {}, int64_t minlength = 0);
+Tensor isin(const Tensor& elements, const Tensor& test_elements, bool invert = false);
+/// The places (n, rank) of what is not 0, row-major; on meta, where nobody knows, all.
+Tensor nonzero(const Tensor& x);
+/// Softmax of (logits + Gumbel noise) / tau; `hard`: one-hot, with the gradient of the soft one.
+Tensor gumbel_softmax(const Tensor& logits, double tau = 1, bool hard = false, int64_t dim = -1,
+                      Generator* generator = nullptr);
+/// Places (n) or (rows, n) drawn by the weights (C) or (rows, C), which need not sum to one.
+Tensor multinomial(const Tensor& weights, int64_t num_samples, bool replacement = false,
+                   Generator* generator = nullptr);
+/// x on the diagonal of dim1 and dim2 of a tensor that is 0 elsewhere.
+Tensor diag_embed(const Tensor& x, int64_t offset = 0, int64_t dim1 = -2, int64_t dim2 = -1);
+/// A number, or slices of a source, at places of a dimension.
+Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, Scalar value);
+Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+/// Parts whose extents differ by one at most, the longer ones first; or parts that end at indices.
+Tensors tensor_split(const Tensor& x, int64_t sections, int64_t dim = 0);
+Tensors tensor_split(const Tensor& x, const std::vector<int64_t>& indices, int64_t dim = 0);
+Tensors broadcast_tensors(const Tensors& tensors);
+/// (2, n) rows and columns of a triangle, row by row.
+Tensor tril_indices(int64_t row, int64_t col, int64_t offset = 0);
+Tensor triu_indices(int64_t row, int64_t col, int64_t offset = 0);
+/// (N, C, *) with the channels of several groups in turn.
+Tensor channel_shuffle(const Tensor& x, int64_t groups);
 /// (*, C r², H, W) to (*, C, H r, W r), and back.
 Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor);
 Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);

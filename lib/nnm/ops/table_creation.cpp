@@ -183,6 +183,18 @@ const Function kCreationFunctions[] = {
        const Tensor x = tensor(a[0]);
        return ones(shape(a[1]), {dtype(a[2]).value_or(x.dtype()), x.device()});
      }},
+    {"new_empty(input: Tensor, *size: any, dtype: dtype = none)", "uninitialised, of its type",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       return empty(shape(a[1]), {dtype(a[2]).value_or(x.dtype()), x.device()});
+     }},
+    {"new_tensor(input: Tensor, data: any, dtype: dtype = none)",
+     "of numbers in nested lists, of the input's type",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       const Value of[] = {a[1], dtype(a[2]).value_or(x.dtype()), Value("cpu")};
+       return to(tensor_of_data(of).as<Tensor>(), {dtype(a[2]).value_or(x.dtype()), x.device()});
+     }},
     {"new_full(input: Tensor, size: int[], fill_value: any, dtype: dtype = none)",
      "a number, of the input's type",
      [](const Value* a) -> Value {
@@ -196,6 +208,14 @@ const Function kCreationFunctions[] = {
      "evenly spaced, both ends included",
      [](const Value* a) -> Value {
        return linspace(a[0].real(), a[1].real(), a[2].integer(), options(a[3], a[4]));
+     }},
+    {"logspace(start: float, end: float, steps: int, base: float = 10.0, dtype: dtype = none, "
+     "device: str = none)",
+     "powers of the base, the exponents evenly spaced",
+     [](const Value* a) -> Value {
+       const TensorOptions wide{DType::f64, device(a[5])};
+       const Tensor exponents = linspace(a[0].real(), a[1].real(), a[2].integer(), wide);
+       return to(pow(Scalar(a[3].real()), exponents), options(a[4], a[5]));
      }},
     {"eye(n: int, m: int = none, dtype: dtype = none, device: str = none)", "ones on the diagonal",
      [](const Value* a) -> Value {

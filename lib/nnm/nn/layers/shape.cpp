@@ -117,17 +117,7 @@ const Spec<ChannelShuffle::Options>& ChannelShuffle::spec() {
 
 ChannelShuffle::ChannelShuffle(const Options& o) : options(o) {}
 
-Tensor ChannelShuffle::forward(const Tensor& x) {
-  const int64_t groups = options.groups;
-  NNM_CHECK(x.dim() > 2, runtime,
-            "channel_shuffle expects input with > 2 dims, but got input with sizes {}",
-            x.shape().str());
-  NNM_CHECK(groups > 0 && x.size(1) % groups == 0, runtime,
-            "Number of channels must be divisible by groups. Got {} channels and {} groups.",
-            x.size(1), groups);
-  const Tensor parts = reshape(x, {x.size(0), groups, x.size(1) / groups, -1});
-  return reshape(transpose(parts, 1, 2), x.shape());
-}
+Tensor ChannelShuffle::forward(const Tensor& x) { return channel_shuffle(x, options.groups); }
 
 std::string ChannelShuffle::extra_repr() const {
   return arguments_text(spec(), options, {"groups"});
