@@ -353,4 +353,17 @@ TEST_CASE("composed functions: those with `_` write into their argument") {
   CHECK_THROWS_AS(run("exp_", {leaf}, {}), Error);
 }
 
+TEST_CASE("composed functions: sizes that a config can ask for are checked before work") {
+  const auto triangle = [](int64_t row, int64_t col, int64_t offset) {
+    return run("tril_indices", {row, col, offset}, {})[0].shape();
+  };
+  CHECK(triangle(3, 4, std::numeric_limits<int64_t>::max()) == Shape{2, 12});
+  CHECK(triangle(3, 4, std::numeric_limits<int64_t>::min()) == Shape{2, 0});
+  CHECK_THROWS_AS(triangle(1'000'001, 1, 0), Error);
+  DefaultDeviceGuard on_meta({DeviceType::meta, 0});
+  CHECK(triangle(300'000, 300'000, 0)[1] == 45'000'150'000);
+  const Tensor long_one = empty({50'000'000}, {DType::f32, {DeviceType::meta, 0}});
+  CHECK(run("cumprod", {long_one, 0}, {})[0].shape() == long_one.shape());
+}
+
 TEST_SUITE_END();

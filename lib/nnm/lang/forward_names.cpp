@@ -2,7 +2,7 @@
 #include "nnm/lang/forward_names.h"
 
 #include "nnm/base/literal.h"
-#include "nnm/lang/compiled_nodes.h"
+#include "nnm/lang/forward_steps.h"
 
 namespace nnm::lang {
 

@@ -86,31 +86,44 @@ Tensors broadcast_tensors(const Tensors& tensors) {
 
 namespace {
 
-/// The places at which `inside` holds.
-template <class F>
-Tensor triangle(int64_t row, int64_t col, const F& inside) {
+constexpr int64_t kMostRows = 1'000'000;  // of a triangle: a number from a config
+
+/// Beyond these bounds a triangle is empty or the whole.
+int64_t bounded(int64_t offset) { return std::clamp(offset, -2 * kMostRows, 2 * kMostRows); }
+
+/// The places in the columns [begin(i), end(i)) of each row i.
+template <class Begin, class End>
+Tensor triangle(int64_t row, int64_t col, const Begin& begin, const End& end) {
   NNM_CHECK(row >= 0, runtime, "row must be non-negative, got{}", row);
   NNM_CHECK(col >= 0, runtime, "col must be non-negative, got{}", col);
-  std::vector<int64_t> rows, columns;
+  NNM_CHECK(row <= kMostRows && col <= kMostRows, value,
+            "a triangle has at most {} rows and columns, got {} and {}", kMostRows, row, col);
+  const auto within = [&](int64_t j) { return std::clamp(j, int64_t{0}, col); };
+  int64_t n = 0;
+  for (int64_t i = 0; i < row; ++i) n += std::max(within(end(i)) - within(begin(i)), int64_t{0});
+  const Device device = default_device();
+  if (device.type == DeviceType::meta) return empty({2, n}, {DType::i64, device});
+  const Tensor places = empty({2, n}, {DType::i64, {}});
+  auto* rows = static_cast<int64_t*>(places.data());
+  int64_t* columns = rows + n;
   for (int64_t i = 0; i < row; ++i)
-    for (int64_t j = 0; j < col; ++j) {
-      if (!inside(i, j)) continue;
-      rows.push_back(i);
-      columns.push_back(j);
+    for (int64_t j = within(begin(i)); j < within(end(i)); ++j) {
+      *rows++ = i;
+      *columns++ = j;
     }
-  const auto n = static_cast<int64_t>(rows.size());
-  rows.insert(rows.end(), columns.begin(), columns.end());
-  return to(tensor_of<int64_t>(rows, {2, n}, {DType::i64, {}}), {DType::i64, default_device()});
+  return to(places, {DType::i64, device});
 }
 
 }  // namespace
 
 Tensor tril_indices(int64_t row, int64_t col, int64_t offset) {
-  return triangle(row, col, [=](int64_t i, int64_t j) { return j - i <= offset; });
+  return triangle(
+      row, col, [](int64_t) { return 0; }, [o = bounded(offset)](int64_t i) { return i + o + 1; });
 }
 
 Tensor triu_indices(int64_t row, int64_t col, int64_t offset) {
-  return triangle(row, col, [=](int64_t i, int64_t j) { return j - i >= offset; });
+  return triangle(
+      row, col, [o = bounded(offset)](int64_t i) { return i + o; }, [=](int64_t) { return col; });
 }
 
 Tensor channel_shuffle(const Tensor& x, int64_t groups) {

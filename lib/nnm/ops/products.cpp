@@ -14,15 +14,36 @@ Tensor scaled_sum(const Tensor& input, const Tensor& y, double beta, double alph
   return add(product, beta == 1 ? input : mul(input, Scalar(beta)));
 }
 
+/// y, which is dense and on the CPU, becomes its running products.
+template <class T>
+void run_products(const Tensor& y, int64_t dim) {
+  const Shape& shape = y.shape();
+  const int d = wrap_dim(dim, y.dim());
+  int64_t inner = 1;
+  for (int i = d + 1; i < y.dim(); ++i) inner *= shape[i];
+  const int64_t row = shape[d] * inner;
+  T* const all = static_cast<T*>(y.data());
+  for (int64_t begin = 0; begin < y.numel(); begin += row)
+    for (int64_t i = begin + inner; i < begin + row; ++i) all[i] *= all[i - inner];
+}
+
 }  // namespace
 
 Tensor cumprod(const Tensor& x, int64_t dim, std::optional<DType> dtype) {
   detail::check_defined(x, "cumprod");
   const DType type = dtype.value_or(is_floating(x.dtype()) ? x.dtype() : DType::i64);
   if (x.dim() == 0 || x.numel() == 0) return to(x, type);
+  if (x.is_meta()) return to(cumsum(x, dim), type);
+  const Tensor wide = to(x, is_floating(type) ? DType::f64 : DType::i64);
+  if (wide.device().type == DeviceType::cpu && !needs_grad({&x})) {
+    const Tensor y = contiguous(clone(wide));
+    is_floating(type) ? run_products<double>(y, dim) : run_products<int64_t>(y, dim);
+    return to(y, type);
+  }
+  // Slice by slice, so that zeros are no matter for the gradient.
   Tensor product;
   Tensors running;
-  for (const Tensor& slice : unbind(to(x, is_floating(type) ? DType::f64 : DType::i64), dim)) {
+  for (const Tensor& slice : unbind(wide, dim)) {
     product = product.defined() ? mul(product, slice) : slice;
     running.push_back(product);
   }

@@ -17,7 +17,7 @@ Tensor gumbel_softmax(const Tensor& logits, double tau, bool hard, int64_t dim,
                       Generator* generator) {
   detail::check_floating(logits, "gumbel_softmax");
   const Tensor gumbels = neg(log(exponential(logits.shape(), logits.options(), generator)));
-  const Tensor soft = softmax(div(add(logits, gumbels), Scalar(tau)), dim);
+  Tensor soft = softmax(div(add(logits, gumbels), Scalar(tau)), dim);
   if (!hard) return soft;
   const Tensor place = argmax(soft.detach(), dim, true);
   const Tensor one = ones(place.shape(), logits.options());

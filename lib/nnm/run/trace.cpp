@@ -124,10 +124,21 @@ bool needs_backward(Session& session, const train::Objective& objective, const T
 // What to do where a module writes over what another one's backward hooks stand behind, which
 // PyTorch's text does not know here.
 void advise(Error& e) {
-  if (std::string_view(e.what()).find("is a view and") != std::string_view::npos)
-    e.with_hint(
-        "backward hooks cannot stand beside inplace=True: `--hook tensor` records the same "
-        "gradients of outputs, or leave the modules around it out");
+  if (std::string_view(e.what()).find("is a view and") == std::string_view::npos) return;
+  const std::string hint =
+      "backward hooks cannot stand beside inplace=True: `--hook tensor` records the same "
+      "gradients of outputs, or leave the modules around it out";
+  auto* placed = dynamic_cast<DiagnosticError*>(&e);
+  if (!placed) {
+    e.with_hint(hint);
+    return;
+  }
+  Diagnostics told;
+  for (Diagnostic d : placed->diagnostics.all()) {
+    if (d.help.empty()) d.help = hint;
+    told.add(std::move(d));
+  }
+  placed->diagnostics = std::move(told);
 }
 
 /// One recorded step: forward, and backward where a hook waits for it.
