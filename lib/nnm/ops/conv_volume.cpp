@@ -36,7 +36,7 @@ class Stacked {
     return empty_channels_last({n[0] * depth_, n[1] * taps_, n[3], n[4]}, x_.options());
   }
   Tensor images() const {
-    const Tensor out = empty_images();
+    Tensor out = empty_images();
     for (int64_t tap = 0; tap < taps_; ++tap) {
       const Meeting m = depths(tap);
       const int64_t begin = std::min(m.begin, depth_);
@@ -103,7 +103,7 @@ Tensor as_taps(const Tensor& image_weights, const Tensor& w) {
   return viewed(image_weights, sizes, contiguous_strides(sizes));
 }
 Tensor image_weights(const Tensor& w) {
-  const Tensor out = empty_image_weights(w);
+  Tensor out = empty_image_weights(w);
   kernels::copy(as_taps(out, w), taps_first(w));
   return out;
 }

@@ -168,7 +168,7 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const EmbeddingB
   if (o.padding_idx) rows = where(unsqueeze(counts, 1), rows, zeros_like(rows));
   const Tensor bag = bags.bag_of_each();
   const Shape shape{bags.count(), weight.size(1)};
-  const Tensor total = index_add(zeros(shape, rows.options()), 0, bag, rows);
+  Tensor total = index_add(zeros(shape, rows.options()), 0, bag, rows);
   if (o.mode == "sum") return total;
   const Tensor sizes =
       index_add(zeros({bags.count()}, rows.options()), 0, bag, to(counts, rows.dtype()));

@@ -73,14 +73,14 @@ Shape columns_shape(const Shape& image, const Patches& p) {
 }
 
 Tensor unfolded(const Tensor& image, const Patches& p) {
-  const Tensor columns = empty(columns_shape(image.shape(), p), image.options());
+  Tensor columns = empty(columns_shape(image.shape(), p), image.options());
   kernels::fill(columns, 0, 0);
   for_taps(image, columns, p, [](const Tensor& x, const Tensor& y) { kernels::copy(y, x); });
   return columns;
 }
 
 Tensor folded_image(const Tensor& columns, const Shape& size, const Patches& p) {
-  const Tensor image = empty(size, columns.options());
+  Tensor image = empty(size, columns.options());
   kernels::fill(image, 0, 0);
   for_taps(image, columns, p, [&](const Tensor& x, const Tensor& y) {
     kernels::binary(x, x, y, Binary::add, compute_type(image.dtype()), 1);
@@ -150,7 +150,7 @@ Tensor unfold(const Tensor& x, Size2 kernel_size, Size2 dilation, Size2 padding,
   detail::check_floating(x, "im2col_out_cpu");
   const Shape image = batch_of_images(x);
   const Tensor columns = unfolded(reshaped(x, image), p);
-  const Tensor y = reshaped(columns, flat_columns(columns.shape(), batched));
+  Tensor y = reshaped(columns, flat_columns(columns.shape(), batched));
   if (!needs_grad({&x})) return y;
   return record("Im2ColBackward0", y, {&x},
                 [p, image, size = x.shape(), c = columns.shape()](Backward& b) {

@@ -88,7 +88,7 @@ Shape between(const Shape& x, const Shape& y) { return {y[0], y[1], x[2], y[3], 
 
 // g as a batch in memory of that order.
 Tensor gradient_volume(const Tensor& g, VolumeOrder order, DType type) {
-  const Tensor batch = dense_batch(g, type);
+  Tensor batch = dense_batch(g, type);
   if (order_of(batch) == order) return batch;
   return order == VolumeOrder::channels ? detail::channels_innermost(batch)
                                         : detail::row_major(batch);

@@ -81,7 +81,7 @@ Tensor unpooled(const char* node, const Tensor& x, const Tensor& indices,
   const Tensor places = flatten(indices, -dims);
   Shape flat = places.shape();
   flat[flat.size() - 1] = volume;
-  const Tensor y =
+  Tensor y =
       reshape(scatter(zeros(flat, x.options()), -1, places, flatten(x.detach(), -dims)), shape);
   if (!needs_grad({&x})) return y;
   return record(node, y, {&x}, [places = Saved(places), size = x.shape(), dims](Backward& b) {
