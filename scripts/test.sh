@@ -3,6 +3,9 @@
 # faults (kills, damaged files, full disks, failing system calls). scripts/test.sh [--full]: --full
 # adds the sanitizers and long campaigns of faults. Goes on after a failure; the last line counts all.
 #
+# The plug-in for GPUs is built and checked where nvcc and the headers of cuBLAS are (scripts/build.sh
+# says where they are looked for): for one architecture, with --full or a GPU for all of them.
+#
 # Faults take about a minute; with --full, on two cores, about 10 minutes for 1,000 kills, 25 for every
 # bit of a checkpoint and every 61st of a trace, 5 for every system call.
 set -uo pipefail
@@ -18,7 +21,11 @@ done
 . scripts/packages.sh
 need_packages build test || exit 1
 need_packages lint || true
-scripts/build.sh release all || exit 1
+. scripts/cuda_toolkit.sh
+cuda=--cuda-test
+[ -z "$full" ] && [ ! -e /dev/nvidia0 ] && ! grep -qs '^NNM_CUDA:[A-Z]*=ON$' build/CMakeCache.txt || cuda=--cuda
+no_cuda=$(find_cuda 2>&1) || cuda=
+scripts/build.sh $cuda release all || exit 1
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -57,6 +64,12 @@ faults() {
 part lint scripts/lint.sh --tidy
 part 'unit tests' build/nnm_tests
 part transcripts python3 tests/cli/run.py
+if [ -n "$cuda" ]; then
+  part 'plug-in for GPUs' python3 tests/cuda/plugin.py
+  part 'its kernels' python3 scripts/cuda_usage.py
+else
+  part 'plug-in for GPUs' echo "0 passed, 0 failed, 1 skipped: $no_cuda"
+fi
 if [ -n "$full" ]; then
   faults 1000 1000 1 1
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1

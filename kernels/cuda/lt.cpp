@@ -29,7 +29,10 @@ Lt load() {
 
 #else
 
-constexpr const char* kSoname = "libcublasLt.so.13";
+// Of the version whose headers the plug-in is built with.
+#define NNM_TEXT_OF(number) #number
+#define NNM_TEXT(number) NNM_TEXT_OF(number)
+constexpr const char* kSoname = "libcublasLt.so." NNM_TEXT(CUBLAS_VER_MAJOR);
 
 std::vector<std::string> split(const char* folders) {
   std::vector<std::string> out;

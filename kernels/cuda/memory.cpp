@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "kernels/cuda/plugin.h"
 
@@ -28,6 +30,30 @@ std::string human(size_t bytes) {
   return text;
 }
 
+#ifdef NNM_SIMT_EMULATED
+constexpr unsigned char kEnd = 0xa5;
+
+/// In the order of the stream: marks what a block has beyond what was asked for, …
+void mark_end(char* begin, char* end) {
+  static constexpr char kKind = 0;
+  simt::do_or_keep(&kKind, [=] { std::memset(begin, kEnd, static_cast<size_t>(end - begin)); });
+}
+/// … and sees whether a kernel wrote there.
+void check_end(const char* begin, const char* end) {
+  static constexpr char kKind = 0;
+  simt::do_or_keep(&kKind, [=] {
+    for (const char* p = begin; p < end; ++p) {
+      if (static_cast<unsigned char>(*p) == kEnd) continue;
+      std::fprintf(stderr, "simt: memory was written %td bytes beyond its end\n", p - begin);
+      std::abort();
+    }
+  });
+}
+#else
+void mark_end(char*, char*) {}
+void check_end(const char*, const char*) {}
+#endif
+
 }  // namespace
 
 void* Memory::get(size_t bytes) {
@@ -45,6 +71,8 @@ void* Memory::get(size_t bytes) {
   split(b, rounded);
   b->used = true;
   b->number = ++requests_;
+  b->asked = bytes;
+  mark_end(b->data + bytes, b->data + std::min(b->bytes, rounded));
   used_[b->data] = b;
   figures_.allocated += b->bytes;
   figures_.peak = std::max(figures_.peak, figures_.allocated);
@@ -105,6 +133,7 @@ void Memory::put(void* p) noexcept {
   if (at == used_.end()) return;
   Block* b = at->second;
   used_.erase(at);
+  check_end(b->data + b->asked, b->data + round_up(std::max<size_t>(b->asked, 1), kGrain));
   b->used = false;
   figures_.allocated -= b->bytes;
   for (Pool* pool : opened_) pool->holds &= b->number > pool->opened;

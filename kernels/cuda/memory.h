@@ -30,6 +30,7 @@ class Memory {
     Pool* pool;
     uint64_t number = 0;  ///< of the request that it serves
     bool used = false;
+    size_t asked = 0;                           ///< bytes of the request
     Block *before = nullptr, *after = nullptr;  ///< neighbours in the segment
   };
   struct Smaller {

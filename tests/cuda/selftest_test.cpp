@@ -1,9 +1,11 @@
 // What the self-test says of kernels that are wrong, each in its own way.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/cuda.h"
+#include "kernels/cuda/simt.h"
 #include "nnm/base/error.h"
 #include "nnm/run/selftest/suite.h"
 #include "support/gpu.h"
@@ -84,6 +86,70 @@ TEST_CASE("the self-test tells apart what is wrong with a kernel") {
   const SelfTestResult failed = result_of(refusing);
   CHECK(failed.status == Status::failed);
   CHECK(failed.note == "not today");
+}
+
+/// What is wrong with a kernel that doubles by way of shared memory.
+enum class Fault : uint8_t {
+  none,
+  short_by_one,
+  beyond,
+  neighbour,
+  stale,
+  no_barrier,
+  late_barrier
+};
+
+constexpr unsigned kBlock = 4;
+
+template <Fault kFault>
+__global__ void doubled_backwards(float* y, const float* x, int64_t n) {
+  __shared__ float tile[kBlock], twice[kBlock];
+  const int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x;
+  const unsigned other = kBlock - 1 - threadIdx.x;
+  const int64_t end = n + (kFault == Fault::beyond) - (kFault == Fault::short_by_one);
+  if (kFault != Fault::stale || i + 1 < n)
+    tile[threadIdx.x] = i < n ? x[i + (kFault == Fault::neighbour)] : 0;
+  if (kFault != Fault::no_barrier) __syncthreads();
+  twice[other] = 2 * tile[other];
+  if (kFault != Fault::late_barrier) __syncthreads();
+  if (i < end) y[i] = twice[threadIdx.x];
+  if (kFault == Fault::late_barrier) __syncthreads();
+}
+
+template <Fault kFault>
+void planted(const View& y, const View& x) {
+  const int64_t n = x.size[0];
+  NNM_LAUNCH(doubled_backwards<kFault>, dim3(static_cast<unsigned>((n + kBlock) / kBlock)), kBlock,
+             0, y.as<float>(), x.as<float>(), n);
+}
+
+/// What the self-test says of it with threads in three orders.
+template <Fault kFault>
+std::vector<Status> in_all_orders() {
+  std::vector<Status> out;
+  for (const simt::Order order :
+       {simt::Order::forward, simt::Order::reverse, simt::Order::shuffled}) {
+    simt::set_order(order, 7);
+    out.push_back(result_of(planted<kFault>).status);
+  }
+  simt::set_order(simt::Order::forward);
+  return out;
+}
+
+TEST_CASE("faults planted in a kernel are found in one order of threads or another") {
+  const auto found = [](const std::vector<Status>& all) {
+    return std::count(all.begin(), all.end(), Status::ok) < std::ssize(all);
+  };
+  CHECK_FALSE(found(in_all_orders<Fault::none>()));
+  CHECK(found(in_all_orders<Fault::short_by_one>()));
+  CHECK(found(in_all_orders<Fault::beyond>()));
+  CHECK(found(in_all_orders<Fault::neighbour>()));
+  CHECK(found(in_all_orders<Fault::stale>()));
+  CHECK(found(in_all_orders<Fault::no_barrier>()));
+  CHECK(found(in_all_orders<Fault::late_barrier>()));
+  // What lies beyond the end is other memory; what is left out keeps what it held.
+  CHECK(in_all_orders<Fault::beyond>()[0] == Status::stray);
+  CHECK(in_all_orders<Fault::short_by_one>()[0] == Status::differs);
 }
 
 }  // namespace

@@ -87,6 +87,42 @@ TEST_CASE("simt: a missing barrier shows in reverse order or in forward order") 
   CHECK(run(minus_last<false>) != right);
 }
 
+__device__ inline int over_lanes(int v) {
+  for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(~0u, v, d);
+  return v;
+}
+
+/// Two sums over the block by way of the same shared memory, with the barrier between them or not.
+template <bool kBarrier>
+__global__ void two_sums(int* out) {
+  __shared__ int parts[2];
+  const int t = static_cast<int>(threadIdx.x);
+  int sums[2];
+  for (int k = 0; k < 2; ++k) {
+    const int warp = over_lanes(k == 0 ? t : 1);
+    if (t % 32 == 0) parts[t / 32] = warp;
+    __syncthreads();
+    sums[k] = parts[0] + parts[1];
+    if (kBarrier) __syncthreads();
+  }
+  out[t] = sums[0] * 100 + sums[1];
+}
+
+TEST_CASE("simt: a warp that runs ahead overwrites what others have not read") {
+  const auto run = [](auto kernel) {
+    std::vector<int> out(64);
+    NNM_LAUNCH(kernel, 1, 64, 0, out.data());
+    return out;
+  };
+  const std::vector<int> right(64, 64 * 63 / 2 * 100 + 64);
+  for (const simt::Order order :
+       {simt::Order::forward, simt::Order::reverse, simt::Order::shuffled}) {
+    const Ordered ordered(order, 5);
+    CHECK(run(two_sums<true>) == right);
+    CHECK(run(two_sums<false>) != right);
+  }
+}
+
 __global__ void warp_words(int* out) {
   const int t = static_cast<int>(threadIdx.x);
   int v = t;

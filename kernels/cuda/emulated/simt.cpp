@@ -128,11 +128,23 @@ uint64_t next_random(uint64_t& state) {
 }
 
 template <class T>
-void arrange(std::vector<T>& sequence) {
+void shuffle(std::vector<T>& all) {
+  for (size_t i = all.size(); i > 1; --i)
+    std::swap(all[i - 1], all[next_random(machine().seed) % i]);
+}
+
+/// A new order of the threads, those of a warp beside one another.
+void arrange() {
   Machine& m = machine();
   if (m.order != Order::shuffled) return;
-  for (size_t i = sequence.size(); i > 1; --i)
-    std::swap(sequence[i - 1], sequence[next_random(m.seed) % i]);
+  std::vector<std::vector<int>> warps(static_cast<size_t>(m.count + 31) / 32);
+  for (int t = 0; t < m.count; ++t) warps[static_cast<size_t>(t) / 32].push_back(t);
+  shuffle(warps);
+  m.sequence.clear();
+  for (std::vector<int>& warp : warps) {
+    shuffle(warp);
+    m.sequence.insert(m.sequence.end(), warp.begin(), warp.end());
+  }
 }
 
 void to_fiber(Fiber& f) {
@@ -246,23 +258,36 @@ void release_barrier() {
     Thread& s = m.threads[static_cast<size_t>(t)];
     if (s.state == State::at_barrier) s.state = State::ready;
   }
-  arrange(m.sequence);
+  arrange();
+}
+
+/// Runs the threads from `first` to `end` of the sequence that can run; whether there were any.
+bool run_threads(size_t first, size_t end) {
+  Machine& m = machine();
+  bool moved = false;
+  for (m.at = first; m.at < end; ++m.at) {
+    const int t = m.sequence[m.at];
+    const State s = m.threads[static_cast<size_t>(t)].state;
+    if (s != State::fresh && s != State::ready) continue;
+    moved = true;
+    resume(t);
+  }
+  return moved;
 }
 
 void run_block() {
   Machine& m = machine();
   for (int t = 0; t < m.count; ++t) m.threads[static_cast<size_t>(t)] = {};
   std::fill(m.shared.begin(), m.shared.end(), '\xff');
-  arrange(m.sequence);
+  arrange();
   m.unfinished = m.count;
   while (m.unfinished > 0) {
     bool moved = false;
-    for (m.at = 0; m.at < m.sequence.size(); ++m.at) {
-      const int t = m.sequence[m.at];
-      const State s = m.threads[static_cast<size_t>(t)].state;
-      if (s != State::fresh && s != State::ready) continue;
-      moved = true;
-      resume(t);
+    for (size_t first = 0, end = 0; first < m.sequence.size(); first = end) {
+      const int warp = m.sequence[first] / 32;
+      while (end < m.sequence.size() && m.sequence[end] / 32 == warp) ++end;
+      // As far as it gets, ahead of all others: what it then overwrites shows.
+      while (run_threads(first, end)) moved = true;
     }
     if (!moved) release_barrier();
   }

@@ -1,10 +1,10 @@
 // CUDA's execution model on one CPU thread: the threads of a block are fibers, run one after
-// another between barriers, in an order that NNM_SIMT_ORDER chooses (forward, reverse, shuffled or
-// shuffled:SEED), so that a missing barrier changes results instead of hiding. Barriers that not
-// all threads reach, shuffles whose lanes do not all arrive and launches that no device accepts end
-// the process with a message. NNM_SIMT_LAUNCHED=FILE gets, at the process's end, a line for every
-// kernel launched: how often, and its name as NNM_LAUNCH was given it. Only kernels/cuda/simt.h
-// includes this.
+// another between barriers, each warp as far as it gets, in an order that NNM_SIMT_ORDER chooses
+// (forward, reverse, shuffled or shuffled:SEED), so that a missing barrier changes results instead
+// of hiding. Barriers that not all threads reach, shuffles whose lanes do not all arrive and
+// launches that no device accepts end the process with a message. NNM_SIMT_LAUNCHED=FILE gets, at
+// the process's end, a line for every kernel launched: how often, and its name as NNM_LAUNCH was
+// given it. Only kernels/cuda/simt.h includes this.
 #pragma once
 
 #include <cstddef>
