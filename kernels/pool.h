@@ -11,19 +11,18 @@ struct Pool2d {
   bool adaptive = false;
   bool count_include_pad = true;  ///< average only
   int64_t divisor = 0;            ///< average only; 0: the size of the window
-  bool relu = false;              ///< maximum with taps only: max(y, 0)
 };
 
-/// The tap of a maximum that max(y, 0) has replaced by 0.
-inline constexpr int kNoTap = 255;
+/// The most taps of a window that a byte numbers.
+inline constexpr int64_t kMostTaps = 255;
 
 }  // namespace nnm
 
 namespace nnm::kernels {
 
 /// y and, unless absent, the place h W + w of each maximum (i64), or on the CPU the number of its
-/// tap among those of its window that lie in the image, row by row (u8; of at most 254). The first
-/// of equal ones is the maximum, or the last NaN.
+/// tap among those of its window that lie in the image, row by row (u8; of at most kMostTaps). The
+/// first of equal ones is the maximum, or the last NaN.
 inline constinit Kernel<void(const View& y, const View& indices, const View& x, const Pool2d& p)>
     max_pool2d{"max_pool2d"};
 /// dx (overwritten) from g and the indices that max_pool2d gave with `p`, both with y's strides.

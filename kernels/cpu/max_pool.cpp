@@ -136,8 +136,7 @@ struct MaxPool {
         want_places(indices.data && indices.dtype == DType::i64) {}
 
   void element(int64_t n, int64_t c, int64_t oh, int64_t ow, const WindowTaps& taps) const {
-    auto [best, tap] = maximum(in.at(n, c, 0, 0), in, taps);
-    if (p.relu && best <= 0) best = 0, tap = kNoTap;
+    const auto [best, tap] = maximum(in.at(n, c, 0, 0), in, taps);
     *out.at(n, c, oh, ow) = T(best);
     if (want_bytes) *bytes.at(n, c, oh, ow) = static_cast<uint8_t>(tap);
     if (want_places) *places.at(n, c, oh, ow) = taps.place(tap);
@@ -148,11 +147,6 @@ struct MaxPool {
     for_lanes<T>(channels, innermost, [&]<bool kWhole>(int64_t c, int64_t count) {
       Maxima<T> m;
       take<kWhole>(m, in.at(n, c, 0, 0), in, taps, count);
-      if (p.relu) {
-        const auto none = m.best <= typename Lanes<T>::Numbers{};
-        m.best = none ? Compute<T>(0) : m.best;
-        m.tap = none ? typename Lanes<T>::Tap(kNoTap) : m.tap;
-      }
       store<kWhole>(out.at(n, c, oh, ow), out.c, m.best, count);
       if (want_bytes) keep_taps<kWhole>(bytes.at(n, c, oh, ow), m.tap, count);
       if (want_places) {

@@ -7,21 +7,17 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <set>
 
 #include "lang/model_support.h"
-#include "nnm/autograd/saved_hooks.h"
 #include "nnm/nn/layers/activation.h"
 #include "nnm/nn/layers/container.h"
 #include "nnm/nn/layers/conv.h"
 #include "nnm/nn/layers/norm.h"
-#include "nnm/nn/layers/pool.h"
 #include "ops/wave.h"
 #include "support/checks.h"
 
 using namespace nnm;
 using nnm::testing::same_bits;
-using nnm::testing::Threads;
 
 namespace {
 
@@ -54,10 +50,8 @@ Tensor in_one_pass(Module& m, const Tensor& x) {
   return m(x);
 }
 
-Tensor one_by_one(Module& m, const Tensor& x) {
-  const nn::OneByOneGuard guard;
-  return m(x).detach();
-}
+// In grad mode nothing is done in one pass.
+Tensor one_by_one(Module& m, const Tensor& x) { return m(x).detach(); }
 
 const char* const kNet = R"(
 nnm: 1
@@ -356,176 +350,6 @@ TEST_CASE("fused: errors are those of the calls") {
   const Tensor x = zeros({2, 3, 24, 24});
   CHECK(error(x, false) == error(x, true));
   CHECK(error(x, false) != "no error");
-}
-
-namespace {
-
-// What a training step leaves: the result and the gradients of the input and all parameters.
-struct Trained {
-  Tensors all;
-  size_t nodes = 0;  ///< between the result and the leaves
-
-  Trained(Module& m, const Tensor& images, bool input_gradient) {
-    for (const Tensor& p : m.parameters()) Tensor(p).set_grad({});
-    const Tensor x = images.detach();
-    if (input_gradient) x.requires_grad_();
-    const Tensor y = m(x);
-    std::set<const Node*> seen;
-    count(y.grad_fn().get(), seen);
-    nodes = seen.size();
-    sum(mul(y, y)).backward();
-    all = {y, x.grad()};
-    for (const Tensor& p : m.parameters()) all.push_back(p.grad());
-  }
-
-  static void count(const Node* n, std::set<const Node*>& seen) {
-    if (!n || dynamic_cast<const AccumulateGrad*>(n) || !seen.insert(n).second) return;
-    for (const Edge& e : n->next) count(e.node.get(), seen);
-  }
-
-  bool same(const Trained& other) const {
-    return std::equal(all.begin(), all.end(), other.all.begin(), other.all.end(), same_bits);
-  }
-};
-
-Trained trained_one_by_one(Module& m, const Tensor& x, bool input_gradient) {
-  const nn::OneByOneGuard guard;
-  return {m, x, input_gradient};
-}
-
-}  // namespace
-
-TEST_CASE("fused: a training step has the bits of calls one after another") {
-  using nn::Conv2d;
-  using nn::MaxPool2d;
-  manual_seed(8);
-  struct {
-    Shape x;
-    Conv2d::Options conv;
-    MaxPool2d::Options pool;
-    size_t nodes;                                            // of three calls
-  } cases[] = {{{16, 1, 28, 28}, {1, 32, 3, 1, 1}, {2}, 1},  // narrow
-               {{5, 3, 13, 11}, {3, 48, {4, 3}, 2, 1}, {3, Size2(2), 1}, 1},
-               {{17, 32, 14, 14}, {32, 64, 3, 1, 1}, {2}, 1},  // Winograd's
-               {{1, 64, 27, 30}, {64, 32, 3, 1, 1}, {3, Size2(3), 0, 1, false, true}, 1},
-               {{4, 16, 12, 12}, {16, 24, 5, 2}, {2}, 2}};  // oneDNN's
-  for (auto& c : cases) {
-    CAPTURE(c.x.str());
-    for (const bool bias : {true, false}) {
-      c.conv.bias = bias;
-      nn::Sequential s(Conv2d(c.conv), nn::ReLU(), MaxPool2d(c.pool));
-      const Tensor x = randn(c.x);
-      for (const bool input_gradient : {false, true}) {
-        const Trained expected = trained_one_by_one(s, x, input_gradient);
-        CHECK(expected.nodes == 3);
-        for (const int threads : {1, 2, 3}) {
-          const Threads scope(threads);
-          const Trained got(s, x, input_gradient);
-          CHECK(got.nodes == c.nodes);
-          CHECK(got.same(expected));
-        }
-      }
-    }
-  }
-}
-
-TEST_CASE("fused: a training step where somebody looks on") {
-  manual_seed(9);
-  nn::Sequential s(nn::Conv2d(1, 32, 3), nn::ReLU(), nn::MaxPool2d(2));
-  const Tensor x = randn({3, 1, 12, 12});
-  const Trained expected = trained_one_by_one(s, x, false);
-  CHECK(Trained(s, x, false).nodes == 1);
-  const size_t nodes[] = {2, 3,
-                          3};  // relu and pooling need not see that the convolution is watched
-  for (int64_t i = 0; i < 3; ++i) {
-    CAPTURE(i);
-    Tensor out, grad;
-    const RemovableHandle forward = s[i].register_forward_hook(
-        [&](Module&, const Tensor&, const Tensor& o) { out = o.detach(); });
-    const Trained got(s, x, false);
-    CHECK(got.nodes == nodes[i]);
-    CHECK(got.same(expected));
-    CHECK(out.defined());
-    RemovableHandle(forward).remove();
-    const RemovableHandle backward = s[i].register_full_backward_hook(
-        [&](Module&, const Tensors&, const Tensors& g) -> std::optional<Tensors> {
-          grad = g[0];
-          return {};
-        });
-    CHECK(Trained(s, x, false).same(expected));
-    CHECK(grad.defined());
-    RemovableHandle(backward).remove();
-    CHECK(Trained(s, x, false).nodes == 1);
-  }
-  set_detect_anomaly(true);
-  CHECK(Trained(s, x, false).nodes == 3);
-  set_detect_anomaly(false);
-  {
-    const SavedTensorsHooks hooks([](const Tensor& t) { return Value(t); },
-                                  [](const Value& v) { return v.as<Tensor>(); });
-    CHECK(Trained(s, x, false).nodes == 3);
-  }
-  // Of frozen weights only the bias' gradient is asked for.
-  s[0].get_parameter("weight").requires_grad_(false);
-  CHECK(Trained(s, x, false).same(trained_one_by_one(s, x, false)));
-  // A relu in place shows in what it overwrites.
-  nn::Sequential in_place(nn::ReLU({.inplace = true}), nn::MaxPool2d(2));
-  const Tensor leaf = randn({1, 3, 4, 4}).requires_grad_(), given = mul(leaf, 1);
-  in_place(given);
-  CHECK(same_bits(given, relu(leaf)));
-}
-
-TEST_CASE("fused: poolings of configs, in training") {
-  const char* const text = R"(
-nnm: 1
-define:
-  Net:
-    modules:
-      conv: Conv2d(1, 16, 3, padding=1)
-      bn: BatchNorm2d(16)
-      act: ReLU()
-      down: MaxPool2d(2)
-    forward:
-      - return RETURN
-model: Net()
-)";
-  const struct {
-    const char* chain;
-    size_t nodes, apart;
-  } cases[] = {{"x |> conv |> relu |> max_pool2d(2)", 1, 3},
-               {"down(act(conv(x)))", 1, 3},
-               {"x |> conv |> act |> max_pool2d(3, stride=2, padding=1)", 1, 3},
-               {"x |> conv |> relu |> down", 1, 3},
-               {"x |> conv |> bn |> relu |> down", 3, 4},
-               {"(x |> conv) * 2 |> relu |> max_pool2d(2)", 3, 4},
-               {"x |> conv |> relu(inplace=true) |> max_pool2d(2)", 5, 5},
-               {"(x |> conv |> relu |> max_pool2d(2, return_indices=true))[0]", 3, 3},
-               {"x |> conv |> relu |> max_pool2d(int(x.shape[0]))", 3, 3},
-               {"x |> conv |> relu |> down |> relu |> down", 2, 5}};
-  manual_seed(10);
-  const Tensor x = randn({2, 1, 12, 12});
-  for (const auto& c : cases) {
-    CAPTURE(c.chain);
-    std::string config = text;
-    config.replace(config.find("RETURN"), 6, c.chain);
-    const lang::Model model = testing::ParsedModel(config).build();
-    Module& m = *model.module;
-    const Trained expected = trained_one_by_one(m, x, false), got(m, x, false);
-    CHECK(expected.nodes == c.apart);
-    CHECK(got.nodes == c.nodes);
-    CHECK(got.same(expected));
-    for (const auto& [name, part] : m.named_children()) {
-      int calls = 0;
-      const RemovableHandle hook =
-          part->register_forward_hook([&](Module&, const Tensor&, const Tensor&) { ++calls; });
-      CHECK(Trained(m, x, false).same(expected));
-      CHECK((calls > 0) == testing::contains(c.chain, name));
-      RemovableHandle(hook).remove();
-    }
-    m.eval();
-    const NoGradGuard no_grad;
-    CHECK(far_from(m(x), one_by_one(m, x)) == "");
-  }
 }
 
 TEST_SUITE_END();

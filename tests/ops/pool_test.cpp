@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "nnm/ops/relu_pool.h"
 #include "ops/wave.h"
 #include "support/checks.h"
 #include "support/gradcheck.h"
@@ -91,6 +90,14 @@ TEST_CASE("pooling: gradients") {
 
 namespace {
 
+/// The arguments of max_pool2d beside its input.
+struct MaxPooling {
+  Size2 kernel_size;
+  OptionalTuple<2> stride = {};
+  Size2 padding = 0, dilation = 1;
+  bool ceil_mode = false;
+};
+
 // The maxima of a window and the gradient of their input for ones above, by taps or by places.
 struct MaximaOf {
   Tensor y, dx;
@@ -162,32 +169,6 @@ TEST_CASE("maxima: taps and places are the same bits") {
       }
     }
   }
-}
-
-TEST_CASE("maxima of a relu: the same bits as of both") {
-  for (const DType t : {DType::f32, DType::f64, DType::bf16}) {
-    for (const int64_t channels : {1, 37}) {
-      const Tensor plain = to(sub(ties({2, channels, 11, 10}), 3), t);
-      for (const Tensor& images : {plain, channels_last(plain), transpose(plain, 2, 3)}) {
-        for (const MaxPooling& p : {MaxPooling{2}, MaxPooling{3, Size2(2), 1}}) {
-          const Tensor a = images.detach().requires_grad_(), b = images.detach().requires_grad_();
-          const Tensor y = relu_max_pool2d(a, p);
-          REQUIRE(y.defined());
-          const Tensor expected =
-              max_pool2d(relu(b), p.kernel_size, p.stride, p.padding, p.dilation, p.ceil_mode);
-          CHECK(same_bits(y, expected));
-          y.backward(ones(y.shape(), {t}));
-          expected.backward(ones(y.shape(), {t}));
-          CHECK(same_bits(a.grad(), b.grad()));
-        }
-      }
-    }
-  }
-  const Tensor x = randn({2, 3, 6, 6}).requires_grad_();
-  CHECK(!relu_max_pool2d(x.detach(), {2}).defined());
-  CHECK(!relu_max_pool2d(x, {7}).defined());
-  CHECK(!relu_max_pool2d(select(x, 0, 0), {2}).defined());
-  CHECK(!relu_max_pool2d(x, {2, {}, 2}).defined());
 }
 
 TEST_CASE("pooling: nodes, meta shapes, errors") {

@@ -58,8 +58,6 @@ DisableSavedTensorsHooks::~DisableSavedTensorsHooks() { refusal() = before_; }
 
 namespace detail {
 
-bool saves_through_hooks() { return pairs_in_force != 0; }
-
 Ref<Object> pack(const Tensor& t) {
   if (!pairs_in_force) [[likely]]
     return nullptr;

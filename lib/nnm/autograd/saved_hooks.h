@@ -40,8 +40,6 @@ class DisableSavedTensorsHooks {
 };
 
 namespace detail {
-/// Whether SavedTensorsHooks are in force on this thread.
-bool saves_through_hooks();
 /// What the hooks in force make of t; null without hooks.
 Ref<Object> pack(const Tensor& t);
 Tensor unpack(const Object& packed);

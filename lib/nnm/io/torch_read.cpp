@@ -393,7 +393,8 @@ std::vector<NamedTensor> tensors_of(const Value& v) {
 
 std::vector<NamedTensor> read_torch(const std::string& path) {
   const Archive archive(path);
-  if (!archive.find("data.pkl")) archive.fail("it has no `data.pkl`: not of torch.save", kSaveState);
+  if (!archive.find("data.pkl"))
+    archive.fail("it has no `data.pkl`: not of torch.save", kSaveState);
   const std::string order = archive.text("byteorder"), program = archive.text("data.pkl");
   if (!order.empty() && order != "little") archive.fail("its numbers are big-endian");
   std::vector<NamedTensor> out = tensors_of(Unpickler(archive, program, path).run());

@@ -4,7 +4,6 @@
 #include "nnm/nn/layers/activation.h"
 #include "nnm/nn/layers/conv.h"
 #include "nnm/nn/layers/norm.h"
-#include "nnm/nn/layers/pool.h"
 
 namespace nnm::lang {
 
@@ -33,12 +32,11 @@ bool is_layer(const Ref<ModuleSlot>& slot) {
   return dynamic_cast<const Layer*>(slot->value.get()) != nullptr;
 }
 
-/// A call of the function of that name, or null.
-const FunctionNode* function_call(const NodeRef& n, std::string_view name) {
+/// A call of the function relu, or null.
+const FunctionNode* relu_call(const NodeRef& n) {
   const auto* call = dynamic_cast<const FunctionNode*>(n.get());
-  return call && call->function()->name() == name ? call : nullptr;
+  return call && call->function()->name() == "relu" ? call : nullptr;
 }
-const FunctionNode* relu_call(const NodeRef& n) { return function_call(n, "relu"); }
 
 FusedRef as_fused(const NodeRef& n) { return std::dynamic_pointer_cast<const FusedNode>(n); }
 
@@ -47,80 +45,9 @@ const ModuleCallNode* conv_call(const NodeRef& n) {
   return call && is_layer<nn::Conv2d>(call->callee()->child()->slot) ? call : nullptr;
 }
 
-/// A call of a layer with one argument or of a function, on its first argument.
-struct Call {
-  const ModuleCallNode* layer = nullptr;
-  const FunctionNode* function = nullptr;
-
-  template <class Layer>
-  static Call of(const NodeRef& n, std::string_view function_name) {
-    if (const FunctionNode* f = function_call(n, function_name)) return {nullptr, f};
-    const ModuleCallNode* call = child_call(n);
-    if (call && is_layer<Layer>(call->callee()->child()->slot)) return {call, nullptr};
-    return {};
-  }
-  explicit operator bool() const { return layer || function; }
-  Ref<ModuleSlot> slot() const { return layer ? layer->callee()->child()->slot : nullptr; }
-  NodeRef argument() const { return layer ? layer->argument() : function->args()[0].value; }
-  NodeRef on(NodeRef argument) const {
-    return layer ? layer->with_argument(std::move(argument))
-                 : function->with_first(std::move(argument));
-  }
-};
-
-bool is_false(const NodeRef& n) {
-  const Value* v = n->constant();
-  return v && v->is(Kind::boolean) && !v->boolean();
-}
-
-/// The arguments of a call of max_pool2d that are known already; nothing where one is not, or where
-/// places are asked for.
-std::optional<MaxPooling> constant_pooling(const FunctionNode& n) {
-  const auto& args = n.args();
-  for (size_t i = 1; i < args.size(); ++i)
-    if (!args[i].value->constant()) return {};
-  const auto size = [&](size_t i) { return Codec<Size2>::read(*args[i].value->constant()); };
-  const auto flag = [&](size_t i) { return Codec<bool>::read(*args[i].value->constant()); };
-  if (flag(6)) return {};
-  return MaxPooling{size(1), Codec<std::optional<Size2>>::read(*args[2].value->constant()), size(3),
-                    size(4), flag(5)};
-}
-
-/// A max pooling of a relu, or null.
-NodeRef pooled(const NodeRef& node, const std::function<int()>& new_slot) {
-  const Call pool = Call::of<nn::MaxPool2d>(node, "max_pool2d");
-  if (!pool) return nullptr;
-  const FusedRef inner = as_fused(pool.argument());
-  const Call relu = Call::of<nn::ReLU>(inner ? inner->plain() : pool.argument(), "relu");
-  if (!relu || (relu.function && !is_false(relu.function->args()[1].value))) return nullptr;
-  PooledNode::Layers layers{nullptr, relu.slot(), pool.slot(), {}};
-  if (pool.function) {
-    const auto arguments = constant_pooling(*pool.function);
-    if (!arguments) return nullptr;
-    layers.pooling = *arguments;
-  }
-  // Of what has been convolved, on a slot of its own.
-  const auto behind = [&](const NodeRef& plain, const NodeRef& input) {
-    const int slot = new_slot();
-    NodeRef body = pool.on(relu.on(std::make_shared<SlotNode>(input->span, slot)));
-    return std::make_shared<PooledNode>(plain, std::move(body), input, slot, layers);
-  };
-  const NodeRef before = relu.argument();
-  const NodeRef apart = behind(node, before);
-  const ModuleCallNode* conv = conv_call(before);
-  if (!conv) return apart;
-  const int slot = new_slot();
-  const NodeRef& input = conv->argument();
-  const NodeRef on_slot = conv->with_argument(std::make_shared<SlotNode>(input->span, slot));
-  NodeRef body = behind(pool.on(relu.on(on_slot)), on_slot);
-  layers.conv = conv->callee()->child()->slot;
-  return std::make_shared<PooledNode>(apart, std::move(body), input, slot, layers);
-}
-
 }  // namespace
 
 NodeRef with_fusion(const NodeRef& node, const std::function<int()>& new_slot) {
-  if (NodeRef n = pooled(node, new_slot)) return n;
   const ModuleCallNode* call = child_call(node);
   const FunctionNode* function = relu_call(node);
   if (!call && !function) return node;
@@ -182,34 +109,6 @@ Value FusedNode::eval(Frame& f) const {
 }
 
 Value FusedNode::run_calls(Frame& f) const {
-  Value y = body_->eval(f);
-  f.slots[slot_] = Value();
-  return y;
-}
-
-nn::PooledCall PooledNode::call() const {
-  const auto module = [](const Ref<ModuleSlot>& s) { return s ? s->value.get() : nullptr; };
-  return {module(layers_.conv), module(layers_.relu), module(layers_.pool)};
-}
-
-bool PooledNode::possible(const Frame& f) const {
-  if (f.check) return false;
-  for (const Ref<ModuleSlot>& s : {layers_.conv, layers_.relu, layers_.pool})
-    if (s && !s->value) return false;
-  return call().possible();
-}
-
-Value PooledNode::eval(Frame& f) const {
-  if (!possible(f)) return plain_->eval(f);
-  Value& x = f.slots[slot_];
-  x = input_->eval(f);
-  // What the input has called may have changed the layers.
-  if (x.holds<Tensor>() && possible(f)) {
-    if (const Tensor y = call().run(x.as<Tensor>(), layers_.pooling); y.defined()) {
-      x = Value();
-      return y;
-    }
-  }
   Value y = body_->eval(f);
   f.slots[slot_] = Value();
   return y;

@@ -1,7 +1,6 @@
 // Calls that one pass over an image does together where nobody could tell: a convolution, then
-// what there is of a batch norm, an addition and a relu, at inference; a relu and a max pooling,
-// and perhaps the convolution before them, where gradients are recorded. Everywhere else (hooks,
-// checks) the calls run as they are written.
+// what there is of a batch norm, an addition and a relu. Everywhere else (gradients recorded,
+// hooks, checks) the calls run as they are written.
 #pragma once
 
 #include <memory>
@@ -39,7 +38,6 @@ class FusedNode final : public Node {
   Value run_calls(Frame& f) const;
 
   const Layers& layers() const { return layers_; }
-  const NodeRef& plain() const { return plain_; }
   bool has_relu() const { return layers_.relu || layers_.relu_function; }
   const NodeRef& input() const { return input_; }
   const NodeRef& body() const { return body_; }
@@ -53,33 +51,6 @@ class FusedNode final : public Node {
   Layers layers_;
 };
 using FusedRef = std::shared_ptr<const FusedNode>;
-
-/// `x |> conv |> relu |> pool`, with or without the convolution, where gradients are recorded.
-class PooledNode final : public Node {
- public:
-  /// Layers, null for a function; the function's arguments if `pool` is null.
-  struct Layers {
-    Ref<ModuleSlot> conv, relu, pool;
-    MaxPooling pooling;
-  };
-  /// `plain` are the calls as they are written; `body` the same calls on what `slot` holds.
-  PooledNode(NodeRef plain, NodeRef body, NodeRef input, int slot, Layers layers)
-      : Node(plain->span),
-        plain_(std::move(plain)),
-        body_(std::move(body)),
-        input_(std::move(input)),
-        slot_(slot),
-        layers_(std::move(layers)) {}
-  Value eval(Frame& f) const override;
-
- private:
-  nn::PooledCall call() const;
-  bool possible(const Frame& f) const;
-
-  NodeRef plain_, body_, input_;
-  int slot_;
-  Layers layers_;
-};
 
 /// The call with as much as can be done in one pass with it, or the call itself. `new_slot` gives a
 /// slot where one is needed.

@@ -1,11 +1,8 @@
 // Convolution: of images and volumes with channels innermost; a sequence is an image of one row.
 #include "kernels/conv.h"
 
-#include <algorithm>
 #include <cmath>
 
-#include "kernels/parallel.h"
-#include "nnm/autograd/saved_hooks.h"
 #include "nnm/ops/autocast.h"
 #include "nnm/ops/conv_passes.h"
 #include "nnm/ops/conv_tail.h"
@@ -14,7 +11,6 @@
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/kept.h"
 #include "nnm/ops/layout.h"
-#include "nnm/ops/relu_pool.h"
 #include "nnm/ops/volume.h"
 
 namespace nnm {
@@ -77,9 +73,8 @@ Shape output_shape(const Tensor& x, const Tensor& w, const Convolution& p) {
   return y;
 }
 
-// Gradients from that of the result, channels innermost.
-void convolution_backward(Backward& b, const Tensor& g, const Tensor& x, const Tensor& w,
-                          const Convolution& p) {
+void convolution_backward(Backward& b, const Tensor& x, const Tensor& w, const Convolution& p) {
+  const Tensor g = detail::channels_innermost(b.grad());
   if (b.needs(0)) {
     const Tensor dx = empty_channels_last(x.shape(), x.options());
     detail::conv_backward_input(dx, g, w, p);
@@ -103,8 +98,7 @@ Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, const C
   detail::forget_weights(w);
   return record("ConvolutionBackward0", y, {&x, &w, &bias},
                 [x = Saved(in), w = Saved(k), p](Backward& b) {
-                  const Tensor g = detail::channels_innermost(b.grad());
-                  convolution_backward(b, g, x.get(), w.get(), p);
+                  convolution_backward(b, x.get(), w.get(), p);
                 });
 }
 
@@ -263,89 +257,6 @@ Tensor conv2d_with_tail(const Tensor& x, const Tensor& w, const Tensor& bias, Si
       detail::conv2d_forward(y, detail::channels_innermost(x), detail::row_major(w), norm.shift,
                              p.image(), detail::ConvAfter{norm.scale, addend, tail.relu});
   return done ? y : Tensor();
-}
-
-namespace {
-
-// Images of a convolution that lie in the cache of a core until they are pooled.
-constexpr int64_t kBytesAtOnce = 1 << 18;
-
-// The convolution of all images, pooled a few at a time.
-void pool_convolution(const Tensor& y, const Tensor& taps, const Tensor& x,
-                      const detail::ConvByImages& conv, const detail::ReluPool& r) {
-  const int64_t n = r.x[0], threads = detail::kernel_threads();
-  // With few images the threads share each of them.
-  const int64_t workers = n % threads == 0 || n >= 8 * threads ? threads : 1;
-  const int64_t image = r.x.numel() / n * static_cast<int64_t>(sizeof(float));
-  const int64_t most = std::clamp<int64_t>(kBytesAtOnce / image, 1, (n + workers - 1) / workers);
-  const View in = x, out = y, kept = taps;
-  const auto lines = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
-  const int64_t own = lines(most * image) +
-                      lines(conv.workspace(in.part(0, most), detail::images_view({}, r.x, most)));
-  const Tensor memory = empty({workers, own}, {DType::u8, x.device()});
-  const View all = memory;
-  parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t w = begin; w < end; ++w) {
-      const int64_t stop = n * (w + 1) / workers;
-      View work = all.part(w, w + 1);
-      const auto images = detail::images_view(work.data, r.x, most);
-      work.data = work.as<char>() + lines(most * image);
-      for (int64_t i = n * w / workers; i < stop; i += most) {
-        const int64_t last = std::min(stop, i + most);
-        conv.run(images.part(0, last - i), in.part(i, last), work);
-        kernels::max_pool2d(out.part(i, last), kept.part(i, last), images.part(0, last - i),
-                            r.pool);
-      }
-    }
-  });
-}
-
-void convolution_pool_backward(Backward& b, const Tensor& x, const Tensor& w, const Tensor& taps,
-                               const Convolution& conv, const detail::ReluPool& r) {
-  const Tensor g = detail::with_layout_of(taps, b.grad());
-  if (!b.needs(0) && (b.needs(1) || b.needs(2))) {
-    const View from = g, kept = taps;
-    const Tensor dw = empty(w.shape(), w.options());
-    const Tensor dbias = b.needs(2) ? empty({w.shape()[0]}, w.options()) : Tensor();
-    const auto make = [&](const View& images, int64_t first, int64_t last) {
-      kernels::max_pool2d_backward(images, from.part(first, last), kept.part(first, last), r.pool);
-    };
-    if (detail::conv2d_backward_weight(dw, dbias, r.x, x, conv.image(), make)) {
-      if (b.needs(1)) b.set(1, dw);
-      b.set(2, dbias);
-      return;
-    }
-  }
-  const Tensor dy = empty_channels_last(r.x, g.options());
-  kernels::max_pool2d_backward(dy, g, taps, r.pool);
-  convolution_backward(b, dy, x, w, conv);
-}
-
-}  // namespace
-
-Tensor conv2d_relu_max_pool2d(const Tensor& x, const Tensor& w, const Tensor& bias, Size2 stride,
-                              Size2 padding, Size2 dilation, int64_t groups,
-                              const MaxPooling& pooling) {
-  if (!needs_grad({&x, &w, &bias}) || detail::autocast_dtype || detail::saves_through_hooks())
-    return {};
-  if (!is_plain_f32(x) || !is_plain_f32(w) || x.dim() != 4 || w.dim() != 4) return {};
-  if (bias.defined() && !is_plain_f32(bias)) return {};
-  const Convolution p = arguments(stride, padding, dilation, groups);
-  const Shape size = fitting_shape(x, w, bias, p);
-  if (size.size() == 0) return {};
-  const auto r = detail::ReluPool::of(size, x.options(), pooling);
-  if (!r) return {};
-  const Tensor in = detail::channels_innermost(x), k = detail::row_major(w);
-  const auto conv = detail::ConvByImages::of(
-      in.shape(), size, k, bias.defined() ? detail::row_major(bias) : bias, p.image());
-  if (!conv) return {};
-  const Tensor y = empty_channels_last(r->y), taps = empty_like(y, DType::u8);
-  pool_convolution(y, taps, in, *conv, *r);
-  detail::forget_weights(w);
-  return record("MaxPool2DWithIndicesBackward0", y, {&x, &w, &bias},
-                [x = Saved(in), w = Saved(k), taps, p, r = *r](Backward& b) {
-                  convolution_pool_backward(b, x.get(), w.get(), taps, p, r);
-                });
 }
 
 namespace {

@@ -188,22 +188,21 @@ void backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Co
 // Parts of the images over which sums of weights' gradients run; fixed for repeatability.
 constexpr int64_t kParts = 8;
 
-// add(sums of a part, worker, first image, last image), of at most `workers` at a time.
-template <class Add>
-void narrow_backward_weight(const Tensor& dw, const Tensor& dbias, int64_t images, int64_t workers,
-                            const Add& add) {
+void narrow_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
+                            const Conv2d& p) {
   const Tensor sums =
       zeros({kParts, dw.numel() / dw.shape()[0] + 1, dw.shape()[0]}, {DType::f32, dw.device()});
-  const View all = sums;
-  nnm::parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t w = begin; w < end; ++w)
-      for (int64_t part = kParts * w / workers; part < kParts * (w + 1) / workers; ++part)
-        add(all.part(part, part + 1), w, images * part / kParts, images * (part + 1) / kParts);
+  const View all = sums, gs = g, xs = x;
+  const int64_t images = gs.size[0];
+  nnm::parallel_for(kParts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t first = images * part / kParts, last = images * (part + 1) / kParts;
+      kernels::narrow_gradients(all.part(part, part + 1), gs.part(first, last),
+                                xs.part(first, last), dw, p);
+    }
   });
   kernels::narrow_backward_weight(dw, dbias, sums);
 }
-
-int64_t narrow_workers() { return std::min<int64_t>(kParts, kernel_threads()); }
 
 void backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
                      const Conv2d& p) {
@@ -211,14 +210,7 @@ void backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, con
     kernels::winograd_backward_weight(dw, g, x, workspace(x, g), p);
     return bias_gradient(dbias, g);
   }
-  if (is_narrow(dw, p)) {
-    const View gs = g, xs = x;
-    return narrow_backward_weight(dw, dbias, gs.size[0], narrow_workers(),
-                                  [&](const View& sums, int64_t, int64_t first, int64_t last) {
-                                    kernels::narrow_gradients(sums, gs.part(first, last),
-                                                              xs.part(first, last), dw, p);
-                                  });
-  }
+  if (is_narrow(dw, p)) return narrow_backward_weight(dw, dbias, g, x, p);
   const OneDnn* d = onednn_for(dw, operations(g.shape(), dw), kLeast);
   if (d && d->conv2d_backward_weight(dw, dbias, g, x, p, kernel_threads())) return;
   kernels::conv2d_backward_weight(dw, dbias, g, x, p);
@@ -284,57 +276,6 @@ void conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor&
   }
   kernels::fill(dw, 0, 0);
   kernels::copy(live->window(dw), part);
-}
-
-View images_view(void* data, const Shape& shape, int64_t images) {
-  View v;
-  v.data = data;
-  v.ndim = 4;
-  for (int d = 0; d < 4; ++d) v.size[d] = d ? shape[d] : images;
-  v.stride[1] = 1, v.stride[3] = shape[1], v.stride[2] = shape[1] * shape[3];
-  v.stride[0] = shape[1] * shape[2] * shape[3];
-  return v;
-}
-
-bool conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Shape& g, const Tensor& x,
-                            const Conv2d& p, const MakeImages& make) {
-  if (!is_narrow(dw, p) || live_taps(x.shape(), g, dw, p)) return false;
-  count_flops(operations(g, dw));
-  const int64_t workers = narrow_workers();
-  const Tensor images = empty_channels_last({workers, g[1], g[2], g[3]}, dw.options());
-  const View xs = x, gs = images;
-  narrow_backward_weight(dw, dbias, g[0], workers,
-                         [&](const View& sums, int64_t w, int64_t first, int64_t last) {
-                           const View one = images_view(gs.part(w, w + 1).data, g, 1);
-                           for (int64_t n = first; n < last; ++n) {
-                             make(one, n, n + 1);
-                             kernels::narrow_gradients(sums, one, xs.part(n, n + 1), dw, p);
-                           }
-                         });
-  return true;
-}
-
-std::optional<ConvByImages> ConvByImages::of(const Shape& x, const Shape& y, const Tensor& w,
-                                             const Tensor& bias, const Conv2d& p) {
-  if (live_taps(x, y, w, p)) return {};
-  ConvByImages c{w, bias, {}, p};
-  if (winograd_wins(x, y, w, p)) {
-    c.transformed_ = empty({winograd_transformed(w)}, {DType::u8, w.device()});
-    kernels::winograd_weights(c.transformed_, w);
-  } else if (!is_narrow(w, p)) {
-    return {};
-  }
-  count_flops(operations(y, w));
-  return c;
-}
-
-int64_t ConvByImages::workspace(const View& x, const View& y) const {
-  return transformed_.defined() ? winograd_workspace(x, y) : 0;
-}
-
-void ConvByImages::run(const View& y, const View& x, const View& work) const {
-  if (!transformed_.defined()) return kernels::narrow(y, x, w_, bias_, p_);
-  kernels::winograd(y, x, w_, transformed_, bias_, work, p_, {});
 }
 
 }  // namespace nnm::detail

@@ -2,8 +2,6 @@
 // it, else by the kernels, with the contracts of kernels/conv.h; of volumes by those of images.
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <vector>
 
 #include "kernels/conv.h"
@@ -33,34 +31,6 @@ bool conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
 void conv2d_backward_input(const Tensor& dx, const Tensor& g, const Tensor& w, const Conv2d& p);
 void conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Tensor& g, const Tensor& x,
                             const Conv2d& p);
-
-/// `images` of (N, C, H, W), channels innermost, in f32 at `data`.
-View images_view(void* data, const Shape& shape, int64_t images);
-
-/// Makes images [first, last), on any thread.
-using MakeImages = std::function<void(const View& images, int64_t first, int64_t last)>;
-/// conv2d_backward_weight of a gradient of the shape `g` that is made on the way: the same bits.
-/// False, and nothing done, where the pass looks at more than an image at once.
-bool conv2d_backward_weight(const Tensor& dw, const Tensor& dbias, const Shape& g, const Tensor& x,
-                            const Conv2d& p, const MakeImages& make);
-
-/// A forward pass of weights that change, some images at a time, with the bits of conv2d_forward.
-class ConvByImages {
- public:
-  /// From images x to images y; nothing where the pass looks at more than an image at once.
-  static std::optional<ConvByImages> of(const Shape& x, const Shape& y, const Tensor& w,
-                                        const Tensor& bias, const Conv2d& p);
-  /// Bytes of memory (64-byte aligned) for a part of the images.
-  int64_t workspace(const View& x, const View& y) const;
-  /// y = conv(x) for a part of the images, on any thread.
-  void run(const View& y, const View& x, const View& work) const;
-
- private:
-  ConvByImages(Tensor w, Tensor bias, Tensor transformed, const Conv2d& p)
-      : w_(std::move(w)), bias_(std::move(bias)), transformed_(std::move(transformed)), p_(p) {}
-  Tensor w_, bias_, transformed_;
-  Conv2d p_;
-};
 
 /// A convolution of `rank` spatial dimensions, which are the last entries. Sequences are images of
 /// one row, so that tensors have two spatial dimensions at least.

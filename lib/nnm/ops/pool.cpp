@@ -1,13 +1,11 @@
 // Pooling: windows of images; one dimension is an image of one row.
 #include "kernels/pool.h"
 
-#include "nnm/autograd/saved_hooks.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
 #include "nnm/ops/pool_windows.h"
-#include "nnm/ops/relu_pool.h"
 
 namespace nnm {
 
@@ -62,8 +60,8 @@ struct Mould {
 
 // Whether backward can do with the taps of maxima, an eighth of the bytes of their places.
 bool taps_suffice(Device device, const Pool2d& p) {
-  return device.type == DeviceType::cpu && !p.adaptive && p.kernel[0] < kNoTap &&
-         p.kernel[1] < kNoTap && p.kernel[0] * p.kernel[1] < kNoTap;
+  return device.type == DeviceType::cpu && !p.adaptive && p.kernel[0] <= kMostTaps &&
+         p.kernel[1] <= kMostTaps && p.kernel[0] * p.kernel[1] <= kMostTaps;
 }
 
 // Maxima and their places. The places are undefined where neither the caller nor a gradient wants
@@ -115,38 +113,6 @@ std::pair<Tensor, Tensor> max_pool2d_checked(const Tensor& x, const Windows2& w,
 }
 
 }  // namespace
-
-std::optional<detail::ReluPool> detail::ReluPool::of(const Shape& x, const TensorOptions& options,
-                                                     const MaxPooling& m) {
-  const Windows2 w{m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode};
-  ReluPool r{pool_params(w), x, {}};
-  r.pool.relu = true;
-  if (anomaly_mode.on || x.size() != 4 || x.numel() == 0 || !is_floating(options.dtype) ||
-      !taps_suffice(options.device, r.pool))
-    return {};
-  try {
-    check_windows(w);
-    r.y = pooled_shape(x, w);
-  } catch (const Error&) {
-    return {};  // the pooling by itself says what is wrong
-  }
-  return r;
-}
-
-Tensor relu_max_pool2d(const Tensor& x, const MaxPooling& pooling) {
-  if (!needs_grad({&x}) || detail::saves_through_hooks()) return {};
-  const auto r = detail::ReluPool::of(x.shape(), x.options(), pooling);
-  if (!r) return {};
-  const Tensor y = detail::empty_image_like(x, r->y, x.dtype());
-  const Tensor taps = empty_like(y, DType::u8);
-  kernels::max_pool2d(y, taps, x, r->pool);
-  return record("MaxPool2DWithIndicesBackward0", y, {&x},
-                [like = Mould(x), taps, p = r->pool](Backward& b) {
-                  const Tensor dx = like.empty(b.grad().options());
-                  kernels::max_pool2d_backward(dx, detail::with_layout_of(taps, b.grad()), taps, p);
-                  b.set(0, dx);
-                });
-}
 
 Tensor max_pool2d(const Tensor& x, Size2 kernel_size, OptionalTuple<2> stride, Size2 padding,
                   Size2 dilation, bool ceil_mode) {

@@ -191,12 +191,6 @@ Tensor Conv2d::forward(const Tensor& x, const ConvTail& tail) {
                           options.groups, tail);
 }
 
-Tensor Conv2d::forward(const Tensor& x, const MaxPooling& pooling) {
-  if (!outside_.empty()) return {};
-  return conv2d_relu_max_pool2d(x, weight, bias, options.stride, inside_, options.dilation,
-                                options.groups, pooling);
-}
-
 NNM_REGISTER(Module, Conv2d);
 
 const Spec<Conv3d::Options>& Conv3d::spec() {

@@ -4,7 +4,6 @@
 #include "nnm/nn/layers/layer.h"
 #include "nnm/nn/typed_forward.h"
 #include "nnm/ops/conv_tail.h"
-#include "nnm/ops/relu_pool.h"
 
 namespace nnm::nn {
 
@@ -91,8 +90,6 @@ class Conv2d : public ConvNd<2> {
   Tensor forward(const Tensor& x) override;
   /// With what follows in the same pass; undefined where conv2d_with_tail is.
   Tensor forward(const Tensor& x, const ConvTail& tail);
-  /// With a relu and a max pooling behind it; undefined where conv2d_relu_max_pool2d is.
-  Tensor forward(const Tensor& x, const MaxPooling& pooling);
   std::string extra_repr() const override { return text(options); }
 };
 

@@ -8,7 +8,6 @@
 #include "nnm/nn/layers/activation.h"
 #include "nnm/nn/layers/conv.h"
 #include "nnm/nn/layers/norm.h"
-#include "nnm/nn/layers/pool.h"
 
 namespace nnm::nn {
 
@@ -50,60 +49,14 @@ Tensor FusedCall::run(const Tensor& x, const Tensor& addend, bool with_relu) con
   return static_cast<Conv2d&>(*conv).forward(x, tail);
 }
 
-bool PooledCall::possible() const {
-  if (!grad_enabled() || one_by_one) return false;
-  if (conv && (!is_exactly<Conv2d>(*conv) || conv->is_watched())) return false;
-  if (relu && (!is_exactly<ReLU>(*relu) || relu->is_watched())) return false;
-  if (relu && !conv && static_cast<const ReLU&>(*relu).options.inplace) return false;
-  if (!pool) return true;
-  return is_exactly<MaxPool2d>(*pool) && !pool->is_watched() &&
-         !static_cast<const MaxPool2d&>(*pool).options.return_indices;
-}
-
-Tensor PooledCall::run(const Tensor& x, const MaxPooling& pooling) const {
-  const auto with = [&](const MaxPooling& p) {
-    return conv ? static_cast<Conv2d&>(*conv).forward(x, p) : relu_max_pool2d(x, p);
-  };
-  if (!pool) return with(pooling);
-  const auto& o = static_cast<const MaxPool2d&>(*pool).options;
-  return with({o.kernel_size, o.stride, o.padding, o.dilation, o.ceil_mode});
-}
-
-namespace {
-
-using Slots = std::span<const Ref<ModuleSlot>>;
-
-Module* layer(Slots slots, size_t i) { return i < slots.size() ? slots[i]->value.get() : nullptr; }
-
-template <class Layer>
-bool is_layer(const Module* m) {
-  return m && is_exactly<Layer>(*m);
-}
-
-size_t run_pooled(Slots slots, size_t first, Tensor& x) {
-  PooledCall call;
-  size_t count = 0;
-  if (is_layer<Conv2d>(layer(slots, first))) call.conv = layer(slots, first + count++);
-  if (!is_layer<ReLU>(layer(slots, first + count))) return 0;
-  call.relu = layer(slots, first + count++);
-  if (!is_layer<MaxPool2d>(layer(slots, first + count))) return 0;
-  call.pool = layer(slots, first + count++);
-  if (!call.possible()) return 0;
-  const Tensor y = call.run(x);
-  if (!y.defined()) return 0;
-  x = y;
-  return count;
-}
-
-}  // namespace
-
-size_t run_fused(Slots slots, size_t first, Tensor& x) {
-  if (grad_enabled()) return run_pooled(slots, first, x);
-  FusedCall call{layer(slots, first)};
-  if (!is_layer<Conv2d>(call.conv)) return 0;
+size_t run_fused(std::span<const Ref<ModuleSlot>> slots, size_t first, Tensor& x) {
+  if (grad_enabled()) return 0;
+  const auto at = [&](size_t i) { return i < slots.size() ? slots[i]->value.get() : nullptr; };
+  FusedCall call{at(first)};
+  if (!call.conv || !is_exactly<Conv2d>(*call.conv)) return 0;
   size_t count = 1;
-  if (is_layer<BatchNorm2d>(layer(slots, first + count))) call.norm = layer(slots, first + count++);
-  if (is_layer<ReLU>(layer(slots, first + count))) call.relu = layer(slots, first + count++);
+  if (Module* next = at(first + count); next && is_norm(*next)) call.norm = next, ++count;
+  if (Module* next = at(first + count); next && is_exactly<ReLU>(*next)) call.relu = next, ++count;
   if (count == 1 || !call.possible()) return 0;
   const Tensor y = call.run(x);
   if (!y.defined()) return 0;

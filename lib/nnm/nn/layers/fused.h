@@ -1,10 +1,9 @@
-// Layers that one pass over an image can do together.
+// Layers that one pass over an image can do together, at inference.
 #pragma once
 
 #include <span>
 
 #include "nnm/nn/module.h"
-#include "nnm/ops/relu_pool.h"
 
 namespace nnm::nn {
 
@@ -34,23 +33,6 @@ struct FusedCall {
   /// max(norm(conv(x)) + addend, 0), with the maximum where there is a `relu` or it is asked for.
   /// Call it only if possible. Undefined where the tensors are not for it: nothing is done then.
   Tensor run(const Tensor& x, const Tensor& addend = {}, bool with_relu = false) const;
-};
-
-/// A relu and the max pooling of its result, and perhaps the convolution before them, where
-/// gradients are recorded. The results are the same bits as those of calls one after another. A
-/// null `relu` or `pool` is the function.
-struct PooledCall {
-  Module* conv = nullptr;
-  Module* relu = nullptr;
-  Module* pool = nullptr;
-
-  /// Whether nobody could tell one pass from calls one after another: gradients are recorded, there
-  /// is no OneByOneGuard, the layers are Conv2d, ReLU and MaxPool2d themselves, no hook sees what
-  /// goes in and out of any, and what a relu in place would overwrite is seen by nobody else.
-  bool possible() const;
-  /// Call it only if possible. Undefined where the tensors are not for it: nothing is done then.
-  /// `pooling` are the arguments of the function.
-  Tensor run(const Tensor& x, const MaxPooling& pooling = {}) const;
 };
 
 /// The same for the layers that follow each other in `slots` from `first` on: how many of them x
