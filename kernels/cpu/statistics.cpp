@@ -29,7 +29,8 @@ Wide<T> wide(T x) {
 }
 
 // A number amid the others: sums of distances from it keep the second moment where the mean is
-// large. The middle one of a few that lie scattered, so that no outlier is taken.
+// large. The middle one of a few that lie scattered, so that no outlier is taken; 0, from which no
+// distance has to be taken, where those lie around it.
 template <class T>
 double centre(const T* p, int64_t n) {
   constexpr int kFew = 15;
@@ -44,8 +45,10 @@ double centre(const T* p, int64_t n) {
     if (std::abs(x) < kInf) few[count++] = x;
   }
   if (count == 0) return 0;
-  std::nth_element(few, few + count / 2, few + count);
-  return few[count / 2];
+  constexpr double kNear = 4;
+  std::sort(few, few + count);
+  const double spread = few[count * 3 / 4] - few[count / 4], middle = few[count / 2];
+  return std::abs(middle) <= kNear * spread ? 0 : middle;
 }
 
 // Sums of every kLanes-th element, side by side.
@@ -62,8 +65,9 @@ struct Lanes {
     std::fill(low, low + kLanes, kFar);
     std::fill(high, high + kLanes, -kFar);
   }
+  template <bool kShifted>
   void add(int64_t k, Wide<T> x, double shift) {
-    const double v = x, d = v - shift;
+    const double v = x, d = kShifted ? v - shift : v;
     d1[k] += d;
     d2[k] += d * d;
     low[k] = x < low[k] ? x : low[k];
@@ -89,7 +93,7 @@ struct Lanes {
 
 // All finite, or else d2 is not. Without `kAll`, no magnitudes and no zeros. What a layer has just
 // written lies in an outer cache; the processor's own prefetching ends with each page.
-template <bool kAll, class T>
+template <bool kAll, bool kShifted, class T>
 Sums sums_of_finite(const T* p, int64_t n, double shift) {
   using L = Lanes<kAll, T>;
   constexpr int64_t kAhead = 4096 / sizeof(T);
@@ -98,9 +102,9 @@ Sums sums_of_finite(const T* p, int64_t n, double shift) {
   for (; i + L::kLanes <= n; i += L::kLanes) {
     __builtin_prefetch(p + i + kAhead);
 #pragma omp simd
-    for (int64_t k = 0; k < L::kLanes; ++k) lanes.add(k, wide(p[i + k]), shift);
+    for (int64_t k = 0; k < L::kLanes; ++k) lanes.template add<kShifted>(k, wide(p[i + k]), shift);
   }
-  for (int64_t k = 0; i + k < n; ++k) lanes.add(k, wide(p[i + k]), shift);
+  for (int64_t k = 0; i + k < n; ++k) lanes.template add<kShifted>(k, wide(p[i + k]), shift);
   for (int64_t half = L::kLanes / 2; half > 0; half /= 2) lanes.fold(half);
   return {lanes.d1[0], lanes.d2[0], lanes.l1[0], lanes.low[0], lanes.high[0], n, 0, lanes.zero[0]};
 }
@@ -128,7 +132,8 @@ Sums sums_of_any(const T* p, int64_t n, double shift) {
 
 template <bool kAll, class T>
 TensorStatistics piece(const T* p, int64_t n, double shift) {
-  Sums sums = sums_of_finite<kAll>(p, n, shift);
+  Sums sums = shift == 0 ? sums_of_finite<kAll, false>(p, n, shift)
+                         : sums_of_finite<kAll, true>(p, n, shift);
   if (!(sums.d2 < kInf)) sums = sums_of_any<kAll>(p, n, shift);
   return sums.statistics(n, shift);
 }

@@ -11,7 +11,7 @@ from program import BUILD, ROOT, environment
 
 # Their slots belong to the CPU alone: convolutions and linear layers of a GPU do not go by them.
 CPU_ONLY = {"winograd", "winograd_weights", "winograd_backward_input", "winograd_backward_weight",
-            "linear", "linear_weights"}
+            "linear", "linear_weights", "narrow", "narrow_gradients", "narrow_backward_weight"}
 
 
 def sources(pattern):
