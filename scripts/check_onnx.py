@@ -37,9 +37,12 @@ LAYERS = {
         UpsamplingBilinear2d(scale_factor=2) ZeroPad2d(1) ZeroPad2d((1,2,0,3))
         ConstantPad2d(2,1.5) ReflectionPad2d((1,2,3,0)) ReplicationPad2d(2) Softmax2d() PReLU()
         PReLU(4) Flatten() Flatten(2) Unflatten(1,(2,2)) Dropout2d() GLU(1)""",
+    "f32[2, 4, 4, 6, 6]": """Conv3d(4,2,3) Conv3d(4,4,(2,3,3),padding=1,groups=2) ConvTranspose3d(4,2,2,stride=2)
+        MaxPool3d(2) AvgPool3d(2) AdaptiveAvgPool3d(2) AdaptiveMaxPool3d(1) InstanceNorm3d(4) ZeroPad3d(1)
+        ConstantPad3d(1,2.0) ReplicationPad3d(1) BatchNorm3d(4)""",
     "f32[4, 6, 6]": "Conv2d(4,2,3) MaxPool2d(2) ConvTranspose2d(4,2,3)",
     "f32[2, 4, 9]": """Conv1d(4,6,3) Conv1d(4,6,3,padding=same,dilation=2) ConvTranspose1d(4,2,3,stride=2)
-        MaxPool1d(2) AvgPool1d(3) AdaptiveAvgPool1d(3) BatchNorm1d(4) ZeroPad1d(2)
+        MaxPool1d(2) AvgPool1d(3) AdaptiveAvgPool1d(3) AdaptiveMaxPool1d(3) BatchNorm1d(4) InstanceNorm1d(4) ZeroPad1d(2)
         ReflectionPad1d(2) ReplicationPad1d((1,2)) ConstantPad1d(1,-1) Upsample(scale_factor=2,mode=linear)""",
     ROW: """Linear(8,3) Linear(8,3,bias=false) ReLU() ReLU6() SELU() SiLU() Mish()
         Hardswish() Hardsigmoid() Sigmoid() LogSigmoid() Tanh() Softsign() Tanhshrink()

@@ -311,6 +311,7 @@ constexpr Conversion kNetwork[] = {
     {"adaptive_avg_pool3d", adaptive_pool<3, false>},
     {"adaptive_max_pool1d", adaptive_pool<1, true>},
     {"adaptive_max_pool2d", adaptive_pool<2, true>},
+    {"adaptive_max_pool3d", adaptive_pool<3, true>},
     {"batch_norm", batch_norm},
     {"layer_norm", layer_norm},
     {"group_norm", group_norm},
