@@ -32,6 +32,16 @@ class Updates {
   std::vector<std::array<Tensor, 5>> waiting_;
 };
 
+/// Stands in an optimizer's class after its struct Options: declares their Spec, the constructors
+/// and the signature.
+#define NNM_OPTIMIZER(Type)                                                                    \
+  static const Spec<Options>& spec();                                                          \
+  Type() : Type(Options{}) {}                                                                  \
+  explicit Type(Params params) : Type(std::move(params), Options{}) {}                         \
+  Type(Params params, const Options& o) : Type(o) { add_param_group(std::move(params.list)); } \
+  explicit Type(const Options& o);                                                             \
+  const Signature& signature() const override
+
 /// A pair of numbers such as Adam's `betas`.
 using Pair = std::array<Scalar, 2>;
 
@@ -45,12 +55,7 @@ class SGD final : public Optimizer {
     bool differentiable = false;
     std::optional<bool> fused = {};
   };
-  static const Spec<Options>& spec();
-  SGD() : SGD(Options{}) {}
-  explicit SGD(Params params) : SGD(std::move(params), Options{}) {}
-  SGD(Params params, const Options& o) : SGD(o) { add_param_group(std::move(params.list)); }
-  explicit SGD(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(SGD);
 
  protected:
   std::vector<const char*> state_names() const override { return {"momentum_buffer"}; }
@@ -97,12 +102,7 @@ class Adam final : public AdamBase {
     std::optional<bool> fused = {};
     bool decoupled_weight_decay = false;
   };
-  static const Spec<Options>& spec();
-  Adam() : Adam(Options{}) {}
-  explicit Adam(Params params) : Adam(std::move(params), Options{}) {}
-  Adam(Params params, const Options& o) : Adam(o) { add_param_group(std::move(params.list)); }
-  explicit Adam(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(Adam);
 
  protected:
   void check(const Values& options) const override;
@@ -121,12 +121,7 @@ class AdamW final : public AdamBase {
     bool capturable = false, differentiable = false;
     std::optional<bool> fused = {};
   };
-  static const Spec<Options>& spec();
-  AdamW() : AdamW(Options{}) {}
-  explicit AdamW(Params params) : AdamW(std::move(params), Options{}) {}
-  AdamW(Params params, const Options& o) : AdamW(o) { add_param_group(std::move(params.list)); }
-  explicit AdamW(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(AdamW);
 
  protected:
   void check(const Values& options) const override;
@@ -142,12 +137,7 @@ class RMSprop final : public Optimizer {
     std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false;
   };
-  static const Spec<Options>& spec();
-  RMSprop() : RMSprop(Options{}) {}
-  explicit RMSprop(Params params) : RMSprop(std::move(params), Options{}) {}
-  RMSprop(Params params, const Options& o) : RMSprop(o) { add_param_group(std::move(params.list)); }
-  explicit RMSprop(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(RMSprop);
 
  protected:
   std::vector<const char*> state_names() const override {
@@ -174,12 +164,7 @@ class Adagrad final : public Optimizer {
     bool maximize = false, differentiable = false;
     std::optional<bool> fused = {};
   };
-  static const Spec<Options>& spec();
-  Adagrad() : Adagrad(Options{}) {}
-  explicit Adagrad(Params params) : Adagrad(std::move(params), Options{}) {}
-  Adagrad(Params params, const Options& o) : Adagrad(o) { add_param_group(std::move(params.list)); }
-  explicit Adagrad(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(Adagrad);
 
  protected:
   std::vector<const char*> state_names() const override { return {"sum"}; }
@@ -202,14 +187,7 @@ class Adadelta final : public Optimizer {
     std::optional<bool> foreach = {};
     bool capturable = false, maximize = false, differentiable = false;
   };
-  static const Spec<Options>& spec();
-  Adadelta() : Adadelta(Options{}) {}
-  explicit Adadelta(Params params) : Adadelta(std::move(params), Options{}) {}
-  Adadelta(Params params, const Options& o) : Adadelta(o) {
-    add_param_group(std::move(params.list));
-  }
-  explicit Adadelta(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(Adadelta);
 
  protected:
   std::vector<const char*> state_names() const override { return {"square_avg", "acc_delta"}; }
@@ -232,12 +210,7 @@ class Adamax final : public Optimizer {
     std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false, capturable = false;
   };
-  static const Spec<Options>& spec();
-  Adamax() : Adamax(Options{}) {}
-  explicit Adamax(Params params) : Adamax(std::move(params), Options{}) {}
-  Adamax(Params params, const Options& o) : Adamax(o) { add_param_group(std::move(params.list)); }
-  explicit Adamax(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(Adamax);
 
  protected:
   std::vector<const char*> state_names() const override { return {"exp_avg", "exp_inf"}; }
@@ -261,12 +234,7 @@ class NAdam final : public Optimizer {
     std::optional<bool> foreach = {};
     bool maximize = false, capturable = false, differentiable = false;
   };
-  static const Spec<Options>& spec();
-  NAdam() : NAdam(Options{}) {}
-  explicit NAdam(Params params) : NAdam(std::move(params), Options{}) {}
-  NAdam(Params params, const Options& o) : NAdam(o) { add_param_group(std::move(params.list)); }
-  explicit NAdam(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(NAdam);
 
  protected:
   std::vector<const char*> state_names() const override {
@@ -292,12 +260,7 @@ class RAdam final : public Optimizer {
     std::optional<bool> foreach = {};
     bool maximize = false, capturable = false, differentiable = false;
   };
-  static const Spec<Options>& spec();
-  RAdam() : RAdam(Options{}) {}
-  explicit RAdam(Params params) : RAdam(std::move(params), Options{}) {}
-  RAdam(Params params, const Options& o) : RAdam(o) { add_param_group(std::move(params.list)); }
-  explicit RAdam(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(RAdam);
 
  protected:
   std::vector<const char*> state_names() const override { return {"exp_avg", "exp_avg_sq"}; }
@@ -320,12 +283,7 @@ class Rprop final : public Optimizer {
     std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false;
   };
-  static const Spec<Options>& spec();
-  Rprop() : Rprop(Options{}) {}
-  explicit Rprop(Params params) : Rprop(std::move(params), Options{}) {}
-  Rprop(Params params, const Options& o) : Rprop(o) { add_param_group(std::move(params.list)); }
-  explicit Rprop(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(Rprop);
 
  protected:
   std::vector<const char*> state_names() const override { return {"prev", "step_size"}; }
@@ -347,12 +305,7 @@ class ASGD final : public Optimizer {
     std::optional<bool> foreach = {};
     bool maximize = false, differentiable = false, capturable = false;
   };
-  static const Spec<Options>& spec();
-  ASGD() : ASGD(Options{}) {}
-  explicit ASGD(Params params) : ASGD(std::move(params), Options{}) {}
-  ASGD(Params params, const Options& o) : ASGD(o) { add_param_group(std::move(params.list)); }
-  explicit ASGD(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(ASGD);
 
  protected:
   std::vector<const char*> state_names() const override { return {"eta", "mu", "ax"}; }
@@ -377,12 +330,7 @@ class Muon final : public Optimizer {
     int64_t ns_steps = 5;
     std::optional<std::string> adjust_lr_fn = {};  ///< "original" or "match_rms_adamw"
   };
-  static const Spec<Options>& spec();
-  Muon() : Muon(Options{}) {}
-  explicit Muon(Params params) : Muon(std::move(params), Options{}) {}
-  Muon(Params params, const Options& o) : Muon(o) { add_param_group(std::move(params.list)); }
-  explicit Muon(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(Muon);
 
  protected:
   std::vector<const char*> state_names() const override { return {"momentum_buffer"}; }
@@ -415,14 +363,7 @@ class Adafactor final : public Optimizer {
     std::optional<bool> foreach = {};
     bool maximize = false;
   };
-  static const Spec<Options>& spec();
-  Adafactor() : Adafactor(Options{}) {}
-  explicit Adafactor(Params params) : Adafactor(std::move(params), Options{}) {}
-  Adafactor(Params params, const Options& o) : Adafactor(o) {
-    add_param_group(std::move(params.list));
-  }
-  explicit Adafactor(const Options& o);
-  const Signature& signature() const override;
+  NNM_OPTIMIZER(Adafactor);
 
  protected:
   std::vector<const char*> state_names() const override {

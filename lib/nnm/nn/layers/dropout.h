@@ -12,63 +12,21 @@ struct DropoutOptions {
 };
 
 /// Each element on its own.
-class Dropout : public Module {
- public:
-  using Options = DropoutOptions;
-  NNM_LAYER(Dropout, 0);
-  using Module::forward;
-  Tensor forward(const Tensor& x) override;
-  std::string extra_repr() const override;
-};
+NNM_TENSOR_LAYER(Dropout, DropoutOptions, 0);
 
 /// Whole channels of (N, C, L) or (C, L).
-class Dropout1d : public Module {
- public:
-  using Options = DropoutOptions;
-  NNM_LAYER(Dropout1d, 0);
-  using Module::forward;
-  Tensor forward(const Tensor& x) override;
-  std::string extra_repr() const override;
-};
+NNM_TENSOR_LAYER(Dropout1d, DropoutOptions, 0);
 
 /// Whole channels of (N, C, H, W) or (C, H, W).
-class Dropout2d : public Module {
- public:
-  using Options = DropoutOptions;
-  NNM_LAYER(Dropout2d, 0);
-  using Module::forward;
-  Tensor forward(const Tensor& x) override;
-  std::string extra_repr() const override;
-};
+NNM_TENSOR_LAYER(Dropout2d, DropoutOptions, 0);
 
 /// Whole channels of (N, C, D, H, W) or (C, D, H, W).
-class Dropout3d : public Module {
- public:
-  using Options = DropoutOptions;
-  NNM_LAYER(Dropout3d, 0);
-  using Module::forward;
-  Tensor forward(const Tensor& x) override;
-  std::string extra_repr() const override;
-};
+NNM_TENSOR_LAYER(Dropout3d, DropoutOptions, 0);
 
 /// Each element on its own, to the value that SELU gives at minus infinity; mean and variance stay.
-class AlphaDropout : public Module {
- public:
-  using Options = DropoutOptions;
-  NNM_LAYER(AlphaDropout, 0);
-  using Module::forward;
-  Tensor forward(const Tensor& x) override;
-  std::string extra_repr() const override;
-};
+NNM_TENSOR_LAYER(AlphaDropout, DropoutOptions, 0);
 
 /// AlphaDropout of whole channels of (N, C, …).
-class FeatureAlphaDropout : public Module {
- public:
-  using Options = DropoutOptions;
-  NNM_LAYER(FeatureAlphaDropout, 0);
-  using Module::forward;
-  Tensor forward(const Tensor& x) override;
-  std::string extra_repr() const override;
-};
+NNM_TENSOR_LAYER(FeatureAlphaDropout, DropoutOptions, 0);
 
 }  // namespace nnm::nn

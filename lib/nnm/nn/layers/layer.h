@@ -147,6 +147,17 @@ inline constexpr bool kBraced = kGiven == kRequired&& requires(A&&... a) {
             ::nnm::nn::detail::options_of<O>(std::forward<A>(a), std::forward<B>(b), c), rest,    \
             required)) {}
 
+/// A layer of one tensor to one tensor, with options of that type.
+#define NNM_TENSOR_LAYER(Type, OptionsType, required) \
+  class Type : public Module {                        \
+   public:                                            \
+    using Options = OptionsType;                      \
+    NNM_LAYER(Type, required);                        \
+    using Module::forward;                            \
+    Tensor forward(const Tensor& x) override;         \
+    std::string extra_repr() const override;          \
+  }
+
 /// A parameter of the type and on the device that Construction says, not filled yet.
 inline Tensor new_parameter(const Shape& shape) {
   return parameter(empty(shape, Construction::current().options()));

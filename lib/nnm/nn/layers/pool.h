@@ -78,15 +78,6 @@ struct LPPoolOptions {
 
 // (N, C, L) or (C, L) for the 1d ones, (N, C, H, W) or (C, H, W) for the 2d ones, (N, C, D, H, W)
 // or (C, D, H, W) for the 3d ones.
-#define NNM_POOL(Type, OptionsType, required) \
-  class Type : public Module {                \
-   public:                                    \
-    using Options = OptionsType;              \
-    NNM_LAYER(Type, required);                \
-    using Module::forward;                    \
-    Tensor forward(const Tensor& x) override; \
-    std::string extra_repr() const override;  \
-  }
 // The output may be (values, indices).
 #define NNM_INDEXED_POOL(Type, OptionsType)   \
   class Type : public Module {                \
@@ -104,17 +95,17 @@ NNM_INDEXED_POOL(MaxPool1d, MaxPoolOptions<1>);
 NNM_INDEXED_POOL(MaxPool2d, MaxPoolOptions<2>);
 NNM_INDEXED_POOL(MaxPool3d, MaxPoolOptions<3>);
 /// The mean of each window.
-NNM_POOL(AvgPool1d, AvgPoolOptions<1>, 1);
-NNM_POOL(AvgPool2d, AvgPoolOptions<2>, 1);
-NNM_POOL(AvgPool3d, AvgPoolOptions<3>, 1);
+NNM_TENSOR_LAYER(AvgPool1d, AvgPoolOptions<1>, 1);
+NNM_TENSOR_LAYER(AvgPool2d, AvgPoolOptions<2>, 1);
+NNM_TENSOR_LAYER(AvgPool3d, AvgPoolOptions<3>, 1);
 /// The norm_type-th root of the sum of each window's norm_type-th powers.
-NNM_POOL(LPPool1d, LPPoolOptions<1>, 2);
-NNM_POOL(LPPool2d, LPPoolOptions<2>, 2);
-NNM_POOL(LPPool3d, LPPoolOptions<3>, 2);
+NNM_TENSOR_LAYER(LPPool1d, LPPoolOptions<1>, 2);
+NNM_TENSOR_LAYER(LPPool2d, LPPoolOptions<2>, 2);
+NNM_TENSOR_LAYER(LPPool3d, LPPoolOptions<3>, 2);
 /// The mean of windows chosen so that the output has output_size.
-NNM_POOL(AdaptiveAvgPool1d, AdaptiveAvgPoolOptions<1>, 1);
-NNM_POOL(AdaptiveAvgPool2d, AdaptiveAvgPoolOptions<2>, 1);
-NNM_POOL(AdaptiveAvgPool3d, AdaptiveAvgPoolOptions<3>, 1);
+NNM_TENSOR_LAYER(AdaptiveAvgPool1d, AdaptiveAvgPoolOptions<1>, 1);
+NNM_TENSOR_LAYER(AdaptiveAvgPool2d, AdaptiveAvgPoolOptions<2>, 1);
+NNM_TENSOR_LAYER(AdaptiveAvgPool3d, AdaptiveAvgPoolOptions<3>, 1);
 /// The largest of each such window.
 NNM_INDEXED_POOL(AdaptiveMaxPool1d, AdaptiveMaxPoolOptions<1>);
 NNM_INDEXED_POOL(AdaptiveMaxPool2d, AdaptiveMaxPoolOptions<2>);
