@@ -42,9 +42,9 @@ Builder::Builder(Module& root) {
   for (const auto& [name, t] : root.named_buffers()) state_.emplace(t.impl(), name);
 }
 
-std::string Builder::fresh() {
-  int& n = taken_[stem_];
-  std::string name = n == 0 ? stem_ : fmt::format("{}_{}", stem_, n);
+std::string Builder::fresh(const std::string& stem) {
+  int& n = taken_[stem];
+  std::string name = n == 0 ? stem : fmt::format("{}_{}", stem, n);
   ++n;
   return name;
 }
@@ -82,12 +82,7 @@ std::string Builder::constant(const Tensor& t, const std::string& name) {
     if (bytes) key.append(static_cast<const char*>(dense.data()), bytes);
     if (const auto at = scalars_.find(key); at != scalars_.end()) return at->second;
   }
-  std::string unique = name;
-  if (unique.empty()) {
-    const std::string stem = std::exchange(stem_, "constant");
-    unique = fresh();
-    stem_ = stem;
-  }
+  std::string unique = name.empty() ? fresh("constant") : name;
   if (!key.empty()) scalars_[key] = unique;
   graph.initializers.emplace_back(unique, dense);
   return unique;
@@ -119,7 +114,7 @@ std::string Builder::emit(const std::string& op, Strings inputs, Attributes attr
 Strings Builder::emit(const std::string& op, Strings inputs, size_t outputs,
                       Attributes attributes) {
   Strings names;
-  for (size_t i = 0; i < outputs; ++i) names.push_back(fresh());
+  for (size_t i = 0; i < outputs; ++i) names.push_back(fresh(stem_));
   graph.nodes.push_back({op, names[0], std::move(inputs), names, std::move(attributes)});
   return names;
 }

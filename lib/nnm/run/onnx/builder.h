@@ -105,7 +105,7 @@ class Builder {
     Tensor keep;  // so that its address stays its own
     std::string name;
   };
-  std::string fresh();
+  std::string fresh(const std::string& stem);
   /// The tensor of that name, where it is known beforehand; else null.
   const Tensor* known(const std::string& name) const;
   bool same_input(const Builder& other, size_t node, size_t input) const;
@@ -127,6 +127,9 @@ struct Conversion {
   const char* function;
   void (*run)(Builder& g, const Call& call);
 };
+/// What a call of a convolution pads: before each dimension, then after each.
+Ints conv_pads(const Call& call, const Ints& kernel);
+
 std::span<const Conversion> pointwise_conversions();
 std::span<const Conversion> shape_conversions();
 std::span<const Conversion> reduction_conversions();

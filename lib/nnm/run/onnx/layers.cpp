@@ -57,16 +57,11 @@ void convolution(Builder& g, const LayerCall& c) {
   if (layer.options.padding_mode != "zeros") {
     const Tensor weight = layer.weight;
     const Ints kernel(weight.shape().begin() + 2, weight.shape().end());
-    const Ints dilation = call.ints("dilation");
-    const Value& asked = call.at("padding");
-    Ints borders;
+    const Ints pads = conv_pads(call, kernel);
+    Ints borders;  // from the last dimension on
     for (size_t i = kernel.size(); i-- > 0;) {
-      const int64_t d = dilation[dilation.size() == 1 ? 0 : i], total = d * (kernel[i] - 1);
-      const bool same = asked.is(Value::Kind::string) && asked.string() == "same";
-      const Ints given = asked.is(Value::Kind::string) ? Ints{0} : call.ints("padding");
-      const int64_t each = given[given.size() == 1 ? 0 : i];
-      borders.push_back(same ? total / 2 : each);
-      borders.push_back(same ? total - total / 2 : each);
+      borders.push_back(pads[i]);
+      borders.push_back(pads[kernel.size() + i]);
     }
     call.args[0].second = compute(g, "pad",
                                   {{"input", c.args.pos.at(0)},

@@ -63,21 +63,6 @@ Ints both_sides(const Ints& v) {
   return out;
 }
 
-// What "same" pads, more of it at the end.
-Ints conv_pads(const Call& c, const Ints& kernel, const Ints& dilation) {
-  const Value& asked = c.at("padding");
-  const size_t n = kernel.size();
-  if (!asked.is(Value::Kind::string)) return both_sides(each(c.ints("padding"), n));
-  Ints pads(2 * n, 0);
-  if (asked.string() == "valid") return pads;
-  for (size_t i = 0; i < n; ++i) {
-    const int64_t total = dilation[i] * (kernel[i] - 1);
-    pads[i] = total / 2;
-    pads[n + i] = total - total / 2;
-  }
-  return pads;
-}
-
 Ints kernel_of(const Tensor& weight) {
   const Shape& s = weight.shape();
   return {s.begin() + 2, s.end()};
@@ -96,7 +81,7 @@ void conv(Builder& g, const Call& c) {
     return g.emit("Conv", with_bias(g, c, x),
                   {{"kernel_shape", kernel},
                    {"strides", each(c.ints("stride"), n)},
-                   {"pads", conv_pads(c, kernel, dilation)},
+                   {"pads", conv_pads(c, kernel)},
                    {"dilations", dilation},
                    {"group", c.integer("groups")}});
   });
@@ -322,6 +307,22 @@ constexpr Conversion kNetwork[] = {
 };
 
 }  // namespace
+
+// What "same" pads, more of it at the end.
+Ints conv_pads(const Call& c, const Ints& kernel) {
+  const Value& asked = c.at("padding");
+  const size_t n = kernel.size();
+  if (!asked.is(Value::Kind::string)) return both_sides(each(c.ints("padding"), n));
+  Ints pads(2 * n, 0);
+  if (asked.string() == "valid") return pads;
+  const Ints dilation = each(c.ints("dilation"), n);
+  for (size_t i = 0; i < n; ++i) {
+    const int64_t total = dilation[i] * (kernel[i] - 1);
+    pads[i] = total / 2;
+    pads[n + i] = total - total / 2;
+  }
+  return pads;
+}
 
 std::span<const Conversion> network_conversions() { return kNetwork; }
 
