@@ -18,10 +18,7 @@ inline void to_weight(const V* w, int64_t step, V* out, int64_t out_step) {
   const V ea = kNa * w0 + kNa * kA2 * w2, oa = kNa * kA * w1;
   const V eb = kNb * w0 + kNb * kB2 * w2, ob = kNb * kB * w1;
   out[0] = kN0 * w0;
-  out[out_step] = ea + oa;
-  out[2 * out_step] = ea - oa;
-  out[3 * out_step] = eb + ob;
-  out[4 * out_step] = eb - ob;
+  pairs(ea, oa, eb, ob, out, out_step);
   out[5 * out_step] = w2;
 }
 

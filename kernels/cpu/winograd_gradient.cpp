@@ -25,10 +25,7 @@ inline void to_gradient(const V* g, int64_t step, V* out, int64_t out_step) {
   const V ea = g0 + kA2 * g2, oa = kA * (g1 + kA2 * g3);
   const V eb = g0 + kB2 * g2, ob = kB * (g1 + kB2 * g3);
   out[0] = g0;
-  out[out_step] = ea + oa;
-  out[2 * out_step] = ea - oa;
-  out[3 * out_step] = eb + ob;
-  out[4 * out_step] = eb - ob;
+  pairs(ea, oa, eb, ob, out, out_step);
   out[5 * out_step] = g3;
 }
 

@@ -43,6 +43,15 @@ constexpr float kA = 0.625f, kB = 1.5f, kA2 = kA * kA, kB2 = kB * kB;
 
 // The one-dimensional transforms, of vectors that lie `step` apart.
 
+// The frequencies of both pairs of points, from what is even and odd in them.
+template <class V>
+inline void pairs(const V& ea, const V& oa, const V& eb, const V& ob, V* out, int64_t out_step) {
+  out[out_step] = ea + oa;
+  out[2 * out_step] = ea - oa;
+  out[3 * out_step] = eb + ob;
+  out[4 * out_step] = eb - ob;
+}
+
 // Six inputs to six frequencies: the polynomial (x - each other point) at each point.
 template <class V>
 inline void to_image(const V* d, int64_t step, V* out, int64_t out_step) {
@@ -51,10 +60,7 @@ inline void to_image(const V* d, int64_t step, V* out, int64_t out_step) {
   const V ea = d4 - kB2 * d2, oa = kA * (d3 - kB2 * d1);
   const V eb = d4 - kA2 * d2, ob = kB * (d3 - kA2 * d1);
   out[0] = kA2 * kB2 * d0 - (kA2 + kB2) * d2 + d4;
-  out[out_step] = ea + oa;
-  out[2 * out_step] = ea - oa;
-  out[3 * out_step] = eb + ob;
-  out[4 * out_step] = eb - ob;
+  pairs(ea, oa, eb, ob, out, out_step);
   out[5 * out_step] = kA2 * kB2 * d1 - (kA2 + kB2) * d3 + d5;
 }
 
