@@ -1,4 +1,4 @@
-// Recurrent layers: the input's part of all steps in one product, then step by step.
+// Recurrent layers: the input's part of all steps in one product, then the recurrence.
 #include "nnm/nn/layers/rnn.h"
 
 #include <algorithm>
@@ -109,20 +109,8 @@ RNNBase::States RNNBase::initial(const Value& hx, const Tensor& x, bool batched,
   return {take(hx.items()[0], h_size, "hidden[0]"), take(hx.items()[1], c_size, "hidden[1]")};
 }
 
-// One direction of one layer: (L, N, width) to (L, N, state); h and c become the last states.
-Tensor RNNBase::run_cell(const Cell& cell, const Tensor& x, bool reverse, Step step, Tensor& h,
-                         Tensor& c) const {
-  const Tensors gates = unbind(linear(x, cell.w_ih, cell.b_ih));
-  Tensors outputs(gates.size());
-  for (size_t k = 0; k < gates.size(); ++k) {
-    const size_t t = reverse ? gates.size() - 1 - k : k;
-    step(cell, gates[t], h, c);
-    outputs[t] = h;
-  }
-  return stack(outputs);
-}
-
-Value RNNBase::run(const Args& args, Step step, bool cells) const {
+Value RNNBase::run(const Args& args, RecurrentCell kind) const {
+  const bool cells = kind == RecurrentCell::lstm;
   static const Signature signature = Signature::parse("forward(input: Tensor, hx = none)");
   const Values a = forward_args(signature, args);
   const Tensor input = a[0].as<Tensor>();
@@ -134,7 +122,13 @@ Value RNNBase::run(const Args& args, Step step, bool cells) const {
     Tensors out;
     for (size_t d = 0; d < directions; ++d) {
       const size_t i = first + d;
-      out.push_back(run_cell(cells_[i], x, d == 1, step, states.h[i], states.c[i]));
+      const Cell& cell = cells_[i];
+      const Tensors steps = nnm::detail::recurrence(kind, linear(x, cell.w_ih, cell.b_ih),
+                                                    {cell.w_hh, cell.b_hh, cell.w_hr}, states.h[i],
+                                                    states.c[i], d == 1);
+      out.push_back(steps[0]);
+      states.h[i] = select(steps[0], 0, d == 1 ? 0 : -1);
+      if (cells) states.c[i] = steps[1];
     }
     x = directions == 1 ? out[0] : cat(out, -1);
     const bool last = first + directions == cells_.size();
@@ -172,20 +166,8 @@ RNN::RNN(const Options& o) : options(o) {
 }
 
 Value RNN::forward(const Args& args) {
-  if (options.nonlinearity == "relu") {
-    return run(
-        args,
-        [](const Cell& cell, const Tensor& gates, Tensor& h, Tensor&) {
-          h = relu(gates + linear(h, cell.w_hh, cell.b_hh));
-        },
-        false);
-  }
-  return run(
-      args,
-      [](const Cell& cell, const Tensor& gates, Tensor& h, Tensor&) {
-        h = tanh(gates + linear(h, cell.w_hh, cell.b_hh));
-      },
-      false);
+  return run(args,
+             options.nonlinearity == "relu" ? RecurrentCell::rnn_relu : RecurrentCell::rnn_tanh);
 }
 
 NNM_REGISTER(Module, RNN);
@@ -210,18 +192,7 @@ LSTM::LSTM(const Options& o) : options(o) {
        4);
 }
 
-Value LSTM::forward(const Args& args) {
-  return run(
-      args,
-      [](const Cell& cell, const Tensor& gates, Tensor& h, Tensor& c) {
-        // In, forget, candidate, out.
-        const Tensors g = chunk(gates + linear(h, cell.w_hh, cell.b_hh), 4, -1);
-        c = sigmoid(g[1]) * c + sigmoid(g[0]) * tanh(g[2]);
-        h = sigmoid(g[3]) * tanh(c);
-        if (cell.w_hr) h = linear(h, cell.w_hr);
-      },
-      true);
-}
+Value LSTM::forward(const Args& args) { return run(args, RecurrentCell::lstm); }
 
 NNM_REGISTER(Module, LSTM);
 
@@ -243,17 +214,7 @@ GRU::GRU(const Options& o) : options(o) {
        3);
 }
 
-Value GRU::forward(const Args& args) {
-  return run(
-      args,
-      [](const Cell& cell, const Tensor& gates, Tensor& h, Tensor&) {
-        // Reset, update, new.
-        const Tensors x = chunk(gates, 3, -1), r = chunk(linear(h, cell.w_hh, cell.b_hh), 3, -1);
-        const Tensor candidate = tanh(x[2] + sigmoid(x[0] + r[0]) * r[2]);
-        h = candidate + sigmoid(x[1] + r[1]) * (h - candidate);
-      },
-      false);
-}
+Value GRU::forward(const Args& args) { return run(args, RecurrentCell::gru); }
 
 NNM_REGISTER(Module, GRU);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nnm/nn/layers/layer.h"
+#include "nnm/ops/recurrent.h"
 
 namespace nnm::nn {
 
@@ -25,21 +26,16 @@ class RNNBase : public Module {
   struct Cell {
     Parameter w_ih, w_hh, b_ih, b_hh, w_hr;
   };
-  /// One step: the new state from the projected input (N, gates · hidden) and the old state.
-  using Step = void (*)(const Cell& cell, const Tensor& gates, Tensor& h, Tensor& c);
-
   /// Makes the parameters. Throws Error(value) with PyTorch's texts.
   void make(const Dimensions& shape, int64_t gates);
-  /// forward(input, hx=None); with `cells` states are pairs (h, c).
-  Value run(const Args& args, Step step, bool cells) const;
+  /// forward(input, hx=None); an LSTM's states are pairs (h, c).
+  Value run(const Args& args, RecurrentCell kind) const;
   std::string text() const;
 
  private:
   struct States;
   Tensor checked_input(const Tensor& x) const;
   States initial(const Value& hx, const Tensor& x, bool batched, bool cells) const;
-  Tensor run_cell(const Cell& cell, const Tensor& x, bool reverse, Step step, Tensor& h,
-                  Tensor& c) const;
 
   Dimensions shape_{};
   std::vector<Cell> cells_;  // layers, in each the directions

@@ -399,6 +399,7 @@ void selftest(Device device, const std::function<bool(const std::string&)>& want
   check_statistics(s);
   check_products(s);
   check_layers(s);
+  check_recurrent(s);
   check_indices(s);
 }
 

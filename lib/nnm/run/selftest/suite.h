@@ -111,6 +111,7 @@ void check_random(Suite& s);
 void check_statistics(Suite& s);
 void check_products(Suite& s);
 void check_layers(Suite& s);
+void check_recurrent(Suite& s);
 void check_indices(Suite& s);
 
 }  // namespace nnm::run
