@@ -33,7 +33,8 @@ Config Config::load(const std::string& path, const LoadOptions& options) {
     text = read_file(path, TreeLimits().bytes);
   } catch (const Error& e) {
     Diagnostics d;
-    d.add({"E0101", e.what(), {std::make_shared<SourceFile>(path, "")}, e.hint(), {}});
+    Diagnostic missing{"E0101", e.what(), {std::make_shared<SourceFile>(path, "")}, e.hint(), {}};
+    d.add(std::move(missing));
     throw DiagnosticError(std::move(d));
   }
   return from_text(std::move(text), path, options);
