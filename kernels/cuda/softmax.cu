@@ -1,12 +1,12 @@
 // Softmax along one dimension, and cross entropy that never stores probabilities. A row of classes
 // belongs to a group of threads: one thread where the rows lie side by side, a warp where they are
-// short, else a block.
+// short, else a block. They hold a row of softmax in registers where they can.
 #include "kernels/softmax.h"
 
+#include <initializer_list>
 #include <limits>
 
-#include "kernels/cuda/block.h"
-#include "kernels/cuda/element.h"
+#include "kernels/cuda/held.h"
 #include "kernels/cuda/math.h"
 
 namespace nnm::cuda {
@@ -105,10 +105,58 @@ __global__ void softmax_kernel(T* y, const T* x, Rows rows, bool log) {
   }
 }
 
+template <class T, class S>
+__global__ void softmax_held(T* y, const T* x, int64_t rows, int n, bool log) {
+  using C = Compute<T>;
+  const int64_t row = Group<S::kWarps>::row();
+  if (row >= rows) return;
+  typename S::Values v;
+  S::load(v, x + row * n, n, kLowest<C>);
+  C top = kLowest<C>, sum = 0;
+  for (int k = 0; k < S::kPacks; ++k)
+    for (const C e : v[k]) top = e > top ? e : top;
+  top = over_block<S::kWarps>(top, Most());
+  // Of -inf alone NaN, as of +inf and NaN.
+  for (int k = 0; k < S::kPacks; ++k) {
+    for (C& e : v[k]) {
+      e -= top;
+      const C mass = m::exp(e);
+      sum += mass;
+      if (!log) e = mass;
+    }
+  }
+  sum = over_block<S::kWarps>(sum, Plus());
+  const C shift = log ? m::log(sum) : C(0), scale = log ? C(1) : C(1) / sum;
+#pragma unroll
+  for (int k = 0; k < S::kPacks; ++k) {
+    for (C& e : v[k]) e = (e - shift) * scale;
+    if (S::place(k) < n) S::store(y + row * n, S::place(k), v[k]);
+  }
+}
+
+/// Calls body.template operator()<Share>(grid, block) where threads can hold the rows in registers
+/// and the operands allow it; else false, with nothing done.
+template <class T, class Body>
+bool by_held(const Rows& rows, std::initializer_list<const View*> operands, const Body& body) {
+  if (rows.inner > 1) return false;
+  for (const View* v : operands)
+    if (!aligned(v->data)) return false;
+  return by_share<T>(rows.n, [&]<class S>() {
+    constexpr int kRows = kRowWarps / S::kWarps;
+    body.template operator()<S>(dim3(static_cast<unsigned>((rows.count + kRows - 1) / kRows)),
+                                dim3(S::kWarps * 32, kRows));
+  });
+}
+
 void softmax(const View& y, const View& x, int64_t dim, bool log) {
   const Rows rows(x, dim);
   if (x.numel() == 0) return;
   by_floating(x.dtype, [&]<class T>() {
+    const bool held = by_held<T>(rows, {&y, &x}, [&]<class S>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((softmax_held<T, S>), grid, block, 0, y.as<T>(), x.as<T>(), rows.count,
+                 static_cast<int>(rows.n), log);
+    });
+    if (held) return;
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
       NNM_LAUNCH((softmax_kernel<T, kWarps>), grid, block, 0, y.as<T>(), x.as<T>(), rows, log);
     });
@@ -135,10 +183,36 @@ __global__ void softmax_backward_kernel(T* dx, const T* g, const T* y, Rows rows
   }
 }
 
+template <class T, class S>
+__global__ void softmax_backward_held(T* dx, const T* g, const T* y, int64_t rows, int n,
+                                      bool log) {
+  using C = Compute<T>;
+  const int64_t row = Group<S::kWarps>::row();
+  if (row >= rows) return;
+  typename S::Values gs, ys;
+  S::load(gs, g + row * n, n, C(0));
+  S::load(ys, y + row * n, n, C(0));
+  C sum = 0;
+  for (int k = 0; k < S::kPacks; ++k)
+    for (int j = 0; j < S::kWide; ++j) sum += log ? gs[k][j] : gs[k][j] * ys[k][j];
+  sum = over_block<S::kWarps>(sum, Plus());
+#pragma unroll
+  for (int k = 0; k < S::kPacks; ++k) {
+    for (int j = 0; j < S::kWide; ++j)
+      gs[k][j] = log ? gs[k][j] - m::exp(ys[k][j]) * sum : (gs[k][j] - sum) * ys[k][j];
+    if (S::place(k) < n) S::store(dx + row * n, S::place(k), gs[k]);
+  }
+}
+
 void softmax_backward(const View& dx, const View& g, const View& y, int64_t dim, bool log) {
   const Rows rows(y, dim);
   if (y.numel() == 0) return;
   by_floating(y.dtype, [&]<class T>() {
+    const bool held = by_held<T>(rows, {&dx, &g, &y}, [&]<class S>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((softmax_backward_held<T, S>), grid, block, 0, dx.as<T>(), g.as<T>(), y.as<T>(),
+                 rows.count, static_cast<int>(rows.n), log);
+    });
+    if (held) return;
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
       NNM_LAUNCH((softmax_backward_kernel<T, kWarps>), grid, block, 0, dx.as<T>(), g.as<T>(),
                  y.as<T>(), rows, log);

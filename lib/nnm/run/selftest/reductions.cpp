@@ -105,7 +105,8 @@ void check_along(Suite& s) {
 }
 
 void check_softmax(Suite& s) {
-  const std::vector<Sizes> all = {{1, 1}, {5, 10}, {9, 33}, {3, 2500}, {4, 17, 6}, {2, 3, 40}};
+  const std::vector<Sizes> all = {{1, 1},     {5, 10},  {9, 33},  {3, 2500}, {4, 17, 6},
+                                  {2, 3, 40}, {19, 72}, {9, 968}, {2, 4104}, {2, 8200}};
   for (const Sizes& x : all)
     for (const DType t : kFloats)
       for (const bool log : {false, true}) {
@@ -116,7 +117,8 @@ void check_softmax(Suite& s) {
                 {out(t, x), in(t, x), in(t, x, log ? uniform(-3, -0.1) : uniform(0, 1))}, 4,
                 [=](const Views& v) { kernels::softmax_backward(v[0], v[1], v[2], 1, log); });
       }
-  for (const Sizes& x : {Sizes{40, 3}, Sizes{40, 18}, Sizes{9, 1100}})
+  for (const Sizes& x :
+       {Sizes{40, 3}, Sizes{40, 18}, Sizes{40, 64}, Sizes{9, 1100}, Sizes{9, 1101}})
     s.check(kernels::softmax, "specials", {out(DType::f32, x), in(DType::f32, x, specials())}, 4,
             [](const Views& v) { kernels::softmax(v[0], v[1], 1, false); });
   s.check(kernels::softmax, "", {out(DType::f32, {0, 4}), in(DType::f32, {0, 4})}, 1,
