@@ -5,6 +5,7 @@
 
 #include "kernels/difference.h"
 #include "kernels/optim.h"
+#include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/statistics.h"
@@ -154,6 +155,59 @@ void check_cross_entropy(Suite& s) {
         }
 }
 
+/// A copy in f32 of what lies row-major in the CPU's memory.
+struct Wide {
+  explicit Wide(const View& v) : values(static_cast<size_t>(v.numel())), view(v) {
+    view.data = values.data();
+    view.dtype = DType::f32;
+    int64_t stride = 1;
+    for (int d = v.ndim - 1; d >= 0; --d) view.stride[d] = stride, stride *= v.size[d];
+    kernels::copy(view, v);
+  }
+  std::vector<float> values;
+  View view;
+};
+
+/// Mixed precision: halves with a loss in f32, which the CPU has only by way of copies; and room
+/// between the rows of a gradient.
+void check_mixed_cross_entropy(Suite& s) {
+  CrossEntropy o;
+  o.label_smoothing = 0.1;
+  const auto logits = [](View v) {
+    v.ndim = 3;
+    v.size[2] = v.stride[2] = 1;
+    return v;
+  };
+  const auto forward = [=](const Views& v) {
+    const View x = logits(v[2]);
+    if (v[0].device.type != DeviceType::cpu)
+      return kernels::cross_entropy(v[0], v[1], x, v[3], v[4], o);
+    kernels::cross_entropy(v[0], v[1], Wide(x).view, v[3], v[4], o);
+  };
+  const auto backward = [=](const Views& v) {
+    const View dx = logits(v[0]), x = logits(v[3]);
+    if (v[0].device.type != DeviceType::cpu)
+      return kernels::cross_entropy_backward(dx, v[1], v[2], x, v[4], v[5], o);
+    const Wide wide(x);
+    kernels::cross_entropy_backward(wide.view, v[1], v[2], Wide(x).view, v[4], v[5], o);
+    kernels::copy(dx, wide.view);
+  };
+  for (const DType t : {DType::bf16, DType::f16})
+    for (const Sizes& x : {Sizes{37, 10}, Sizes{5, 1501}, Sizes{9, 43}})
+      for (const Lay lay : {Lay::plain, Lay::rows, Lay::off}) {
+        const Sizes rows = {x[0], 1};
+        const Operand target = in(DType::i64, rows, integers(0, x[1])),
+                      weight = in(DType::f32, {x[1]}, uniform(0.5, 2)),
+                      lse = in(DType::f32, rows, uniform(2, 4));
+        if (lay == Lay::plain)
+          s.check(kernels::cross_entropy, "mixed",
+                  {out(DType::f32, {}), out(DType::f32, rows), in(t, x), target, weight}, 4,
+                  forward);
+        s.check(kernels::cross_entropy_backward, "mixed",
+                {out(t, x, lay), in(DType::f32, {}), lse, in(t, x), target, weight}, 4, backward);
+      }
+}
+
 std::vector<double> numbers(const TensorStatistics& s) {
   return {static_cast<double>(s.numel), static_cast<double>(s.finite), static_cast<double>(s.nan),
           static_cast<double>(s.inf), static_cast<double>(s.zero)};
@@ -239,6 +293,7 @@ void check_reductions(Suite& s) {
 void check_classes(Suite& s) {
   check_softmax(s);
   check_cross_entropy(s);
+  check_mixed_cross_entropy(s);
 }
 
 void check_statistics(Suite& s) {
