@@ -28,11 +28,12 @@ inline constinit Kernel<void(const View& dx, const View& g, const View& y, int64
 /// x (N, C, I) row-major, target (N, I) i64, all in [0, C) or ignore_index; weight (C) or absent;
 /// y (N, I), or one element where it is reduced; lse (N, I), f64 for f64 and f32 otherwise,
 /// receives the log of the sum of exponentials, which backward needs. The mean is over the targets'
-/// weights.
+/// weights. y and weight are of x's type; on a GPU they may be f32 with x of bf16 or f16.
 inline constinit Kernel<void(const View& y, const View& lse, const View& x, const View& target,
                              const View& weight, const CrossEntropy& options)>
     cross_entropy{"cross_entropy"};
-/// dx (N, C, I) from g of y's size.
+/// dx (N, C, I), of x's type, from g of y's size and type. With I = 1 a GPU's may have room between
+/// its rows.
 inline constinit Kernel<void(const View& dx, const View& g, const View& lse, const View& x,
                              const View& target, const View& weight, const CrossEntropy& options)>
     cross_entropy_backward{"cross_entropy_backward"};

@@ -48,6 +48,24 @@ __device__ inline T over_block(T x, F f) {
   }
 }
 
+/// The sums of a and of b over a block of kWarps warps, or over a warp, for every thread.
+template <int kWarps, class C>
+__device__ inline void sum_both(C& a, C& b) {
+  a = over_warp(a, Plus());
+  b = over_warp(b, Plus());
+  if constexpr (kWarps > 1) {
+    __shared__ C parts[kWarps][2];
+    if (block_rank() % 32 == 0) {
+      parts[block_rank() / 32][0] = a;
+      parts[block_rank() / 32][1] = b;
+    }
+    __syncthreads();
+    a = parts[0][0], b = parts[0][1];
+    for (int w = 1; w < kWarps; ++w) a += parts[w][0], b += parts[w][1];
+    __syncthreads();  // before the next call writes the parts again
+  }
+}
+
 /// Whether this block is the last of the grid to come here: what the others wrote before, it may
 /// read by __ldcg. `arrived` is a counter of the kernel's own, 0 between launches.
 __device__ inline bool last_block(unsigned* arrived) {

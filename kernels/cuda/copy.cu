@@ -109,12 +109,89 @@ void copy_row(Folded<2> w, size_t item) {
   launch_units<uint8_t>(w);
 }
 
+constexpr int64_t kLongRow = 2048;  ///< bytes from which blocks have rows of their own
+constexpr int kEach = 4;            ///< packs of a thread
+
+/// Rows of `bytes` bytes that begin anywhere, and so differently in the source and in the output:
+/// packs of the output, whose ends are stored by halves. Distances in w are of bytes, and count
+/// rows.
+__global__ void copy_shifted(Folded<2> w, int64_t bytes) {
+  int64_t row[2];
+  offsets(w, blockIdx.x, row);
+  char* const out = w.data[0] + row[0];
+  const char* const in = w.data[1] + row[1];
+  const int64_t before = static_cast<int64_t>(reinterpret_cast<uintptr_t>(out) % 16);
+  int64_t at[kEach];
+  Pack<uint32_t> p[kEach];
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    at[k] = ((static_cast<int64_t>(blockIdx.y) * kEach + k) * kThreads + threadIdx.x) * 16 - before;
+    p[k] = load_shifted(in + at[k], in, in + bytes);
+  }
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    if (at[k] >= 0 && at[k] + 16 <= bytes) {
+      *reinterpret_cast<Pack<uint32_t>*>(out + at[k]) = p[k];
+    } else {
+#pragma unroll
+      for (int j = 0; j < 8; ++j) {
+        const int64_t i = at[k] + 2 * j;
+        const auto half = static_cast<uint16_t>(p[k].v[j / 2] >> (j % 2 * 16));
+        if (i >= 0 && i < bytes) *reinterpret_cast<uint16_t*>(out + i) = half;
+      }
+    }
+  }
+}
+
+/// False, with nothing done, where the rows are short or their elements do not lie side by side.
+bool copy_long_rows(Folded<2> w, size_t item) {
+  const int inner = w.ndim - 1;
+  const int64_t bytes = w.inner() * static_cast<int64_t>(item), rows = w.outer(),
+                chunks = (bytes + 15 + kEach * kThreads * 16) / (kEach * kThreads * 16);
+  if (item == 1 || bytes < kLongRow || chunks > 65535 || rows > INT32_MAX) return false;
+  if (w.stride[0][inner] != 1 || w.stride[1][inner] != 1) return false;
+  w.size[inner] = 1;
+  for (int k = 0; k < 2; ++k)
+    for (int d = 0; d < w.ndim; ++d) w.stride[k][d] *= static_cast<int64_t>(item);
+  NNM_LAUNCH(copy_shifted, dim3(static_cast<unsigned>(rows), static_cast<unsigned>(chunks)),
+             kThreads, 0, w, bytes);
+  return true;
+}
+
+/// One element everywhere, as the gradients of sums are.
+template <class Bits>
+__global__ void spread_element(Bits* out, const Bits* in, int64_t n) {
+  constexpr int kWide = 16 / sizeof(Bits);
+  const int64_t at = global_thread() * kWide;
+  if (at >= n) return;
+  Pack<Bits> p;
+  for (Bits& v : p.v) v = *in;
+  if (at + kWide <= n) {
+    *reinterpret_cast<Pack<Bits>*>(out + at) = p;
+    return;
+  }
+  for (int64_t i = at; i < n; ++i) out[i] = p.v[0];
+}
+
+template <class Bits>
+void spread(const Folded<2>& w) {
+  constexpr int64_t kWide = 16 / sizeof(Bits);
+  const int64_t n = w.size[0];
+  NNM_LAUNCH(spread_element<Bits>, blocks_for((n + kWide - 1) / kWide), kThreads, 0,
+             reinterpret_cast<Bits*>(w.data[0]), reinterpret_cast<const Bits*>(w.data[1]), n);
+}
+
 void copy_alike(Folded<2> w) {
   const size_t item = item_size(w.dtype[0]);
+  if (w.ndim == 1 && w.stride[0][0] == 1 && w.stride[1][0] == 0 && aligned(w.data[0]))
+    return by_size(w.dtype[0], [&]<class Bits>() { spread<Bits>(w); });
   const bool dense = w.ndim == 1 && w.stride[0][0] == 1 && w.stride[1][0] == 1;
   if (dense && aligned(w.data[0]) && aligned(w.data[1])) return copy_row(w, item);
   for (size_t unit = 16; unit > item; unit /= 2) {
-    if (!widen(w, static_cast<int64_t>(unit / item), item)) continue;
+    if (!widen(w, static_cast<int64_t>(unit / item), item)) {
+      if (unit == 16 && copy_long_rows(w, item)) return;
+      continue;
+    }
     switch (unit) {
       case 16: return launch_units<Pack<uint8_t, 16>>(w);
       case 8: return launch_units<uint64_t>(w);

@@ -59,6 +59,28 @@ struct alignas(sizeof(T) * N) Pack {
 
 inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
+/// 16 bytes from any even address, by two aligned accesses without a branch, so that many can be
+/// under way. Bytes outside [begin, end), which is not empty, may be anything: only packs that have
+/// some of it are read.
+__device__ inline Pack<uint32_t> load_shifted(const char* from, const char* begin,
+                                              const char* end) {
+  using P = Pack<uint32_t>;
+  const auto in_pack = [](const char* p) { return reinterpret_cast<uintptr_t>(p) % 16; };
+  const uintptr_t shift = in_pack(from);
+  const char *const lowest = begin - in_pack(begin), *const highest = end - 1 - in_pack(end - 1);
+  const char *low = from - shift, *high = shift == 0 ? low : low + 16;
+  low = low < lowest ? lowest : low > highest ? highest : low;
+  high = high < lowest ? lowest : high > highest ? highest : high;
+  const P p = *reinterpret_cast<const P*>(low), q = *reinterpret_cast<const P*>(high);
+  uint32_t w[8];
+  for (int j = 0; j < 4; ++j) w[j] = p.v[j], w[j + 4] = q.v[j];
+  // By the bits of the distance: words at places that are known keep to registers.
+  for (int j = 0; j < 6; ++j) w[j] = shift & 8 ? w[j + 2] : w[j];
+  for (int j = 0; j < 5; ++j) w[j] = shift & 4 ? w[j + 1] : w[j];
+  for (int j = 0; j < 4; ++j) w[j] = shift & 2 ? w[j] >> 16 | w[j + 1] << 16 : w[j];
+  return {{w[0], w[1], w[2], w[3]}};
+}
+
 /// a / b and a % b, in 32 bits where they suffice: a division of 64 bits is a subroutine.
 __device__ inline int64_t divide(int64_t a, int64_t b, int64_t* rest) {
   if (static_cast<uint64_t>(a | b) >> 32 == 0) {

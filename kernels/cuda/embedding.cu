@@ -22,11 +22,38 @@ __global__ void take_rows(Bits* y, const Bits* weight, const int64_t* indices, i
   y[i] = weight[indices[row] * width + column];
 }
 
+constexpr int kWarps = 8;
+constexpr int kEach = 8;  ///< of a lane at a time
+
+/// A warp has a row.
+template <class Bits>
+__global__ void take_wide_rows(Bits* y, const Bits* weight, const int64_t* indices, int64_t n,
+                               int64_t width) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.y;
+  if (i >= n) return;
+  const Bits* const from = weight + indices[i] * width;
+  Bits* const to = y + i * width;
+  for (int64_t first = threadIdx.x; first < width; first += 32 * kEach) {
+    Bits held[kEach];
+#pragma unroll
+    for (int k = 0; k < kEach; ++k)
+      if (first + 32 * k < width) held[k] = from[first + 32 * k];
+#pragma unroll
+    for (int k = 0; k < kEach; ++k)
+      if (first + 32 * k < width) to[first + 32 * k] = held[k];
+  }
+}
+
 template <class Bits>
 void take_rows_as(const View& y, const View& weight, const View& indices, int64_t bytes) {
   const int64_t width = bytes / static_cast<int64_t>(sizeof(Bits)), n = indices.numel();
-  NNM_LAUNCH(take_rows<Bits>, blocks_for(n * width), dim3(kThreads), 0, y.as<Bits>(),
-             weight.as<Bits>(), indices.as<int64_t>(), n, width);
+  if (width >= 32)
+    NNM_LAUNCH(take_wide_rows<Bits>, dim3(static_cast<unsigned>((n + kWarps - 1) / kWarps)),
+               dim3(32, kWarps), 0, y.as<Bits>(), weight.as<Bits>(), indices.as<int64_t>(), n,
+               width);
+  else
+    NNM_LAUNCH(take_rows<Bits>, blocks_for(n * width), dim3(kThreads), 0, y.as<Bits>(),
+               weight.as<Bits>(), indices.as<int64_t>(), n, width);
 }
 
 void embedding_cuda(const View& y, const View& weight, const View& indices) {
@@ -53,9 +80,6 @@ void bounded_indices_cuda(const View& safe, const View& indices, const View& bad
              bad.as<int64_t>(), n, count, ignore);
 }
 
-constexpr int kWarps = 8;
-constexpr int64_t kLeastRows = 16;  ///< of a warp, where a run is longer
-
 /// The end of the run of equal rows that begins at `first`.
 __device__ inline int64_t run_end(const int64_t* rows, int64_t first, int64_t n) {
   int64_t low = first + 1, high = n;
@@ -67,31 +91,103 @@ __device__ inline int64_t run_end(const int64_t* rows, int64_t first, int64_t n)
   return low;
 }
 
-/// Blocks whose place begins a run of one row add that run's gradients for 32 columns. Warps share
-/// a long run, each a part of it in order; their sums are added in order.
-template <class T>
+constexpr int kLongRun = 33;  ///< of what a warp counts at once: so many or more
+constexpr int kColumns = 2;   ///< packs of a lane
+
+/// Gradients of rows of `width` packs, and what a lane adds of them: `column` and those 32 further
+/// on.
+template <class T, int kWide>
+struct Gradients {
+  using C = Compute<T>;
+  const Pack<T, kWide>* g;
+  int64_t width, column;
+  using Sums = C[kColumns][kWide];
+
+  __device__ void add(Sums& sums, int64_t place) const {
+#pragma unroll
+    for (int c = 0; c < kColumns; ++c) {
+      // The first column in place of those beyond the end, whose sums are not stored.
+      const int64_t at = column + 32 * c < width ? column + 32 * c : 0;
+      const Pack<T, kWide> p = g[place * width + at];
+      for (int j = 0; j < kWide; ++j) sums[c][j] += static_cast<C>(p.v[j]);
+    }
+  }
+  __device__ void store(Pack<T, kWide>* row, const Sums& sums) const {
+#pragma unroll
+    for (int c = 0; c < kColumns; ++c) {
+      if (column + 32 * c >= width) continue;
+      Pack<T, kWide> p;
+      for (int j = 0; j < kWide; ++j) p.v[j] = T(sums[c][j]);
+      row[column + 32 * c] = p;
+    }
+  }
+};
+
+/// The length of the run of rows that begins at `first`, kLongRun for longer ones; 0 where none
+/// begins or it is of the padding. For all lanes.
+__device__ inline int run_length(const int64_t* rows, int64_t first, int64_t n, int64_t padding) {
+  const int64_t at = first + 1 + threadIdx.x;
+  // All loads at once, none waits for what another says.
+  const int64_t row = rows[first < n ? first : n - 1], next = rows[at < n ? at : n - 1],
+                before = rows[first > 0 && first < n ? first - 1 : 0];
+  const unsigned same = __ballot_sync(~0u, at < n && next == row);
+  if (first >= n || (first > 0 && before == row) || row == padding) return 0;
+  return same == ~0u ? kLongRun : __ffs(static_cast<int>(~same));
+}
+
+/// A run of one row that begins at a warp's place is added by the warp, in order, for the columns
+/// of blockIdx.y; a long one then by the block, each warp a part of it in order, and their sums in
+/// order.
+template <class T, int kWide>
 __global__ void add_rows(T* dw, const T* g, const int64_t* rows, const int64_t* places, int64_t n,
                          int64_t width, int64_t padding) {
   using C = Compute<T>;
-  __shared__ C sums[kWarps][32];
-  const int64_t begin = blockIdx.x, row = rows[begin];
-  if ((begin > 0 && rows[begin - 1] == row) || row == padding) return;
-  const int64_t count = run_end(rows, begin, n) - begin;
-  const int64_t share = (count + kWarps - 1) / kWarps,
-                part = share > kLeastRows ? share : kLeastRows;
-  const int64_t column = static_cast<int64_t>(blockIdx.y) * 32 + threadIdx.x;
-  const int64_t first = threadIdx.y * part, last = first + part < count ? first + part : count;
-  C sum = 0;
-  if (column < width) {
-#pragma unroll 8
-    for (int64_t i = first; i < last; ++i)
-      sum += static_cast<C>(g[places[begin + i] * width + column]);
+  using P = Pack<T, kWide>;
+  __shared__ C parts[kWarps][kColumns * kWide][32];
+  __shared__ int counts[kWarps];
+  const int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y);
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kWarps, own = first + warp;
+  const Gradients<T, kWide> gradients{reinterpret_cast<const P*>(g), width,
+                                      static_cast<int64_t>(blockIdx.y) * 32 * kColumns + lane};
+  P* const out = reinterpret_cast<P*>(dw);
+  const int64_t place = places[own + lane < n ? own + lane : n - 1];
+  const int count = run_length(rows, own, n, padding);
+  if (count > 0 && count < kLongRun) {
+    C sums[kColumns][kWide] = {};
+#pragma unroll 4
+    for (int i = 0; i < count; ++i) gradients.add(sums, __shfl_sync(~0u, place, i));
+    gradients.store(out + rows[own] * width, sums);
   }
-  sums[threadIdx.y][threadIdx.x] = sum;
+  if (lane == 0) counts[warp] = count;
   __syncthreads();
-  if (threadIdx.y != 0 || column >= width) return;
-  for (int64_t w = 1; w * part < count; ++w) sum += sums[w][threadIdx.x];
-  dw[row * width + column] = T(sum);
+  for (int w = 0; w < kWarps; ++w) {
+    if (counts[w] < kLongRun) continue;
+    const int64_t begin = first + w, length = run_end(rows, begin, n) - begin,
+                  part = (length + kWarps - 1) / kWarps;
+    C sums[kColumns][kWide] = {};
+#pragma unroll 4
+    for (int64_t i = warp * part; i < (warp + 1) * part && i < length; ++i)
+      gradients.add(sums, places[begin + i]);
+    for (int j = 0; j < kColumns * kWide; ++j) parts[warp][j][lane] = sums[j / kWide][j % kWide];
+    __syncthreads();
+    if (warp == 0) {
+      for (int other = 1; other < kWarps; ++other)
+        for (int j = 0; j < kColumns * kWide; ++j)
+          sums[j / kWide][j % kWide] += parts[other][j][lane];
+      gradients.store(out + rows[begin] * width, sums);
+    }
+    __syncthreads();
+  }
+}
+
+template <class T, int kWide>
+void add_rows_of(const View& dw, const View& g, const int64_t* rows, const int64_t* places,
+                 int64_t n, int64_t padding) {
+  const int64_t width = dw.size[1] / kWide, columns = 32 * kColumns;
+  const dim3 grid(static_cast<unsigned>((n + kWarps - 1) / kWarps),
+                  static_cast<unsigned>((width + columns - 1) / columns));
+  NNM_LAUNCH((add_rows<T, kWide>), grid, dim3(32, kWarps), 0, dw.as<T>(), g.as<T>(), rows, places,
+             n, width, padding);
 }
 
 void embedding_backward_cuda(const View& dw, const View& g, const View& indices,
@@ -105,10 +201,10 @@ void embedding_backward_cuda(const View& dw, const View& g, const View& indices,
   stable_order(sorted.get(), order.get(), indices.as<int64_t>(), n,
                static_cast<int>(std::bit_width(static_cast<uint64_t>(dw.size[0]))));
   by_floating(dw.dtype, [&]<class T>() {
-    NNM_LAUNCH(add_rows<T>,
-               dim3(static_cast<unsigned>(n), static_cast<unsigned>((width + 31) / 32)),
-               dim3(32, kWarps), 0, dw.as<T>(), g.as<T>(), sorted.get(), order.get(), n, width,
-               padding_idx);
+    constexpr int kWide = 16 / sizeof(T);
+    const bool packs = width % kWide == 0 && aligned(dw.data) && aligned(g.data);
+    if (packs) add_rows_of<T, kWide>(dw, g, sorted.get(), order.get(), n, padding_idx);
+    else add_rows_of<T, 1>(dw, g, sorted.get(), order.get(), n, padding_idx);
   });
 }
 

@@ -21,6 +21,17 @@ constexpr size_t kWorkspaceBefore = size_t{4} << 20;  // those of earlier GPUs
 constexpr int64_t kMaxAlignment = 256;
 constexpr size_t kMaxPlans = 4096;  // where sizes never repeat, as lengths of texts
 
+// Tensor cores are fed 16 bytes at a time. Where rows of halves begin elsewhere, cuBLASLt has only
+// kernels of 100 to 150 TFLOP/s on an H100 instead of 600: 1e-14 s lost for each term, while a copy
+// of a matrix takes 2e-12 s for each element. It pays from 200 terms an element on, of products
+// that take longer than a launch.
+constexpr int64_t kRowBytes = 16, kLeastTerms = 256;
+#ifdef NNM_SIMT_EMULATED
+constexpr int64_t kLeastWork = int64_t{1} << 20;  // a larger one takes the CPU seconds
+#else
+constexpr int64_t kLeastWork = int64_t{1} << 28;
+#endif
+
 /// A matrix as cuBLASLt takes it: columns `ld` apart, or rows (`transposed`); one or a batch.
 struct Matrix {
   void* data = nullptr;
@@ -60,36 +71,63 @@ View transposed(View v) {
   return v;
 }
 
-/// A row-major matrix, or batch of them, of the sizes of v, in temporary memory.
+/// Whether rows, or columns, of halves begin elsewhere than at multiples of 16 bytes.
+bool uneven(const View& v) {
+  const auto m = transpose_of(v);
+  if (!m || item_size(v.dtype) != 2) return false;
+  const bool one = (m->transposed ? m->rows : m->cols) == 1;
+  const int64_t apart = (one ? 0 : m->ld) | m->batch_stride;
+  return m->alignment() < kRowBytes || apart * 2 % kRowBytes != 0;
+}
+
+/// Whether the product c = a b gains by copies of the matrices that are uneven.
+bool worth_copies(const View& c, const View& a, const View& b) {
+  int64_t copied = 0;
+  for (const View* v : {&c, &a, &b})
+    if (uneven(*v)) copied += v->numel();
+  const int64_t work = c.numel() * a.size[a.ndim - 1];
+  return copied > 0 && work >= kLeastWork && work / copied >= kLeastTerms;
+}
+
+/// A row-major matrix, or batch of them, of the sizes of v, in temporary memory: its rows begin at
+/// multiples of 16 bytes.
 class Packed {
  public:
-  explicit Packed(const View& v)
-      : memory_(v.numel() * static_cast<int64_t>(item_size(v.dtype))), view_(v) {
-    view_.data = memory_.get();
+  explicit Packed(const View& v) : item_(static_cast<int64_t>(item_size(v.dtype))), view_(v) {
     int64_t stride = 1;
     for (int d = v.ndim - 1; d >= 0; --d) {
       view_.stride[d] = stride;
       stride *= v.size[d];
+      if (d == v.ndim - 1)
+        stride = (stride * item_ + kRowBytes - 1) / kRowBytes * kRowBytes / item_;
     }
+    memory_.emplace(stride * item_);
+    view_.data = memory_->get();
   }
   const View& view() const { return view_; }
 
  private:
-  Scratch<char> memory_;
+  int64_t item_;
+  std::optional<Scratch<char>> memory_;
   View view_;
 };
 
-/// An operand that cuBLASLt can read: the view itself, or a copy without its gaps.
+/// An operand that cuBLASLt can read: the view itself, or a copy without its gaps; with `even` a
+/// copy of one that is uneven, too.
 class Operand {
  public:
-  explicit Operand(const View& v) {
-    if (const auto direct = transpose_of(v)) {
+  Operand(const View& v, bool even) {
+    const auto direct = transpose_of(v);
+    if (direct && !(even && uneven(v))) {
       matrix_ = *direct;
       return;
     }
-    copy_.emplace(v);
-    kernels::copy(copy_->view(), v);
-    matrix_ = *transpose_of(copy_->view());
+    // In the order in which it lies: a copy that transposes is slower.
+    const bool turn = direct && direct->transposed;
+    const View rows = turn ? transposed(v) : v;
+    copy_.emplace(rows);
+    kernels::copy(copy_->view(), rows);
+    matrix_ = *transpose_of(turn ? transposed(copy_->view()) : copy_->view());
   }
   const Matrix& matrix() const { return matrix_; }
 
@@ -290,22 +328,23 @@ void multiply(const View& c, const View& a, const View& b, const View& bias, dou
               double beta) {
   if (c.numel() == 0) return;
   const auto d = transpose_of(c);
-  if (!d || (d->transposed && bias)) {
+  if (d && d->transposed && !bias) {
+    multiply(transposed(c), transposed(b), transposed(a), {}, alpha, beta);
+    return;
+  }
+  const bool even = worth_copies(c, a, b);
+  if (!d || d->transposed || (even && uneven(c))) {
     const Packed packed(c);
     if (beta != 0) kernels::copy(packed.view(), c);
     multiply(packed.view(), a, b, bias, alpha, beta);
     kernels::copy(c, packed.view());
     return;
   }
-  if (d->transposed) {
-    multiply(transposed(c), transposed(b), transposed(a), {}, alpha, beta);
-    return;
-  }
   bool added = !bias;
   if (a.size[a.ndim - 1] == 0) {
     scale(c, beta);
   } else {
-    const Operand x(b), y(a);
+    const Operand x(b, even), y(a, even);
     Product p{c.dtype, x.matrix(), y.matrix(), *d, nullptr, c.ndim == 3 ? c.size[0] : 1};
     if (bias && (bias.stride[0] == 1 || bias.size[0] == 1)) {
       p.bias = bias.data;

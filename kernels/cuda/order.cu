@@ -56,17 +56,18 @@ __device__ inline int64_t running_sum(int64_t v) {
   return v;
 }
 
-/// counts becomes where each tile's elements of each digit begin. One block.
-__global__ void begin_digits(int64_t* counts, int64_t n) {
-  __shared__ int64_t total;
-  int64_t before = 0;
-  for (int64_t first = 0; first < n; first += kThreads) {
-    const int64_t i = first + threadIdx.x, own = i < n ? counts[i] : 0;
-    const int64_t sum = running_sum(own);
-    if (i < n) counts[i] = before + sum - own;
-    if (threadIdx.x == kThreads - 1) total = sum;
-    __syncthreads();
-    before += total;
+/// counts becomes where each tile's elements of each digit begin. One block: a thread has a digit.
+__global__ void begin_digits(int64_t* counts, int64_t tiles) {
+  int64_t* const own = counts + threadIdx.x * tiles;
+  int64_t sum = 0;
+#pragma unroll 8
+  for (int64_t i = 0; i < tiles; ++i) sum += own[i];
+  int64_t before = running_sum(sum) - sum;
+#pragma unroll 8
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t count = own[i];
+    own[i] = before;
+    before += count;
   }
 }
 
@@ -122,7 +123,7 @@ void stable_order(int64_t* sorted, int64_t* order, const int64_t* keys, int64_t 
   for (int pass = 0; pass < passes; ++pass) {
     const int shift = pass * kDigitBits;
     NNM_LAUNCH(count_digits, grid, block, 0, counts.get(), from.key, n, shift);
-    NNM_LAUNCH(begin_digits, dim3(1), block, 0, counts.get(), kDigits * tiles);
+    NNM_LAUNCH(begin_digits, dim3(1), block, 0, counts.get(), tiles);
     NNM_LAUNCH(place_elements, grid, block, 0, to, from, counts.get(), n, shift);
     std::swap(from, to);
   }

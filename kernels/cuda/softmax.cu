@@ -1,12 +1,12 @@
 // Softmax along one dimension, and cross entropy that never stores probabilities. A row of classes
 // belongs to a group of threads: one thread where the rows lie side by side, a warp where they are
-// short, else a block.
+// short, else a block. They hold a row of softmax in registers where they can.
 #include "kernels/softmax.h"
 
+#include <initializer_list>
 #include <limits>
 
-#include "kernels/cuda/block.h"
-#include "kernels/cuda/element.h"
+#include "kernels/cuda/held.h"
 #include "kernels/cuda/math.h"
 
 namespace nnm::cuda {
@@ -68,23 +68,73 @@ struct Mass {
   C top, sum;
 };
 
-/// In one pass, since a long row does not stay in the cache: each thread scales what it has when it
-/// meets a larger element. NaN where an element is NaN or +inf, or all are -inf, as in PyTorch.
+/// Adds elements, of which -inf counts for nothing: what is there is scaled when a larger one
+/// comes.
+template <class C, int N>
+__device__ inline void add(Mass<C>& mass, const C (&v)[N]) {
+  C top = mass.top;
+  for (const C e : v) top = e > top ? e : top;
+  if (top > mass.top) {
+    mass.sum *= m::exp(mass.top - top);
+    mass.top = top;
+  }
+  for (const C e : v)
+    if (e != kLowest<C>) mass.sum += m::exp(e - mass.top);
+}
+
+/// A dense row as packs of 16 bytes around it: those at its ends may have elements of others.
+template <class T>
+struct Around {
+  static constexpr int kWide = 16 / sizeof(T);
+  int n, before, packs;  ///< elements of the first pack that are not the row's
+  __device__ Around(const T* row, int64_t size)
+      : n(static_cast<int>(size)),
+        before(static_cast<int>(reinterpret_cast<uintptr_t>(row) % 16 / sizeof(T))),
+        packs((before + n + kWide - 1) / kWide) {}
+  /// The element with which pack i begins, below 0 at the row's begin.
+  __device__ int first(int i) const { return i * kWide - before; }
+  __device__ bool has(int element) const { return element >= 0 && element < n; }
+};
+
+/// Whether a group reads a row by packs.
+template <class G>
+__device__ inline bool by_packs(int64_t n, int64_t step) {
+  return G::kSize > 1 && step == 1 && n < INT32_MAX / 2;
+}
+
+constexpr int kBatch = 4;  ///< packs that a thread asks for at once
+
+/// In one pass, since a long row does not stay in the cache. NaN where an element is NaN or +inf,
+/// or all are -inf, as in PyTorch.
 template <class G, class T>
 __device__ inline Mass<Compute<T>> mass_of(const T* x, int64_t n, int64_t step) {
   using C = Compute<T>;
-  C top = kLowest<C>, sum = 0;
-  for (int64_t i = G::rank(); i < n; i += G::kSize) {
-    const C v = static_cast<C>(x[i * step]);
-    if (v > top) {
-      sum = sum * m::exp(top - v) + C(1);
-      top = v;
-    } else if (v != kLowest<C>) {
-      sum += m::exp(v - top);
+  Mass<C> own{kLowest<C>, 0};
+  if (by_packs<G>(n, step)) {
+    const Around<T> row(x, n);
+    for (int i = G::rank(); i < row.packs; i += G::kSize * kBatch) {
+      Pack<T> p[kBatch];
+#pragma unroll
+      for (int k = 0; k < kBatch; ++k) {
+        const int at = i + k * G::kSize;
+        p[k] = *reinterpret_cast<const Pack<T>*>(x + row.first(at < row.packs ? at : i));
+      }
+#pragma unroll
+      for (int k = 0; k < kBatch; ++k) {
+        C v[row.kWide];
+        for (int j = 0; j < row.kWide; ++j)
+          v[j] = row.has(row.first(i + k * G::kSize) + j) ? static_cast<C>(p[k].v[j]) : kLowest<C>;
+        add(own, v);
+      }
+    }
+  } else {
+    for (int64_t i = G::rank(); i < n; i += G::kSize) {
+      const C v[] = {static_cast<C>(x[i * step])};
+      add(own, v);
     }
   }
-  const C most = G::over(top, Most());
-  sum = G::over(top == kLowest<C> ? sum : sum * m::exp(top - most), Plus());
+  const C most = G::over(own.top, Most());
+  const C sum = G::over(own.top == kLowest<C> ? own.sum : own.sum * m::exp(own.top - most), Plus());
   return {most, most - most == C(0) ? sum : std::numeric_limits<C>::quiet_NaN()};
 }
 
@@ -105,10 +155,58 @@ __global__ void softmax_kernel(T* y, const T* x, Rows rows, bool log) {
   }
 }
 
+template <class T, class S>
+__global__ void softmax_held(T* y, const T* x, int64_t rows, int n, bool log) {
+  using C = Compute<T>;
+  const int64_t row = Group<S::kWarps>::row();
+  if (row >= rows) return;
+  typename S::Values v;
+  S::load(v, x + row * n, n, kLowest<C>);
+  C top = kLowest<C>, sum = 0;
+  for (int k = 0; k < S::kPacks; ++k)
+    for (const C e : v[k]) top = e > top ? e : top;
+  top = over_block<S::kWarps>(top, Most());
+  // Of -inf alone NaN, as of +inf and NaN.
+  for (int k = 0; k < S::kPacks; ++k) {
+    for (C& e : v[k]) {
+      e -= top;
+      const C mass = m::exp(e);
+      sum += mass;
+      if (!log) e = mass;
+    }
+  }
+  sum = over_block<S::kWarps>(sum, Plus());
+  const C shift = log ? m::log(sum) : C(0), scale = log ? C(1) : C(1) / sum;
+#pragma unroll
+  for (int k = 0; k < S::kPacks; ++k) {
+    for (C& e : v[k]) e = (e - shift) * scale;
+    if (S::place(k) < n) S::store(y + row * n, S::place(k), v[k]);
+  }
+}
+
+/// Calls body.template operator()<Share>(grid, block) where threads can hold the rows in registers
+/// and the operands allow it; else false, with nothing done.
+template <class T, class Body>
+bool by_held(const Rows& rows, std::initializer_list<const View*> operands, const Body& body) {
+  if (rows.inner > 1) return false;
+  for (const View* v : operands)
+    if (!aligned(v->data)) return false;
+  return by_share<T>(rows.n, [&]<class S>() {
+    constexpr int kRows = kRowWarps / S::kWarps;
+    body.template operator()<S>(dim3(static_cast<unsigned>((rows.count + kRows - 1) / kRows)),
+                                dim3(S::kWarps * 32, kRows));
+  });
+}
+
 void softmax(const View& y, const View& x, int64_t dim, bool log) {
   const Rows rows(x, dim);
   if (x.numel() == 0) return;
   by_floating(x.dtype, [&]<class T>() {
+    const bool held = by_held<T>(rows, {&y, &x}, [&]<class S>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((softmax_held<T, S>), grid, block, 0, y.as<T>(), x.as<T>(), rows.count,
+                 static_cast<int>(rows.n), log);
+    });
+    if (held) return;
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
       NNM_LAUNCH((softmax_kernel<T, kWarps>), grid, block, 0, y.as<T>(), x.as<T>(), rows, log);
     });
@@ -135,10 +233,36 @@ __global__ void softmax_backward_kernel(T* dx, const T* g, const T* y, Rows rows
   }
 }
 
+template <class T, class S>
+__global__ void softmax_backward_held(T* dx, const T* g, const T* y, int64_t rows, int n,
+                                      bool log) {
+  using C = Compute<T>;
+  const int64_t row = Group<S::kWarps>::row();
+  if (row >= rows) return;
+  typename S::Values gs, ys;
+  S::load(gs, g + row * n, n, C(0));
+  S::load(ys, y + row * n, n, C(0));
+  C sum = 0;
+  for (int k = 0; k < S::kPacks; ++k)
+    for (int j = 0; j < S::kWide; ++j) sum += log ? gs[k][j] : gs[k][j] * ys[k][j];
+  sum = over_block<S::kWarps>(sum, Plus());
+#pragma unroll
+  for (int k = 0; k < S::kPacks; ++k) {
+    for (int j = 0; j < S::kWide; ++j)
+      gs[k][j] = log ? gs[k][j] - m::exp(ys[k][j]) * sum : (gs[k][j] - sum) * ys[k][j];
+    if (S::place(k) < n) S::store(dx + row * n, S::place(k), gs[k]);
+  }
+}
+
 void softmax_backward(const View& dx, const View& g, const View& y, int64_t dim, bool log) {
   const Rows rows(y, dim);
   if (y.numel() == 0) return;
   by_floating(y.dtype, [&]<class T>() {
+    const bool held = by_held<T>(rows, {&dx, &g, &y}, [&]<class S>(dim3 grid, dim3 block) {
+      NNM_LAUNCH((softmax_backward_held<T, S>), grid, block, 0, dx.as<T>(), g.as<T>(), y.as<T>(),
+                 rows.count, static_cast<int>(rows.n), log);
+    });
+    if (held) return;
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
       NNM_LAUNCH((softmax_backward_kernel<T, kWarps>), grid, block, 0, dx.as<T>(), g.as<T>(),
                  y.as<T>(), rows, log);
@@ -147,18 +271,18 @@ void softmax_backward(const View& dx, const View& g, const View& y, int64_t dim,
 }
 
 /// What the samples of cross entropy share: the smoothed target spreads `even` over all classes
-/// beside `peak`.
-template <class T>
+/// beside `peak`. The loss and the weights are of type L.
+template <class L>
 struct Rule {
-  using C = Compute<T>;
+  using C = Compute<L>;
   Rule(const View& weight, const CrossEntropy& o, int64_t classes)
-      : weights(weight.as<T>()),
+      : weights(weight.as<L>()),
         ignore(o.ignore_index),
         log_probs(o.log_probs),
         peak(C(1 - o.label_smoothing)),
         even(C(o.label_smoothing / static_cast<double>(classes))) {}
   __device__ C weight(int64_t c) const { return weights ? static_cast<C>(weights[c]) : C(1); }
-  const T* weights;
+  const L* weights;
   int64_t ignore;
   bool log_probs;
   C peak, even;
@@ -167,8 +291,8 @@ struct Rule {
 constexpr int64_t kFewSamples = 1024;
 
 /// The weights of the samples that count, summed by a block of kThreads.
-template <class T>
-__device__ inline double weight_sum(const int64_t* target, int64_t n, const Rule<T>& rule) {
+template <class L>
+__device__ inline double weight_sum(const int64_t* target, int64_t n, const Rule<L>& rule) {
   double sum = 0;
   for (int64_t i = block_rank(); i < n; i += kThreads)
     if (target[i] != rule.ignore) sum += static_cast<double>(rule.weight(target[i]));
@@ -176,9 +300,9 @@ __device__ inline double weight_sum(const int64_t* target, int64_t n, const Rule
 }
 
 /// A sample's loss, of which the group's first thread gets the value, and its log_sum_exp.
-template <class G, class T>
+template <class G, class T, class L>
 __device__ inline Compute<T> sample_loss(const T* x, int64_t t, int64_t n, int64_t step,
-                                         const Rule<T>& rule, Compute<T>* lse) {
+                                         const Rule<L>& rule, Compute<T>* lse) {
   using C = Compute<T>;
   *lse = 0;
   if (t == rule.ignore) return 0;
@@ -198,9 +322,9 @@ __device__ unsigned losses_arrived;
 
 /// The losses of the samples into losses, whose sum or mean the last block leaves in *y; without
 /// losses, into y.
-template <class T, int kWarps>
-__global__ void cross_entropy_kernel(T* y, Compute<T>* losses, Compute<T>* lse, const T* x,
-                                     const int64_t* target, Rows rows, Rule<T> rule, bool mean) {
+template <class T, class L, int kWarps>
+__global__ void cross_entropy_kernel(L* y, Compute<T>* losses, Compute<T>* lse, const T* x,
+                                     const int64_t* target, Rows rows, Rule<L> rule, bool mean) {
   using C = Compute<T>;
   using G = Group<kWarps>;
   const int64_t row = G::row();
@@ -211,7 +335,7 @@ __global__ void cross_entropy_kernel(T* y, Compute<T>* losses, Compute<T>* lse, 
     if (G::rank() == 0) {
       lse[row] = log_sum;
       if (losses) losses[row] = loss;
-      else y[row] = T(loss);
+      else y[row] = L(loss);
     }
   }
   if (!losses || !last_block(&losses_arrived)) return;
@@ -220,20 +344,30 @@ __global__ void cross_entropy_kernel(T* y, Compute<T>* losses, Compute<T>* lse, 
     sum += static_cast<double>(__ldcg(losses + i));
   sum = over_block<kRowWarps>(sum, Plus());
   if (mean) sum /= weight_sum(target, rows.count, rule);
-  if (block_rank() == 0) *y = T(static_cast<C>(sum));
+  if (block_rank() == 0) *y = L(static_cast<C>(sum));
+}
+
+/// Calls body.template operator()<T, L>() for logits of T and a loss of L: of mixed precision, f32.
+template <class Body>
+void by_logits(DType logits, DType loss, const Body& body) {
+  by_floating(logits, [&]<class T>() {
+    if constexpr (kIsHalf<T>)
+      if (loss == DType::f32) return body.template operator()<T, float>();
+    body.template operator()<T, T>();
+  });
 }
 
 void cross_entropy(const View& y, const View& lse, const View& x, const View& target,
                    const View& weight, const CrossEntropy& o) {
   const Rows rows(x.size[0], x.size[1], x.size[2]);
   const int64_t* t = target.as<int64_t>();
-  by_floating(x.dtype, [&]<class T>() {
+  by_logits(x.dtype, y.dtype, [&]<class T, class L>() {
     using C = Compute<T>;
-    const Rule<T> rule(weight, o, rows.n);
+    const Rule<L> rule(weight, o, rows.n);
     const bool none = o.reduction == CrossEntropy::Reduction::none;
     const Scratch<C> losses(none ? 0 : rows.count);
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
-      NNM_LAUNCH((cross_entropy_kernel<T, kWarps>), grid, block, 0, y.as<T>(), losses.get(),
+      NNM_LAUNCH((cross_entropy_kernel<T, L, kWarps>), grid, block, 0, y.as<L>(), losses.get(),
                  lse.as<C>(), x.as<T>(), t, rows, rule,
                  o.reduction == CrossEntropy::Reduction::mean);
     });
@@ -241,26 +375,77 @@ void cross_entropy(const View& y, const View& lse, const View& x, const View& ta
 }
 
 /// What a sample's gradient is divided by in the mean.
-template <class T>
-__global__ void total_weight(double* total, const int64_t* target, int64_t n, Rule<T> rule) {
+template <class L>
+__global__ void total_weight(double* total, const int64_t* target, int64_t n, Rule<L> rule) {
   const double sum = weight_sum(target, n, rule);
   if (threadIdx.x == 0) *total = sum;
 }
 
-template <class T, int kWarps>
-__global__ void cross_entropy_backward_kernel(T* dx, const T* g, bool one_g, bool mean,
-                                              const double* total, const Compute<T>* lse,
+/// The gradient of a sample's loss: scale exp(x - shift), without `even` times the class's weight
+/// and, for the target, `peak`.
+template <class L>
+struct Slope {
+  using C = Compute<L>;
+  C scale, shift, even, peak;
+  int64_t target;
+  __device__ C operator()(C x, int64_t c, const Rule<L>& rule) const {
+    C d = scale * m::exp(x - shift);
+    if (even != C(0)) d -= even * rule.weight(c);
+    return c == target ? d - peak : d;
+  }
+};
+
+template <class G, class T, class L>
+__device__ inline void store_gradient(T* dx, const T* x, int64_t n, int64_t step,
+                                      const Slope<L>& slope, const Rule<L>& rule) {
+  using C = Compute<T>;
+  if (!by_packs<G>(n, step)) {
+    for (int64_t c = G::rank(); c < n; c += G::kSize)
+      dx[c * step] = T(slope(static_cast<C>(x[c * step]), c, rule));
+    return;
+  }
+  const Around<T> row(dx, n);
+  constexpr auto item = static_cast<int64_t>(sizeof(T));
+  const auto *begin = reinterpret_cast<const char*>(x), *end = begin + n * item;
+  for (int i = G::rank(); i < row.packs; i += G::kSize * kBatch) {
+    union {
+      Pack<uint32_t> words;
+      Pack<T> elements;
+    } p[kBatch];
+#pragma unroll
+    for (int k = 0; k < kBatch; ++k)
+      p[k].words = load_shifted(begin + row.first(i + k * G::kSize) * item, begin, end);
+#pragma unroll
+    for (int k = 0; k < kBatch; ++k) {
+      const int first = row.first(i + k * G::kSize);
+      for (int j = 0; j < row.kWide; ++j)
+        if (row.has(first + j))
+          p[k].elements.v[j] = T(slope(static_cast<C>(p[k].elements.v[j]), first + j, rule));
+      if (row.has(first) && row.has(first + row.kWide - 1)) {
+        *reinterpret_cast<Pack<T>*>(dx + first) = p[k].elements;
+        continue;
+      }
+      for (int j = 0; j < row.kWide; ++j)
+        if (row.has(first + j)) dx[first + j] = p[k].elements.v[j];
+    }
+  }
+}
+
+/// The gradients of dense samples lie `apart`.
+template <class T, class L, int kWarps>
+__global__ void cross_entropy_backward_kernel(T* dx, int64_t apart, const L* g, bool one_g,
+                                              bool mean, const double* total, const Compute<T>* lse,
                                               const T* x, const int64_t* target, Rows rows,
-                                              Rule<T> rule) {
+                                              Rule<L> rule) {
   using C = Compute<T>;
   using G = Group<kWarps>;
   double weights = 1;
   if (mean) weights = total ? *total : weight_sum(target, rows.count, rule);
   const int64_t row = G::row();
   if (row >= rows.count) return;
-  const int64_t at = rows.start(row), step = rows.inner, t = target[row];
-  x += at;
-  dx += at;
+  const int64_t step = rows.inner, t = target[row];
+  x += rows.start(row);
+  dx += step == 1 ? row * apart : rows.start(row);
   const bool ignored = t == rule.ignore;
   const C gi = static_cast<C>(g[one_g ? 0 : row]) * C(1 / weights);
   const C peak = ignored ? C(0) : gi * rule.peak * rule.weight(t);
@@ -274,13 +459,8 @@ __global__ void cross_entropy_backward_kernel(T* dx, const T* g, bool one_g, boo
     for (int64_t c = G::rank(); c < rows.n; c += G::kSize) mass += rule.even * rule.weight(c);
     mass = G::over(mass, Plus());
   }
-  const C scale = gi * (rule.peak * rule.weight(t) + mass), shift = lse[row];
-  for (int64_t c = G::rank(); c < rows.n; c += G::kSize) {
-    C d = scale * m::exp(static_cast<C>(x[c * step]) - shift);
-    if (rule.even != C(0)) d -= gi * rule.even * rule.weight(c);
-    if (c == t) d -= peak;
-    dx[c * step] = T(d);
-  }
+  const Slope<L> slope{gi * (rule.peak * rule.weight(t) + mass), lse[row], gi * rule.even, peak, t};
+  store_gradient<G>(dx, x, rows.n, step, slope, rule);
 }
 
 void cross_entropy_backward(const View& dx, const View& g, const View& lse, const View& x,
@@ -288,16 +468,16 @@ void cross_entropy_backward(const View& dx, const View& g, const View& lse, cons
   const Rows rows(x.size[0], x.size[1], x.size[2]);
   const int64_t* t = target.as<int64_t>();
   const bool mean = o.reduction == CrossEntropy::Reduction::mean;
-  by_floating(x.dtype, [&]<class T>() {
-    const Rule<T> rule(weight, o, rows.n);
+  by_logits(x.dtype, g.dtype, [&]<class T, class L>() {
+    const Rule<L> rule(weight, o, rows.n);
     // Of few samples every block sums the weights for itself.
     const bool many = mean && rows.count > kFewSamples;
     const Scratch<double> total(many ? 1 : 0);
-    if (many) NNM_LAUNCH(total_weight<T>, 1, kThreads, 0, total.get(), t, rows.count, rule);
+    if (many) NNM_LAUNCH(total_weight<L>, 1, kThreads, 0, total.get(), t, rows.count, rule);
     by_group(rows, [&]<int kWarps>(dim3 grid, dim3 block) {
-      NNM_LAUNCH((cross_entropy_backward_kernel<T, kWarps>), grid, block, 0, dx.as<T>(), g.as<T>(),
-                 o.reduction != CrossEntropy::Reduction::none, mean, total.get(),
-                 lse.as<Compute<T>>(), x.as<T>(), t, rows, rule);
+      NNM_LAUNCH((cross_entropy_backward_kernel<T, L, kWarps>), grid, block, 0, dx.as<T>(),
+                 dx.stride[0], g.as<L>(), o.reduction != CrossEntropy::Reduction::none, mean,
+                 total.get(), lse.as<Compute<T>>(), x.as<T>(), t, rows, rule);
     });
   });
 }

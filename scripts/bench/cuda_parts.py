@@ -124,7 +124,7 @@ def adamw(nnm, o, compared):
     """B9: the update of all parameters of GPT-2 124M."""
     size = (50, 16, 1, 2, 16, 2) if o.tiny else (50257, 64, 12, 12, 768, 1)
     net = cuda_nets.gpt("B9", "AdamW", *size, "f32", 2)
-    parameters = [p.to(o.device).requires_grad_() for p in net.make().parameters()]
+    parameters = [p.detach().to(o.device).requires_grad_() for p in net.make().parameters()]
     for p in parameters:
         p.grad = torch.ones_like(p)
     optimizer = torch.optim.AdamW(parameters, fused=True)

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "nnm/ops/autocast.h"
 #include "nnm/ops/functional.h"
 #include "nnm/ops/margin_loss.h"
 #include "ops/wave.h"
@@ -126,4 +127,44 @@ TEST_CASE("functions made of others are the same on a GPU") {
     CHECK(differs(results[1], results[0], 2e-5) == "");
     CHECK(differs(gradients[1], gradients[0], 2e-5) == "");
   }
+}
+
+TEST_CASE("mixed precision: the loss of classes is computed in f32 of halves on a GPU") {
+  const Device gpu = testing::emulated_gpu();
+  const AutocastGuard autocast(DType::bf16);
+  for (const char* reduction : {"none", "sum", "mean"}) {
+    CAPTURE(reduction);
+    Tensor losses[2], gradients[2];
+    for (const int on_gpu : {0, 1}) {
+      const Device device = on_gpu ? gpu : Device{};
+      const Tensor x = to(wave({3, 41}), {DType::bf16, device}).detach().requires_grad_();
+      const Tensor y =
+          cross_entropy(x, beside(x, {40, 0, 7}, {3}), to(abs(wave({41}, 1)), {DType::f32, device}),
+                        0, reduction, 0.1);
+      CHECK(y.dtype() == DType::f32);
+      sum(y * to(wave(y.shape(), 2), {DType::f32, device})).backward();
+      CHECK(x.grad().dtype() == DType::bf16);
+      losses[on_gpu] = to(y.detach(), {DType::f64, {}});
+      gradients[on_gpu] = to(x.grad(), {DType::f64, {}});
+    }
+    CHECK(differs(losses[1], losses[0], 1e-6) == "");
+    CHECK(differs(gradients[1], gradients[0], 4e-3) == "");
+  }
+}
+
+TEST_CASE("a large gradient of logits in halves has rows that a GPU multiplies fast") {
+  const Device gpu = testing::emulated_gpu();
+  Tensor gradients[2];
+  for (const int on_gpu : {0, 1}) {
+    const Device device = on_gpu ? gpu : Device{};
+    const Tensor x = to(wave({2, 131075}), {DType::bf16, device}).detach().requires_grad_();
+    const Tensor y = view(x, {1, 2, 131075});
+    y.register_hook([&](const Tensor& g) {
+      CHECK(g.strides()[1] == (on_gpu ? 131080 : 131075));
+      CHECK(g.strides()[2] == 1);
+    });
+    cross_entropy(flatten(y, 0, 1), beside(x, {5, 131074}, {2})).backward();
+    gradients[on_gpu] = to(x.grad(), {DType::f64, {}});
+  }
+  CHECK(differs(gradients[1], gradients[0], 4e-3) == "");
 }

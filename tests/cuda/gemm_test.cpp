@@ -86,6 +86,58 @@ TEST_CASE("a plan knows types, alignments and workspace") {
   CHECK(product(DType::f64, 1) == Lines{layout + "1" + after(256, 32, 256, 70, 1)});
 }
 
+TEST_CASE("matrices of halves whose rows begin anywhere are copied where that pays") {
+  emulated_gpu();
+  using Lines = std::vector<std::string>;
+  const auto options = there(zeros({1}, {DType::bf16, Device{}})).options();
+  // A linear layer of k inputs and 33 outputs, and its gradients: of the input, of the weight.
+  const auto layer = [&](int64_t k) {
+    const Tensor x = empty({32, k}, options), w = empty({33, k}, options),
+                 bias = empty({33}, options), y = empty({32, 33}, options);
+    return asked([&] {
+      kernels::gemm(y, x, transpose(w, 0, 1), bias, 1, 0);
+      kernels::gemm(x, y, w, View{}, 1, 0);
+      kernels::gemm(w, transpose(y, 0, 1), x, View{}, 1, 0);
+      kernels::gemm(transpose(w, 0, 1), transpose(x, 0, 1), y, View{}, 1, 0);
+    });
+  };
+  const std::string rest = " batch 1 stride 0 0 0 type 14", even = after(256, 256, 256);
+  CHECK(layer(1000) == Lines{"TN 33x32x1000 ld 1000 1000 40" + rest + " bias" + even,
+                             "NN 1000x32x33 ld 1000 40 1000" + rest + even,
+                             "NT 1000x33x32 ld 1000 40 1000" + rest + even,
+                             "NT 1000x33x32 ld 1000 40 1000" + rest + even});
+  CHECK(layer(992) == Lines{"TN 33x32x992 ld 992 992 33" + rest + " bias" + even,
+                            "NN 992x32x33 ld 992 33 992" + rest + even,
+                            "NT 992x33x32 ld 992 33 992" + rest + even,
+                            "NT 992x33x32 ld 992 33 992" + rest + even});
+  // One row has no rows after it; f32 has no such kernels.
+  const auto product = [&](DType t, int64_t m, int64_t n, int64_t k) {
+    const TensorOptions o{t, options.device};
+    const Tensor a = empty({m, k}, o), b = empty({n, k}, o), c = empty({m, n}, o);
+    return asked([&] { kernels::gemm(c, a, transpose(b, 0, 1), View{}, 1, 0); })
+        .at(0)
+        .substr(0, 30);
+  };
+  CHECK(product(DType::bf16, 1, 4097, 256) == "TN 4097x1x256 ld 256 256 4097 ");
+  CHECK(product(DType::f32, 32, 33, 1000) == "TN 33x32x1000 ld 1000 1000 33 ");
+}
+
+TEST_CASE("products by way of copies agree with the CPU's") {
+  emulated_gpu();
+  for (const DType type : {DType::bf16, DType::f16}) {
+    const auto matrix = [&](int64_t r, int64_t c) { return to(randn({r, c}), type); };
+    const Tensor x = matrix(32, 1100), w = matrix(35, 1100), y = matrix(32, 35);
+    const Tensor off = matrix(33, 1100).as_strided({32, 1100}, {1100, 1}, 7);
+    const Tensor one = to(randn({35}), type);
+    CHECK(error_of(y, x, transpose(w, 0, 1), one, 0.5, 0) < 1e-2);
+    CHECK(error_of(y, off, transpose(w, 0, 1), one, 0.5, 2) < 1e-2);
+    CHECK(error_of(x, y, w, {}, 0.5, 2) < 1e-2);
+    CHECK(error_of(w, transpose(y, 0, 1), x, {}, 1, 1) < 1e-2);
+    CHECK(error_of(transpose(w, 0, 1), transpose(off, 0, 1), y, {}, 1, 0) < 1e-2);
+    CHECK(error_of(transpose(matrix(35, 32), 0, 1), x, transpose(w, 0, 1), {}, 1, 0) < 1e-2);
+  }
+}
+
 TEST_CASE("products agree with the CPU's for every layout and type") {
   emulated_gpu();
   for (const DType type : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
@@ -140,6 +192,20 @@ TEST_CASE("batches of products, repeated operands among them") {
   CHECK(asked([&] { kernels::gemm_batched(own, there(a), there(b), 1, 0); }) ==
         std::vector<std::string>{"NN 2x4x5 ld 2 5 2 batch 3 stride 10 20 8 type 0" +
                                  after(256, 256, 256)});
+  // Of halves each matrix of a batch, too, where its copy pays.
+  const Tensor c = to(zeros({2, 32, 33}), DType::bf16), x = to(randn({2, 32, 600}), DType::bf16),
+               y = to(randn({2, 600, 33}), DType::bf16), there_c = there(c);
+  const auto lines = asked([&] { kernels::gemm_batched(there_c, there(x), there(y), 1, 0); });
+  CHECK(lines == std::vector<std::string>{
+                     "NN 33x32x600 ld 33 600 33 batch 2 stride 19800 19200 1056 type 14" +
+                     after(256, 256, 256)});
+  const Tensor turned = transpose(to(randn({2, 33, 600}), DType::bf16), 1, 2);
+  CHECK(asked([&] { kernels::gemm_batched(there_c, there(x), there(turned), 1, 0); }) ==
+        std::vector<std::string>{
+            "TN 33x32x600 ld 600 600 40 batch 2 stride 19800 19200 1280 type 14" +
+            after(256, 256, 256)});
+  kernels::gemm_batched(c, x, turned, 1, 0);
+  CHECK(allclose(to(there_c, {DType::f32, Device{}}), to(c, DType::f32), 1e-2, 0.2));
 }
 
 }  // namespace

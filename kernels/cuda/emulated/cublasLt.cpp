@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <vector>
 
 #include "kernels/half.h"
 
@@ -98,6 +99,16 @@ void log_product(const cublasLtMatmulDescOpaque_t& o, const cublasLtMatrixLayout
   std::fclose(f);
 }
 
+/// The vectors (count, k) of an operand that sums go over.
+std::vector<double> terms(const void* p, cudaDataType_t type, int64_t count, int64_t k,
+                          int64_t step, int64_t apart) {
+  std::vector<double> all(static_cast<size_t>(count * k));
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t j = 0; j < k; ++j)
+      all[static_cast<size_t>(i * k + j)] = load(p, i * apart + j * step, type);
+  return all;
+}
+
 struct Matmul {
   cublasLtMatmulDescOpaque_t desc;
   cublasLtMatrixLayoutOpaque_t a_layout, b_layout, c_layout, d_layout;
@@ -112,12 +123,16 @@ struct Matmul {
       const void *x = at_batch(a, a_layout, i), *y = at_batch(b, b_layout, i),
                  *before = at_batch(c, c_layout, i);
       void* out = const_cast<void*>(at_batch(d, d_layout, i));
+      const std::vector<double> left = terms(x, type, s.m, s.k, ta ? 1 : a_layout.ld,
+                                             ta ? a_layout.ld : 1),
+                                right = terms(y, type, s.n, s.k, tb ? b_layout.ld : 1,
+                                              tb ? 1 : b_layout.ld);
       for (int64_t col = 0; col < s.n; ++col) {
         for (int64_t row = 0; row < s.m; ++row) {
+          const double *l = &left[static_cast<size_t>(row * s.k)],
+                       *r = &right[static_cast<size_t>(col * s.k)];
           double sum = 0;
-          for (int64_t k = 0; k < s.k; ++k)
-            sum += load(x, ta ? k + row * a_layout.ld : row + k * a_layout.ld, type) *
-                   load(y, tb ? col + k * b_layout.ld : k + col * b_layout.ld, type);
+          for (int64_t k = 0; k < s.k; ++k) sum += l[k] * r[k];
           sum *= by;
           if (keep != 0) sum += keep * load(before, row + col * d_layout.ld, type);
           if (desc.epilogue == CUBLASLT_EPILOGUE_BIAS) sum += load(desc.bias, row, type);

@@ -110,6 +110,28 @@ View samples_view(const Tensor& x, const Classes& c) {
   return v;
 }
 
+/// The operand as mixed precision wants it. A GPU's kernels read halves themselves, and compute as
+/// they would with a copy in f32, which would take longer than they.
+Tensor logits_of(const Tensor& x) {
+  return x.device().type == DeviceType::cuda ? x : autocast_f32(x);
+}
+
+/// The type of the loss.
+DType loss_type(const Tensor& x) {
+  return detail::autocast_dtype && item_size(x.dtype()) == 2 ? DType::f32 : x.dtype();
+}
+
+/// For the gradient of x. A GPU multiplies halves fast where their rows begin at multiples of 16
+/// bytes, and what made x, and gets the gradient, is likely a product.
+Tensor gradient_for(const Tensor& x) {
+  constexpr int64_t kUnit = 8, kLarge = int64_t{1} << 18;
+  if (x.device().type != DeviceType::cuda || item_size(x.dtype()) != 2 || x.dim() != 2 ||
+      x.numel() < kLarge)
+    return empty(x.shape(), x.options());
+  const int64_t apart = (x.shape()[1] + kUnit - 1) / kUnit * kUnit;
+  return empty_strided(x.shape(), {apart, 1}, x.options());
+}
+
 Tensor class_loss(const Tensor& x, const Tensor& target, const Tensor& weights, CrossEntropy o) {
   detail::check_same_device(x, target);
   check_target(x, target);
@@ -118,9 +140,11 @@ Tensor class_loss(const Tensor& x, const Tensor& target, const Tensor& weights, 
   detail::check_floating(x, o.log_probs ? "nll_loss_out_frame" : "log_softmax_lastdim_kernel_impl");
   const Tensor t = checked_labels(target, c.classes, c.inner, o.ignore_index);
   const Tensor in = detail::row_major(x);
-  const Tensor w = weights.defined() ? detail::row_major(to(weights.detach(), x.dtype())) : weights;
+  const TensorOptions of_loss{loss_type(x), x.device()};
+  const Tensor w =
+      weights.defined() ? detail::row_major(to(weights.detach(), of_loss.dtype)) : weights;
   const bool none = o.reduction == CrossEntropy::Reduction::none;
-  Tensor y = empty(none ? target.shape() : Shape(), x.options());
+  Tensor y = empty(none ? target.shape() : Shape(), of_loss);
   const DType stats = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor lse = empty({c.samples * c.inner}, {stats, x.device()});
   const View y_view = none ? samples_view(y, c) : y.view();
@@ -129,12 +153,14 @@ Tensor class_loss(const Tensor& x, const Tensor& target, const Tensor& weights, 
   if (!needs_grad({&x})) return y;
   return record(x.dim() > 2 ? "NllLoss2DBackward0" : "NllLossBackward0", y, {&x},
                 [in = Saved(in), t = Saved(t), w = Saved(w), lse, c, none, o](Backward& b) {
-                  const Tensor &x = in.get(), dx = empty(x.shape(), x.options());
+                  const Tensor &x = in.get(), dx = gradient_for(x);
                   const Tensor g = detail::row_major(b.grad());
-                  kernels::cross_entropy_backward(
-                      classes_view(dx, c), none ? samples_view(g, c) : g.view(),
-                      samples_view(lse, c), classes_view(x, c), samples_view(t.get(), c),
-                      w.defined() ? w.get().view() : View{}, o);
+                  View dx_view = classes_view(dx, c);
+                  if (x.dim() == 2) dx_view.stride[0] = dx.strides()[0];
+                  kernels::cross_entropy_backward(dx_view, none ? samples_view(g, c) : g.view(),
+                                                  samples_view(lse, c), classes_view(x, c),
+                                                  samples_view(t.get(), c),
+                                                  w.defined() ? w.get().view() : View{}, o);
                   b.set(0, dx);
                 });
 }
@@ -177,7 +203,7 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
                      int64_t ignore_index, const std::string& reduction, double label_smoothing) {
   detail::check_defined(input, "cross_entropy");
   detail::check_defined(target, "cross_entropy");
-  const Tensor x = autocast_f32(input);
+  const Tensor x = logits_of(input);
   NNM_CHECK(label_smoothing >= 0 && label_smoothing <= 1, runtime,
             "label_smoothing must be between 0.0 and 1.0. Got: {}", python_float(label_smoothing));
   CrossEntropy o;
@@ -186,7 +212,7 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
   o.label_smoothing = label_smoothing;
   if (target.shape() == x.shape() && x.dim() > 0) {
     NNM_CHECK(ignore_index < 0, runtime, "ignore_index is not supported for floating point target");
-    return probability_loss(x, target, weight, reduction, label_smoothing);
+    return probability_loss(autocast_f32(x), target, weight, reduction, label_smoothing);
   }
   return class_loss(x, target, weight, o);
 }
@@ -199,7 +225,7 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
   o.reduction = class_reduction(reduction);
   o.ignore_index = ignore_index;
   o.log_probs = true;
-  return class_loss(autocast_f32(input), target, weight, o);
+  return class_loss(logits_of(input), target, weight, o);
 }
 
 namespace {

@@ -26,7 +26,8 @@ void check_embedding(Suite& s) {
   };
   for (const DType t : kFloats) {
     for (const Table& c : {Table{11, 1, 17, -1}, Table{7, 3, 400, 2}, Table{300, 40, 2500, 17},
-                           Table{70000, 8, 50, -1}, Table{1, 200, 9, -1}, Table{4, 6, 0, -1}}) {
+                           Table{70000, 8, 50, -1}, Table{1, 200, 9, -1}, Table{4, 6, 0, -1},
+                           Table{40, 520, 90, 3}, Table{3, 264, 150, 1}, Table{2, 136, 66, -1}}) {
       const Operand at = in(DType::i64, {c.n}, integers(0, c.rows));
       s.check(kernels::embedding, "", {out(t, {c.n, c.width}), in(t, {c.rows, c.width}), at}, 0,
               [](const Views& v) { kernels::embedding(v[0], v[1], v[2]); });

@@ -220,9 +220,13 @@ void check_norms(Suite& s) {
       check_batch_norm(s, x, t, Lay::plain);
     for (const Sizes& x : {Sizes{4, 3, 5, 6}, Sizes{2, 35, 30, 30}})
       check_batch_norm(s, x, t, Lay::channels);
-    for (const Sizes& x :
-         {Sizes{5, 7}, Sizes{300, 33}, Sizes{17, 1024}, Sizes{3, 1100}, Sizes{1, 1}})
+    for (const Sizes& x : {Sizes{5, 7}, Sizes{300, 33}, Sizes{17, 1024}, Sizes{3, 1100},
+                           Sizes{1, 1}, Sizes{3, 72}, Sizes{2, 8192}})
       check_layer_norm(s, x, t);
+    // More rows than blocks: of warps that hold few elements each, and many, and of blocks.
+    if (t == DType::f32)
+      for (const Sizes& x : {Sizes{4300, 64}, Sizes{800, 264}, Sizes{270, 1032}})
+        check_layer_norm(s, x, t);
     check_group_norm(s, {2, 6, 15}, 3, t);
     check_group_norm(s, {3, 4, 1}, 2, t);
     check_group_norm(s, {2, 40, 300}, 2, t);

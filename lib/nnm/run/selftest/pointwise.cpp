@@ -154,8 +154,14 @@ void check_copy(Suite& s) {
         s.check(kernels::copy, "", {out(t, {3, 5, 16}, to), in(t, {3, 5, 16}, from)}, 0, call);
         s.check(kernels::copy, "", {out(t, {37, 3, 41}, to), in(t, {37, 3, 41}, from)}, 0, call);
       }
+    // Long rows that begin at other distances from multiples of 16 bytes than those of the output.
+    for (const Lay to : {Lay::plain, Lay::rows, Lay::off})
+      for (const Lay from : {Lay::plain, Lay::rows, Lay::off})
+        s.check(kernels::copy, "", {out(t, {3, 2051}, to), in(t, {3, 2051}, from)}, 0, call);
+    s.check(kernels::copy, "", {out(t, {1, 20011}, Lay::off), in(t, {1, 20011})}, 0, call);
     s.check(kernels::copy, "", {out(t, {6, 32}), spread(in(t, {6, 32}), 1)}, 0, call);
     s.check(kernels::copy, "", {out(t, {6, 32}), spread(in(t, {6, 32}), 2)}, 0, call);
+    s.check(kernels::copy, "", {out(t, {7, 33}), spread(in(t, {7, 33}), 3)}, 0, call);
     s.check(kernels::copy, "", {out(t, {0}), in(t, {0})}, 0, call);
     s.check(kernels::copy, "", {out(t, {}), in(t, {})}, 0, call);
   }

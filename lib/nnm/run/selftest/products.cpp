@@ -39,6 +39,11 @@ void check_gemm(Suite& s) {
             {out(DType::f32, {9, 20}, lay), in(DType::f32, {9, 31}, lay),
              in(DType::f32, {31, 20}, lay), absent()},
             8, [](const Views& v) { kernels::gemm(v[0], v[1], v[2], v[3], 1, 0); });
+  // Large enough for copies of matrices of halves whose rows begin anywhere.
+  s.check(kernels::gemm, "",
+          {out(DType::bf16, {520, 521}), in(DType::bf16, {520, 1000}), in(DType::bf16, {1000, 521}),
+           in(DType::bf16, {521})},
+          2, [](const Views& v) { kernels::gemm(v[0], v[1], v[2], v[3], 1, 0); });
 }
 
 void check_batched(Suite& s) {

@@ -5,6 +5,7 @@
 
 #include "kernels/difference.h"
 #include "kernels/optim.h"
+#include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/statistics.h"
@@ -105,7 +106,8 @@ void check_along(Suite& s) {
 }
 
 void check_softmax(Suite& s) {
-  const std::vector<Sizes> all = {{1, 1}, {5, 10}, {9, 33}, {3, 2500}, {4, 17, 6}, {2, 3, 40}};
+  const std::vector<Sizes> all = {{1, 1},     {5, 10},  {9, 33},  {3, 2500}, {4, 17, 6},
+                                  {2, 3, 40}, {19, 72}, {9, 968}, {2, 4104}, {2, 8200}};
   for (const Sizes& x : all)
     for (const DType t : kFloats)
       for (const bool log : {false, true}) {
@@ -116,7 +118,8 @@ void check_softmax(Suite& s) {
                 {out(t, x), in(t, x), in(t, x, log ? uniform(-3, -0.1) : uniform(0, 1))}, 4,
                 [=](const Views& v) { kernels::softmax_backward(v[0], v[1], v[2], 1, log); });
       }
-  for (const Sizes& x : {Sizes{40, 3}, Sizes{40, 18}, Sizes{9, 1100}})
+  for (const Sizes& x :
+       {Sizes{40, 3}, Sizes{40, 18}, Sizes{40, 64}, Sizes{9, 1100}, Sizes{9, 1101}})
     s.check(kernels::softmax, "specials", {out(DType::f32, x), in(DType::f32, x, specials())}, 4,
             [](const Views& v) { kernels::softmax(v[0], v[1], 1, false); });
   s.check(kernels::softmax, "", {out(DType::f32, {0, 4}), in(DType::f32, {0, 4})}, 1,
@@ -150,6 +153,59 @@ void check_cross_entropy(Suite& s) {
                     kernels::cross_entropy_backward(v[0], v[1], v[2], v[3], v[4], v[5], o);
                   });
         }
+}
+
+/// A copy in f32 of what lies row-major in the CPU's memory.
+struct Wide {
+  explicit Wide(const View& v) : values(static_cast<size_t>(v.numel())), view(v) {
+    view.data = values.data();
+    view.dtype = DType::f32;
+    int64_t stride = 1;
+    for (int d = v.ndim - 1; d >= 0; --d) view.stride[d] = stride, stride *= v.size[d];
+    kernels::copy(view, v);
+  }
+  std::vector<float> values;
+  View view;
+};
+
+/// Mixed precision: halves with a loss in f32, which the CPU has only by way of copies; and room
+/// between the rows of a gradient.
+void check_mixed_cross_entropy(Suite& s) {
+  CrossEntropy o;
+  o.label_smoothing = 0.1;
+  const auto logits = [](View v) {
+    v.ndim = 3;
+    v.size[2] = v.stride[2] = 1;
+    return v;
+  };
+  const auto forward = [=](const Views& v) {
+    const View x = logits(v[2]);
+    if (v[0].device.type != DeviceType::cpu)
+      return kernels::cross_entropy(v[0], v[1], x, v[3], v[4], o);
+    kernels::cross_entropy(v[0], v[1], Wide(x).view, v[3], v[4], o);
+  };
+  const auto backward = [=](const Views& v) {
+    const View dx = logits(v[0]), x = logits(v[3]);
+    if (v[0].device.type != DeviceType::cpu)
+      return kernels::cross_entropy_backward(dx, v[1], v[2], x, v[4], v[5], o);
+    const Wide wide(x);
+    kernels::cross_entropy_backward(wide.view, v[1], v[2], Wide(x).view, v[4], v[5], o);
+    kernels::copy(dx, wide.view);
+  };
+  for (const DType t : {DType::bf16, DType::f16})
+    for (const Sizes& x : {Sizes{37, 10}, Sizes{5, 1501}, Sizes{9, 43}})
+      for (const Lay lay : {Lay::plain, Lay::rows, Lay::off}) {
+        const Sizes rows = {x[0], 1};
+        const Operand target = in(DType::i64, rows, integers(0, x[1])),
+                      weight = in(DType::f32, {x[1]}, uniform(0.5, 2)),
+                      lse = in(DType::f32, rows, uniform(2, 4));
+        if (lay == Lay::plain)
+          s.check(kernels::cross_entropy, "mixed",
+                  {out(DType::f32, {}), out(DType::f32, rows), in(t, x), target, weight}, 4,
+                  forward);
+        s.check(kernels::cross_entropy_backward, "mixed",
+                {out(t, x, lay), in(DType::f32, {}), lse, in(t, x), target, weight}, 4, backward);
+      }
 }
 
 std::vector<double> numbers(const TensorStatistics& s) {
@@ -237,6 +293,7 @@ void check_reductions(Suite& s) {
 void check_classes(Suite& s) {
   check_softmax(s);
   check_cross_entropy(s);
+  check_mixed_cross_entropy(s);
 }
 
 void check_statistics(Suite& s) {
