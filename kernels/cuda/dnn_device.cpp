@@ -33,8 +33,8 @@ bool DnnDevice::run(const DnnConvolution& c, void* x, void* w, void* y) {
   if (!plan->known()) return false;
   const Scratch<char> workspace(static_cast<int64_t>(plan->workspace()));
   const cudaStream_t s = stream(plan.get());
-  if (s != stream_ && dnn_library().SetStream(handle_, s) != dnn::kSuccess) return false;
-  stream_ = s;
+  if (!streamed_ && dnn_library().SetStream(handle_, s) != dnn::kSuccess) return false;
+  streamed_ = true;
   if (plan->run(handle_, x, w, y, workspace.get())) return true;
   plan->refuse();
   return false;

@@ -22,7 +22,7 @@ class DnnDevice {
   std::mutex mutex_;
   bool tried_ = false;
   dnn::Handle handle_ = nullptr;
-  void* stream_ = nullptr;  ///< that the handle was last given
+  bool streamed_ = false;  ///< the handle has the device's one stream
   std::map<DnnConvolution::Key, std::unique_ptr<DnnPlan>> plans_;
 };
 
