@@ -1,3 +1,4 @@
+// Loading cuDNN, or its emulation.
 #include "kernels/cuda/dnn.h"
 
 #include <dlfcn.h>

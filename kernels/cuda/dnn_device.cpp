@@ -1,3 +1,4 @@
+// Handles, plans and workspaces of cuDNN, and falling back without them.
 #include "kernels/cuda/dnn_device.h"
 
 #include "kernels/cuda/lt.h"

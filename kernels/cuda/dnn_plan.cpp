@@ -1,3 +1,4 @@
+// Descriptors of cuDNN's backend interface, from tensors to execution plans.
 #include "kernels/cuda/dnn_plan.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Paths of CUDA's libraries, tried in order.
 #include "kernels/cuda/libraries.h"
 
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// Loading cuBLASLt, or its emulation.
 #include "kernels/cuda/lt.h"
 
 #include <dlfcn.h>
