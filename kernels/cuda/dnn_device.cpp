@@ -17,10 +17,9 @@ bool DnnDevice::open() {
   tried_ = true;
   int runtime = 0;
   cudaRuntimeGetVersion(&runtime);
-  if (!dnn_why(runtime).empty()) return false;
   // Some of cuDNN's parts end the process where they do not find cuBLASLt, which is found by its
   // name once it is loaded.
-  lt();
+  if (!dnn_why(runtime).empty() || !lt_found()) return false;
   if (dnn_library().Create(&handle_) != dnn::kSuccess) handle_ = nullptr;
   return handle_ != nullptr;
 }

@@ -59,6 +59,8 @@ const Lt& lt() {
   return lt;
 }
 
+bool lt_found() { return loaded().why.empty(); }
+
 std::string lt_facts() {
   const Lt& lt = loaded();
   if (!lt.why.empty()) return lt.why;
