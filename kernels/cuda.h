@@ -53,8 +53,8 @@ struct Cuda {
   /// The number of GPUs. 0 leaves the reason in *why.
   int (*devices)(std::string* why);
   CudaDevice (*describe)(int device);
-  /// What the plug-in runs on, by name, with version and path: cuda_driver, cuda_runtime, cublasLt;
-  /// or that it is missing, and where it was looked for.
+  /// What the plug-in runs on, by name, with version and path: cuda_driver, cuda_runtime, cublasLt,
+  /// cudnn; or that it is missing, and where it was looked for.
   std::vector<std::pair<std::string, std::string>> (*libraries)();
   /// 512-byte aligned memory, kept for reuse when it is freed. "out of memory" says what was asked
   /// and what is free.

@@ -2,6 +2,7 @@
 // the image; groups of few channels, one result a thread.
 #include "kernels/cuda/conv.h"
 
+#include "kernels/cuda/dnn_conv.h"
 #include "kernels/cuda/patches.h"
 #include "kernels/cuda/plugin.h"
 #include "kernels/cuda/tile.h"
@@ -137,6 +138,7 @@ void conv2d_cuda(const View& y, const View& x, const View& w, const View& bias, 
                   matrix(w, s.c, s.o, 1, s.c), bias, 1, 0);
     return;
   }
+  if (conv2d_by_dnn(y, x, w, bias, p)) return;
   by_floating(x.dtype, [&]<class T>() { forward<T>(s, y, x, w, bias); });
 }
 
@@ -279,6 +281,7 @@ void conv2d_backward_input_cuda(const View& dx, const View& g, const View& w, co
                   matrix(w, s.o, s.c, s.c, 1), View{}, 1, 0);
     return;
   }
+  if (conv2d_backward_input_by_dnn(dx, g, w, p)) return;
   by_floating(dx.dtype, [&]<class T>() { backward_input<T>(s, dx, g, w); });
 }
 

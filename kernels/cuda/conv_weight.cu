@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/conv.h"
+#include "kernels/cuda/dnn_conv.h"
 #include "kernels/cuda/parts.h"
 #include "kernels/cuda/patches.h"
 #include "kernels/cuda/plugin.h"
@@ -183,7 +184,7 @@ void conv2d_backward_weight_cuda(const View& dw, const View& dbias, const View& 
     if (s.pointwise() && s.out_pixels() > 0) {
       kernels::gemm(matrix(dw, s.o, s.c, s.c, 1), matrix(g, s.o, s.out_pixels(), 1, s.o),
                     matrix(x, s.out_pixels(), s.c, s.c, 1), View{}, 1, 0);
-    } else {
+    } else if (!conv2d_backward_weight_by_dnn(dw, g, x, p)) {
       weight_gradient<T>(s, dw, g, x);
     }
   });

@@ -39,6 +39,8 @@ struct Lt {
 
 /// Loaded at the first call. Throws Error(device) naming the folders that were searched.
 const Lt& lt();
+/// Loads it, and says whether it is there.
+bool lt_found();
 /// Version and path, or why it is missing.
 std::string lt_facts();
 /// Throws Error(device) "<what>: <cuBLASLt's words>" unless the call succeeded.

@@ -71,4 +71,18 @@ if(NNM_TESTS)
   target_compile_options(nnm_cuda_emulated PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1>)
   # What tells nvcc to unroll loops says nothing to this compiler.
   target_compile_options(nnm_cuda_emulated PRIVATE -Wno-unknown-pragmas)
+
+  # libcuda.so.1 for machines without a driver: cuDNN does not load without its name.
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/emulated/no_driver.cpp CONTENT [[
+#define NNM_ABSENT(name) extern "C" int name() { return 100; /* CUDA_ERROR_NO_DEVICE */ }
+NNM_ABSENT(cuGetErrorString)
+NNM_ABSENT(cuModuleGetFunction)
+NNM_ABSENT(cuModuleLoadData)
+NNM_ABSENT(cuModuleUnload)
+NNM_ABSENT(cuTensorMapEncodeIm2col)
+NNM_ABSENT(cuTensorMapEncodeTiled)
+]] @ONLY)
+  add_library(nnm_no_driver SHARED ${CMAKE_BINARY_DIR}/emulated/no_driver.cpp)
+  set_target_properties(nnm_no_driver PROPERTIES
+    OUTPUT_NAME cuda SOVERSION 1 LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/no-driver)
 endif()

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 
+#include "kernels/cuda/dnn.h"
 #include "kernels/cuda/graphs.h"
 #include "kernels/cuda/lt.h"
 #include "kernels/cuda/memory.h"
@@ -74,7 +75,8 @@ std::vector<std::pair<std::string, std::string>> libraries() {
   cudaRuntimeGetVersion(&runtime);
   return {{"cuda_driver", driver ? "CUDA " + dotted(driver) : "none"},
           {"cuda_runtime", "CUDA " + dotted(runtime)},
-          {"cublasLt", lt_facts()}};
+          {"cublasLt", lt_facts()},
+          {"cudnn", dnn_facts(runtime)}};
 }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {

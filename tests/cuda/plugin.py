@@ -98,6 +98,10 @@ def main():
     check(re.fullmatch(r"CUDA \d+\.\d+", facts.get("cuda_runtime", "")), "doctor names CUDA's version", facts)
     check(re.search(r"^\d+\.\d+\.\d+, /|was not found", facts.get("cublasLt", "")),
           "doctor names cuBLASLt, or where it was looked for", facts)
+    check(re.search(r"^\d+\.\d+\.\d+, /|was not found|is for CUDA", facts.get("cudnn", "")),
+          "doctor names cuDNN, or where it was looked for", facts)
+    code, said = output(build / "nnm", "doctor", **env, NNM_CUDA_CUDNN="0")
+    check("cudnn           not used: NNM_CUDA_CUDNN=0" in said, "doctor says that cuDNN is not wanted", said)
     if facts["cuda"].startswith("off"):
         without_gpu(build / "nnm", env, facts)
     else:
