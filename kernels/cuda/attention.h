@@ -179,8 +179,9 @@ struct AttentionShape {
   }
 };
 
-inline unsigned attention_blocks(const View& q, int64_t rows) {
-  return static_cast<unsigned>(q.size[0] * q.size[1] * ((rows + kTileSide - 1) / kTileSide));
+/// Of all heads, where each block has `side` of a head's rows.
+inline unsigned attention_blocks(const View& q, int64_t rows, int side = kTileSide) {
+  return static_cast<unsigned>(q.size[0] * q.size[1] * ((rows + side - 1) / side));
 }
 
 /// body.template operator()<T, kWide>() with tiles wide enough for `columns`, as far as they may

@@ -9,6 +9,7 @@
 // aligned.
 // - NNM_HD  a function for host and device (kernels/host_device.h).
 // - NNM_CUDA_KERNEL(slot, fn)  fills a slot of kernels/*.h (kernels/cuda/plugin.h).
+// Those of tensor cores are in kernels/cuda/mma.h.
 //
 // Atomics on floating types are left out of the emulation on purpose: their order is not fixed, and
 // results must be.

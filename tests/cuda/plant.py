@@ -3,7 +3,7 @@
 
     tests/cuda/plant.py [--build BUILD] [--only FILE.cu ...] [--share N] [--list]
 
-A fault is a barrier left out, or a bound that is off by one. The file with the fault, or of a header
+A fault is a barrier or a wait left out, or a bound or a mask that is off by one. The file with the fault, or of a header
 one after another that includes it, is compiled for the emulated GPU, linked with the rest of it, and
 the self-test of its slots is run with threads in forward, reverse and shuffled order. --share N
 tries every Nth fault. Those that nothing can show are in UNSEEN, with the reason.
@@ -23,6 +23,9 @@ TIMEOUT = 300
 
 # A pattern in a kernel's file, and what takes its place.
 FAULTS = (("no barrier", re.compile(r"__syncthreads\(\);"), ";"),
+          ("no wait", re.compile(r"wait_for_copies\(\);"), ";"),
+          ("mask off by one", re.compile(r"(?<=\bkey) > (?=query\b)"), " >= "),
+          ("mask off by one", re.compile(r"(?<=\bkey) >= (?=s\.keys\b)"), " > "),
           ("bound off by one", re.compile(r"(?<=\bi) < (?=n\b|end\b|count\b|outputs\b)"), " <= "),
           ("bound off by one", re.compile(r"(?<=\bi) >= (?=n\b|end\b|count\b|packs\b|outputs\b)"), " > "),
           ("bound off by one", re.compile(r"(?<=\bi) < (?=n\b|end\b|count\b|outputs\b)"), " + 1 < "))

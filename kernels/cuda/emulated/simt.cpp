@@ -61,6 +61,12 @@ struct Fiber {
   char* stack = nullptr;
 };
 
+struct Copy {
+  void* to;
+  const void* from;
+  int bytes, there;
+};
+
 struct Thread {
   State state = State::fresh;
   Fiber* fiber = nullptr;
@@ -70,6 +76,7 @@ struct Thread {
   uint32_t mask = 0;
   int source = 0;
   uint64_t value = 0, result = 0;
+  std::vector<Copy> copies;  ///< under way
 };
 
 struct Machine {
@@ -106,7 +113,9 @@ Machine& machine() {
   return *m;
 }
 
-[[noreturn]] void die(const char* what) {
+}  // namespace
+
+void die(const char* what) {
   const Machine& m = machine();
   std::fprintf(stderr, "simt: %s: block (%u, %u, %u): %s\n", m.name, blockIdx.x, blockIdx.y,
                blockIdx.z, what);
@@ -119,6 +128,8 @@ Machine& machine() {
   }
   std::abort();
 }
+
+namespace {
 
 uint64_t next_random(uint64_t& state) {
   uint64_t z = state += 0x9e3779b97f4a7c15u;
@@ -383,6 +394,33 @@ void* dynamic_shared() {
 void block_barrier(const char* file, int line) { wait(State::at_barrier, file, line); }
 
 int lane() { return machine().current % 32; }
+
+namespace {
+
+void land(const Copy& c) {
+  std::memcpy(c.to, c.from, static_cast<size_t>(c.there));
+  std::memset(static_cast<char*>(c.to) + c.there, 0, static_cast<size_t>(c.bytes - c.there));
+}
+
+}  // namespace
+
+void begin_copy(void* to, const void* from, int bytes, int there) {
+  Machine& m = machine();
+  const auto aligned = [bytes](const void* p) {
+    return reinterpret_cast<uintptr_t>(p) % static_cast<uintptr_t>(bytes) == 0;
+  };
+  if (!aligned(to) || !aligned(from)) die("a copy that is not aligned");
+  if (there < 0 || there > bytes) die("a copy of more than it has room for");
+  const Copy copy{to, from, bytes, there};
+  if (m.order == Order::shuffled && next_random(m.seed) % 2 == 0) land(copy);
+  else m.threads[static_cast<size_t>(m.current)].copies.push_back(copy);
+}
+
+void end_copies() {
+  std::vector<Copy>& copies = machine().threads[static_cast<size_t>(machine().current)].copies;
+  for (const Copy& c : copies) land(c);
+  copies.clear();
+}
 
 uint64_t warp_exchange(uint32_t mask, uint64_t value, int source, const char* file, int line) {
   Machine& m = machine();

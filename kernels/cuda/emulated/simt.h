@@ -64,6 +64,14 @@ constexpr int kBallot = -1;  ///< the lanes whose value is not 0
 uint64_t warp_exchange(uint32_t mask, uint64_t value, int source, const char* file, int line);
 int lane();
 
+/// A copy of `there` bytes, and zeros up to `bytes`, that lands when the thread waits for it; in
+/// shuffled order perhaps at once. None that it never waits for lands.
+void begin_copy(void* to, const void* from, int bytes, int there);
+void end_copies();
+
+/// Ends the process with what is wrong in a kernel.
+[[noreturn]] void die(const char* what);
+
 template <class T>
 T shuffle(uint32_t mask, T value, int source, const char* file, int line) {
   static_assert(std::is_arithmetic_v<T> && sizeof(T) >= 4, "CUDA shuffles 4 and 8 bytes");

@@ -126,25 +126,73 @@ struct Attended {
   Attention p;
 };
 
+/// How q, k and v, and the results, lie.
+struct AttendedLays {
+  Lay q, k, v, y;
+};
+
 void check_attention_case(Suite& s, const Attended& c, const Operand& mask, DType t,
-                          const std::string& note) {
+                          const std::string& note,
+                          const AttendedLays& lay = {Lay::plain, Lay::gaps, Lay::rows,
+                                                     Lay::plain}) {
   const Sizes q = {c.batch, c.heads, c.queries, c.width}, k = {c.batch, c.heads, c.keys, c.width},
               v = {c.batch, c.heads, c.keys, c.values}, y = {c.batch, c.heads, c.queries, c.values},
               rows = {c.batch, c.heads, c.queries};
   const DType stats = t == DType::f64 ? t : DType::f32;
   const Attention p = c.p;
-  s.check(kernels::attention, note,
-          {out(t, y), out(stats, rows), in(t, q), in(t, k, Lay::gaps), in(t, v, Lay::rows), mask},
-          4, [p](const Views& o) { kernels::attention(o[0], o[1], o[2], o[3], o[4], o[5], p); });
+  s.check(
+      kernels::attention, note,
+      {out(t, y, lay.y), out(stats, rows), in(t, q, lay.q), in(t, k, lay.k), in(t, v, lay.v), mask},
+      4, [p](const Views& o) { kernels::attention(o[0], o[1], o[2], o[3], o[4], o[5], p); });
   // Results of the forward pass, on the device at hand, into the last two operands.
   s.check(kernels::attention_backward, note,
-          {out(t, q), out(t, k), out(t, v), in(t, y), in(t, q), in(t, k), in(t, v), mask, out(t, y),
-           out(stats, rows)},
+          {out(t, q), out(t, k, lay.y), out(t, v), in(t, y, lay.y), in(t, q, lay.y),
+           in(t, k, lay.y), in(t, v, lay.y), mask, out(t, y, lay.y), out(stats, rows)},
           8, [p](const Views& o) {
             kernels::attention(o[8], o[9], o[4], o[5], o[6], o[7], p);
             kernels::attention_backward(o[0], o[1], o[2], o[3], o[8], o[9], o[4], o[5], o[6], o[7],
                                         p);
           });
+}
+
+/// Of 16-bit types, as tensor cores do it: tiles of queries and keys at their ends and causal
+/// diagonals, heads that are strided slices, widths that are no multiples of 8.
+void check_attention_tiles(Suite& s) {
+  constexpr AttendedLays kPacked = {Lay::heads, Lay::heads, Lay::heads, Lay::heads};
+  constexpr AttendedLays kDense = {Lay::plain, Lay::heads, Lay::plain, Lay::plain};
+  const auto settings = [](double scale, bool causal, double dropout) {
+    return Attention{scale, causal, dropout, 1234567, 40};
+  };
+  for (const DType t : {DType::bf16, DType::f16}) {
+    for (const Attended& c : {Attended{1, 2, 200, 200, 64, 64, settings(0.125, true, 0)},
+                              Attended{1, 2, 65, 190, 40, 37, settings(0.2, false, 0)},
+                              Attended{1, 1, 140, 97, 13, 128, settings(0.3, true, 0)},
+                              Attended{1, 1, 33, 257, 128, 72, settings(0.1, true, 0)},
+                              Attended{1, 2, 130, 70, 80, 80, settings(0.1, false, 0)},
+                              Attended{2, 1, 3, 0, 8, 8, settings(1, false, 0)},
+                              Attended{1, 3, 1, 1, 1, 1, settings(1, true, 0)},
+                              Attended{2, 2, 67, 71, 24, 15, settings(0.4, true, 0.3)},
+                              Attended{2, 1, 66, 136, 100, 16, settings(0.2, false, 0.5)},
+                              Attended{1, 1, 5, 8, 8, 8, settings(0.2, false, 1)}})
+      check_attention_case(
+          s, c, absent(), t,
+          fmt::format("{}, dropout {}", c.p.causal ? "causal" : "plain", c.p.dropout_p), kPacked);
+    const Attended c{2, 2, 70, 90, 16, 24, settings(0.4, false, 0)};
+    const Sizes scores = {2, 2, 70, 90};
+    check_attention_case(s, c, absent(), t, "dense", kDense);
+    check_attention_case(s, c, in(t, scores), t, "added mask", kPacked);
+    check_attention_case(s, c, spread(in(DType::b8, scores, Lay::turned, integers(0, 2)), 2), t,
+                         "mask of all heads", kPacked);
+    check_attention_case(s, c, in(DType::b8, scores, integers(0, 1)), t, "no key seen", kPacked);
+    const Attended wide{1, 1, 20, 70, 128, 96, settings(0.1, false, 0.2)};
+    check_attention_case(s, wide, in(DType::b8, {1, 1, 20, 70}, integers(0, 2)), t,
+                         "mask and dropout", kPacked);
+    const Attention p = c.p;
+    s.check(kernels::attention, "NaN and infinities in a query stay in its row",
+            {out(t, {1, 1, 40, 8}), out(DType::f32, {1, 1, 40}), in(t, {1, 1, 40, 8}, specials()),
+             in(t, {1, 1, 70, 8}), in(t, {1, 1, 70, 8}), absent()},
+            4, [p](const Views& v) { kernels::attention(v[0], v[1], v[2], v[3], v[4], v[5], p); });
+  }
 }
 
 void check_attention(Suite& s) {
@@ -191,6 +239,7 @@ void check_indices(Suite& s) {
   check_windows(s);
   check_triangle(s);
   check_attention(s);
+  check_attention_tiles(s);
 }
 
 }  // namespace nnm::run

@@ -99,6 +99,7 @@ double get(const void* p, DType t) {
 int innermost(Lay lay, int ndim, int k) {
   if (lay == Lay::turned) return k;
   const int d = ndim - 1 - k;
+  if (lay == Lay::heads) return k == 1 ? 1 : k == 2 ? 2 : d;
   if (lay != Lay::channels || ndim < 2 || d == 0) return d;
   return k == 0 ? 1 : d + 1;
 }
@@ -115,6 +116,8 @@ View laid_out(const Operand& o) {
     v.stride[d] = step;
     step *= std::max<int64_t>(v.size[d], 1);
     if (o.lay == Lay::rows && k == 0) step += 3;
+    if (o.lay == Lay::heads && k == 0) step = (step + 7) / 8 * 8;
+    if (o.lay == Lay::heads && k == 1) step *= 3;
   }
   return v;
 }
@@ -298,7 +301,8 @@ bool other_elements(const Buffer& b, const std::vector<char>& x, const std::vect
 }
 
 std::string described(const std::vector<Operand>& operands, const std::string& note) {
-  static constexpr const char* kLays[] = {"", " turned", " gaps", " rows", " off", " channels"};
+  static constexpr const char* kLays[] = {"",     " turned",   " gaps", " rows",
+                                          " off", " channels", " heads"};
   std::string s;
   for (const Operand& o : operands) {
     if (!s.empty()) s += ", ";

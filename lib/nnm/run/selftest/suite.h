@@ -14,12 +14,13 @@ using Sizes = std::vector<int64_t>;
 
 /// How an operand lies in memory.
 enum class Lay : uint8_t {
-  plain,    ///< row-major
-  turned,   ///< column-major
-  gaps,     ///< every other element
-  rows,     ///< dense rows with room between them
-  off,      ///< row-major, from an address that is not aligned
-  channels  ///< dimension 1 innermost, the others row-major
+  plain,     ///< row-major
+  turned,    ///< column-major
+  gaps,      ///< every other element
+  rows,      ///< dense rows with room between them
+  off,       ///< row-major, from an address that is not aligned
+  channels,  ///< dimension 1 innermost, the others row-major
+  heads      ///< (B, H, L, E) as (B, L, H, E), beside others of it, rows from multiples of 8
 };
 
 /// What an operand holds before the call. Outputs hold bytes 0xFF.
