@@ -33,7 +33,11 @@ Config Config::load(const std::string& path, const LoadOptions& options) {
     text = read_file(path, TreeLimits().bytes);
   } catch (const Error& e) {
     Diagnostics d;
-    Diagnostic missing{"E0101", e.what(), {std::make_shared<SourceFile>(path, "")}, e.hint(), {}};
+    Diagnostic missing;
+    missing.code = "E0101";
+    missing.message = e.what();
+    missing.span.file = std::make_shared<SourceFile>(path, "");
+    missing.hint = e.hint();
     d.add(std::move(missing));
     throw DiagnosticError(std::move(d));
   }
