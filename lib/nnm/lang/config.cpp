@@ -37,7 +37,7 @@ Config Config::load(const std::string& path, const LoadOptions& options) {
     missing.code = "E0101";
     missing.message = e.what();
     missing.span.file = std::make_shared<SourceFile>(path, "");
-    missing.hint = e.hint();
+    missing.help = e.hint();
     d.add(std::move(missing));
     throw DiagnosticError(std::move(d));
   }
