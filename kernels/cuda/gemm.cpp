@@ -323,6 +323,47 @@ void scale(const View& c, double beta) {
   else if (beta != 1) kernels::binary(c, c, c, Binary::add, compute_type(c.dtype), beta - 1);
 }
 
+/// Rows (-2) or columns (-1) [begin, begin + count) of a matrix, or of each of a batch.
+View part_of(View v, int dim, int64_t begin, int64_t count) {
+  const int d = v.ndim + dim;
+  v.data = v.as<char>() + begin * v.stride[d] * static_cast<int64_t>(item_size(v.dtype));
+  v.size[d] = count;
+  return v;
+}
+
+void multiply(const View& c, const View& a, const View& b, const View& bias, double alpha,
+              double beta);
+
+/// For halves cuBLASLt has its fast kernels only where the extents of what lies side by side are
+/// multiples of 16 bytes, too: in a large product of rows what is beyond goes by itself. False,
+/// with nothing done, where nothing is.
+bool multiply_in_parts(const View& c, const View& a, const View& b, const View& bias, double alpha,
+                       double beta) {
+  constexpr int64_t kEven = 8;
+  const int64_t n = c.size[c.ndim - 1], k = a.size[a.ndim - 1];
+  if (item_size(c.dtype) != 2 || c.size[c.ndim - 2] < kEven || c.numel() * k < kLeastWork)
+    return false;
+  if (const int64_t rest = n % kEven; rest != 0 && n > kEven) {
+    const auto columns = [&](int64_t begin, int64_t count) {
+      View part = bias;
+      if (part) part.data = part.as<char>() + begin * part.stride[0] * 2, part.size[0] = count;
+      multiply(part_of(c, -1, begin, count), a, part_of(b, -1, begin, count), part, alpha, beta);
+    };
+    columns(0, n - rest);
+    columns(n - rest, rest);
+    return true;
+  }
+  const auto x = transpose_of(b), y = transpose_of(a);
+  const bool terms_lie = (x && x->transposed) || (y && !y->transposed);
+  if (const int64_t rest = k % kEven; rest != 0 && k > kEven && terms_lie) {
+    const int64_t whole = k - rest;
+    multiply(c, part_of(a, -1, 0, whole), part_of(b, -2, 0, whole), bias, alpha, beta);
+    multiply(c, part_of(a, -1, whole, rest), part_of(b, -2, whole, rest), {}, alpha, 1);
+    return true;
+  }
+  return false;
+}
+
 // c may have any strides; bias is added afterwards where cuBLASLt cannot.
 void multiply(const View& c, const View& a, const View& b, const View& bias, double alpha,
               double beta) {
@@ -340,6 +381,8 @@ void multiply(const View& c, const View& a, const View& b, const View& bias, dou
     kernels::copy(c, packed.view());
     return;
   }
+  const bool fast = even || !(uneven(c) || uneven(a) || uneven(b));
+  if (fast && multiply_in_parts(c, a, b, bias, alpha, beta)) return;
   bool added = !bias;
   if (a.size[a.ndim - 1] == 0) {
     scale(c, beta);

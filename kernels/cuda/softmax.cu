@@ -418,15 +418,17 @@ __device__ inline void store_gradient(T* dx, const T* x, int64_t n, int64_t step
 #pragma unroll
     for (int k = 0; k < kBatch; ++k) {
       const int first = row.first(i + k * G::kSize);
-      for (int j = 0; j < row.kWide; ++j)
-        if (row.has(first + j))
-          p[k].elements.v[j] = T(slope(static_cast<C>(p[k].elements.v[j]), first + j, rule));
       if (row.has(first) && row.has(first + row.kWide - 1)) {
+#pragma unroll
+        for (int j = 0; j < row.kWide; ++j)
+          p[k].elements.v[j] = T(slope(static_cast<C>(p[k].elements.v[j]), first + j, rule));
         *reinterpret_cast<Pack<T>*>(dx + first) = p[k].elements;
         continue;
       }
+#pragma unroll
       for (int j = 0; j < row.kWide; ++j)
-        if (row.has(first + j)) dx[first + j] = p[k].elements.v[j];
+        if (row.has(first + j))
+          dx[first + j] = T(slope(static_cast<C>(p[k].elements.v[j]), first + j, rule));
     }
   }
 }

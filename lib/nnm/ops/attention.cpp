@@ -117,10 +117,12 @@ Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& ma
         const Tensor &tq = q.get(), &tk = k.get(), &tv = v.get();
         const Tensor dq = empty_gradient(tq), dk = empty_gradient(tk), dv = empty_gradient(tv);
         const int64_t queries = tq.size(-2), keys = tk.size(-2);
+        // Of a sum's gradient all elements are one, which the fast kernels do not take.
+        const Tensor g = detail::dense(b.grad());
         // Scores again, then a product each for dV, dP, dQ and dK.
         count_flops(2 * batch.numel() * queries * keys * (3 * tq.size(-1) + 2 * tv.size(-1)));
         kernels::attention_backward(
-            as_heads(dq), as_heads(dk), as_heads(dv), as_heads(b.grad()), as_heads(out.get()), lse,
+            as_heads(dq), as_heads(dk), as_heads(dv), as_heads(g), as_heads(out.get()), lse,
             as_heads(tq), as_heads(tk), as_heads(tv),
             mask.defined() ? mask_view(mask.get(), batch, queries, keys) : View{}, p);
         b.set(0, dq);
