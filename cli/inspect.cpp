@@ -54,8 +54,7 @@ void add_statistics_head(std::vector<std::string>& head, const std::string& form
 
 void add_statistics(std::vector<std::string>& cells, const io::Statistics& s,
                     const std::string& format) {
-  if (pictures(format))
-    cells.push_back(picture({s.bins.begin(), s.bins.end()}, histogram_edges()));
+  if (pictures(format)) cells.push_back(picture({s.bins.begin(), s.bins.end()}, histogram_edges()));
   for (double x : {s.mean, s.std, s.min, s.max, s.norm})
     cells.push_back(number_cell(x, format == "csv"));
   for (int64_t n : {s.nan, s.inf, s.zero}) cells.push_back(std::to_string(n));

@@ -269,10 +269,8 @@ TEST_CASE("formats: CSV files with faults, each with its place") {
   CHECK(error("a,b\n1,2,3\n") == path + ":2: the row has more fields than the header's 2");
   CHECK(error("a,b\n\n1,2\ncat,2\n") == path + ":4: `cat` in column `a` is not a number");
   CHECK(error("a,b\n,2\n") == path + ":2: an empty entry in column `a` is not a number");
-  CHECK(error("a,b\n1,\"2\n\"\n3,cat\n", "b") ==
-        path + ":2: `2\\n` in column `b` is not a number");
-  CHECK(error("name,a\n\"x\ny\",1\nz,cat\n") ==
-        path + ":4: `cat` in column `a` is not a number");
+  CHECK(error("a,b\n1,\"2\n\"\n3,cat\n", "b") == path + ":2: `2\\n` in column `b` is not a number");
+  CHECK(error("name,a\n\"x\ny\",1\nz,cat\n") == path + ":4: `cat` in column `a` is not a number");
   CHECK(error("a,b\n1,2\n\"3,4\n5,6\n") == path + ":3: a quote does not close");
   // A column that nobody reads may hold what it likes.
   CHECK(error("a,name\n1,cat\n").empty());
