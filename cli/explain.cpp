@@ -70,11 +70,13 @@ void write_json(Json& j, const CodeInfo& info) {
   j.end();
 }
 
-int run(const std::string& code, bool json) {
+int run(const std::string& code, const std::string& format) {
+  const bool json = format == "json", csv = format == "csv";
+  NNM_CHECK(!csv || code.empty(), config, "--format csv is for the table of all codes");
   if (code.empty() && !json) {
     TextTable table({"code", "meaning"}, 0);
     for (const CodeInfo& c : lang::codes()) table.row({c.code, c.title});
-    print(table.text());
+    print(csv ? table.csv() : table.text());
     return 0;
   }
   if (!json) {
@@ -99,8 +101,8 @@ Action explain(App app) {
   auto code = std::make_shared<std::string>();
   auto format = std::make_shared<std::string>();
   app.add_option("code", *code, "the code of an error or warning; without one, all are listed");
-  add_format(app, *format);
-  return [code, format] { return run(*code, *format == "json"); };
+  add_format(app, *format, {"text", "json", "csv"});
+  return [code, format] { return run(*code, *format); };
 }
 
 }  // namespace nnm::cli

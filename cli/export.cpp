@@ -3,9 +3,11 @@
 #include <memory>
 
 #include "cli/config_file.h"
+#include "cli/dry_run.h"
 #include "nnm/base/error.h"
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
+#include "nnm/base/output.h"
 #include "nnm/io/safetensors.h"
 #include "nnm/io/torch_file.h"
 #include "nnm/run/diagram.h"
@@ -63,6 +65,7 @@ run::Session open(run::Source source, const Options& o) {
   run::WeightsOptions weights = o.weights;
   weights.best = o.file.best;
   const std::string path = run::resolve_weights(source, weights);
+  refuse_input(o.output, path);
   run::SessionOptions s;
   s.check.shapes = read_shapes(o.shapes);
   s.check.hooks = false;
@@ -79,6 +82,8 @@ int run(Options o) {
   if (o.output.empty())
     o.output = std::filesystem::path(source.config.path()).stem().string() + format->ending;
   check_writable(o.output);
+  for (const std::string& read : {source.config.path(), source.checkpoint})
+    refuse_input(o.output, read);
   if (format->diagram) {
     const std::string text = format->diagram(run::summarise(source.config, read_shapes(o.shapes)));
     if (!o.dry_run) write_file_atomic(o.output, text);
@@ -86,7 +91,7 @@ int run(Options o) {
     run::Session session = open(std::move(source), o);
     format->model(o.dry_run ? "" : o.output, session);
   }
-  if (o.dry_run) print_line("would write " + o.output);
+  if (o.dry_run) print_planned(o.output, o.format);
   else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
   else print_line(o.output);
   return 0;

@@ -4,9 +4,11 @@
 #include <memory>
 
 #include "cli/config_file.h"
+#include "cli/dry_run.h"
 #include "nnm/base/error.h"
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
+#include "nnm/base/output.h"
 #include "nnm/base/text.h"
 #include "nnm/run/folder.h"
 #include "nnm/run/session.h"
@@ -54,9 +56,7 @@ int run(Options o) {
   NNM_CHECK(!o.partial || !o.config.empty(), config,
             "--partial is about the model of a config: name it with --config");
   if (o.output.empty()) o.output = std::filesystem::path(o.file).stem().string() + ".h5";
-  std::error_code ignored;
-  NNM_CHECK(!std::filesystem::equivalent(o.file, o.output, ignored), config,
-            "{} would be written over itself: name another file with -o", o.output);
+  for (const std::string& read : {o.file, o.config}) refuse_input(o.output, read);
   check_writable(o.output);
   io::Checkpoint c;
   c.kind = "weights";
@@ -64,7 +64,7 @@ int run(Options o) {
   run::put_program(c);
   o.config.empty() ? put_tensors(o, c) : put_model(o, c);
   if (o.dry_run) {
-    print_line("would write " + o.output);
+    print_planned(o.output, o.format);
     return 0;
   }
   const int64_t bytes = io::save_checkpoint(c, o.output);

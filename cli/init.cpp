@@ -48,6 +48,7 @@ int run(const Options& o) {
   if (stat(o.output.c_str(), &there) == 0)
     throw Error(ErrorKind::output, fmt::format("{}: exists, and is never overwritten", o.output),
                 "name another file with -o");
+  check_writable(o.output);
   if (o.dry_run) {
     print(found->text);
     return 0;

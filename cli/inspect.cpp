@@ -36,10 +36,25 @@ std::string answer(const InspectOptions& o) {
 void write_statistics(Json& j, const io::Statistics& s) {
   j.entry("mean", s.mean).entry("std", s.std).entry("min", s.min).entry("max", s.max);
   j.entry("norm", s.norm).entry("nan", s.nan).entry("inf", s.inf).entry("zero", s.zero);
+  j.entry("histogram", s.bins);
+}
+
+namespace {
+
+/// Pictures are for people.
+bool pictures(const std::string& format) { return format == "text" && colour(1); }
+
+}  // namespace
+
+void add_statistics_head(std::vector<std::string>& head, const std::string& format) {
+  if (pictures(format)) head.emplace_back("histogram");
+  for (const char* name : {"mean", "std", "min", "max", "norm", "nan", "inf", "zero"})
+    head.emplace_back(name);
 }
 
 void add_statistics(std::vector<std::string>& cells, const io::Statistics& s,
                     const std::string& format) {
+  if (pictures(format)) cells.push_back(picture({s.bins.begin(), s.bins.end()}, histogram_edges()));
   for (double x : {s.mean, s.std, s.min, s.max, s.norm})
     cells.push_back(number_cell(x, format == "csv"));
   for (int64_t n : {s.nan, s.inf, s.zero}) cells.push_back(std::to_string(n));

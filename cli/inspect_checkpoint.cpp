@@ -1,4 +1,5 @@
 // What nnm inspect says of a checkpoint: the tensors one by one, each with its statistics.
+#include <algorithm>
 #include <map>
 
 #include "cli/inspect.h"
@@ -78,7 +79,7 @@ std::string json(const Inspected& c, const std::string& path) {
   j.entry("global_step", c.about.global_step).entry("epoch", c.about.epoch);
   j.entry("config", c.about.config).key("modules");
   run::write_modules(j, modules_of(c.about, path));
-  j.key("tensors").array();
+  j.entry("bin_edges", histogram_edges()).key("tensors").array();
   for (const Row& r : c.rows) {
     j.object().entry("name", r.name).entry("shape", r.node->shape);
     j.entry("dtype", info(r.node->element.dtype).name);
@@ -93,8 +94,8 @@ std::string json(const Inspected& c, const std::string& path) {
 }
 
 TextTable table(const Inspected& c, const std::string& format) {
-  std::vector<std::string> head = {"name", "kind", "dtype", "shape", "mean", "std",
-                                   "min",  "max",  "norm",  "nan",   "inf",  "zero"};
+  std::vector<std::string> head = {"name", "kind", "dtype", "shape"};
+  add_statistics_head(head, format);
   TextTable t(std::move(head), 8);
   for (const Row& r : c.rows) {
     const bool tied = !r.alias_of.empty() && format != "csv";
@@ -105,6 +106,23 @@ TextTable table(const Inspected& c, const std::string& format) {
     t.row(std::move(cells));
   }
   return t;
+}
+
+/// The modules as they are nested, a line each.
+std::string tree(const io::Checkpoint& c) {
+  std::string out;
+  for (const io::ModuleRow& m : c.modules) {
+    const std::string type = escape_terminal(m.type);
+    if (m.name.empty()) {
+      out += "\n" + type + "\n";
+      continue;
+    }
+    const auto depth = static_cast<size_t>(1 + std::count(m.name.begin(), m.name.end(), '.'));
+    const std::string name = escape_terminal(m.name.substr(m.name.rfind('.') + 1));
+    out += std::string(2 * depth, ' ') + name;
+    out += m.alias_of.empty() ? " (" + type + ")\n" : " = " + escape_terminal(m.alias_of) + "\n";
+  }
+  return out;
 }
 
 std::string text(const Inspected& c) {
@@ -130,7 +148,7 @@ std::string text(const Inspected& c) {
   if (!best("score").is_none())
     out += fmt::format("best {} {} at step {}\n", escape_terminal(best("metric").str()),
                        short_number(best("score").real()), best("step").str());
-  return out + "\n" + table(c, "text").text();
+  return out + tree(c.about) + "\n" + table(c, "text").text();
 }
 
 }  // namespace

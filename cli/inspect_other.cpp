@@ -28,23 +28,15 @@ void write(Json& j, const io::Description& d) {
   j.end();
 }
 
-void add_rows(TextTable& table, const io::Description& d, const std::string& format) {
-  if (!d.group) {
-    std::vector<std::string> cells = {d.path, d.dtype, shape_cell(d.shape)};
-    if (d.stats) {
-      add_statistics(cells, *d.stats, format);
-    } else {
-      cells.resize(11);
-      if (!d.problem.empty()) cells[3] = d.problem;
-    }
-    table.row(std::move(cells));
-  } else if (d.children.empty() && d.path != "/") {
-    std::vector<std::string> cells(11);
-    cells[0] = d.path;
-    cells[1] = "group";
-    table.row(std::move(cells));
-  }
-  for (const io::Description& c : d.children) add_rows(table, c, format);
+void add_rows(TextTable& table, size_t columns, const io::Description& d,
+              const std::string& format) {
+  std::vector<std::string> cells = {d.path, d.group ? "group" : d.dtype};
+  if (!d.group) cells.push_back(shape_cell(d.shape));
+  if (d.stats) add_statistics(cells, *d.stats, format);
+  else if (!d.problem.empty()) cells.push_back(d.problem);
+  cells.resize(columns);
+  if (!d.group || (d.children.empty() && d.path != "/")) table.row(std::move(cells));
+  for (const io::Description& c : d.children) add_rows(table, columns, c, format);
 }
 
 void add_attributes(TextTable& table, const io::Description& d) {
@@ -66,13 +58,15 @@ std::string inspect_other(const std::string& path, const InspectOptions& o) {
   const io::Description d = io::describe(path, options);
   if (o.format == "json") {
     Json j(2);
-    j.object().entry("kind", "hdf5").key("root");
+    j.object().entry("kind", "hdf5").entry("bin_edges", histogram_edges()).key("root");
     write(j, d);
     return j.end().text() + "\n";
   }
-  TextTable table(
-      {"dataset", "dtype", "shape", "mean", "std", "min", "max", "norm", "nan", "inf", "zero"}, 8);
-  add_rows(table, d, o.format);
+  std::vector<std::string> head = {"dataset", "dtype", "shape"};
+  add_statistics_head(head, o.format);
+  const size_t columns = head.size();
+  TextTable table(std::move(head), 8);
+  add_rows(table, columns, d, o.format);
   if (o.format == "csv") return table.csv();
   TextTable attributes({"object", "attribute", "value"}, 0);
   add_attributes(attributes, d);

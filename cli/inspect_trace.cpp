@@ -19,36 +19,9 @@ namespace nnm::cli {
 
 namespace {
 
-constexpr size_t kPictureWidth = 24;
+constexpr size_t kPoints = 24;  // of the picture of a course
 /// A tensor larger than this is not read for its histogram.
 constexpr int64_t kPictureBytes = int64_t{64} << 20;
-
-/// Eight heights of bars, from nothing to `most`; a blank for what is not a number.
-std::string sparkline(const std::vector<double>& values, double least, double most) {
-  static constexpr const char* kBars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  std::string out;
-  for (double v : values) {
-    const double share = most > least ? (v - least) / (most - least) : 0;
-    if (std::isfinite(v)) out += kBars[std::clamp(static_cast<int>(share * 8), 0, 7)];
-    else out += " ";
-  }
-  return out;
-}
-
-/// The bins that hold something, between their outer edges: "-2 ▁▃█▂ 4".
-std::string picture(const std::vector<double>& bins, const std::vector<double>& edges) {
-  const auto filled = [](double n) { return n > 0; };
-  const auto begin = std::find_if(bins.begin(), bins.end(), filled);
-  if (begin == bins.end() || edges.size() != bins.size() + 1) return "";
-  const auto end = std::find_if(bins.rbegin(), bins.rend(), filled).base();
-  const auto count = static_cast<size_t>(end - begin);
-  const size_t merged = (count + kPictureWidth - 1) / kPictureWidth;
-  std::vector<double> bars((count + merged - 1) / merged, 0);
-  for (size_t i = 0; i < count; ++i) bars[i / merged] += begin[static_cast<int64_t>(i)];
-  return fmt::format("{} {} {}", short_number(edges[static_cast<size_t>(begin - bins.begin())], 2),
-                     sparkline(bars, 0, *std::max_element(bars.begin(), bars.end())),
-                     short_number(edges[static_cast<size_t>(end - bins.begin())], 2));
-}
 
 /// A trace, and those of its sites that were asked for.
 class Inspected {
@@ -256,9 +229,7 @@ std::string Inspected::histogram(size_t site) {
       TensorStatistics sums;
       uint32_t bins[kHistogramBins] = {};
       kernels::statistics(t.view(), &sums, bins);
-      std::vector<double> edges;
-      for (int e = 0; e <= kHistogramBins; ++e) edges.push_back(histogram_edge(e));
-      return picture({std::begin(bins), std::end(bins)}, edges);
+      return picture({std::begin(bins), std::end(bins)}, histogram_edges());
     }
   }
   return "";
@@ -266,7 +237,7 @@ std::string Inspected::histogram(size_t site) {
 
 /// How a statistic went, at evenly chosen steps.
 std::string Inspected::course(size_t site, size_t stat) {
-  const size_t points = std::min(steps.size(), kPictureWidth);
+  const size_t points = std::min(steps.size(), kPoints);
   std::vector<double> course;
   for (size_t p = 0; p < points; ++p)
     course.push_back(values(points > 1 ? p * (steps.size() - 1) / (points - 1) : 0, site)[stat]);

@@ -2,8 +2,11 @@
 #include <memory>
 
 #include "cli/config_file.h"
+#include "cli/dry_run.h"
 #include "nnm/base/error.h"
+#include "nnm/base/file.h"
 #include "nnm/base/json.h"
+#include "nnm/base/output.h"
 #include "nnm/base/text.h"
 #include "nnm/run/evaluate.h"
 #include "nnm/run/hook_trace.h"
@@ -17,7 +20,7 @@ struct Options {
   lang::LoadOptions config;
   run::WeightsOptions weights;
   run::PredictOptions predict;
-  bool ema = false, partial = false, dry_run = false, hooks = true, strict = false;
+  bool ema = false, partial = false, hooks = true, strict = false;
   Compute compute;
 };
 
@@ -49,10 +52,13 @@ int run(const Options& o) {
   s.check.hooks = o.hooks;
   s.data = o.predict.input.empty();
   const std::string weights = run::resolve_weights(source, o.weights);
+  for (const std::string& read : {weights, source.config.path()})
+    refuse_input(o.predict.output, read);
   run::Session session(std::move(source), s);
   session.load_weights(weights, o.partial, o.ema);
-  if (o.dry_run) {
-    print_line(fmt::format("would write {}", o.predict.output));
+  if (o.predict.dry_run) {
+    run::predict(session, o.predict);
+    print_planned(o.predict.output, o.format);
     return 0;
   }
   run::HookTrace trace(session, run::trace_path(session, weights, "predict"), weights);
@@ -84,7 +90,8 @@ Action predict(App app) {
   app.add_flag("--strict", o->strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--partial", o->partial, "load the weights that fit");
   app.add_option("--batch", o->predict.batch, "samples at once").between(1, int64_t{1} << 31);
-  app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
+  app.add_flag("--dry-run", o->predict.dry_run,
+               "build, load the weights, say what would be written");
   add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);

@@ -2,8 +2,10 @@
 #include <memory>
 
 #include "cli/config_file.h"
+#include "cli/dry_run.h"
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
+#include "nnm/base/output.h"
 #include "nnm/run/page.h"
 
 namespace nnm::cli {
@@ -21,9 +23,10 @@ int run(Options o) {
   const std::string folder = run::run_of(checkpoint);
   if (o.output.empty()) o.output = folder.empty() ? "report.html" : folder + "/report.html";
   check_writable(o.output);
+  refuse_input(o.output, checkpoint);
   const std::string page = run::html_page(checkpoint);
   if (!o.dry_run) write_file_atomic(o.output, page);
-  if (o.dry_run) print_line("would write " + o.output);
+  if (o.dry_run) print_planned(o.output, o.format);
   else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
   else print_line(o.output);
   return 0;

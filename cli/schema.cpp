@@ -1,6 +1,7 @@
 // nnm schema: the JSON Schema of configs.
 #include <memory>
 
+#include "cli/dry_run.h"
 #include "cli/verb.h"
 #include "nnm/base/file.h"
 #include "nnm/data/transform.h"
@@ -18,8 +19,12 @@ Action schema(App app) {
   app.add_flag("--dry-run", o->dry_run, "say what would be written");
   return [o] {
     const std::string text = lang::json_schema(Registry<data::Transform>::names());
-    if (o->output.empty()) print(text);
-    else if (o->dry_run) print_line("would write " + o->output);
+    if (o->output.empty()) {
+      print(text);
+      return 0;
+    }
+    check_writable(o->output);
+    if (o->dry_run) print_planned(o->output, "text");
     else write_file_atomic(o->output, text);
     return 0;
   };

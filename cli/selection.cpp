@@ -31,6 +31,18 @@ void add_names(const io::H5Node& node, std::vector<std::string>& names) {
   for (const io::H5Node& c : node.children) add_names(c, names);
 }
 
+/// Paths as HDF5 writes them, `/a/b`, in the form of selectors.
+std::string dotted(const std::string& select) {
+  std::string out;
+  bool begins = true;  // an item
+  for (const char c : select) {
+    if (c != '/') out += c;
+    else if (!begins) out += '.';
+    begins = c == ',' || (begins && c == ' ');
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<std::string> dataset_names(const io::H5Node& node) {
@@ -52,7 +64,7 @@ std::set<std::string> select_tensors(const std::vector<io::ModuleRow>& modules,
     tensors.push_back({nested ? p.substr(0, dot) : "", nested ? p.substr(dot + 1) : p});
   }
   const Scope scope(modules.empty() ? groups(paths) : named(modules), std::move(tensors));
-  const Selector s = Selector::parse(select);
+  const Selector s = Selector::parse(modules.empty() ? dotted(select) : select);
   std::set<std::string> out;
   require_matches(scope, s,
                   [&](const Selector& item) { return !scope.tensors(item, true).empty(); });

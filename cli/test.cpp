@@ -3,6 +3,7 @@
 
 #include "cli/config_file.h"
 #include "nnm/base/file.h"
+#include "nnm/base/output.h"
 #include "nnm/run/tests.h"
 
 namespace nnm::cli {
@@ -29,6 +30,7 @@ int run(const Options& o) {
   if (!o.junit.empty()) check_writable(o.junit);
   run::Source source = o.file.open();
   const std::string weights = weights_of(source, o);
+  for (const std::string& read : {weights, source.config.path()}) refuse_input(o.junit, read);
   run::Session session(std::move(source), run::test_session(o.compute.apply()));
   session.load_weights(weights, o.partial);
   const bool text = o.format == "text";

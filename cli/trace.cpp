@@ -7,8 +7,10 @@
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
 #include "nnm/base/log.h"
+#include "nnm/base/output.h"
 #include "nnm/base/text.h"
 #include "nnm/base/text_table.h"
+#include "nnm/data/file.h"
 #include "nnm/run/trace.h"
 
 namespace nnm::cli {
@@ -62,7 +64,7 @@ void declare(App app, Options& o) {
   app.add_flag("--dry-run", o.dry_run, "the same");
   add_shape(app, o.shapes);
   app.add_option("-o,--output", o.trace.output, "the file to write");
-  add_format(app, o.format);
+  add_format(app, o.format, {"text", "json", "csv"});
   o.compute.declare(app);
 }
 
@@ -113,10 +115,12 @@ void print_list(const run::TraceList& list, const Options& o) {
     print_line(j.end().entry("steps", steps).entry("bytes", bytes).end().text());
     return;
   }
+  const bool csv = o.format == "csv";
   TextTable table({"module", "what", "arg", "call", "hook", "dtype", "shape", "bytes"}, 1);
   for (const auto& [s, of_site] : list.sites.rows())
     table.row({s.module, s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
-               shape_cell(s.shape), with_thousands(of_site)});
+               shape_cell(s.shape), csv ? std::to_string(of_site) : with_thousands(of_site)});
+  if (csv) return print(table.csv());
   print(table.text());
   print_line(fmt::format("\n{}, {}, {} of tensors", counted(steps, "step"),
                          counted(std::ssize(list.sites.rows()), "site"),
@@ -148,6 +152,8 @@ void refuse_both(const Options& o) {
   refuse(!o.trace.input.empty() && !o.split.empty(), "--input", "--split");
   refuse(!o.checkpoint.empty() && !o.weights.weights.empty(), "--checkpoint", "--weights");
   refuse(!o.checkpoint.empty() && o.weights.fresh, "--checkpoint", "--fresh");
+  NNM_CHECK(o.format != "csv" || o.list || o.dry_run, config,
+            "--format csv is for the table of --list");
 }
 
 int run(Options o) {
@@ -180,6 +186,9 @@ int run(Options o) {
   o.weights.best = o.file.best;
   o.trace.checkpoint = run::resolve_weights(source, o.weights);
   if (o.trace.output.empty()) o.trace.output = default_output(source, o.trace.checkpoint);
+  const std::string input = data::split_source(o.trace.input).first;
+  for (const std::string& read : {o.trace.checkpoint, source.config.path(), input})
+    refuse_input(o.trace.output, read);
   run::Session session(std::move(source), session_options);
   session.load_weights(o.trace.checkpoint, o.partial);
   const run::TraceResult result = run::record_trace(session, o.trace);

@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cli/dry_run.h"
 #include "kernels/cuda.h"
 #include "kernels/parallel.h"
 #include "nnm/base/error.h"
+#include "nnm/base/json.h"
 #include "nnm/base/log.h"
 #include "nnm/lang/diagnostic_formats.h"
 #include "nnm/ops/ops.h"
@@ -102,6 +104,12 @@ void print(std::string_view text) {
 void print_line(std::string_view text) {
   print(text);
   print("\n");
+}
+
+void print_planned(const std::string& path, const std::string& format) {
+  print_line(format == "json"
+                 ? Json().object().entry("path", path).entry("dry_run", true).end().text()
+                 : "would write " + path);
 }
 
 bool colour(int fd) {

@@ -70,6 +70,28 @@ TEST_CASE("file: a process that is ended leaves nothing half written") {
   CHECK(files() == 1);
 }
 
+TEST_CASE("file: a link stays one, and what is no file is written into") {
+  const TempFolder t;
+  fs::create_directory(t.path + "/there");
+  const std::string link = t.path + "/link", pipe = t.path + "/pipe";
+  fs::create_symlink("there/x", link);
+  write_file_atomic(link, "one");  // of a file that does not exist yet
+  write_file_atomic(link, "two");
+  CHECK(fs::is_symlink(link));
+  CHECK(read_file(t.path + "/there/x", 100) == "two");
+
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  check_writable(pipe);
+  std::thread writer([&] { write_file_atomic(pipe, "text"); });
+  CHECK(read_file(pipe, 100) == "text");
+  writer.join();
+  const std::string said =
+      error_of(ErrorKind::output, [&] { write_atomically(pipe, [](const std::string&) {}); });
+  CHECK(said.ends_with("/pipe: not a regular file"));
+  CHECK(fs::is_fifo(pipe));
+  CHECK(std::distance(fs::directory_iterator(t.path), fs::directory_iterator()) == 3);
+}
+
 TEST_CASE("file: a write that fails leaves the old file and nothing else") {
   const TempFolder t;
   fs::create_directory(t.path + "/taken");

@@ -100,7 +100,12 @@ class Inspect(unittest.TestCase):
             for key, value in (("mean", x.mean()), ("std", x.std(ddof=1)), ("min", x.min()),
                                ("max", x.max()), ("norm", np.linalg.norm(x))):
                 self.assertAlmostEqual(float(row[key]), value, 12)
+        for t in inspect("run")["tensors"]:
+            edges = inspect("run")["bin_edges"]
+            counts, _ = np.histogram(state[t["name"]], bins=[-np.inf, *edges[1:-1], np.inf])
+            self.assertEqual(t["histogram"], counts.tolist())
         text = nnm("inspect", "run")
+        self.assertIn("\nNet\n  fc1 (Linear)\n  drop (Dropout)\n  fc2 (Linear)\n\nname ", text)
         self.assertIn("4 tensors, 67 elements, 268 B\noptimizer Adam\n", text)
 
     def test_any_file(self):
@@ -118,8 +123,14 @@ class Inspect(unittest.TestCase):
                          ["1", "1", "1", "0.5"])
         self.assertEqual(rows["/empty"]["dtype"], "group")
         self.assertIn("/deep   lr         0.5", nnm("inspect", "any.h5"))
-        self.assertEqual([r["dataset"] for r in table("any.h5", "--select", "deep.**")],
-                         ["/deep/er/x", "/deep/n"])
+        whole = inspect("any.h5")
+        bad = next(c for c in whole["root"]["children"] if c["name"] == "bad")
+        # Zero and one, and no bin for what is not finite.
+        self.assertEqual([(whole["bin_edges"][i], n) for i, n in enumerate(bad["histogram"]) if n],
+                         [(-2.0 ** -24, 1), (1.0, 1)])
+        for select in ("deep.**", "/deep/**", "deep/er/x, /deep/n"):
+            self.assertEqual([r["dataset"] for r in table("any.h5", "--select", select)],
+                             ["/deep/er/x", "/deep/n"])
 
     def test_pictures_on_a_terminal_only(self):
         seen = on_terminal("inspect", "t.h5")
@@ -130,6 +141,10 @@ class Inspect(unittest.TestCase):
         self.assertIn("mean over steps", seen)
         # Of a tensor that was kept, the histogram is worked out.
         self.assertTrue(any(c in BARS for c in on_terminal("inspect", "all.h5")))
+        # So it is of the tensors of checkpoints and other files.
+        line = next(x for x in on_terminal("inspect", "run").splitlines() if x.startswith("fc1.weight"))
+        self.assertGreaterEqual(sum(c in BARS for c in line), 4)
+        self.assertFalse(any(c in BARS for c in nnm("inspect", "run")))
         plain = nnm("inspect", "t.h5")
         self.assertFalse(any(c in BARS for c in plain))
         for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):

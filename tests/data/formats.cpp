@@ -109,6 +109,12 @@ TEST_CASE("formats: idx, gzipped or not, under any name") {
   floats += big_endian(2) + std::string("\x3f\x80\0\0\xc0\0\0\0", 8);
   spill(dir / "floats", floats);
   check_close(DataFile::open(dir / "floats")->read(""), {2}, {1, -2}, 0);
+  // Signed bytes and shorts.
+  spill(dir / "signed", std::string{'\0', '\0', '\x09', '\1'} + big_endian(2) + "\xff\x02");
+  CHECK(DataFile::open(dir / "signed")->read("").to_vector<int64_t>() ==
+        std::vector<int64_t>{-1, 2});
+  spill(dir / "shorts", std::string{'\0', '\0', '\x0b', '\1'} + big_endian(1) + "\xff\xfe");
+  CHECK(DataFile::open(dir / "shorts")->read("").to_vector<int64_t>() == std::vector<int64_t>{-2});
 }
 
 TEST_CASE("formats: damaged idx files") {
@@ -241,6 +247,13 @@ TEST_CASE("formats: CSV columns") {
   CHECK(DataFile::open(dir / "semi")->arrays().size() == 2);
   spill(dir / "tab", "a\tb\n1\t2\n");
   CHECK(DataFile::open(dir / "tab")->read("b").to_vector<int64_t>() == std::vector<int64_t>{2});
+  // Quotes hold separators, line ends and, doubled, themselves.
+  spill(dir / "quoted",
+        "\"a, \"\"one\"\"\";\"two\nlines\";note\n1;2;\"x;\r\n\"\"y\"\"\"\n3;4;\n\n\"5\"; 6 ;z");
+  const Ref<DataFile> quoted = DataFile::open(dir / "quoted");
+  REQUIRE(quoted->arrays().size() == 3);
+  CHECK(quoted->read("a, \"one\"").to_vector<int64_t>() == std::vector<int64_t>{1, 3, 5});
+  CHECK(quoted->read("two\nlines").to_vector<int64_t>() == std::vector<int64_t>{2, 4, 6});
   spill_gz(dir / "packed", "a\n1\n");
   CHECK(DataFile::open(dir / "packed")->read("a").numel() == 1);
 }
@@ -256,6 +269,9 @@ TEST_CASE("formats: CSV files with faults, each with its place") {
   CHECK(error("a,b\n1,2,3\n") == path + ":2: the row has more fields than the header's 2");
   CHECK(error("a,b\n\n1,2\ncat,2\n") == path + ":4: `cat` in column `a` is not a number");
   CHECK(error("a,b\n,2\n") == path + ":2: an empty entry in column `a` is not a number");
+  CHECK(error("a,b\n1,\"2\n\"\n3,cat\n", "b") == path + ":2: `2\\n` in column `b` is not a number");
+  CHECK(error("name,a\n\"x\ny\",1\nz,cat\n") == path + ":4: `cat` in column `a` is not a number");
+  CHECK(error("a,b\n1,2\n\"3,4\n5,6\n") == path + ":3: a quote does not close");
   // A column that nobody reads may hold what it likes.
   CHECK(error("a,name\n1,cat\n").empty());
   CHECK(contains(error("1,2\n3,4\n"), ":1: the first line holds numbers"));

@@ -88,18 +88,24 @@ bool is_number_text(const Value& v) {
   }
 }
 
+/// What to write instead, where it can be guessed.
+std::string advice(const ArgType& t, const Value& v) {
+  if (t.base == Base::integer && v.is(Value::Kind::real) && std::floor(v.real()) == v.real())
+    return "`/` gives a float, `//` divides to an integer";
+  if (numeric(t.base) && is_number_text(v))
+    return fmt::format("a number stands without quotes: {}", v.string());
+  if (t.base == Base::tensor && !t.list && v.is_sequence())
+    return fmt::format("write `tensor({})`", v.config_text());
+  return "";
+}
+
 [[noreturn]] void throw_expected(const ArgType& t, const Value& v) {
   std::string type = t.text();
   if (t.tuple > 0) type = fmt::format("{} or a tuple of {}", base_name(t.base), t.tuple);
   const bool handle = v.is(Value::Kind::tensor) || v.is(Value::Kind::module);
-  const bool whole =
-      t.base == Base::integer && v.is(Value::Kind::real) && std::floor(v.real()) == v.real();
   throw Error(ErrorKind::type,
               fmt::format("expected {}, got {}", type, handle ? v.type_name() : v.config_text()),
-              whole ? "`/` gives a float, `//` divides to an integer"
-              : numeric(t.base) && is_number_text(v)
-                  ? fmt::format("a number stands without quotes: {}", v.string())
-                  : "");
+              advice(t, v));
 }
 
 void check_limits(const ArgType& t, const Value& v) {

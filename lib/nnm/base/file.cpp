@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "nnm/base/error.h"
+#include "nnm/base/output.h"
 
 namespace nnm {
 namespace {
@@ -75,6 +76,41 @@ Unfinished::Place Unfinished::places[4];
 
 constexpr int kPatience = 4000;  // milliseconds
 
+/// What stands at a path, a link followed; no type where there is nothing.
+mode_t file_type(const std::string& path) {
+  struct stat st;
+  return ::stat(path.c_str(), &st) == 0 ? st.st_mode & S_IFMT : 0;
+}
+
+/// A device or a pipe: something that is written into, and never replaced by a file of its name.
+bool is_stream(const std::string& path) {
+  const mode_t type = file_type(path);
+  return type && type != S_IFREG && type != S_IFDIR;
+}
+
+/// The file that a link stands for, which is replaced in the link's place. It need not exist.
+std::string behind_links(std::string path) {
+  constexpr int kMostLinks = 40;  // as the kernel follows
+  char target[PATH_MAX];
+  for (int i = 0; i < kMostLinks; ++i) {
+    const ssize_t n = ::readlink(path.c_str(), target, sizeof target);
+    if (n <= 0) break;
+    const std::string to(target, static_cast<size_t>(n));
+    path = to[0] == '/' ? to : folder_of(path) + "/" + to;
+  }
+  return path;
+}
+
+void write_all(Descriptor& fd, const std::string& path, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_with_errno("write", path);
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  if (fd.close() != 0) fail_with_errno("write", path);
+}
+
 // A pipe that nobody writes into must not hold the program for ever.
 void wait_for_writer(int fd, const std::string& path) {
   pollfd ready{fd, POLLIN, 0};
@@ -95,10 +131,21 @@ void fail_with_errno(const char* what, const std::string& path) {
 }
 
 void check_writable(const std::string& path) {
-  if (::access(folder_of(path).c_str(), W_OK) != 0) fail_with_errno("write", path);
-  struct stat st;
-  NNM_CHECK(::stat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode), output,
-            "cannot write {}: a folder", path);
+  const std::string where = is_stream(path) ? path : folder_of(behind_links(path));
+  if (::access(where.c_str(), W_OK) != 0) fail_with_errno("write", path);
+  NNM_CHECK(file_type(path) != S_IFDIR, output, "cannot write {}: a folder", path);
+}
+
+void refuse_input(const std::string& output, const std::string& input) {
+  struct stat a, b;
+  const bool same = ::stat(output.c_str(), &a) == 0 && ::stat(input.c_str(), &b) == 0 &&
+                    a.st_dev == b.st_dev && a.st_ino == b.st_ino && S_ISREG(a.st_mode);
+  NNM_CHECK(!same, config, "{} is read here: name another file to write", output);
+}
+
+std::string replaceable(const std::string& path) {
+  NNM_CHECK(!is_stream(path), output, "cannot write {}: not a regular file", path);
+  return behind_links(path);
 }
 
 std::string read_file(const std::string& path, size_t most) {
@@ -132,32 +179,32 @@ void sync_file(const std::string& path) {
 void write_atomically(const std::string& path,
                       const std::function<void(const std::string&)>& write) {
   static std::atomic<unsigned> counter{0};
-  const std::string part = fmt::format("{}.{}-{}{}", path, ::getpid(), counter++, kPart);
+  const std::string file = replaceable(path);
+  const std::string part = fmt::format("{}.{}-{}{}", file, ::getpid(), counter++, kPart);
   const Unfinished unfinished(part);
   try {
     write(part);
     sync_file(part);
-    if (::rename(part.c_str(), path.c_str()) != 0) fail_with_errno("replace", path);
+    if (::rename(part.c_str(), file.c_str()) != 0) fail_with_errno("replace", path);
   } catch (...) {
     ::unlink(part.c_str());
     throw;
   }
-  sync_file(folder_of(path));
+  sync_file(folder_of(file));
 }
 
 void remove_unfinished() noexcept { Unfinished::remove_all(); }
 
 void write_file_atomic(const std::string& path, std::string_view bytes) {
+  if (is_stream(path)) {
+    Descriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (fd.get() < 0) fail_with_errno("write", path);
+    return write_all(fd, path, bytes);
+  }
   write_atomically(path, [&](const std::string& part) {
     Descriptor fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (fd.get() < 0) fail_with_errno("create", path);
-    for (std::string_view rest = bytes; !rest.empty();) {
-      const ssize_t n = ::write(fd.get(), rest.data(), rest.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail_with_errno("write", path);
-      rest.remove_prefix(static_cast<size_t>(n));
-    }
-    if (fd.close() != 0) fail_with_errno("write", path);
+    write_all(fd, path, bytes);
   });
 }
 

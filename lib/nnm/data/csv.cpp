@@ -20,9 +20,17 @@ struct Column {
   std::string problem;  // the first entry that is no number, with its place
 };
 
-char separator_of(std::string_view header) {
-  for (char c : {',', ';', '\t'}) {
-    if (header.find(c) != std::string_view::npos) return c;
+/// The first of these that stands in the header, what is quoted aside.
+char separator_of(std::string_view text) {
+  std::string bare;
+  bool quoted = false;
+  for (const char c : text) {
+    if (c == '\n' && !quoted) break;
+    if (c == '"') quoted = !quoted;
+    else if (!quoted) bare += c;
+  }
+  for (const char c : {',', ';', '\t'}) {
+    if (bare.find(c) != std::string::npos) return c;
   }
   return ',';
 }
@@ -33,26 +41,31 @@ std::string_view trim(std::string_view s) {
   return s;
 }
 
-// Takes the fields of a line one by one.
+// Takes the fields of a record from the front of a text, one by one, and the record's end.
 class Fields {
  public:
-  Fields(std::string_view line, char separator) : rest_(line), separator_(separator) {}
-  // False after the last one.
+  Fields(std::string_view& rest, char separator) : rest_(rest), separator_(separator) {}
+  // False after the last one. What it gives holds until the next call.
   bool next(std::string_view& field) {
     if (done_) return false;
     size_t from = 0;
     const size_t quote = rest_.find_first_not_of(' ');
     if (quote != rest_.npos && rest_[quote] == '"') {
       const size_t end = closing(quote + 1);
-      field = rest_.substr(quote + 1, end - quote - 1);
-      from = std::min(end + 1, rest_.size());
+      open_ = end == rest_.npos;
+      if (open_) return false;
+      field = unescaped(rest_.substr(quote + 1, end - quote - 1));
+      from = end + 1;
     }
-    const size_t at = rest_.find(separator_, from);
+    size_t at = from;
+    while (at < rest_.size() && rest_[at] != separator_ && rest_[at] != '\n') ++at;
     if (from == 0) field = trim(rest_.substr(0, at));
-    done_ = at == rest_.npos;
-    if (!done_) rest_.remove_prefix(at + 1);
+    done_ = at == rest_.size() || rest_[at] == '\n';
+    rest_.remove_prefix(std::min(at + 1, rest_.size()));
     return true;
   }
+  // Whether it ended within quotes.
+  bool open() const { return open_; }
 
  private:
   // A doubled quote stands for one and does not close.
@@ -61,11 +74,21 @@ class Fields {
     while (end != rest_.npos && end + 1 < rest_.size() && rest_[end + 1] == '"') {
       end = rest_.find('"', end + 2);
     }
-    return std::min(end, rest_.size());
+    return end;
   }
-  std::string_view rest_;
-  char separator_;
-  bool done_ = false;
+  std::string_view unescaped(std::string_view field) {
+    if (field.find('"') == field.npos) return field;
+    text_.clear();
+    for (size_t i = 0; i < field.size(); ++i) {
+      text_ += field[i];
+      if (field[i] == '"') ++i;
+    }
+    return text_;
+  }
+  std::string_view& rest_;
+  const char separator_;
+  std::string text_;
+  bool done_ = false, open_ = false;
 };
 
 bool read_number(std::string_view field, double& v, bool& integer) {
@@ -87,17 +110,18 @@ class Csv final : public DataFile {
     std::string_view rest = text;
     if (rest.substr(0, 3) == "\xef\xbb\xbf") rest.remove_prefix(3);
     char separator = ',';
-    for (int64_t number = 1; !rest.empty(); ++number) {
-      const size_t newline = rest.find('\n');
-      const std::string_view line = trim(rest.substr(0, newline));
-      rest = newline == rest.npos ? std::string_view() : rest.substr(newline + 1);
-      if (line.empty()) continue;
-      if (columns_.empty()) {
-        separator = separator_of(line);
-        read_header(number, line, separator);
+    for (int64_t number = 1; !rest.empty();) {
+      const std::string_view before = rest;
+      if (const size_t end = rest.find('\n'); trim(rest.substr(0, end)).empty()) {
+        rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+      } else if (columns_.empty()) {
+        separator = separator_of(rest);
+        read_header(number, rest, separator);
       } else {
-        read_row(number, line, separator);
+        read_row(number, rest, separator);
       }
+      const std::string_view read = before.substr(0, before.size() - rest.size());
+      number += std::count(read.begin(), read.end(), '\n');
     }
     NNM_CHECK(!columns_.empty(), input_file, "{} has no header line", path);
     for (Column& c : columns_) {
@@ -121,8 +145,8 @@ class Csv final : public DataFile {
   }
 
  private:
-  void read_header(int64_t number, std::string_view line, char separator) {
-    Fields fields(line, separator);
+  void read_header(int64_t number, std::string_view& rest, char separator) {
+    Fields fields(rest, separator);
     bool numbers = true;
     for (std::string_view f; fields.next(f);) {
       double v;
@@ -134,6 +158,7 @@ class Csv final : public DataFile {
       }
       columns_.push_back({std::string(f), {}, true, {}});
     }
+    check_closed(fields, number);
     if (!numbers) return;
     throw Error(ErrorKind::input_file,
                 fmt::format("{}:{}: the first line holds numbers where names of columns are "
@@ -141,8 +166,11 @@ class Csv final : public DataFile {
                             path_, number),
                 "add a header line such as `a,b,label`");
   }
-  void read_row(int64_t number, std::string_view line, char separator) {
-    Fields fields(line, separator);
+  void check_closed(const Fields& fields, int64_t number) const {
+    NNM_CHECK(!fields.open(), input_file, "{}:{}: a quote does not close", path_, number);
+  }
+  void read_row(int64_t number, std::string_view& rest, char separator) {
+    Fields fields(rest, separator);
     size_t i = 0;
     for (std::string_view f; fields.next(f); ++i) {
       NNM_CHECK(i < columns_.size(), input_file,
@@ -160,6 +188,7 @@ class Csv final : public DataFile {
       c.values.push_back(v);
       c.integers = c.integers && integer;
     }
+    check_closed(fields, number);
     NNM_CHECK(i == columns_.size(), input_file, "{}:{}: the row has {} fields, the header {}",
               path_, number, i, columns_.size());
   }

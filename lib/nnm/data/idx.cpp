@@ -37,6 +37,8 @@ class Idx final : public DataFile {
     ArrayInfo a;
     switch (magic[2]) {
       case 0x08: a.dtype = DType::u8; break;
+      case 0x09: a.dtype = DType::i8; break;
+      case 0x0b: a.dtype = DType::i16; break;
       case 0x0c: a.dtype = DType::i32; break;
       case 0x0d: a.dtype = DType::f32; break;
       case 0x0e: a.dtype = DType::f64; break;

@@ -37,6 +37,8 @@ Loader::Loader(Ref<Dataset> data, LoaderOptions options)
   if (options_.fields.empty()) {
     for (int f = 0; f < static_cast<int>(all.size()); ++f) options_.fields.push_back({f, {}});
   }
+  // No batch is larger than the data.
+  const int64_t rows = std::min(options_.batch, data_->size(options_.training));
   size_t bytes = 1;
   for (FieldPlan& plan : options_.fields) {
     const FieldInfo& f = all[static_cast<size_t>(plan.field)];
@@ -45,7 +47,7 @@ Loader::Loader(Ref<Dataset> data, LoaderOptions options)
     pipelines_.push_back(pipeline_of(f, plan.pipeline));
     const SampleType& out = pipelines_.back().output();
     fields_.push_back({f.name, out.dtype, out.shape, f.stored, f.source});
-    bytes += out.bytes() * static_cast<size_t>(options_.batch);
+    bytes += out.bytes() * static_cast<size_t>(rows);
   }
   const auto workers = static_cast<size_t>(std::clamp(options_.workers, 1, 64));
   most_ahead_ = std::clamp(kAheadBytes / bytes, workers + 1, std::max(kMaxAhead, workers + 1));
@@ -55,7 +57,7 @@ Loader::~Loader() { stop(); }
 
 int64_t Loader::batches_per_epoch() const {
   const int64_t n = data_->size(options_.training), b = options_.batch;
-  return options_.drop_last ? n / b : (n + b - 1) / b;
+  return n / b + (!options_.drop_last && n % b != 0);
 }
 
 void Loader::seek(int64_t epoch, int64_t batch) {

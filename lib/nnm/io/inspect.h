@@ -16,6 +16,8 @@ namespace nnm::io {
 struct Statistics {
   int64_t numel = 0, nan = 0, inf = 0, zero = 0;
   double mean = 0, std = 0, min = 0, max = 0, norm = 0;
+  /// The kernels' histogram (kernels/statistics.h), of tensors in files.
+  std::vector<int64_t> bins;
 };
 
 /// Of what the kernels have summed up.

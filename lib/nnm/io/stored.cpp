@@ -93,14 +93,19 @@ void StoredTensor::check() const {
 
 Statistics statistics(StoredTensor t) {
   TensorStatistics sum;
+  std::vector<int64_t> bins(kHistogramBins, 0);
   std::vector<char> data;
   for (Pieces piece(t.shape()); piece.next();) {
     t.read(piece, data);
     TensorStatistics part;
-    kernels::statistics(dense_view(t.dtype(), data.data(), piece.numel()), &part, nullptr);
+    uint32_t of_part[kHistogramBins] = {};
+    kernels::statistics(dense_view(t.dtype(), data.data(), piece.numel()), &part, of_part);
     sum.merge(part);
+    for (size_t i = 0; i < bins.size(); ++i) bins[i] += of_part[i];
   }
-  return statistics(sum);
+  Statistics all = statistics(sum);
+  all.bins = std::move(bins);
+  return all;
 }
 
 TensorDifference difference(StoredTensor a, StoredTensor b, const Tolerance& tolerance) {

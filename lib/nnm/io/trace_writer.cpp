@@ -5,6 +5,7 @@
 
 #include "nnm/base/file.h"
 #include "nnm/base/log.h"
+#include "nnm/base/output.h"
 #include "nnm/base/text.h"
 #include "nnm/io/link_name.h"
 #include "nnm/io/trace_group.h"
@@ -31,8 +32,8 @@ size_t module_width(const TraceHeader& h) {
 }  // namespace
 
 TraceWriter::TraceWriter(const std::string& path, const TraceHeader& h, const TraceLimits& limits)
-    : path_(path),
-      part_(path + kPart),
+    : path_(replaceable(path)),
+      part_(path_ + kPart),
       limits_(limits),
       flushed_(std::chrono::steady_clock::now()) {
   // What an earlier run left unfinished under this name gives way.

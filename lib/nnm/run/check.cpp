@@ -219,7 +219,9 @@ class Check {
     const bool bound =
         forward(training_, out_.plan, known, fields, out_.shapes, out_.objective, d_);
     out_.notes = out_.shapes.notes;
-    if (names_known && all_are(kMisfit)) out_.kind = ErrorKind::input_file;
+    // What does not fit is what the files hold, or what --shape says.
+    if (names_known && options_.shapes.empty() && all_are(kMisfit))
+      out_.kind = ErrorKind::input_file;
     if (training_ && bound) check_loss();
     if (!training_ || !options_.complete) return;
     // What the other mode says beside, with the metrics that evaluations alone have.
@@ -368,7 +370,7 @@ class Check {
     int64_t batches = 0;
     if (samples_ > 0) {
       const bool drop = data_config_.drop_last.of(out_.split).value_or(false);
-      batches = drop ? samples_ / batch_size() : (samples_ + batch_size() - 1) / batch_size();
+      batches = samples_ / batch_size() + (!drop && samples_ % batch_size() != 0);
       const lang::Tree* batch = config_.find("data.batch");
       if (training_ && batches == 0)
         report(d_, kNoStep, batch ? batch->span : Span(),

@@ -32,12 +32,13 @@ class Conditions {
 };
 
 struct PredictOptions {
-  std::string input;   ///< --input (input.h); "": the split its check bound
-  std::string output;  ///< .h5, .npy or .csv
-  int64_t batch = 0;   ///< 0: that of the data
+  std::string input;     ///< --input (input.h); "": the split its check bound
+  std::string output;    ///< .h5, .npy or .csv
+  int64_t batch = 0;     ///< 0: that of the data
+  bool dry_run = false;  ///< up to where the work begins
 };
 struct Prediction {
-  int64_t samples = 0;
+  int64_t samples = 0;  ///< none in a dry run
   std::vector<std::pair<std::string, Shape>> outputs;
 };
 /// Runs the model in eval mode over all samples in order and writes one dataset per named output

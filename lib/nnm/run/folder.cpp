@@ -49,10 +49,28 @@ bool is_empty(const std::string& folder) {
   return true;
 }
 
+bool is_there(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+// What a run would write over in a folder that no run has written to; "" where there is nothing.
+std::string foreign_file(const std::string& folder) {
+  if (is_there(folder + "/.lock") || is_there(folder + "/resolved.yaml")) return "";
+  for (const char* name : kFiles)
+    if (is_there(folder + "/" + name)) return name;
+  const auto checkpoints = checkpoints_in(folder + "/checkpoints");
+  return checkpoints.empty() ? "" : checkpoints[0].path.substr(folder.size() + 1);
+}
+
 void refuse_filled(const std::string& folder, const FolderOptions& options) {
   if (!options.resume && !options.force && !is_empty(folder))
     throw Error(ErrorKind::config, fmt::format("{} is not empty", folder),
                 "--resume goes on with the run in it, --force starts it anew");
+  if (const std::string name = foreign_file(folder); !name.empty())
+    throw Error(ErrorKind::config,
+                fmt::format("{} is no run, and its {} would be written over", folder, name),
+                "name another folder");
 }
 
 void remove(const std::string& path) {
@@ -152,9 +170,10 @@ RunFolder::RunFolder(const lang::Config& config, const FolderOptions& options) {
     const std::string parent = runs_folder(config);
     path_ = make_numbered_folder(parent);
     replace_symlink(fs::path(path_).filename().string(), parent + "/latest");
-  } else {
-    make_folders(path_);
   }
+  // Before anything of a run, even its lock, is there.
+  refuse_filled(path_, options);
+  make_folders(path_);
   lock_ = options.lock ? options.lock : std::make_shared<FolderLock>(path_);
   remove_parts(path_);
   if (options.force) remove_run(path_);

@@ -1,11 +1,11 @@
 // Outputs of all samples, side by side.
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "nnm/autograd/node.h"
 #include "nnm/base/file.h"
 #include "nnm/base/log.h"
+#include "nnm/base/output.h"
 #include "nnm/data/file.h"
 #include "nnm/io/h5.h"
 #include "nnm/ops/ops.h"
@@ -110,10 +110,7 @@ void write(const std::string& path, const Named& outputs) {
 Prediction predict(Session& session, const PredictOptions& options) {
   NNM_CHECK(!options.output.empty(), config, "there is no file to write: -o FILE");
   check_writable(options.output);
-  std::error_code ignored;
-  NNM_CHECK(
-      options.input.empty() || !std::filesystem::equivalent(options.input, options.output, ignored),
-      config, "{} is the input: predictions go into another file", options.output);
+  refuse_input(options.output, data::split_source(options.input).first);
   std::unique_ptr<data::Loader> loader;
   train::InputBinding binding;
   if (!options.input.empty()) {
@@ -130,9 +127,10 @@ Prediction predict(Session& session, const PredictOptions& options) {
   }
   NNM_CHECK(loader->dataset().size() > 0, input_file, "{} holds no samples",
             options.input.empty() ? "the split `" + session.checked().split + "`" : options.input);
+  Prediction result;
+  if (options.dry_run) return result;
   const NoGradGuard no_grad;
   session.model()->eval();
-  Prediction result;
   Collector collector(loader->dataset().size());
   while (const auto batch = loader->next()) {
     const auto n = static_cast<int64_t>(batch->samples.size());

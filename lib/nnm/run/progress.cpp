@@ -24,7 +24,7 @@ namespace nnm::run {
 namespace {
 
 std::string clock_text(double seconds) {
-  const auto s = static_cast<int64_t>(std::ceil(seconds));
+  const auto s = static_cast<int64_t>(std::ceil(std::min(seconds, 9e15)));
   if (s < 60) return fmt::format("{}s", s);
   if (s < 3600) return fmt::format("{}:{:02}", s / 60, s % 60);
   return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);

@@ -10,6 +10,7 @@
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
 #include "nnm/base/log.h"
+#include "nnm/base/output.h"
 #include "nnm/base/text.h"
 #include "nnm/base/text_table.h"
 #include "nnm/run/proof.h"
@@ -72,7 +73,10 @@ class Run {
         plan_(rig_.session().plan()) {}
 
   TrainResult run() {
-    if (!o_.events.empty()) LineFile::check(o_.events);
+    if (!o_.events.empty()) {
+      LineFile::check(o_.events);
+      refuse_input(o_.events, config().path());
+    }
     if (o_.dry_run) return dry();
     {
       // Who was told the folder may send signals.

@@ -27,6 +27,9 @@ constexpr const char* kFunction = "E0302";     // a call of what is no function 
 constexpr const char* kValue = "E0420";        // a value that a key of train cannot have
 constexpr const char* kMissing = "E0421";      // a key of train that a run needs
 
+// Steps of a run are whole numbers in a double, epochs of any number of batches as well.
+constexpr double kMostSteps = 9e15, kMostEpochs = 1e9;
+
 class Reader {
  public:
   Reader(const lang::Config& config, const PlanOptions& options, Diagnostics& d)
@@ -108,6 +111,9 @@ class Reader {
     if (!(v.amount() > 0) || !std::isfinite(v.amount()))
       fail(ErrorKind::config, "max: must be more than 0, got {}", v.config_text());
     refuse_batches(v);
+    if (v.unit() != Unit::second &&
+        v.amount() > (v.unit() == Unit::epoch ? kMostEpochs : kMostSteps))
+      fail(ErrorKind::config, "max: too long: {}", v.config_text());
     if (v.unit() == Unit::epoch) plan_.max.epochs = v.amount();
     if (v.unit() == Unit::second) plan_.max.seconds = v.amount();
     if (v.unit() == Unit::step) plan_.max.steps = static_cast<int64_t>(std::ceil(v.amount()));
@@ -116,7 +122,14 @@ class Reader {
   void add_max(const lang::Located& code) {
     const Value v = constant(code);
     if (!v.is_sequence()) return add_max(v);
+    refuse_none(v.items().size());
     for (const Value& x : v.items()) add_max(x);
+  }
+
+  static void refuse_none(size_t lengths) {
+    if (lengths == 0)
+      throw Error(ErrorKind::config, "max: an empty list ends no run",
+                  "such as `[10 epochs, 2 h]`, of which the first that is reached ends it");
   }
 
   void read_max() {
@@ -127,10 +140,13 @@ class Reader {
       attempt(whole.span(), [&] { add_max(whole); });
     } else if (const Tree* t = find("max")) {
       plan_.max.trial = !t->origin.empty();
-      if (t->is_list())
+      if (t->is_list()) {
+        attempt(t->span, [&] { refuse_none(t->items.size()); });
         for (const Tree& item : t->items)
           attempt(item.span, [&] { add_max(code(item, "max", "10 epochs")); });
-      else attempt(t->span, [&] { add_max(code(*t, "max", "10 epochs")); });
+      } else {
+        attempt(t->span, [&] { add_max(code(*t, "max", "10 epochs")); });
+      }
     } else if (options_.training) {
       error(kMissing, section(), "train.max is missing: how long to train",
             "write `max: 10 epochs` under `train:`, or give --max '10 epochs'");
