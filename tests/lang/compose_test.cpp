@@ -350,6 +350,21 @@ TEST_CASE("overrides: a path below what is written in short") {
   CHECK(at(c, "data.limit") == "{\"val\": 3}");
 }
 
+TEST_CASE("overrides: a list of numbers and texts is set to numbers and texts") {
+  Files f;
+  f.add("c.yaml", "nnm: 1\nvars: {cfg: [4, M], ws: [1, 2], m: {a: 1}}\nmodel: Linear(2, 2)\n");
+  const auto after = [&](const char* set, const char* path) {
+    return at(f.load("c.yaml", {.set = {set}}), path);
+  };
+  CHECK(after("vars.cfg=8,M,16", "vars.cfg") == "[8, \"M\", 16]");
+  CHECK(after("vars.cfg+=M", "vars.cfg") == "[4, \"M\", \"M\"]");
+  CHECK(after("vars.cfg+=32", "vars.cfg") == "[4, \"M\", 32]");
+  CHECK(after("vars.ws+=3", "vars.ws") == "[1, 2, 3]");
+  text_starts(f.errors("c.yaml", {.set = {"vars.ws=3,M"}}), "E0214 --set:1:11 vars.ws is a number");
+  text_starts(f.errors("c.yaml", {.set = {"vars.ws+=M"}}),
+              "E0214 --set:1:10 an item of vars.ws is a number, not `M` / `+=` appends one item");
+}
+
 TEST_CASE("overrides: an argument of a class keeps its type and gets another default") {
   Files f;
   f.add("c.yaml",

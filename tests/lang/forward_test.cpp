@@ -166,6 +166,97 @@ TEST_CASE("forward: a child is found before a function and a variable") {
                                  "  - return x")) == D{9, 2, 9});
 }
 
+TEST_CASE("forward: lists of children are sliced, zipped and numbered, dicts gone through by key") {
+  const std::string m =
+      "modules:\n  ts:\n    ModuleList:\n      - Threshold(0, 1)\n      - Threshold(1.5, 9)\n"
+      "      - Threshold(8, -2)\n  s:\n    Sequential:\n      - Threshold(0, 1)\n"
+      "      - Threshold(1.5, 9)\n  d:\n    ModuleDict:\n      a: Threshold(0, 5)\n"
+      "      b: Threshold(4, 3)\n  ps: ParameterList([full([3], 2.0), full([3], 3.0)])\nforward:\n";
+  const auto run = [&](const std::string& lines) { return numbers(run_class(m + lines)); };
+  CHECK(run("  - for t in ts[:-1]:\n      - x = t(x)\n  - return x") == D{9, 2, 9});
+  CHECK(run("  - for t in ts[::-1][1:]:\n      - x = t(x)\n  - return x") == D{9, 2, 9});
+  CHECK(run("  - return x |> s[:1] |> s[1:]") == D{9, 2, 9});
+  CHECK(run("  - n = x.size(0)\n  - return s[:n](x)") == D{9, 2, 9});
+  CHECK(run("  - for p in ps[1:]:\n      - x = x * p\n  - return x") == D{-3, 6, -9});
+  CHECK(run("  - return ts[1:][0](x) + len(ts[1:])") == D{11, 4, 11});
+  // A name that is made of what such a loop counts is known.
+  CHECK(run("  - for i, t in enumerate(ts):\n      - x = t(x)\n      - y${i} = x\n"
+            "  - return y0 + y1 + y2") == D{19, 2, 19});
+  CHECK(run("  - for i in range(len(ts)):\n      - y${i} = ts[i](x)\n  - return y0 + y2") ==
+        D{-1, 0, -1});
+  CHECK(run("  - for i, (a, b) in enumerate(zip(ts, reversed(s))):\n      - y${i} = a(b(x))\n"
+            "  - return y0 + y1") == D{18, 4, 18});
+  CHECK(run("  - for i, t in enumerate([d.a, ts[1]], start=1):\n      - y${i} = t(x)\n"
+            "  - return y1 + y2") == D{14, 4, 14});
+  CHECK(run("  - layers = [ts[0], d.b]\n  - if x.sum() < 0:\n"
+            "      - for i, l in enumerate(layers):\n          - x = l(x)\n"
+            "          - y${i} = x\n  - return x") == D{3, 3, 3});
+  CHECK(run("  - for k in d:\n      - x = d[k](x)\n  - return x") == D{5, 3, 5});
+  CHECK(run("  - for k, t in d.items():\n      - x = t(x) + (1 if k == \"a\" else 0)\n"
+            "  - return x") == D{6, 3, 6});
+  CHECK(run("  - for i, t in enumerate(d.values()):\n      - y${i} = t(x)\n  - return y1") ==
+        D{3, 3, 3});
+  CHECK(run("  - return x * len(d.keys()) if \"a\" in d and \"c\" not in d else x") ==
+        D{-2, 4, -6});
+  CHECK(contains(class_error(m + "  - for k, t in ts.items():\n      - x = t(x)\n  - return x"),
+                 "`ts` has no child, parameter or buffer `items`"));
+  // A note is one line, whatever the module prints.
+  CHECK(contains(class_error("modules:\n  l:\n    ModuleList:\n      - Sequential: [ReLU()]\n"
+                             "forward:\n  - for i, m in enumerate(l):\n      - x = m.nothing(x)\n"
+                             "  - return x"),
+                 "with i = 0, m = Sequential(…)\n"));
+}
+
+TEST_CASE("forward: what layers and classes were made with are attributes of theirs") {
+  const std::string keys =
+      "args:\n  d: int = 3\nmodules:\n  fc: Linear(d, 5, bias=false)\n"
+      "  c: Conv2d(2, 4, 3, padding=1)\n  ls:\n    ModuleList:\n      - Linear(3, 3)\n"
+      "      - Linear(3, 7)\n  l: LSTM(3, 6)\nforward:\n";
+  const auto run = [&](const std::string& value) {
+    return numbers(run_class(keys + "  - return x * 0 + " + value + "\n"))[0];
+  };
+  CHECK(run("fc.in_features * 10 + self.fc.out_features") == 35);
+  CHECK(run("c.kernel_size[1] * 10 + c.padding[0] + len(c.stride)") == 33);
+  CHECK(run("ls[1].out_features + ls[0].in_features") == 10);
+  CHECK(run("sum([l.out_features for l in ls])") == 10);
+  CHECK(run("l.hidden_size") == 6);
+  CHECK(numbers(run_class(keys + "  - for m in ls[1:]:\n      - x = x * m.out_features\n"
+                                 "  - if fc.out_features == 5:\n      - y = x\n  - return y")) ==
+        D{-7, 14, -21});
+  CHECK(contains(class_error(keys + "  - return x * fc.out_feature"),
+                 "`fc` has no child, parameter or buffer `out_feature`"));
+
+  const std::string two =
+      "nnm: 1\ndefine:\n  I:\n    args:\n      w: int\n    let:\n      h: w * 2\n    modules:\n"
+      "      fc: Linear(w, w)\n    forward:\n      - return x\n  C:\n    modules:\n      i: I(4)\n"
+      "    forward:\n      - return x + i.w * 100 + self.i.h * 10 + i.fc.in_features\nmodel: C()\n";
+  const Model m = ParsedModel(two).build();
+  CHECK(numbers((*m.module)(Args{{vec({0})}, {}})) == D{484});
+  const Ref<Module> copy = deepcopy(*m.module);
+  CHECK(numbers((*copy)(Args{{vec({0})}, {}})) == D{484});
+}
+
+TEST_CASE("forward: where of a condition alone gives the places") {
+  CHECK(numbers(run_class("forward:\n  - i, = where(x < 0)\n  - return i * 1.0")) == D{0, 2});
+  CHECK(numbers(run_class(
+            "forward:\n  - r, c = where(x.view(3, 1) > 1)\n  - return r * 10.0 + c")) == D{10});
+  CHECK(contains(class_error("forward:\n  - return where(x < 0, x)"), "a condition stands alone"));
+}
+
+TEST_CASE("forward: named outputs are taken apart like a tuple") {
+  const std::string two =
+      "nnm: 1\ndefine:\n  I:\n    forward:\n      - return a=x, b=x * 2\n  C:\n    modules:\n"
+      "      i: I()\n    forward:\n";
+  const auto run = [&](const std::string& lines) {
+    const Model m = ParsedModel(two + lines + "model: C()\n").build();
+    return numbers((*m.module)(Args{{vec({1, 2})}, {}}));
+  };
+  CHECK(run("      - a, b = i(x)\n      - return b - a\n") == D{1, 2});
+  CHECK(run("      - r = i(x)\n      - return r[0] + r[-1] + r.b + r[\"a\"]\n") == D{6, 12});
+  CHECK(run("      - for k, v in i(x).items():\n          - x = x + v\n      - return x\n") ==
+        D{4, 8});
+}
+
 TEST_CASE("forward: a ParameterList is indexed and walked") {
   const std::string list =
       "modules:\n  scales: ParameterList([full([3], 2.0), full([3], 3.0)])\nforward:\n";

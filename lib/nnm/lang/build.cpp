@@ -200,6 +200,7 @@ void Builder::spend(const Span& at) {
 Ref<Module> Builder::construct(const ClassValue& type, CallArgs& args, const Span& callee) {
   Ref<Module> m = type.definition ? instantiate(*type.definition, args, callee)
                                   : construct_layer(type, args, callee);
+  if (type.definition) made_.erase(m.get());  // a layer that is gone may have had its address
   count(*m, callee);
   return m;
 }
@@ -234,6 +235,31 @@ void follow_construction(Module& layer) {
     layer.to(wanted);
 }
 
+/// Numbers, texts and lists of them: what can be said again without a module or tensor.
+bool is_plain(const Value& v) {
+  if (v.is_sequence()) return std::all_of(v.items().begin(), v.items().end(), is_plain);
+  return v.is_number() || v.is(Value::Kind::boolean) || v.is(Value::Kind::string);
+}
+
+/// The arguments of a layer as its attributes: PyTorch's convolutions keep tuples. What is none may
+/// have become something else.
+Items attributes(const std::string& type, const Signature& signature, const Values& bound) {
+  const int kernel = type.starts_with("Conv") ? signature.index_of("kernel_size") : -1;
+  Items out;
+  for (size_t i = 0; i < bound.size(); ++i) {
+    const Param& p = signature.params()[i];
+    Value v = bound[i];
+    if (!is_plain(v)) continue;
+    const bool extents = kernel >= 0 && (p.type.tuple > 0 || p.name == "padding");
+    if (extents && v.is(Value::Kind::integer)) {
+      const int n = signature.params()[static_cast<size_t>(kernel)].type.tuple;
+      v = Value::tuple(Values(static_cast<size_t>(n), v));
+    }
+    out.emplace_back(p.name, std::move(v));
+  }
+  return out;
+}
+
 }  // namespace
 
 Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, const Span& callee) {
@@ -247,6 +273,7 @@ Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, con
   try {
     Ref<Module> layer = type.layer->make(bound);
     follow_construction(*layer);
+    made_[layer.get()] = attributes(type.name, signature, bound);
     return layer;
   } catch (const Fault&) {
     throw;
@@ -354,7 +381,8 @@ void Builder::fill_class(Instance& instance, const BuildScope& outer) {
   block([&](BuildScope& s) { children(c.modules, s, *instance.module, instance.path); });
   // Children without a name could be any that forward calls.
   if (!instance.lost)
-    instance.module->compile({shared(c), instance.values, instance.failed}, reporter_);
+    instance.module->compile({shared(c), instance.values, instance.failed, instance.made},
+                             reporter_);
   if (reporter_.reported == errors) block([&](BuildScope& s) { rules(instance, s); });
 }
 

@@ -37,6 +37,7 @@ struct Instance {
   std::string path;
   std::map<std::string, Value> values;  ///< args and lets of the class
   std::set<std::string> failed;         ///< names of children that could not be built
+  std::map<std::string, Value> made;    ///< what its layers were made with, by path and argument
   bool lost = false;                    ///< a child whose name could not be made
 };
 
@@ -134,6 +135,8 @@ class Builder {
   void child(const BlockItem& item, const BuildScope& scope, Module& into,
              const std::string& prefix);
   std::string child_name(const BlockItem& item, const BuildScope& scope, const Module& into) const;
+  /// Keeps what a layer was made with, for the forward of its class.
+  void remember(Instance& instance, const std::string& path, const Module& m) const;
   /// Throws Fault where checkpoints could not keep a child, parameter or buffer of that name.
   static void check_name(const std::string& name, const Span& at);
   void register_child(Module& into, const std::string& name, Ref<Module> m, const Span& at,
@@ -172,6 +175,8 @@ class Builder {
   std::vector<const ClassDef*> stack_;
   std::unordered_map<const ClassDef*, std::shared_ptr<const ClassDef>> definitions_;
   std::vector<std::pair<std::string, Span>> sites_;
+  /// Of layers the arguments that PyTorch keeps as attributes.
+  std::unordered_map<const Module*, Items> made_;
   int64_t modules_ = 0, elements_ = 0, spent_ = 0;
   bool exhausted_ = false;
 

@@ -22,6 +22,17 @@ bool needs_arguments(const Value& callable) {
                      [](const Param& p) { return !p.fallback && !p.variadic && !p.keywords; });
 }
 
+/// What to write where PyTorch refuses the name of a child.
+std::string name_advice(const Module& into, const std::string& name) {
+  if (name.empty()) return "a name has at least one character";
+  if (name.starts_with("self."))
+    return fmt::format("what stands here is self's: write `{}`", name.substr(5));
+  if (name.find('.') != std::string::npos) return "a dot stands between the names of a path";
+  if (tensor_member(into, name, {})) return "it is a parameter or buffer: use another name";
+  return fmt::format("every {} has it, as in PyTorch: use another name, `{}_`", into.type_name(),
+                     name);
+}
+
 }  // namespace
 
 void Builder::children(const Block& block, BuildScope& scope, Module& into,
@@ -55,6 +66,7 @@ void Builder::child(const BlockItem& item, const BuildScope& scope, Module& into
     Ref<Module> m = layer(*item.layer, scope, path);
     path_ = before;
     if (!m) return;
+    remember(instance, path, *m);
     register_child(into, name, std::move(m), item.key ? item.key->span : item.span, path);
   } catch (const Fault&) {
     path_ = before;
@@ -62,6 +74,13 @@ void Builder::child(const BlockItem& item, const BuildScope& scope, Module& into
     if (own) instance.failed.insert(name);
     throw;
   }
+}
+
+void Builder::remember(Instance& instance, const std::string& path, const Module& m) const {
+  const auto made = made_.find(&m);
+  if (made == made_.end()) return;
+  const std::string own = instance.path.empty() ? path : path.substr(instance.path.size() + 1);
+  for (const auto& [name, value] : made->second) instance.made[own + "." + name] = value;
 }
 
 void Builder::check_name(const std::string& name, const Span& at) {
@@ -77,8 +96,6 @@ void Builder::check_name(const std::string& name, const Span& at) {
 void Builder::register_child(Module& into, const std::string& name, Ref<Module> m, const Span& at,
                              const std::string& path) {
   check_name(name, at);
-  std::string help;
-  if (name.find('.') != std::string::npos) help = "a dot stands between the names of a path";
   const bool list = into.type_name() == "ModuleList";
   if (list && (name.empty() || name.find_first_not_of("0123456789") != std::string::npos))
     fault(at, "E0403", fmt::format("a child of ModuleList is called by a number, not `{}`", name),
@@ -98,7 +115,7 @@ void Builder::register_child(Module& into, const std::string& name, Ref<Module> 
   try {
     into.add_module(name, std::move(m));
   } catch (const Error& e) {
-    fault(at, "E0403", e.what(), help.empty() ? e.hint() : help);
+    fault(at, "E0403", e.what(), name_advice(into, name));
   }
   sites_.emplace_back(path, at);
 }

@@ -29,6 +29,7 @@ std::string target_text(const Target& t) {
 /// A value in at most a line.
 std::string short_text(const Value& v) {
   std::string text = v.is(Value::Kind::module) ? v.repr() : v.config_text();
+  if (const size_t line = text.find('\n'); line != text.npos) text = text.substr(0, line) + "…)";
   return text.size() > 80 ? text.substr(0, 77) + "..." : text;
 }
 

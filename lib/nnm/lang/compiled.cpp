@@ -281,22 +281,30 @@ NodeRef Compiler::compile_sequence(const Expr& e) {
   return folded(std::make_shared<SequenceNode>(e.span, tuple, std::move(items)), known);
 }
 
-void Compiler::bind_known(const Target& target, const Value& value, const NodeRef& node) {
+void Compiler::bind_known(const Target& target, const NodeRef& node) {
   if (target.kind != Target::Kind::tuple) {
     const auto name = known_text(target.name);
     if (!name) fault(target.span, "E0301", "the name must be known before running");
-    locals_.push_back({*name, -1, node ? node : constant(target.span, value), false});
+    locals_.push_back({*name, -1, node, false});
     return;
   }
-  Values items;
+  std::vector<NodeRef> items;
   try {
-    items = iterate(value);
+    items = known_items(node);
     NNM_CHECK(items.size() == target.items.size(), value, "cannot unpack {} value{} into {} names",
               items.size(), items.size() == 1 ? "" : "s", target.items.size());
   } catch (const Error& e) {
     fault(target.span, "E0401", e.what(), e.hint());
   }
-  for (size_t i = 0; i < items.size(); ++i) bind_known(target.items[i], items[i], nullptr);
+  for (size_t i = 0; i < items.size(); ++i) bind_known(target.items[i], items[i]);
+}
+
+std::vector<NodeRef> Compiler::known_items(const NodeRef& node) {
+  if (auto parts = node->parts()) return std::move(*parts);
+  Frame f;
+  std::vector<NodeRef> out;
+  for (Value& v : iterate(node->eval(f))) out.push_back(constant(node->span, std::move(v)));
+  return out;
 }
 
 Destination Compiler::declare(const Target& target) {
@@ -312,11 +320,23 @@ Destination Compiler::declare(const Target& target) {
   return place;
 }
 
+namespace {
+
+/// Whether what is no value yet can be gone through before running, and its items taken apart.
+bool unrolls(const Node& iterable, const Target& target) {
+  const auto parts = iterable.parts();
+  return parts && (target.kind != Target::Kind::tuple ||
+                   std::all_of(parts->begin(), parts->end(),
+                               [](const NodeRef& n) { return n->parts().has_value(); }));
+}
+
+}  // namespace
+
 NodeRef Compiler::compile_comprehension(const Expr& e) {
   const NodeRef iterable = compile(*e.items[1]);
   const ExprRef condition = e.items.size() > 2 ? e.items[2] : nullptr;
   const size_t scope = locals_.size();
-  if (!is_known(iterable)) {
+  if (!is_known(iterable) && (condition || !unrolls(*iterable, *e.target))) {
     Destination place = declare(*e.target);
     NodeRef test = condition ? compile(*condition) : nullptr;
     NodeRef element = compile(*e.items[0]);
@@ -324,15 +344,14 @@ NodeRef Compiler::compile_comprehension(const Expr& e) {
     return std::make_shared<ComprehensionNode>(e.span, iterable, std::move(place), std::move(test),
                                                std::move(element));
   }
-  Values items;
+  std::vector<NodeRef> items, out;
   try {
-    items = iterate(*iterable->constant());
+    items = known_items(iterable);
   } catch (const Error& error) {
     fault(iterable->span, "E0401", error.what(), error.hint());
   }
-  std::vector<NodeRef> out;
-  for (const Value& item : items) {
-    bind_known(*e.target, item, nullptr);
+  for (const NodeRef& item : items) {
+    bind_known(*e.target, item);
     const auto wanted = condition ? known_truth(compile(*condition)) : true;
     if (!wanted) fault(condition->span, "E0401", "the condition must be known before running");
     if (*wanted) out.push_back(compile(*e.items[0]));
@@ -426,6 +445,10 @@ NodeRef Compiler::compile_index(const Expr& e) {
   if (const ChildNode* child = a->child(); child && is_known(b)) {
     // A child of a container is settled now, like one that is named.
     if (NodeRef member = indexed_child(*child, *b->constant(), e.span)) return member;
+    if (NodeRef some = sliced_children(a, *b->constant(), e.span)) return some;
+    if (b->constant()->is(Value::Kind::slice))
+      fault(at, "E0401", fmt::format("`{}` has no slices", child->path),
+            "ModuleList, Sequential and ParameterList have them");
     const size_t n = child->positions().size();
     fault(at, "E0401",
           fmt::format("`{}` has no child {}", child->path, b->constant()->config_text()),
@@ -453,6 +476,7 @@ NodeRef Compiler::compile_attribute(const Expr& e) {
   NodeRef a = compile(*e.items[0]);
   if (const ChildNode* child = a->child()) {
     if (NodeRef member = child->member(*name, e.span)) return member;
+    if (NodeRef value = resolve_member(child->path + "." + *name, e)) return value;
     std::vector<std::string> all;
     if (child->slot->value) {
       for (const auto& s : child->slot->value->module_slots()) all.push_back(s->name);

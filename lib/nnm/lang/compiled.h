@@ -28,6 +28,8 @@ struct Frame {
 };
 
 class ChildNode;
+class Node;
+using NodeRef = std::shared_ptr<const Node>;
 
 /// A value to be computed.
 class Node {
@@ -39,16 +41,21 @@ class Node {
   virtual const Value* constant() const { return nullptr; }
   /// Itself, where it is a child of a known module; else null.
   virtual const ChildNode* child() const { return nullptr; }
+  /// Its items, where they are known before running as values or as children of a known module: a
+  /// loop over them is unrolled.
+  virtual std::optional<std::vector<NodeRef>> parts() const { return std::nullopt; }
+  /// Whether it stands for something that could not be made, which was reported.
+  virtual bool lost() const { return false; }
 
   Span span;
 };
-using NodeRef = std::shared_ptr<const Node>;
 
 class ConstantNode final : public Node {
  public:
   ConstantNode(Span span, Value value) : Node(std::move(span)), value_(std::move(value)) {}
   Value eval(Frame&) const override { return value_; }
   const Value* constant() const override { return &value_; }
+  std::optional<std::vector<NodeRef>> parts() const override;
 
  private:
   Value value_;
@@ -71,6 +78,7 @@ class ChildNode final : public Node {
       : Node(std::move(span)), slot(std::move(slot)), path(std::move(path)) {}
   Value eval(Frame&) const override { return slot->value; }
   const ChildNode* child() const override { return this; }
+  std::optional<std::vector<NodeRef>> parts() const override;
   /// The node of a member (child, parameter or buffer), or null.
   NodeRef member(const std::string& name, Span at) const;
   /// The names of what stands in it by position: children, or the entries of a ParameterList.
@@ -173,16 +181,21 @@ class Compiler {
   }
   /// `name`, `self.name`, `a.b.c` as a dotted text; nothing for other expressions.
   std::optional<std::string> dotted(const Expr& e);
-  /// Binds a target's names to known values, as local variables.
-  void bind_known(const Target& target, const Value& value, const NodeRef& node);
+  /// Binds a target's names to what is known before running, as local variables.
+  void bind_known(const Target& target, const NodeRef& node);
+  /// The items of what is known or has parts.
+  std::vector<NodeRef> known_items(const NodeRef& node);
   /// Binds a target's names to fresh slots.
   Destination declare(const Target& target);
   NodeRef call_function(const std::string& name, CallArgs& args, const Expr& callee);
   NodeRef bind_function(const Function& function, CallArgs& args, const Expr& callee);
+  /// `enumerate(layers)`, `len(layers)` and their like of what has parts; else null.
+  NodeRef call_on_parts(const std::string& name, const CallArgs& args, const Expr& callee);
   NodeRef call_rearrange(CallArgs& args, const Expr& callee);
   NodeRef call_load(CallArgs& args, const Expr& callee);
   NodeRef call_method(const Expr& callee, CallArgs& args);
   void refuse_call(const Expr& callee) const;
+  void refuse_namespace(const std::string& path, const Expr& callee);
   /// Throws for `nn.Linear`, `F.relu`, `math.pi`: of PyTorch and Python the last name alone.
   void refuse_qualified(const std::string& path, const Expr& at);
   [[noreturn]] void unknown_member(const std::string& name, const Span& at) const;

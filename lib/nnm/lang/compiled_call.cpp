@@ -152,6 +152,7 @@ NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& cal
   if (NodeRef n = resolve_call(name, callee, call, args)) return n;
   if (attribute) {
     refuse_qualified(*path, callee);
+    refuse_namespace(*path, callee);
     return call_method(callee, args);
   }
   const bool function = find_native(name) || find_function(name);
@@ -176,6 +177,16 @@ NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& cal
   }
   if (NodeRef n = resolve(name, callee)) return as_module(n);
   unknown_callable(name, callable_kind(), callee.span);
+}
+
+/// Where layers are made, `b1.Block` is a slip of `bl.Block`.
+void Compiler::refuse_namespace(const std::string& path, const Expr& callee) {
+  if (std::string_view(callable_kind()) != "layer") return;
+  const std::string first = path.substr(0, path.find('.'));
+  std::vector<std::string> all;
+  callables(all);
+  if (!local(first) && !resolve(first, callee) && !nearest(path, all).empty())
+    unknown_callable(path, "layer", callee.span);
 }
 
 void Compiler::unknown_callable(const std::string& name, const char* kind, const Span& at) {
@@ -211,11 +222,14 @@ NodeRef Compiler::call_method(const Expr& callee, CallArgs& args) {
   if (!method) fault(callee.span, "E0302", "the name of a method must be known before running");
   if (is_self(*callee.items[0])) unknown_member(*method, at);
   NodeRef self = compile(*callee.items[0]);
+  if (self->lost()) return self;
   if (const ChildNode* child = self->child()) {
     if (NodeRef member = child->member(*method, callee.span))
       return std::make_shared<ModuleCallNode>(callee.span, std::move(member), expr_text(callee),
                                               args);
-    return nullptr;  // compiling the callee says what is missing
+    const bool listing = *method == "items" || *method == "keys" || *method == "values";
+    if (!listing || !child->slot->value || !has_keys(*child->slot->value))
+      return nullptr;  // compiling the callee says what is missing
   }
   if (find_native(*method) || find_function(*method)) {
     args.all.insert(args.all.begin(), {"", self, callee.items[0]->span, {}});
@@ -412,6 +426,7 @@ NodeRef Compiler::bind_function(const Function& function, CallArgs& args, const 
 NodeRef Compiler::call_function(const std::string& name, CallArgs& args, const Expr& callee) {
   if (name == "rearrange") return call_rearrange(args, callee);
   if (name == "load") return call_load(args, callee);
+  if (NodeRef n = call_on_parts(name, args, callee)) return n;
   const Function* plain = find_native(name);
   const Function* tensor = find_function(name);
   const bool known = args.constant();

@@ -167,7 +167,11 @@ void Destination::store(Frame& f, const Value& v) const {
     for (const Destination& p : items) p.store(f, v);
     return;
   }
-  const Values got = iterate_at(f, v);
+  Values got;
+  // Named outputs are taken apart as what they are, not as their names.
+  if (v.is(Kind::dict))
+    for (const auto& [name, output] : v.entries()) got.push_back(output);
+  else got = iterate_at(f, v);
   NNM_CHECK(got.size() == items.size(), value, "cannot unpack {} value{} into {} names", got.size(),
             got.size() == 1 ? "" : "s", items.size());
   for (size_t i = 0; i < items.size(); ++i) items[i].store(f, got[i]);

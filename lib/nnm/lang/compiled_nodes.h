@@ -49,11 +49,32 @@ class SequenceNode final : public Node {
   SequenceNode(Span span, bool tuple, std::vector<NodeRef> items)
       : Node(std::move(span)), tuple_(tuple), items_(std::move(items)) {}
   Value eval(Frame& f) const override;
+  std::optional<std::vector<NodeRef>> parts() const override;
 
  private:
   bool tuple_;
   std::vector<NodeRef> items_;
 };
+
+/// `layers[1:]` of a known container.
+class ChildSliceNode final : public Node {
+ public:
+  ChildSliceNode(Span span, NodeRef container, Value slice, std::vector<NodeRef> parts)
+      : Node(std::move(span)),
+        container_(std::move(container)),
+        slice_(std::move(slice)),
+        parts_(std::move(parts)) {}
+  Value eval(Frame& f) const override;
+  std::optional<std::vector<NodeRef>> parts() const override { return parts_; }
+
+ private:
+  NodeRef container_;
+  Value slice_;
+  std::vector<NodeRef> parts_;
+};
+
+/// The node of a slice of a list of children, or null.
+NodeRef sliced_children(const NodeRef& of, const Value& key, const Span& at);
 
 /// The items of a list, or one value, as a tuple.
 class SpreadNode final : public Node {

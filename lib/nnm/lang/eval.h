@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "nnm/lang/ast.h"
+#include "nnm/nn/module.h"
 #include "nnm/ops/function.h"
 
 namespace nnm::lang {
@@ -104,10 +105,15 @@ Value compare(std::string_view op, const Value& a, const Value& b);
 Value subscript(const Value& a, const Value& b);
 /// a.name: entries of a dict; shape, dtype, ndim … of a tensor; children and tensors of a module.
 Value attribute(const Value& a, const std::string& name);
+/// Whether a module is a dict (of modules or parameters), whose keys are gone through.
+bool has_keys(const Module& m);
+std::vector<std::string> keys_of(const Module& m);
+/// The positions that a slice picks of n items. Throws Error(value) where its step is 0.
+std::vector<size_t> slice_positions(const Value& slice, size_t n);
 /// Python's truth; throws Error(type) for a tensor of several elements.
 bool truth(const Value& v);
-/// What a for loop goes through: the items of a sequence, keys of a dict, characters, rows of a
-/// tensor, children of a module.
+/// What a for loop goes through: the items of a sequence, keys of a dict or of a module that is
+/// one, characters, rows of a tensor, children of another module.
 Values iterate(const Value& v);
 
 /// A function of plain values (`len`, `range`, `pairs` …) or null. Functions of tensors are in

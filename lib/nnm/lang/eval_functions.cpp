@@ -12,6 +12,32 @@ namespace {
 
 using Kind = Value::Kind;
 
+/// The entries of a mapping, of named outputs or of a module that is a dict.
+Items entries_of(const Value& v) {
+  if (v.is(Kind::dict)) return v.entries();
+  NNM_CHECK(v.is(Kind::module) && has_keys(*v.as<Ref<Module>>()), type,
+            "expected a mapping, got {}", v.type_name());
+  const Ref<Module> m = v.as<Ref<Module>>();
+  Items out;
+  for (const std::string& key : keys_of(*m)) out.emplace_back(key, m->get_attribute(key));
+  return out;
+}
+Value keys(const Value* a) {
+  Values out;
+  for (const auto& [key, value] : entries_of(a[0])) out.push_back(key);
+  return Value::list(std::move(out));
+}
+Value values(const Value* a) {
+  Values out;
+  for (const auto& [key, value] : entries_of(a[0])) out.push_back(value);
+  return Value::list(std::move(out));
+}
+Value items(const Value* a) {
+  Values out;
+  for (const auto& [key, value] : entries_of(a[0])) out.push_back(Value::tuple({key, value}));
+  return Value::list(std::move(out));
+}
+
 Value len(const Value* a) {
   if (a[0].is(Kind::dict)) return static_cast<int64_t>(a[0].entries().size());
   return static_cast<int64_t>(iterate(a[0]).size());
@@ -196,6 +222,9 @@ const Function kNative[] = {
     {"range(*args: int)", "the integers from start (0) below stop by step (1), as a list", range},
     {"enumerate(xs: any, start: int = 0)", "pairs (i, item)", enumerate},
     {"pairs(xs: any)", "neighbours: pairs([a, b, c]) is [(a, b), (b, c)]", pairs},
+    {"keys(xs: any)", "the names in a mapping, in named outputs or in a ModuleDict", keys},
+    {"values(xs: any)", "what stands under these names", values},
+    {"items(xs: any)", "pairs (name, value) of these", items},
     {"zip(*xs: any)", "tuples of the items that stand at the same place", zip},
     {"sum(xs: any, start: any = 0)", "the sum of a list's items", sum},
     {"prod(xs: any)", "the product of a list's items", prod},

@@ -213,6 +213,11 @@ bool contains(const Value& item, const Value& in) {
     return in.string().find(item.string()) != std::string::npos;
   }
   if (in.is(Kind::dict)) return item.is(Kind::string) && in.find(item.string());
+  if (in.is(Kind::module) && has_keys(*in.as<Ref<Module>>())) {
+    const std::vector<std::string> keys = keys_of(*in.as<Ref<Module>>());
+    return item.is(Kind::string) &&
+           std::find(keys.begin(), keys.end(), item.string()) != keys.end();
+  }
   NNM_CHECK(in.is_sequence(), type, "`in` needs a list, tuple, string or dict, got {}",
             in.type_name());
   for (const Value& v : in.items()) {

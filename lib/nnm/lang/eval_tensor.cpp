@@ -108,12 +108,8 @@ int64_t wrapped(int64_t i, size_t n, const char* what) {
   return i < 0 ? i + length : i;
 }
 
-std::vector<size_t> slice_positions(const Value& slice, size_t n) {
-  const Values& parts = slice.items();
-  const auto bound = [](const Value& v) {
-    return v.is_none() ? std::nullopt : std::optional(v.integer());
-  };
-  return nnm::slice_positions(bound(parts[0]), bound(parts[1]), bound(parts[2]).value_or(1), n);
+std::optional<int64_t> bound(const Value& v) {
+  return v.is_none() ? std::nullopt : std::optional(v.integer());
 }
 
 Values characters(const std::string& s) {
@@ -127,8 +123,22 @@ Values characters(const std::string& s) {
   return out;
 }
 
+/// Some of a list of modules or parameters: a list of the same kind, which shares them.
+Value module_slice(const Module& m, const Value& slice) {
+  const auto start = bound(slice.items()[0]), stop = bound(slice.items()[1]);
+  const int64_t step = bound(slice.items()[2]).value_or(1);
+  if (const auto* s = dynamic_cast<const nn::Sequential*>(&m))
+    return Ref<Module>(s->slice(start, stop, step));
+  if (const auto* l = dynamic_cast<const nn::ModuleList*>(&m))
+    return Ref<Module>(l->slice(start, stop, step));
+  const auto* p = dynamic_cast<const nn::ParameterList*>(&m);
+  NNM_CHECK(p, type, "a {} has no slices", m.type_name());
+  return Ref<Module>(p->slice(start, stop, step));
+}
+
 Value module_item(const Value& m, const Value& key) {
   Module& module = *m.as<Ref<Module>>();
+  if (key.is(Kind::slice)) return module_slice(module, key);
   if (key.is(Kind::integer)) {
     if (const auto* list = dynamic_cast<const nn::ParameterList*>(&module))
       return (*list)[key.integer()];
@@ -164,10 +174,30 @@ Value sequence_item(const Value& a, const Value& b) {
 
 }  // namespace
 
+std::vector<size_t> slice_positions(const Value& slice, size_t n) {
+  const Values& parts = slice.items();
+  return nnm::slice_positions(bound(parts[0]), bound(parts[1]), bound(parts[2]).value_or(1), n);
+}
+
+bool has_keys(const Module& m) {
+  return dynamic_cast<const nn::ModuleDict*>(&m) || dynamic_cast<const nn::ParameterDict*>(&m);
+}
+
+std::vector<std::string> keys_of(const Module& m) {
+  std::vector<std::string> out;
+  for (const auto& s : m.module_slots()) out.push_back(s->name);
+  if (!dynamic_cast<const nn::ParameterDict*>(&m)) return out;
+  for (const auto& s : m.parameter_slots()) out.push_back(s->name);
+  return out;
+}
+
 Value subscript(const Value& a, const Value& b) {
   if (a.is(Kind::tensor)) return index(a.as<Tensor>(), b);
   if (a.is(Kind::module)) return module_item(a, b);
   if (a.is(Kind::dict)) {
+    if (b.is(Kind::integer))
+      return a.entries()[static_cast<size_t>(wrapped(b.integer(), a.entries().size(), "output"))]
+          .second;
     NNM_CHECK(b.is(Kind::string), type, "keys are strings, got {}", b.type_name());
     if (const Value* v = a.find(b.string())) return *v;
     return attribute(a, b.string());
@@ -236,6 +266,10 @@ Values iterate(const Value& v) {
       Values out;
       if (const auto* list = dynamic_cast<const nn::ParameterList*>(module.get())) {
         for (const Tensor& p : *list) out.push_back(p);
+        return out;
+      }
+      if (has_keys(*module)) {
+        for (std::string& key : keys_of(*module)) out.push_back(std::move(key));
         return out;
       }
       for (Module* m : module->children()) out.push_back(Ref<Module>(m));

@@ -45,7 +45,8 @@ class ForwardCompiler final : public Compiler {
   NodeRef resolve(const std::string& path, const Expr& at) override {
     if (path == "training") return std::make_shared<TrainingNode>(at.span);
     if (NodeRef value = names_.value(path, at.span)) return value;
-    return names_.member(path, at.span);
+    if (NodeRef member = names_.member(path, at.span)) return member;
+    return names_.made_with(path, at.span);
   }
 
   NodeRef resolve_member(const std::string& path, const Expr& at) override {
@@ -315,7 +316,7 @@ void ForwardCompiler::assign_name(const Target& t, NodeRef value, Steps& out) {
           "it is made of something that changes while running");
   }
   Local& l = set_local(*name, t.span);
-  const bool known = value->constant() || value->child();
+  const bool known = value->constant() || value->child() || value->lost() || value->parts();
   if (known) l.known = value;
   if (!known || control_ > 0)
     out.push_back(std::make_unique<AssignStep>(t.span, Destination{l.slot, {}}, std::move(value)));
@@ -357,13 +358,12 @@ void ForwardCompiler::unpack(const Statement& s, NodeRef value, Steps& out) {
   all.kind = Target::Kind::tuple;
   all.items = s.targets.size() == 1 ? s.targets[0].items : s.targets;
   all.span = s.span;
-  const Value* v = value->constant();
-  if (v && control_ == 0 && v->is_sequence() && v->items().size() == all.items.size()) {
+  if (const auto parts = value->parts(); parts && parts->size() == all.items.size()) {
     for (size_t i = 0; i < all.items.size(); ++i) {
       Statement one;
       one.span = s.span;
       one.targets = {all.items[i]};
-      NodeRef item = constant(value->span, v->items()[i]);
+      const NodeRef& item = (*parts)[i];
       if (all.items[i].kind == Target::Kind::name) assign_name(all.items[i], item, out);
       else if (all.items[i].kind == Target::Kind::tuple) unpack(one, item, out);
       else assign_buffer(all.items[i], s.span, item, out);
@@ -432,15 +432,14 @@ void ForwardCompiler::loop(const Statement& s, Steps& out) {
   NodeRef iterable = compile(*s.values[0]);
   std::vector<NodeRef> nodes;
   Values items;
-  if (const ChildNode* child = iterable->child()) {
-    for (const std::string& name : child->positions()) {
-      items.push_back(child->slot->value->get_attribute(name));
-      if (items.back().is_none()) items.pop_back();
-      else nodes.push_back(child->member(name, iterable->span));
-    }
-    return static_loop(s, iterable, items, nodes, out);
+  if (!iterable->constant()) {
+    const auto parts = iterable->parts();
+    if (!parts || parts->size() > kMaxUnrolled) return runtime_loop(s, std::move(iterable), out);
+    Frame f;
+    f.building = true;
+    for (const NodeRef& part : *parts) items.push_back(part->eval(f));
+    return static_loop(s, iterable, items, *parts, out);
   }
-  if (!iterable->constant()) return runtime_loop(s, std::move(iterable), out);
   try {
     items = iterate(*iterable->constant());
   } catch (const Error& e) {
@@ -489,6 +488,12 @@ void ForwardCompiler::runtime_loop(const Statement& s, NodeRef iterable, Steps& 
   ++control_;
   Steps body;
   Destination p = place(s.targets[0]);
+  if (iterable->lost()) {
+    Statement header;
+    header.targets = s.targets;
+    header.span = s.span;
+    poison_targets(header);
+  }
   compile_all(s.body, body);
   --control_;
   returned_ = returned;

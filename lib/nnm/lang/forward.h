@@ -66,6 +66,7 @@ struct ForwardScope {
   Module* self = nullptr;
   const std::map<std::string, Value>* values = nullptr;  ///< args and lets
   const std::set<std::string>* failed = nullptr;         ///< children that could not be built
+  const std::map<std::string, Value>* made = nullptr;    ///< ForwardSource::made
 };
 
 /// Compiles a class's inputs and forward for one instance. Errors go to the reporter.
@@ -76,6 +77,8 @@ struct ForwardSource {
   std::shared_ptr<const ClassDef> definition;
   std::map<std::string, Value> values;
   std::set<std::string> failed;
+  /// What its layers were made with, `layers.0.in_features`; those of classes in it have theirs.
+  std::map<std::string, Value> made;
 };
 
 /// An instance of a class of `define:`. Without `forward` it calls its children in order.
@@ -100,6 +103,7 @@ class ClassModule final : public Module {
   /// Compiles the forward for the parameters, buffers and children that are there now.
   void compile(ForwardSource source, Reporter& reporter);
   const Program& program() const { return program_; }
+  const ForwardSource& source() const { return source_; }
 
  private:
   struct Given;

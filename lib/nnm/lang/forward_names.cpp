@@ -62,6 +62,28 @@ NodeRef ForwardNames::member(const std::string& path, const Span& at) const {
   return of ? of->member(path.substr(dot + 1), at) : nullptr;
 }
 
+NodeRef ForwardNames::made_with(const std::string& path, const Span& at) const {
+  const Module* m = scope_.self;
+  const ForwardSource* of = nullptr;  // the innermost class on the way
+  size_t from = 0, own = 0;
+  for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', from)) {
+    m = m->child(path.substr(from, dot - from));
+    if (!m) return nullptr;
+    from = dot + 1;
+    if (const auto* c = dynamic_cast<const ClassModule*>(m)) {
+      of = &c->source();
+      own = from;
+    }
+  }
+  const std::string name = path.substr(own);
+  const bool argument = of && own == from;
+  const auto& values = argument ? of->values : of ? of->made : *scope_.made;
+  const auto found = values.find(name);
+  return found == values.end() || found->second.is(Value::Kind::callable)
+             ? nullptr
+             : std::make_shared<ConstantNode>(at, found->second);
+}
+
 bool ForwardNames::left_out(const std::string& name) const {
   return declared_.count(name) && !scope_.failed->count(name) && !child_slot(*scope_.self, name) &&
          !is_tensor(name);

@@ -21,6 +21,8 @@ class ForwardNames {
   /// A child, parameter or buffer, or one below a child; `none` for one that the class declares
   /// under a condition that does not hold here, or as `name: none`; or null.
   NodeRef member(const std::string& path, const Span& at) const;
+  /// What a child was made with, `fc.in_features`, `encoder.width`, or null.
+  NodeRef made_with(const std::string& path, const Span& at) const;
   /// Whether the class declares it, though this instance is without it.
   bool left_out(const std::string& name) const;
   /// Whether a parameter or buffer has this name.

@@ -103,8 +103,8 @@ struct ClassModule::Given {
 
 void ClassModule::compile(ForwardSource source, Reporter& reporter) {
   source_ = std::move(source);
-  program_ =
-      compile_forward({source_.definition.get(), this, &source_.values, &source_.failed}, reporter);
+  program_ = compile_forward(
+      {source_.definition.get(), this, &source_.values, &source_.failed, &source_.made}, reporter);
 }
 
 ClassModule::ClassModule(const ClassModule& o) : Module(o), type_(o.type_), path_(o.path_) {

@@ -129,6 +129,7 @@ class FailedNode final : public Node {
  public:
   using Node::Node;
   Value eval(Frame&) const override { return poison(); }
+  bool lost() const override { return true; }
 };
 
 }  // namespace nnm::lang

@@ -123,6 +123,14 @@ class Lexer {
     return t.kind == Token::Kind::name || t.is(")") || t.is("]");
   }
 
+  /// Whether a minus stands here that is a sign, no operator between two operands.
+  bool after_sign() const {
+    const size_t n = tokens_.size();
+    if (n == 0 || !tokens_[n - 1].is("-")) return false;
+    return n == 1 || (tokens_[n - 2].kind == Token::Kind::op && !tokens_[n - 2].is(")") &&
+                      !tokens_[n - 2].is("]"));
+  }
+
   void next();
   void number();
   bool prefixed_number();
@@ -231,11 +239,13 @@ void Lexer::number() {
 Value Lexer::integer(size_t begin, const std::string& digits) {
   int64_t i = 0;
   const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), i);
-  if (read.ec != std::errc()) {
-    fail("E0203", begin, at_, "this integer does not fit into 64 bits",
-         "a float is written `1e20`");
+  if (read.ec == std::errc()) return i;
+  // The least integer is no other's negative.
+  if (digits == "9223372036854775808" && after_sign()) {
+    tokens_.pop_back();
+    return std::numeric_limits<int64_t>::min();
   }
-  return i;
+  fail("E0203", begin, at_, "this integer does not fit into 64 bits", "a float is written `1e20`");
 }
 
 Value Lexer::real(size_t begin, const std::string& digits) {

@@ -119,9 +119,9 @@ class Override {
       out.span = value_.span();
       if (!node.is_null()) out.items.push_back(node);
     }
-    Tree item = form && form->item  ? by_form(*form->item)
-                : out.items.empty() ? yaml(value_)
-                                    : by_present(out.items.back());
+    Tree item = form && form->item ? by_form(*form->item)
+                : alike(out.items) ? by_present(out.items.back())
+                                   : yaml(value_);
     item.mark("--set " + text_);
     out.origin.clear();
     out.items.push_back(std::move(item));
@@ -199,6 +199,18 @@ class Override {
     return scalar(out, Tree::Style::plain);
   }
 
+  /// Whether items have one type, which new ones have as well.
+  static bool alike(const std::vector<Tree>& items) {
+    const auto kind = [](const Tree& t) {
+      const bool plain = t.is_scalar() && t.style == Tree::Style::plain;
+      const CoreType type = plain ? core_type(t.text()) : CoreType::text;
+      return std::pair(t.kind, type == CoreType::real ? CoreType::integer : type);
+    };
+    return !items.empty() && std::all_of(items.begin(), items.end(), [&](const Tree& t) {
+      return kind(t) == kind(items.front());
+    });
+  }
+
   /// A value of the type of the one that is there.
   Tree by_present(const Tree& present) { return by_present(present, value_); }
 
@@ -215,8 +227,8 @@ class Override {
       std::vector<Tree> items;
       if (text.empty()) return list({});
       for (const Located& part : split(value)) {
-        items.push_back(present.items.empty() ? yaml(part)
-                                              : by_present(present.items.front(), part));
+        items.push_back(alike(present.items) ? by_present(present.items.front(), part)
+                                             : yaml(part));
       }
       return list(std::move(items));
     }
@@ -240,9 +252,10 @@ class Override {
 
   [[noreturn]] void wrong_type(const char* type, const Located& value) {
     throw OverrideError{{"E0214",
-                         fmt::format("{} is {}, not `{}`", path(end_), type, value.text()),
+                         fmt::format("{}{} is {}, not `{}`", append_ ? "an item of " : "",
+                                     path(end_), type, value.text()),
                          value.span(),
-                         "",
+                         append_ ? "`+=` appends one item; write it once for each" : "",
                          {}}};
   }
 

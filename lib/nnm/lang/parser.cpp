@@ -69,7 +69,9 @@ void Parser::expect_end() {
   const Token& t = peek();
   std::string help;
   if (t.is("=")) help = "a comparison is written `==`";
-  if (t.is(":")) help = "keyword arguments are written `name=value`";
+  if (t.is(":"))
+    help = insert_depth_ > 0 ? "`${…}` has no format behind a `:`: it puts in the value alone"
+                             : "keyword arguments are written `name=value`";
   if (t.is("]") || t.is(")")) help = fmt::format("it closes nothing", t.text);
   if (t.is("for")) help = "a list of results is written `[f(x) for x in xs]`";
   if (t.kind == Token::Kind::literal && at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::name)

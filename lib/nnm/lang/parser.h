@@ -13,7 +13,7 @@ namespace nnm::lang {
 class Parser {
  public:
   explicit Parser(const Located& code, int insert_depth = 0)
-      : code_(code), tokens_(tokenize(code, insert_depth)) {}
+      : code_(code), tokens_(tokenize(code, insert_depth)), insert_depth_(insert_depth) {}
 
   /// An expression, pipes included.
   ExprRef expression();
@@ -90,6 +90,7 @@ class Parser {
   size_t at_ = 0;
   size_t nodes_ = 0;
   int depth_ = 0;
+  int insert_depth_;  ///< of `${…}` around the code
 };
 
 /// A key that starts a nested block: `for t in e`, `if e`, `elif e`, `else`.

@@ -272,7 +272,9 @@ class Explainer {
     if (at_ - key > 1024 && state_.last_end <= key) {
       return error("E0104", key, key + 1, "a key of more than 1024 characters", "");
     }
-    if (const size_t bare = line_without_colon(); bare != text_.npos) {
+    size_t bare = line_without_colon();
+    if (bare == text_.npos) bare = header_without_colon();
+    if (bare != text_.npos) {
       const std::string content(text_.substr(bare, text_.find_first_of("\r\n#", bare) - bare));
       const std::string name = content.substr(0, content.find_last_not_of(' ') + 1);
       return error("E0104", bare, bare + name.size(), fmt::format("`{}` has no `:`", name),
@@ -293,6 +295,17 @@ class Explainer {
     const size_t next = skip_to_content(text_, state_.last_end);
     const bool between = next < at_ && line(next) > line(state_.last_end) && line(next) < line(at_);
     return between ? next : text_.npos;
+  }
+
+  /// The line above where it is the header of a loop or condition: without its `:`, YAML takes this
+  /// line for more of it.
+  size_t header_without_colon() const {
+    const size_t end = line_start(at_);
+    if (end == 0) return text_.npos;
+    const size_t begin = text_.find_first_not_of(" ", line_start(end - 1));
+    if (begin >= end) return text_.npos;
+    const std::string content(text_.substr(begin, text_.find_first_of("\r\n#", begin) - begin));
+    return is_header(content) && content.find(':') == content.npos ? begin : text_.npos;
   }
 
   Diagnostic open_quote() const {

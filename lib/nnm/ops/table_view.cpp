@@ -44,6 +44,9 @@ Value vstack_of(const Value* a) {
 
 Value where_of(const Value* a) {
   const Tensor condition = tensor(a[0]);
+  if (a[1].is_none() && a[2].is_none()) return to_value(unbind(nonzero(condition), 1));
+  NNM_CHECK(!a[1].is_none() && !a[2].is_none(), type,
+            "a condition stands alone, or with what to take where it holds and what elsewhere");
   const bool left = is_tensor(a[1]), right = is_tensor(a[2]);
   if (left && right) return where(condition, tensor(a[1]), tensor(a[2]));
   if (left) return where(condition, tensor(a[1]), operand(a[2].scalar(), tensor(a[1])));
@@ -165,8 +168,8 @@ const Function kViewFunctions[] = {
      [](const Value* a) -> Value { return masked_fill(tensor(a[0]), tensor(a[1]), number(a[2])); }},
     {"masked_select(input: Tensor, mask: Tensor)", "the elements where the mask is true",
      call<masked_select>},
-    {"where(condition: Tensor, input: any, other: any)", "input where true, other elsewhere",
-     where_of},
+    {"where(condition: Tensor, input: any = none, other: any = none)",
+     "input where true, other elsewhere; of a condition alone the places where it holds", where_of},
     {"tril(input: Tensor, diagonal: int = 0)", "the lower triangle", call<tril>},
     {"triu(input: Tensor, diagonal: int = 0)", "the upper triangle", call<triu>},
     {"pad(input: Tensor, pad: int[], mode: str(\"constant\", \"reflect\", \"replicate\", "

@@ -22,6 +22,7 @@ constexpr const char* kMisfit = "E0502";    // an input that does not fit
 constexpr const char* kData = "E0440";      // data that cannot be as they are written
 constexpr const char* kBadFiles = "E0441";  // data files that are there and cannot be as they are
 constexpr const char* kNoUse = "W0443";     // a setting of training for another split
+constexpr const char* kNoSplit = "E0301";   // a split that the data do not have
 constexpr const char* kNoStep = "E0423";    // a run without a step
 constexpr const char* kUnread = "E0442";    // a file that load() names and that cannot be read
 constexpr const char* kNoLoss = "E0432";    // nothing to minimise
@@ -122,6 +123,7 @@ class Check {
   // Fields from the headers, else as far as the config names them.
   void peek() {
     if (splits_.empty()) return;
+    if (!options_.evaluation) check_eval_split();
     out_.split = split();
     if (!has_split(out_.split)) {
       throw Error(
@@ -153,6 +155,15 @@ class Check {
       for (const std::string& name : names_of(out_.split))
         fields_.push_back({name, DType::f32, {}, false, place_of(out_.split, name)});
     }
+  }
+
+  // What `nnm eval` would take.
+  void check_eval_split() {
+    const lang::Tree* own = config_.find("eval.split");
+    if (!own || !own->is_scalar() || has_split(own->text())) return;
+    const std::string& name = own->text();
+    report(d_, kNoSplit, own->span, fmt::format("eval.split: the data have no split `{}`", name),
+           did_you_mean(name, splits_, fmt::format("there is {}", fmt::join(splits_, ", "))));
   }
 
   const data::SplitConfig* config_of(const std::string& split) const {

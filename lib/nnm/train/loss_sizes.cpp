@@ -49,6 +49,11 @@ void compare(const Expr& call, const Compared& c, const ValueOf& value, Diagnost
   if (!input.is(Value::Kind::tensor) || !target.is(Value::Kind::tensor)) return;
   const Shape a = input.as<Tensor>().shape(), b = target.as<Tensor>().shape();
   if (a == b) return;
+  try {
+    broadcast_shapes(a, b);
+  } catch (const Error&) {
+    return;  // an error, which running it tells
+  }
   report(d, kSizes, call.span,
          fmt::format("the target has size {} and the input {}: one is broadcast over the other",
                      b.str(), a.str()),
