@@ -28,3 +28,4 @@
 #include "nnm/optim/optimizers.h"
 #include "nnm/optim/schedulers.h"
 #include "nnm/tensor/print.h"
+#include "nnm/train/save.h"

@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -226,9 +227,35 @@ class Checkpoint(Files):
                 self.assertIn(address(d), addresses, path)
         self.check_no_surprises(self.f)
 
+    def test_the_commit(self):
+        done = subprocess.run(["git", "-C", program.ROOT, "rev-parse", "HEAD"], capture_output=True, text=True)
+        if done.returncode or not (program.ROOT / ".git").exists():
+            self.skipTest("needs a clone")
+        self.assertEqual(self.f.attrs["git_commit"].decode(), done.stdout.strip())
+
+    def test_the_data_have_a_fingerprint(self):
+        found = {self.f["data"].attrs["fingerprint"].decode()}
+        self.assertRegex(min(found), "^[0-9a-f]{8}$")
+        same = "data.batch=5"
+        for other in (same, "data.train.seed=1", "data.val.split=9", "data.limit=20"):
+            nnm("train", "net.yaml", "--run", "other", "--force", "-q", "--max", "1 step", "--set", other)
+            with h5py.File(WHERE / "other/checkpoints/last.h5", "r") as f:
+                mark = f["data"].attrs["fingerprint"].decode()
+            self.assertEqual(mark in found, other == same, other)
+            found.add(mark)
+
+    def test_the_precision(self):
+        self.assertNotIn("amp", self.f)
+        nnm("train", "net.yaml", "--run", "other", "--force", "-q", "--max", "1 step", "--set", "train.precision=bf16")
+        with h5py.File(WHERE / "other/checkpoints/last.h5", "r") as f:
+            self.assertEqual(f["amp"].attrs["autocast"], b"bf16")
+
     def test_optimizer_by_name(self):
         o = self.f["optimizer"]
         self.assertEqual(o.attrs["type"], b"AdamW")
+        defaults = json.loads(o.attrs["defaults"])
+        self.assertEqual((defaults["lr"], defaults["betas"], defaults["fused"]), (0.01, [0.9, 0.999], None))
+        self.assertEqual(sorted(defaults), sorted(o["defaults"].attrs))
         names = [t["name"] for t in self.summary["state_dict"]
                  if t["kind"] == "parameter" and t["name"] != "head.weight"]
         self.assertEqual(sorted(o["state"]), sorted(names))

@@ -115,6 +115,17 @@ class Trace(unittest.TestCase):
                                              for s in told["sites"]])
                     self.assertEqual(self.true_bytes(f), done["bytes"])
 
+    def test_a_child_called_as_the_root_s_class(self):
+        (self.folder / "net.yaml").write_text(
+            'nnm: 1\ndefine:\n  fc:\n    modules: {fc: "Linear(4, 3)"}\n    inputs: {x: "f32[B, 4]"}\n'
+            "    forward:\n      - return fc(x) + 1\nmodel: fc()\n")
+        np.save(self.folder / "x.npy", np.ones((2, 4), "f4"))
+        with self.open("--hook", "forward", "--input", "x.npy") as f:
+            self.assertEqual(texts(f, "index/site"), ["fc", ""])
+            self.assertEqual(texts(f, "calls/module"), ["fc", ""])
+            self.assertEqual(sorted(f["tensors"]), ["%", "fc"])
+            self.assertTrue(np.array_equal(f["tensors/%/output/0"][()], f["tensors/fc/output/0"][()] + 1))
+
     def true_bytes(self, f):
         """Of all records, by @shape where there is one."""
         total = 0

@@ -39,3 +39,43 @@ TEST_SUITE("io save") {
     CHECK(folder.names().empty());
   }
 }
+
+TEST_SUITE("io save") {
+  TEST_CASE("a model without tensors has a file, too") {
+    const io::testing::TempDir folder;
+    nn::Sequential model{nn::ReLU(), nn::Tanh()};
+    save(model.state_dict(), folder / "none.h5");
+    CHECK(model.load_state_dict(load(folder / "none.h5")).str() ==
+          "<All keys matched successfully>");
+  }
+
+  TEST_CASE("a model and its optimizer go on from one file, bit for bit") {
+    const io::testing::TempDir folder;
+    const std::string path = folder / "run.h5";
+    const Tensor x = randn({4, 3});
+    const auto trained = [&](nn::Linear& model, optim::Optimizer& optimizer, int steps) {
+      for (int i = 0; i < steps; ++i) {
+        optimizer.zero_grad();
+        sum(model(x) * model(x)).backward();
+        optimizer.step();
+      }
+    };
+    nn::Linear model(3, 2);
+    optim::AdamW optimizer(model.named_parameters(), {.lr = 0.1, .weight_decay = 0});
+    trained(model, optimizer, 3);
+    save(model, optimizer, path);
+    trained(model, optimizer, 3);
+
+    nn::Linear other(3, 2);
+    optim::AdamW again(other.named_parameters());
+    other.load_state_dict(load(path));
+    again.load_state_dict(load_optimizer(path));
+    CHECK(again.groups()[0].lr() == 0.1);
+    trained(other, again, 3);
+    CHECK(equal(other.weight, model.weight));
+
+    save(model.state_dict(), folder / "weights.h5");
+    CHECK_THROWS_WITH_AS(load_optimizer(folder / "weights.h5"),
+                         doctest::Contains("not a checkpoint of nnm"), Error);
+  }
+}

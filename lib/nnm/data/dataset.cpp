@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "nnm/base/file.h"
 #include "nnm/data/transform.h"
 #include "nnm/tensor/generator.h"
 
@@ -78,7 +79,43 @@ Tensor row_major(const Tensor& t) {
   return out;
 }
 
+constexpr int64_t kFingerprintBytes = int64_t{256} << 20;
+
+int64_t bytes_of_sample(const FieldInfo& f) {
+  return f.shape.numel() * static_cast<int64_t>(item_size(f.stored));
+}
+
+uint32_t crc_of_text(const std::string& text, uint32_t crc) {
+  return crc32c(text.data(), text.size(), crc);
+}
+
 }  // namespace
+
+std::string fingerprint(const Dataset& data) {
+  const std::vector<int64_t> keys = data.order(false, false, 0, 0);
+  const int64_t count = static_cast<int64_t>(keys.size());
+  uint32_t crc = crc_of_text(std::to_string(count), 0);
+  int64_t bytes = 0;
+  for (const FieldInfo& f : data.fields()) {
+    crc = crc_of_text(fmt::format("{} {} {};", f.name, info(f.stored).name, f.shape.str()), crc);
+    bytes += bytes_of_sample(f) * count;
+  }
+  const size_t step = static_cast<size_t>(1 + bytes / kFingerprintBytes);
+  for (size_t i = 0; i < data.fields().size(); ++i) {
+    const int field = static_cast<int>(i);
+    if (data.decodes(field)) {
+      for (int64_t key : keys) {
+        const std::string name = data.name_of(key);
+        crc = crc_of_text(name.substr(name.find_last_of('/') + 1), crc);
+      }
+      continue;
+    }
+    const size_t size = static_cast<size_t>(bytes_of_sample(data.fields()[i]));
+    for (size_t k = 0; k < keys.size(); k += step)
+      crc = crc32c(data.sample(field, keys[k]), size, crc);
+  }
+  return fmt::format("{:08x}", crc);
+}
 
 FieldInfo field_of(const std::string& name, DType stored, const Shape& array,
                    const std::string& source) {

@@ -77,6 +77,11 @@ Ref<Dataset> make_arrays(std::vector<Field> fields);
 /// The error of fields whose lengths differ, for those who know lengths before arrays.
 void check_lengths(const std::vector<std::pair<std::string, int64_t>>& lengths);
 
+/// What tells data apart from other data: eight hexadecimal digits of the fields' names, types and
+/// shapes, of how many samples there are, and of what they hold. Of more than 256 MiB some samples,
+/// evenly spaced; of pictures the names of their files, wherever these lie.
+std::string fingerprint(const Dataset& data);
+
 /// Numbers of samples in an order drawn from (seed, purpose) alone.
 std::vector<int64_t> permutation(int64_t n, uint64_t seed, const std::string& purpose);
 /// floor(n * share), safe against shares such as 0.29 that binary floats miss.

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "nnm/base/file.h"
+#include "nnm/base/json.h"
 #include "nnm/io/state_group.h"
 #include "nnm/io/tree.h"
 
@@ -105,6 +106,8 @@ class Saver {
   void optimizer(const OptimizerState& o) {
     file_.group("/optimizer");
     file_.attribute("/optimizer", "type", o.type);
+    // For other readers, as JSON. nnm reads the group, which tells 0 from 0.0 and keeps NaN.
+    file_.attribute("/optimizer", "defaults", Json().value(Value::dict(o.defaults)).text());
     write_items(file_, "/optimizer/defaults", o.defaults);
     file_.group("/optimizer/param_groups");
     for (size_t i = 0; i < o.param_groups.size(); ++i) {

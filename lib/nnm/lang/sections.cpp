@@ -211,6 +211,9 @@ const Form kRule{.example = "a rule such as `nonfinite`", .scalar = Scalar::code
 const Form kAction{.example = "note, warn, stop or checkpoint",
                    .scalar = Scalar::text,
                    .choices = {"note", "warn", "stop", "checkpoint"}};
+const Form kStays{.example = "shape, dtype or none",
+                  .scalar = Scalar::text,
+                  .choices = {"shape", "dtype", "none"}};
 const Form kHook{
     .example = "`{on: forward, at: fc1, output: output * 2}`",
     .map = true,
@@ -222,6 +225,7 @@ const Form kHook{
              {"grad", &kCode, "changes a gradient (tensor)"},
              {"grad_input", &kCode, "replaces grad_input (full_backward)"},
              {"grad_output", &kCode, "replaces grad_output (full_backward_pre)"},
+             {"keep", &kStays, "what stays of a new input or output: shape, dtype, none (both)"},
              {"capture", &kCapture, "records tensors or statistics of them"},
              {"rule", &kRule,
               "watches: nonfinite, exploding_tensor, vanishing_gradient, dead_relu, "

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "nnm/io/tree.h"
+#include "nnm/run/commit.h"
 #include "nnm/run/source.h"
 
 namespace nnm::run {
@@ -137,6 +138,7 @@ std::string RunFolder::preview(const lang::Config& config, const FolderOptions& 
 
 void put_program(io::Checkpoint& into) {
   into.nnm_version = NNM_VERSION;
+  into.git_commit = built_commit();
   into.torch_semantics = "2.13";
   into.created_utc = now_utc();
 }

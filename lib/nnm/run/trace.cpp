@@ -238,6 +238,14 @@ TraceList list_trace(Session& session, const TraceOptions& o) {
   const lang::Model meta = lang::build_model(
       session.config(), {.device = {DeviceType::meta}, .dtype = session.plan().dtype});
   meta.module->train(o.train);
+  // Of the config's hooks those that give other shapes or types are seen in the list.
+  tracing::Changes changes(*meta.module);
+  Diagnostics problems;
+  for (const tracing::Hook& h : session.hooks().list()) {
+    const auto* change = std::get_if<tracing::ChangeHook>(&h);
+    if (change && !(change->keeps_shape && change->keeps_dtype)) changes.add(*change, problems);
+  }
+  const std::vector<std::string> names = train::field_names(feed.objective->fields());
   tracing::ListSink sink;
   tracing::Recorder recorder(*meta.module, o.capture, sink);
   const auto record = [&](int64_t batch, int64_t times) {
@@ -247,6 +255,8 @@ TraceList list_trace(Session& session, const TraceOptions& o) {
       if (batch && !shape.empty()) shape[0] = batch;
       fields.push_back(empty(shape, {f.dtype, {DeviceType::meta}}));
     }
+    changes.see_fields(names, Values(fields.begin(), fields.end()));
+    changes.begin(0);
     sink.weigh(times);
     recorder.begin_step();
     step(*meta.module, *feed.objective, fields, o, o.capture.needs_backward());

@@ -25,26 +25,23 @@ struct Changes::Live {
     return (!spec.call || *spec.call == call) && spec.when.holds(step, training);
   }
 
-  /// The changed tensor; shape and dtype must stay.
+  /// The changed tensor; shape and dtype must stay, unless the hook says otherwise.
   Tensor changed(const Tensor& t, bool training) {
-    if (t.is_meta() && spec.loads()) {
-      check_load(t, training);
-      return t;
-    }
+    if (t.is_meta() && spec.loads()) return check_load(t, training);
     scope[0] = t;
     const Value v = spec.change.run(scope, training);
     scope[0] = Value();
     if (!v.is(Value::Kind::tensor)) wrong(t, "gives " + std::string(v.type_name()));
     Tensor out = v.as<Tensor>();
-    if (out.shape() != t.shape() || out.dtype() != t.dtype())
+    if (!spec.allows(out.shape(), out.dtype(), t.shape(), t.dtype()))
       wrong(t, fmt::format("gives {} {}", info(out.dtype()).name, out.shape().str()));
     ++fired;
     return out;
   }
 
   /// What a file holds fits the batch that it was recorded with, which no check knows: the sizes
-  /// of a sample are compared, where they can be told.
-  void check_load(const Tensor& t, bool training) {
+  /// of a sample are compared, where they can be told. Returns what goes on in the tensor's place.
+  Tensor check_load(const Tensor& t, bool training) {
     scope[0] = t;
     Value v;
     try {
@@ -53,12 +50,25 @@ struct Changes::Live {
       if (e.kind() == ErrorKind::internal) throw;
     }
     scope[0] = Value();
-    if (!v.is(Value::Kind::tensor)) return;
+    if (!v.is(Value::Kind::tensor)) return t;
     ++fired;
+    const DType dtype = v.as<Tensor>().dtype();
     Shape own = t.shape(), loaded = v.as<Tensor>().shape();
-    if (!own.empty() && own.size() == loaded.size()) own[0] = loaded[0];
-    if (own != loaded || v.as<Tensor>().dtype() != t.dtype())
-      wrong(t, fmt::format("gives {} {}", info(v.as<Tensor>().dtype()).name, loaded.str()));
+    const bool batch = !own.empty() && own.size() == loaded.size();
+    if (batch) own[0] = loaded[0];
+    if (!spec.allows(loaded, dtype, own, t.dtype()))
+      wrong(t, fmt::format("gives {} {}", info(dtype).name, loaded.str()));
+    if (batch) loaded[0] = t.shape()[0];
+    return empty(loaded, {dtype, t.device()});
+  }
+
+  const char* advice() const {
+    if (spec.what.starts_with("grad")) return "a gradient keeps shape and dtype";
+    if (spec.keeps_shape && spec.keeps_dtype)
+      return "a change keeps shape and dtype, unless the hook says `keep: shape`, `keep: dtype` or "
+             "`keep: none`";
+    if (spec.keeps_shape) return "the hook says `keep: shape`";
+    return spec.keeps_dtype ? "the hook says `keep: dtype`" : "a change gives a tensor";
   }
 
   [[noreturn]] void wrong(const Tensor& t, const std::string& gives) const {
@@ -67,7 +77,7 @@ struct Changes::Live {
            fmt::format("hook `{}`: `{}` is {} {}, and the change {}", spec.name, spec.what,
                        info(t.dtype()).name, t.shape().str(), gives),
            spec.change.span(),
-           "a change keeps shape and dtype",
+           advice(),
            {}});
     throw DiagnosticError(std::move(d));
   }

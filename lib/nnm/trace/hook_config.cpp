@@ -125,11 +125,31 @@ class Reader {
       h.vars = config_.vars();
       h.code = code->text();
     }
+    read_keep(t, h);
     return h;
+  }
+
+  /// Gradients keep both, as in PyTorch.
+  static void read_keep(const lang::Tree& t, ChangeHook& h) {
+    const lang::Tree* keep = t.find("keep");
+    if (!keep) return;
+    if (h.what.starts_with("grad"))
+      refuse(kBadHook, keep->span, fmt::format("`keep` is not for `{}`", h.what),
+             "a gradient has the shape and dtype of its tensor");
+    h.keeps_shape = keep->text() == "shape";
+    h.keeps_dtype = keep->text() == "dtype";
+  }
+
+  /// Of hooks that change nothing.
+  static void refuse_keep(const lang::Tree& t) {
+    if (const lang::Tree* keep = t.find("keep"))
+      refuse(kBadHook, keep->span, "`keep` is for hooks that change `input` or `output`",
+             "leave it out");
   }
 
   CaptureHook capture(const lang::Tree& t) {
     CaptureHook h;
+    refuse_keep(t);
     common(t, h, {}, "");
     const lang::Tree& c = *t.find("capture");
     CaptureOptions& o = h.capture;
@@ -176,6 +196,7 @@ class Reader {
 
   RuleHook rule(const lang::Tree& t) {
     RuleHook h;
+    refuse_keep(t);
     h.rule = rule_call(t);
     const Ref<Rule> rule = h.make();
     common(t, h, {rule->kind()}, rule->at());

@@ -53,8 +53,13 @@ struct ChangeHook : HookSpec {
   Value vars;
   std::vector<std::string> fields;  ///< that it reads
   std::string code;                 ///< of the change, as it is written
+  bool keeps_shape = true, keeps_dtype = true;
   /// Whether it takes tensors from files.
   bool loads() const { return code.find("load(") != std::string::npos; }
+  /// Whether a change may give one of this shape and type for another.
+  bool allows(const Shape& shape, DType dtype, const Shape& was, DType was_dtype) const {
+    return (!keeps_shape || shape == was) && (!keeps_dtype || dtype == was_dtype);
+  }
 };
 
 /// A hook that records.

@@ -45,7 +45,10 @@ std::string rule_text(const lang::CallSpec& call) {
 }  // namespace
 
 std::string hook_text(const ChangeHook& h) {
-  return text_of(h, h.what + ": " + as_json(h.code), "0");
+  std::string effect = h.what + ": " + as_json(h.code);
+  if (!h.keeps_shape || !h.keeps_dtype)
+    effect += fmt::format(", keep: {}", h.keeps_shape ? "shape" : h.keeps_dtype ? "dtype" : "none");
+  return text_of(h, effect, "0");
 }
 
 std::string hook_text(const CaptureHook& h) {

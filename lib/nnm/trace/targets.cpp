@@ -74,10 +74,12 @@ class Names {
     std::vector<NamedModule> names;
     std::vector<NamedTensor> tensors;
     std::map<const Module*, size_t> first;
+    // Its class's name would be another module's where a child is called so.
+    const std::string type = root.type_name(), root_name = root.child(type) ? "" : type;
     for (const auto& [path, m] : root.named_modules("", false)) {
       const auto [at, fresh] = first.try_emplace(m, modules_.size());
       modules_.push_back(
-          fresh ? Targets::OfModule{m, path, path.empty() ? m->type_name() : path, at->second}
+          fresh ? Targets::OfModule{m, path, path.empty() ? root_name : path, at->second}
                 : modules_[at->second]);
       names.push_back({path, lang::selector_type(*m)});
       for (const auto& slot : m->parameter_slots()) {

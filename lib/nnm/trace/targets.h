@@ -15,7 +15,7 @@ struct Targets {
   struct OfModule {
     Module* module;
     std::string path;  ///< its first name, "" for the root
-    /// As traces name it: the path, the root's class name.
+    /// As traces name it: the path, the root's class name ("" where a child is called so).
     std::string name;
     size_t place;  ///< in the order of named_modules()
     /// Of kind `tensor`: what the module takes is meant, else what it gives.

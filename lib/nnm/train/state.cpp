@@ -3,6 +3,8 @@
 
 #include <unordered_map>
 
+#include "nnm/train/save.h"
+
 namespace nnm::train {
 
 namespace {
@@ -66,3 +68,21 @@ optim::OptimizerState from_io(const io::OptimizerState& state) {
 }
 
 }  // namespace nnm::train
+
+namespace nnm {
+
+void save(Module& model, optim::Optimizer& optimizer, const std::string& path) {
+  io::Checkpoint c;
+  c.nnm_version = NNM_VERSION;
+  train::put_model(model, c);
+  c.optimizer = train::to_io(optimizer.state_dict());
+  io::save_checkpoint(c, path);
+}
+
+optim::OptimizerState load_optimizer(const std::string& path) {
+  const io::Checkpoint c = io::load_checkpoint(path, {.state_dict = false});
+  NNM_CHECK(c.optimizer, input_file, "{} holds no state of an optimizer", path);
+  return train::from_io(*c.optimizer);
+}
+
+}  // namespace nnm

@@ -154,6 +154,8 @@ class Trainer {
   void count_patience(double value);
   void save();
   void count_steps_left();
+  /// Of the training split.
+  const std::string& fingerprint() const;
   void recall_outcome();
   bool ended();
   void finish();
@@ -184,6 +186,7 @@ class Trainer {
   double logged_loss_ = std::numeric_limits<double>::quiet_NaN();  // the mean of that event
   Best best_;
   Wait wait_;
+  mutable std::string fingerprint_;  // made when it is asked for
 
   // Of the step just taken, and of this process.
   int64_t first_step_ = 0, micro_before_ = 0, samples_ = 0;  // samples since the last step event

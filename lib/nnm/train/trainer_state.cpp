@@ -27,6 +27,11 @@ void warn_of_kept(const Items& kept, const Items& asked, const std::string& from
 
 }  // namespace
 
+const std::string& Trainer::fingerprint() const {
+  if (fingerprint_.empty()) fingerprint_ = data::fingerprint(parts_.loader->dataset());
+  return fingerprint_;
+}
+
 io::Checkpoint Trainer::snapshot() const {
   io::Checkpoint c;
   c.global_step = step_;
@@ -35,6 +40,7 @@ io::Checkpoint Trainer::snapshot() const {
   c.optimizer = to_io(parts_.optimizer->state_dict());
   if (ema_) c.ema = ema_->state();
   if (parts_.schedule) c.scheduler = parts_.schedule->state();
+  if (plan_.autocast) c.amp = {{"autocast", info(*plan_.autocast).name}};
   const Generator& g = default_generator();
   c.rng = {{"generator", "philox4x32-10"},
            {"seed", static_cast<int64_t>(g.seed)},
@@ -44,6 +50,7 @@ io::Checkpoint Trainer::snapshot() const {
             {"batches_per_epoch", batches_},
             {"samples", parts_.loader->dataset().size(true)},
             {"seed", static_cast<int64_t>(parts_.loader->options().seed)},
+            {"fingerprint", fingerprint()},
             {"loss_sum", loss_sum_},
             {"loss_count", loss_count_},
             {"logged_loss", logged_loss_},
@@ -79,8 +86,10 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
     // A place within an epoch of other batches is as far in one of these.
     const auto place = [&](int64_t micro) { return micro * batches_ / batches; };
     micro_ = integer(c.data, "epoch") * batches_ + place(integer(c.data, "batch"));
+    const Value* kept = io::find_item(c.data, "fingerprint");
     if (batches != batches_ || integer(c.data, "samples") != parts_.loader->dataset().size(true) ||
-        integer(c.data, "seed") != static_cast<int64_t>(parts_.loader->options().seed))
+        integer(c.data, "seed") != static_cast<int64_t>(parts_.loader->options().seed) ||
+        (kept && *kept != Value(fingerprint())))
       log_warning(
           "{} was saved with other data, another batch size or another seed: the run goes on at "
           "the "
