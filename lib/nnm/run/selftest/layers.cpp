@@ -218,9 +218,12 @@ void check_group_norm(Suite& s, const Sizes& x, int64_t groups, DType t) {
 void check_norms(Suite& s) {
   for (const DType t : kFloats) {
     for (const Sizes& x :
-         {Sizes{4, 3, 5, 6}, Sizes{2, 35, 3, 3}, Sizes{300, 40}, Sizes{60, 2, 30, 30}})
+         {Sizes{4, 3, 5, 6}, Sizes{2, 35, 3, 3}, Sizes{300, 40}, Sizes{60, 2, 30, 30},
+          Sizes{40, 3, 32, 20}})
       check_batch_norm(s, x, t, Lay::plain);
-    for (const Sizes& x : {Sizes{4, 3, 5, 6}, Sizes{2, 35, 30, 30}})
+    // Channels that make no packs, that make less than a warp's, and more.
+    for (const Sizes& x : {Sizes{4, 3, 5, 6}, Sizes{2, 35, 30, 30}, Sizes{2, 40, 20, 30},
+                           Sizes{5, 264, 9, 7}})
       check_batch_norm(s, x, t, Lay::channels);
     for (const Sizes& x : {Sizes{5, 7}, Sizes{300, 33}, Sizes{17, 1024}, Sizes{3, 1100},
                            Sizes{1, 1}, Sizes{3, 72}, Sizes{2, 8192}})
