@@ -11,49 +11,37 @@
 namespace nnm::cuda {
 namespace {
 
-/// Elements of one size: their type does not matter to what only moves them.
-template <class Bits>
-__global__ void take_rows(Bits* y, const Bits* weight, const int64_t* indices, int64_t n,
-                          int64_t width) {
-  const int64_t i = global_thread();
-  if (i >= n * width) return;
-  int64_t column;
-  const int64_t row = divide(i, width, &column);
-  y[i] = weight[indices[row] * width + column];
-}
-
 constexpr int kWarps = 8;
-constexpr int kEach = 8;  ///< of a lane at a time
+constexpr int kEach = 4;  ///< elements of a thread, which are under way at once
 
-/// A warp has a row.
+/// Elements of one size, `total` of them: their type does not matter to what only moves them.
 template <class Bits>
-__global__ void take_wide_rows(Bits* y, const Bits* weight, const int64_t* indices, int64_t n,
-                               int64_t width) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.y;
-  if (i >= n) return;
-  const Bits* const from = weight + indices[i] * width;
-  Bits* const to = y + i * width;
-  for (int64_t first = threadIdx.x; first < width; first += 32 * kEach) {
-    Bits held[kEach];
+__global__ void take_rows(Bits* y, const Bits* weight, const int64_t* indices, int64_t total,
+                          int64_t width) {
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads * kEach + threadIdx.x;
+  int64_t from[kEach];
 #pragma unroll
-    for (int k = 0; k < kEach; ++k)
-      if (first + 32 * k < width) held[k] = from[first + 32 * k];
-#pragma unroll
-    for (int k = 0; k < kEach; ++k)
-      if (first + 32 * k < width) to[first + 32 * k] = held[k];
+  for (int k = 0; k < kEach; ++k) {
+    // The last element in place of those beyond the end: so no load waits for a branch.
+    const int64_t i = first + kThreads * k;
+    int64_t column;
+    const int64_t row = divide(i < total ? i : total - 1, width, &column);
+    from[k] = indices[row] * width + column;
   }
+  Bits held[kEach];
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) held[k] = weight[from[k]];
+#pragma unroll
+  for (int k = 0; k < kEach; ++k)
+    if (first + kThreads * k < total) y[first + kThreads * k] = held[k];
 }
 
 template <class Bits>
 void take_rows_as(const View& y, const View& weight, const View& indices, int64_t bytes) {
-  const int64_t width = bytes / static_cast<int64_t>(sizeof(Bits)), n = indices.numel();
-  if (width >= 32)
-    NNM_LAUNCH(take_wide_rows<Bits>, dim3(static_cast<unsigned>((n + kWarps - 1) / kWarps)),
-               dim3(32, kWarps), 0, y.as<Bits>(), weight.as<Bits>(), indices.as<int64_t>(), n,
-               width);
-  else
-    NNM_LAUNCH(take_rows<Bits>, blocks_for(n * width), dim3(kThreads), 0, y.as<Bits>(),
-               weight.as<Bits>(), indices.as<int64_t>(), n, width);
+  const int64_t width = bytes / static_cast<int64_t>(sizeof(Bits)),
+                total = indices.numel() * width;
+  NNM_LAUNCH(take_rows<Bits>, blocks_for((total + kEach - 1) / kEach), dim3(kThreads), 0,
+             y.as<Bits>(), weight.as<Bits>(), indices.as<int64_t>(), total, width);
 }
 
 void embedding_cuda(const View& y, const View& weight, const View& indices) {
