@@ -26,11 +26,11 @@ constexpr int64_t kSumBlocks = 132 * kResident, kMapBlocks = 2 * kSumBlocks;
 struct Walk {
   bool planes;
   int across = 1;
-  int64_t channels, columns;   ///< columns: of blocks' threads in all; packs of a row, or planes
-  int64_t count, groups, parts;
-  int64_t width, stride;       ///< of a plane, and from sample to sample, in packs
-  int64_t step, move, rest;    ///< from one position of a thread to the next: in positions, in packs
-  int64_t last;                ///< the last position's distance from the first, in packs
+  int64_t channels, columns;     ///< columns: packs of a row, or planes of a sample
+  int64_t count, groups, parts;  ///< positions; blocks along the columns, and the positions
+  int64_t width, stride;         ///< of a plane, and from sample to sample, in packs
+  int64_t step, move, rest;      ///< of a thread: in positions; in packs; in packs within a plane
+  int64_t last;                  ///< the last position's distance from the first, in packs
 
   Walk(const ChannelLayout& l, int64_t wide, int64_t blocks)
       : planes(!l.inner_channels), channels(l.channels) {
@@ -41,12 +41,22 @@ struct Walk {
     count = planes ? l.count / wide : l.count;
     groups = (columns + across - 1) / across;
     const int64_t at_once = kThreads / across, most = at_once * kLoads;
-    parts = std::clamp<int64_t>(blocks / std::max<int64_t>(groups, 1), 1,
-                                std::max<int64_t>((count + most - 1) / most, 1));
+    parts = parts_for(std::max<int64_t>(groups, 1), blocks,
+                      std::max<int64_t>((count + most - 1) / most, 1));
     step = parts * at_once;
     rest = step % width;
     move = step / width * stride + rest;
     last = (count - 1) / width * stride + (count - 1) % width;
+  }
+  /// As many as `blocks` have room for, or some more where the last of several rounds of so many
+  /// blocks is fuller then, which saves a tenth of the time at least.
+  static int64_t parts_for(int64_t groups, int64_t blocks, int64_t most) {
+    const auto rounds = [&](int64_t parts) { return (groups * parts + blocks - 1) / blocks; };
+    const int64_t least = std::clamp<int64_t>(blocks / groups, 1, most);
+    int64_t best = least;
+    for (int64_t parts = least + 1; parts <= std::min<int64_t>(least + 4, most); ++parts)
+      if (rounds(parts) * best * 10 < rounds(best) * parts * 9) best = parts;
+    return best;
   }
   static int64_t ceil_power(int64_t n) {
     return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
@@ -360,9 +370,8 @@ void batch_norm_eval_cuda(const View& y, const View& x, const View& weight, cons
     const auto f = affine_in(factors, l.channels);
     NNM_LAUNCH(given_statistics<T>, blocks_for(l.channels), dim3(kThreads), 0, l.channels, weight,
                bias, Running{mean, var, 0, eps}, f);
-    by_pack<T>(l, {y.data, x.data}, [&]<int kWide>() {
-      map_by<T, kWide>(l, y.as<T>(), Inputs<T, 1>{x.as<T>()}, f);
-    });
+    by_pack<T>(l, {y.data, x.data},
+               [&]<int kWide>() { map_by<T, kWide>(l, y.as<T>(), Inputs<T, 1>{x.as<T>()}, f); });
   });
 }
 

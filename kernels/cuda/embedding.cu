@@ -38,8 +38,7 @@ __global__ void take_rows(Bits* y, const Bits* weight, const int64_t* indices, i
 
 template <class Bits>
 void take_rows_as(const View& y, const View& weight, const View& indices, int64_t bytes) {
-  const int64_t width = bytes / static_cast<int64_t>(sizeof(Bits)),
-                total = indices.numel() * width;
+  const int64_t width = bytes / static_cast<int64_t>(sizeof(Bits)), total = indices.numel() * width;
   NNM_LAUNCH(take_rows<Bits>, blocks_for((total + kEach - 1) / kEach), dim3(kThreads), 0,
              y.as<Bits>(), weight.as<Bits>(), indices.as<int64_t>(), total, width);
 }

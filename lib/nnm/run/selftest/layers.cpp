@@ -90,13 +90,18 @@ Pool2d adaptive() {
 
 const std::vector<Pooled>& pools() {
   static const std::vector<Pooled> all = {
-      {{2, 3, 8, 6}, {4, 3}, windows(2, 2, 0, 1)},  {{1, 5, 9, 7}, {5, 4}, windows(3, 2, 1, 1)},
-      {{2, 33, 7, 9}, {7, 9}, windows(3, 1, 1, 1)}, {{3, 4, 7, 10}, {3, 5}, adaptive()},
-      {{2, 3, 6, 5}, {3, 3}, windows(2, 2, 0, 1)},  {{0, 3, 4, 4}, {2, 2}, windows(2, 2, 0, 1)},
+      {{2, 3, 8, 6}, {4, 3}, windows(2, 2, 0, 1)},
+      {{1, 5, 9, 7}, {5, 4}, windows(3, 2, 1, 1)},
+      {{2, 33, 7, 9}, {7, 9}, windows(3, 1, 1, 1)},
+      {{3, 4, 7, 10}, {3, 5}, adaptive()},
+      {{2, 3, 6, 5}, {3, 3}, windows(2, 2, 0, 1)},
+      {{0, 3, 4, 4}, {2, 2}, windows(2, 2, 0, 1)},
       {{2, 3, 9, 8}, {4, 3}, windows(3, 2, 1, 2)},
       // Packs of channels: windows that meet, that do not, and with positions between them.
-      {{2, 16, 9, 7}, {5, 4}, windows(3, 2, 1, 1)}, {{1, 8, 7, 9}, {3, 5}, adaptive()},
-      {{2, 8, 9, 11}, {4, 5}, windows(2, 2, 0, 1)}, {{2, 24, 7, 10}, {3, 4}, windows(2, 3, 1, 1)},
+      {{2, 16, 9, 7}, {5, 4}, windows(3, 2, 1, 1)},
+      {{1, 8, 7, 9}, {3, 5}, adaptive()},
+      {{2, 8, 9, 11}, {4, 5}, windows(2, 2, 0, 1)},
+      {{2, 24, 7, 10}, {3, 4}, windows(2, 3, 1, 1)},
       {{1, 8, 7, 9}, {2, 3}, windows(2, 3, 0, 2)}};
   return all;
 }
@@ -221,13 +226,12 @@ void check_group_norm(Suite& s, const Sizes& x, int64_t groups, DType t) {
 
 void check_norms(Suite& s) {
   for (const DType t : kFloats) {
-    for (const Sizes& x :
-         {Sizes{4, 3, 5, 6}, Sizes{2, 35, 3, 3}, Sizes{300, 40}, Sizes{60, 2, 30, 30},
-          Sizes{40, 3, 32, 20}})
+    for (const Sizes& x : {Sizes{4, 3, 5, 6}, Sizes{2, 35, 3, 3}, Sizes{300, 40},
+                           Sizes{60, 2, 30, 30}, Sizes{40, 3, 32, 20}})
       check_batch_norm(s, x, t, Lay::plain);
     // Channels that make no packs, that make less than a warp's, and more.
-    for (const Sizes& x : {Sizes{4, 3, 5, 6}, Sizes{2, 35, 30, 30}, Sizes{2, 40, 20, 30},
-                           Sizes{5, 264, 9, 7}})
+    for (const Sizes& x :
+         {Sizes{4, 3, 5, 6}, Sizes{2, 35, 30, 30}, Sizes{2, 40, 20, 30}, Sizes{5, 264, 9, 7}})
       check_batch_norm(s, x, t, Lay::channels);
     for (const Sizes& x : {Sizes{5, 7}, Sizes{300, 33}, Sizes{17, 1024}, Sizes{3, 1100},
                            Sizes{1, 1}, Sizes{3, 72}, Sizes{2, 8192}})
