@@ -14,9 +14,7 @@ struct Rows {
   explicit Rows(const View& v) : p(v.as<T>()), stride(v.stride[0]) {}
   __device__ T& at(int64_t row, int64_t column) const { return p[row * stride + column]; }
   using C = Compute<std::remove_const_t<T>>;
-  __device__ C read(int64_t row, int64_t column) const {
-    return static_cast<C>(at(row, column));
-  }
+  __device__ C read(int64_t row, int64_t column) const { return static_cast<C>(at(row, column)); }
   T* p;
   int64_t stride;
 };

@@ -254,7 +254,8 @@ TEST_CASE("changes: what cannot be says why") {
         "E0331: a forward hook cannot change `input` | it changes `output`");
   CHECK(change_refusal("  - {on: forward, at: fc1, output: \"output[:, :1]\"}\n") ==
         "E0501: hook `forward at fc1`: `output` is f64 [2, 2], and the change gives f64 [2, 1] | a "
-        "change keeps shape and dtype");
+        "change keeps shape and dtype, unless the hook says `keep: shape`, `keep: dtype` or `keep: "
+        "none`");
 }
 
 TEST_CASE("changes: selectors that match nothing are all told, and leave no hook behind") {

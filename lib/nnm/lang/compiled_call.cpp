@@ -159,6 +159,11 @@ NodeRef Compiler::call_named(const Expr& callee, CallArgs& args, const Expr& cal
   if (const Local* l = local(name)) {
     const bool module = l->known && (l->known->child() || l->known->constant());
     if (module || !function) return as_module(compile(callee));
+    if (!l->known) {
+      NodeRef held = compile(callee), called = as_module(held);
+      return std::make_shared<HeldCallNode>(callee.span, std::move(held), std::move(called),
+                                            call_function(name, args, callee));
+    }
   }
   if (function) {
     try {

@@ -272,6 +272,10 @@ Value ConditionalNode::eval(Frame& f) const {
   return yes ? value_->eval(f) : otherwise_->eval(f);
 }
 
+Value HeldCallNode::eval(Frame& f) const {
+  return held_->eval(f).is(Kind::module) ? module_->eval(f) : function_->eval(f);
+}
+
 Value IndexNode::eval(Frame& f) const {
   const Value a = a_->eval(f), b = b_->eval(f);
   try {

@@ -76,6 +76,20 @@ class ChildSliceNode final : public Node {
 /// The node of a slice of a list of children, or null.
 NodeRef sliced_children(const NodeRef& of, const Value& key, const Span& at);
 
+/// A call of a variable that is called as a function is: of the module that it holds, if it does.
+class HeldCallNode final : public Node {
+ public:
+  HeldCallNode(Span span, NodeRef held, NodeRef module, NodeRef function)
+      : Node(std::move(span)),
+        held_(std::move(held)),
+        module_(std::move(module)),
+        function_(std::move(function)) {}
+  Value eval(Frame& f) const override;
+
+ private:
+  NodeRef held_, module_, function_;
+};
+
 /// The items of a list, or one value, as a tuple.
 class SpreadNode final : public Node {
  public:
