@@ -204,12 +204,12 @@ TEST_CASE("batches of products, repeated operands among them") {
                      "NN 33x32x600 ld 33 600 33 batch 2 stride 19800 19200 1056 type 14" +
                      after(256, 256, 256)});
   const Tensor turned = transpose(to(randn({2, 33, 600}), DType::bf16), 1, 2);
-  CHECK(asked([&] { kernels::gemm_batched(there_c, there(x), there(turned), 1, 0); }) ==
-        std::vector<std::string>{
-            "TN 32x32x600 ld 600 600 40 batch 2 stride 19800 19200 1280 type 14" +
-                after(256, 256, 256),
-            "NN 1x32x600 ld 1 600 40 batch 2 stride 19800 19200 1280 type 14" +
-                after(256, 256, 64)});
+  CHECK(
+      asked([&] { kernels::gemm_batched(there_c, there(x), there(turned), 1, 0); }) ==
+      std::vector<std::string>{
+          "TN 32x32x600 ld 600 600 40 batch 2 stride 19800 19200 1280 type 14" +
+              after(256, 256, 256),
+          "NN 1x32x600 ld 1 600 40 batch 2 stride 19800 19200 1280 type 14" + after(256, 256, 64)});
   kernels::gemm_batched(c, x, turned, 1, 0);
   CHECK(allclose(to(there_c, {DType::f32, Device{}}), to(c, DType::f32), 1e-2, 0.2));
 }
