@@ -65,7 +65,7 @@ run::Session open(run::Source source, const Options& o) {
   run::WeightsOptions weights = o.weights;
   weights.best = o.file.best;
   const std::string path = run::resolve_weights(source, weights);
-  refuse_input(o.output, path);
+  refuse_inputs(o.output, {path});
   run::SessionOptions s;
   s.check.shapes = read_shapes(o.shapes);
   s.check.hooks = false;
@@ -82,8 +82,7 @@ int run(Options o) {
   if (o.output.empty())
     o.output = std::filesystem::path(source.config.path()).stem().string() + format->ending;
   check_writable(o.output);
-  for (const std::string& read : {source.config.path(), source.checkpoint})
-    refuse_input(o.output, read);
+  refuse_inputs(o.output, {source.config.path(), source.checkpoint});
   if (format->diagram) {
     const std::string text = format->diagram(run::summarise(source.config, read_shapes(o.shapes)));
     if (!o.dry_run) write_file_atomic(o.output, text);

@@ -56,7 +56,7 @@ int run(Options o) {
   NNM_CHECK(!o.partial || !o.config.empty(), config,
             "--partial is about the model of a config: name it with --config");
   if (o.output.empty()) o.output = std::filesystem::path(o.file).stem().string() + ".h5";
-  for (const std::string& read : {o.file, o.config}) refuse_input(o.output, read);
+  refuse_inputs(o.output, {o.file, o.config});
   check_writable(o.output);
   io::Checkpoint c;
   c.kind = "weights";

@@ -52,8 +52,7 @@ int run(const Options& o) {
   s.check.hooks = o.hooks;
   s.data = o.predict.input.empty();
   const std::string weights = run::resolve_weights(source, o.weights);
-  for (const std::string& read : {weights, source.config.path()})
-    refuse_input(o.predict.output, read);
+  refuse_inputs(o.predict.output, {weights, source.config.path()});
   run::Session session(std::move(source), s);
   session.load_weights(weights, o.partial, o.ema);
   if (o.predict.dry_run) {

@@ -23,7 +23,7 @@ int run(Options o) {
   const std::string folder = run::run_of(checkpoint);
   if (o.output.empty()) o.output = folder.empty() ? "report.html" : folder + "/report.html";
   check_writable(o.output);
-  refuse_input(o.output, checkpoint);
+  refuse_inputs(o.output, {checkpoint});
   const std::string page = run::html_page(checkpoint);
   if (!o.dry_run) write_file_atomic(o.output, page);
   if (o.dry_run) print_planned(o.output, o.format);

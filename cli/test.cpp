@@ -30,7 +30,7 @@ int run(const Options& o) {
   if (!o.junit.empty()) check_writable(o.junit);
   run::Source source = o.file.open();
   const std::string weights = weights_of(source, o);
-  for (const std::string& read : {weights, source.config.path()}) refuse_input(o.junit, read);
+  refuse_inputs(o.junit, {weights, source.config.path()});
   run::Session session(std::move(source), run::test_session(o.compute.apply()));
   session.load_weights(weights, o.partial);
   const bool text = o.format == "text";

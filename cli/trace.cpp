@@ -187,8 +187,7 @@ int run(Options o) {
   o.trace.checkpoint = run::resolve_weights(source, o.weights);
   if (o.trace.output.empty()) o.trace.output = default_output(source, o.trace.checkpoint);
   const std::string input = data::split_source(o.trace.input).first;
-  for (const std::string& read : {o.trace.checkpoint, source.config.path(), input})
-    refuse_input(o.trace.output, read);
+  refuse_inputs(o.trace.output, {o.trace.checkpoint, source.config.path(), input});
   run::Session session(std::move(source), session_options);
   session.load_weights(o.trace.checkpoint, o.partial);
   const run::TraceResult result = run::record_trace(session, o.trace);

@@ -75,11 +75,23 @@ struct View {
   T* as() const {
     return static_cast<T*>(data);
   }
-  /// Its part [first, last) of the first dimension.
-  View part(int64_t first, int64_t last) const {
+  /// Where the element lies that is so many strides' elements on; nowhere on meta.
+  void* moved(int64_t elements) const {
+    return data ? as<char>() + elements * static_cast<int64_t>(item_size(dtype)) : nullptr;
+  }
+  /// Its part [first, last) of a dimension.
+  View part(int64_t first, int64_t last, int dim = 0) const {
     View v = *this;
-    v.data = as<char>() + first * stride[0] * static_cast<int64_t>(item_size(dtype));
-    v.size[0] = last - first;
+    v.data = moved(first * stride[dim]);
+    v.size[dim] = last - first;
+    return v;
+  }
+  /// Its i-th element along the first dimension, without that dimension.
+  View at(int64_t i) const {
+    View v = *this;
+    v.data = moved(i * stride[0]);
+    v.ndim = ndim - 1;
+    for (int d = 0; d < v.ndim; ++d) v.size[d] = size[d + 1], v.stride[d] = stride[d + 1];
     return v;
   }
   /// False for an absent optional operand (no bias, no mask).

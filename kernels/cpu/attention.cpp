@@ -27,13 +27,6 @@ View slice(const View& x, int64_t b, int64_t h) {
   return v;
 }
 
-View rows(const View& m, int64_t begin, int64_t end) {
-  View v = m;
-  v.data = m.as<char>() + begin * m.stride[0] * static_cast<int64_t>(item_size(m.dtype));
-  v.size[0] = end - begin;
-  return v;
-}
-
 View transposed(const View& m) {
   View v = m;
   std::swap(v.size[0], v.size[1]);
@@ -92,7 +85,7 @@ struct Scores {
   int64_t keys(int64_t end) const { return p.causal ? std::min(all_keys, end) : all_keys; }
 
   void compute(C* s, const View& q, const View& k, int64_t begin, int64_t end, int64_t n) const {
-    kernels::gemm(matrix(s, end - begin, n), rows(q, begin, end), transposed(rows(k, 0, n)), View{},
+    kernels::gemm(matrix(s, end - begin, n), q.part(begin, end), transposed(k.part(0, n)), View{},
                   p.scale, 0);
     for (int64_t i = begin; i < end; ++i) {
       C* row = s + (i - begin) * n;
@@ -164,8 +157,8 @@ void attention_cpu(const View& out, const View& lse, const View& q, const View& 
         const int64_t begin = item % blocks * kQueries, end = std::min(queries, begin + kQueries);
         const Scores<T> scores{mask, p, b, h, heads, queries, keys};
         const int64_t n = scores.keys(end);
-        const Wide<T> block(rows(slice(q, b, h), begin, end)), kw(rows(slice(k, b, h), 0, n)),
-            vw(rows(slice(v, b, h), 0, n));
+        const Wide<T> block(slice(q, b, h).part(begin, end)), kw(slice(k, b, h).part(0, n)),
+            vw(slice(v, b, h).part(0, n));
         // Rows of `block` count from 0; causal masking needs the query's own number.
         View shifted = block.view;
         shifted.data = static_cast<C*>(shifted.data) - begin * shifted.stride[0];
@@ -175,7 +168,7 @@ void attention_cpu(const View& out, const View& lse, const View& q, const View& 
           lse.as<C>()[bh * queries + i] = normalise(row, n);
           if (p.dropout_p > 0) scores.drop(row, i, n);
         }
-        const View target = rows(slice(out, b, h), begin, end);
+        const View target = slice(out, b, h).part(begin, end);
         const Wide<T> result(target, false);
         kernels::gemm(result.view, matrix(s.data(), end - begin, n), vw.view, View{}, 1, 0);
         result.write(target);
@@ -242,16 +235,16 @@ void attention_backward_cpu(const View& dq, const View& dk, const View& dv, cons
         for (int64_t begin = 0; begin < queries; begin += kQueries) {
           const int64_t end = std::min(queries, begin + kQueries), n = scores.keys(end);
           scores.compute(w.data(), qw.view, kw.view, begin, end, n);
-          const View gb = rows(gw.view, begin, end);
-          kernels::gemm(matrix(dw.data(), end - begin, n), gb, transposed(rows(vw.view, 0, n)),
+          const View gb = gw.view.part(begin, end);
+          kernels::gemm(matrix(dw.data(), end - begin, n), gb, transposed(vw.view.part(0, n)),
                         View{}, 1, 0);
           block_gradients<T>(scores, lse, bh, begin, end, n, w, dw, dropped);
           const View weights = matrix(p.dropout_p > 0 ? dropped.data() : w.data(), end - begin, n);
           const View ds = matrix(dw.data(), end - begin, n);
-          kernels::gemm(rows(dqw.view, begin, end), ds, rows(kw.view, 0, n), View{}, 1, 0);
-          kernels::gemm(rows(dkw.view, 0, n), transposed(ds), rows(qw.view, begin, end), View{}, 1,
+          kernels::gemm(dqw.view.part(begin, end), ds, kw.view.part(0, n), View{}, 1, 0);
+          kernels::gemm(dkw.view.part(0, n), transposed(ds), qw.view.part(begin, end), View{}, 1,
                         1);
-          kernels::gemm(rows(dvw.view, 0, n), transposed(weights), gb, View{}, 1, 1);
+          kernels::gemm(dvw.view.part(0, n), transposed(weights), gb, View{}, 1, 1);
         }
         dqw.write(dqs);
         dkw.write(dks);

@@ -507,25 +507,13 @@ void gemm_cpu(const View& c, const View& a, const View& b, const View& bias, dou
   }
 }
 
-View matrix_of(const View& v, int64_t i) {
-  View m = v;
-  m.ndim = 2;
-  m.data = v.as<char>() + i * v.stride[0] * static_cast<int64_t>(item_size(v.dtype));
-  for (int d = 0; d < 2; ++d) {
-    m.size[d] = v.size[d + 1];
-    m.stride[d] = v.stride[d + 1];
-  }
-  return m;
-}
-
 // Whole matrices are dealt out to the threads: each product is too small to be cut.
 void gemm_batched_cpu(const View& c, const View& a, const View& b, double alpha, double beta) {
   const double work = static_cast<double>(c.size[1]) * static_cast<double>(c.size[2]) *
                       static_cast<double>(std::max<int64_t>(a.size[2], 1));
   const auto grain = static_cast<int64_t>(std::max(1.0, kParallelWork / std::max(work, 1.0)));
   parallel_for(c.size[0], grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      gemm_cpu(matrix_of(c, i), matrix_of(a, i), matrix_of(b, i), View{}, alpha, beta);
+    for (int64_t i = begin; i < end; ++i) gemm_cpu(c.at(i), a.at(i), b.at(i), View{}, alpha, beta);
   });
 }
 

@@ -14,32 +14,38 @@ namespace {
 constexpr int64_t kGrain = 2048;
 constexpr int64_t kBlock = 256;  // columns whose copies in f32 fit into L1
 
-/// A piece of a row, at most kBlock columns, in the computing type: memory itself, or of half types
-/// a copy, which `keep` writes back.
+/// So many columns of a row of (N, wide), at most kBlock.
+struct Place {
+  int64_t row, column, n, wide;
+};
+
+/// What a view has there, or a gate of (N, gates · wide), in the computing type: memory itself, or
+/// of half types a copy, which `keep` writes back.
 template <class T>
 struct Piece {
   using C = Compute<T>;
-  Piece(const View& v, int64_t row, int64_t column, int64_t n)
-      : at(v.as<T>() + row * v.stride[0] + column), n(n) {
+  Piece(const View& v, const Place& p, int64_t gate = 0)
+      : at(v.as<T>() + p.row * v.stride[0] + gate * p.wide + p.column), n(p.n) {
     if constexpr (kIsHalf<T>) {
-      p = buffer;
+      values = buffer;
       for (int64_t i = 0; i < n; ++i) buffer[i] = static_cast<float>(at[i]);
     } else {
-      p = at;
+      values = at;
     }
   }
   Piece(const Piece&) = delete;
+  operator C*() const { return values; }
   void keep() const {
     if constexpr (kIsHalf<T>)
-      for (int64_t i = 0; i < n; ++i) at[i] = T(p[i]);
+      for (int64_t i = 0; i < n; ++i) at[i] = T(values[i]);
   }
   T* at;
   int64_t n;
-  C* p;
+  C* values;
   C buffer[kIsHalf<T> ? kBlock : 1];
 };
 
-/// body(row, column, n) over pieces of the rows of v (N, H).
+/// body(place) over pieces of the rows of v (N, H).
 template <class Body>
 void by_pieces(const View& v, const Body& body) {
   const int64_t rows = v.size[0], wide = v.size[1];
@@ -47,7 +53,7 @@ void by_pieces(const View& v, const Body& body) {
   parallel_for(rows, (kGrain + wide - 1) / wide, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       for (int64_t column = 0; column < wide; column += kBlock)
-        body(row, column, std::min(kBlock, wide - column));
+        body(Place{row, column, std::min(kBlock, wide - column), wide});
   });
 }
 
@@ -64,14 +70,12 @@ void lstm_forward(C* __restrict h, C* __restrict c, C* __restrict i, C* __restri
 }
 
 void lstm_step_cpu(const View& h, const View& c, const View& gates, const View& before) {
-  const int64_t wide = h.size[1];
   by_floating(h.dtype, [&]<class T>() {
-    by_pieces(h, [&](int64_t row, int64_t j, int64_t n) {
-      const Piece<T> i(gates, row, j, n), f(gates, row, wide + j, n),
-          g(gates, row, 2 * wide + j, n), o(gates, row, 3 * wide + j, n), b(before, row, j, n),
-          ch(h, row, j, n), cc(c, row, j, n);
-      lstm_forward<Compute<T>>(ch.p, cc.p, i.p, f.p, g.p, o.p, b.p, n);
-      for (const Piece<T>* p : {&i, &f, &g, &o, &ch, &cc}) p->keep();
+    by_pieces(h, [&](const Place& p) {
+      const Piece<T> i(gates, p, 0), f(gates, p, 1), g(gates, p, 2), o(gates, p, 3), b(before, p),
+          ch(h, p), cc(c, p);
+      lstm_forward<Compute<T>>(ch, cc, i, f, g, o, b, p.n);
+      for (const Piece<T>* piece : {&i, &f, &g, &o, &ch, &cc}) piece->keep();
     });
   });
 }
@@ -94,17 +98,13 @@ void lstm_gradient(C* const (&d)[4], const C* const (&v)[4], C* __restrict dc,
 
 void lstm_step_backward_cpu(const View& d_gates, const View& d_c, const View& gates, const View& c,
                             const View& before, const View& dh, const View& carry) {
-  const int64_t wide = d_c.size[1];
   by_floating(d_c.dtype, [&]<class T>() {
-    by_pieces(d_c, [&](int64_t row, int64_t j, int64_t n) {
-      const auto gate = [&](const View& v, int64_t k) { return Piece<T>(v, row, k * wide + j, n); };
-      const Piece<T> di = gate(d_gates, 0), df = gate(d_gates, 1), dg = gate(d_gates, 2),
-                     out = gate(d_gates, 3), i = gate(gates, 0), f = gate(gates, 1),
-                     g = gate(gates, 2), o = gate(gates, 3), dc(d_c, row, j, n), cc(c, row, j, n),
-                     b(before, row, j, n), ch(dh, row, j, n), cr(carry, row, j, n);
-      lstm_gradient<Compute<T>>({di.p, df.p, dg.p, out.p}, {i.p, f.p, g.p, o.p}, dc.p, cc.p, b.p,
-                                ch.p, cr.p, n);
-      for (const Piece<T>* p : {&di, &df, &dg, &out, &dc}) p->keep();
+    by_pieces(d_c, [&](const Place& p) {
+      const Piece<T> di(d_gates, p, 0), df(d_gates, p, 1), dg(d_gates, p, 2), out(d_gates, p, 3),
+          i(gates, p, 0), f(gates, p, 1), g(gates, p, 2), o(gates, p, 3), dc(d_c, p), cc(c, p),
+          b(before, p), ch(dh, p), cr(carry, p);
+      lstm_gradient<Compute<T>>({di, df, dg, out}, {i, f, g, o}, dc, cc, b, ch, cr, p.n);
+      for (const Piece<T>* piece : {&di, &df, &dg, &out, &dc}) piece->keep();
     });
   });
 }
@@ -123,15 +123,12 @@ void gru_forward(C* __restrict h, C* const (&gates)[3], const C* const (&state)[
 }
 
 void gru_step_cpu(const View& h, const View& gates, const View& state, const View& before) {
-  const int64_t wide = h.size[1];
   by_floating(h.dtype, [&]<class T>() {
-    by_pieces(h, [&](int64_t row, int64_t j, int64_t n) {
-      const auto gate = [&](const View& v, int64_t k) { return Piece<T>(v, row, k * wide + j, n); };
-      const Piece<T> r = gate(gates, 0), z = gate(gates, 1), x = gate(gates, 2),
-                     sr = gate(state, 0), sz = gate(state, 1), sn = gate(state, 2),
-                     b(before, row, j, n), ch(h, row, j, n);
-      gru_forward<Compute<T>>(ch.p, {r.p, z.p, x.p}, {sr.p, sz.p, sn.p}, b.p, n);
-      for (const Piece<T>* p : {&r, &z, &x, &ch}) p->keep();
+    by_pieces(h, [&](const Place& p) {
+      const Piece<T> r(gates, p, 0), z(gates, p, 1), x(gates, p, 2), sr(state, p, 0),
+          sz(state, p, 1), sn(state, p, 2), b(before, p), ch(h, p);
+      gru_forward<Compute<T>>(ch, {r, z, x}, {sr, sz, sn}, b, p.n);
+      for (const Piece<T>* piece : {&r, &z, &x, &ch}) piece->keep();
     });
   });
 }
@@ -160,18 +157,13 @@ void gru_gradient(C* const (&gates)[3], C* const (&state)[3], C* __restrict carr
 void gru_step_backward_cpu(const View& d_gates, const View& d_state, const View& carry,
                            const View& gates, const View& state, const View& before,
                            const View& dh) {
-  const int64_t wide = carry.size[1];
   by_floating(carry.dtype, [&]<class T>() {
-    by_pieces(carry, [&](int64_t row, int64_t j, int64_t n) {
-      const auto gate = [&](const View& v, int64_t k) { return Piece<T>(v, row, k * wide + j, n); };
-      const Piece<T> dr = gate(d_gates, 0), dz = gate(d_gates, 1), dn = gate(d_gates, 2),
-                     er = gate(d_state, 0), ez = gate(d_state, 1), en = gate(d_state, 2),
-                     r = gate(gates, 0), z = gate(gates, 1), x = gate(gates, 2),
-                     sn = gate(state, 2), b(before, row, j, n), ch(dh, row, j, n),
-                     cr(carry, row, j, n);
-      gru_gradient<Compute<T>>({dr.p, dz.p, dn.p}, {er.p, ez.p, en.p}, cr.p,
-                               {r.p, z.p, x.p, sn.p, b.p, ch.p}, n);
-      for (const Piece<T>* p : {&dr, &dz, &dn, &er, &ez, &en, &cr}) p->keep();
+    by_pieces(carry, [&](const Place& p) {
+      const Piece<T> dr(d_gates, p, 0), dz(d_gates, p, 1), dn(d_gates, p, 2), er(d_state, p, 0),
+          ez(d_state, p, 1), en(d_state, p, 2), r(gates, p, 0), z(gates, p, 1), x(gates, p, 2),
+          sn(state, p, 2), b(before, p), ch(dh, p), cr(carry, p);
+      gru_gradient<Compute<T>>({dr, dz, dn}, {er, ez, en}, cr, {r, z, x, sn, b, ch}, p.n);
+      for (const Piece<T>* piece : {&dr, &dz, &dn, &er, &ez, &en, &cr}) piece->keep();
     });
   });
 }

@@ -44,39 +44,35 @@ bool wants_dnn(const ConvShape& s, const DnnConvolution& c, const View& x, const
   return x.dtype != DType::f32 || int64_t{2} * s.depth() * s.o >= kWorthPlanes * (s.c + s.o);
 }
 
-/// out (matrices, columns, rows) of in (matrices, rows, columns).
-template <class T>
-__global__ void transpose_matrices(T* out, const T* in, int64_t n, int rows, int columns) {
-  const int64_t at = global_thread();
-  if (at >= n) return;
-  int64_t row, column;
-  const int64_t matrix = divide(divide(at, rows, &row), columns, &column);
-  out[at] = in[(matrix * rows + row) * columns + column];
-}
-
-template <class T>
-void transpose_all(T* out, const T* in, int64_t n, int rows, int columns) {
-  NNM_LAUNCH(transpose_matrices<T>, blocks_for(n), dim3(kThreads), 0, out, in, n, rows, columns);
-}
-
 /// Weights (O, C, taps) as (O, taps, C): the view's own memory where that is the same.
 template <class T>
 class ChannelsLast {
  public:
   ChannelsLast(const ConvShape& s, const View& w)
-      : own_(w.as<T>()),
-        copy_((s.taps() > 1 && s.c > 1) || !aligned_for_dnn(w) ? s.weights() : 0) {}
-  T* get() const { return copy_.get() ? copy_.get() : own_; }
-  void read(const ConvShape& s) const {
-    if (copy_.get()) transpose_all(copy_.get(), own_, s.weights(), s.c, s.taps());
+      : copy_((s.taps() > 1 && s.c > 1) || !aligned_for_dnn(w) ? s.weights() : 0),
+        own_{w.data,
+             w.dtype,
+             w.device,
+             3,
+             {s.outputs, s.taps(), s.c},
+             {int64_t{s.c} * s.taps(), 1, s.taps()}},
+        last_{copy_.get(),
+              w.dtype,
+              w.device,
+              3,
+              {s.outputs, s.taps(), s.c},
+              {int64_t{s.c} * s.taps(), s.c, 1}} {}
+  void* get() const { return copy_.get() ? copy_.get() : own_.data; }
+  void read() const {
+    if (copy_.get()) kernels::copy(last_, own_);
   }
-  void write(const ConvShape& s) const {
-    if (copy_.get()) transpose_all(own_, copy_.get(), s.weights(), s.taps(), s.c);
+  void write() const {
+    if (copy_.get()) kernels::copy(own_, last_);
   }
 
  private:
-  T* own_;
   Scratch<T> copy_;
+  View own_, last_;
 };
 
 void add_bias(const ConvShape& s, const View& y, const View& bias) {
@@ -95,7 +91,7 @@ bool conv2d_by_dnn(const View& y, const View& x, const View& w, const View& bias
   bool done = false;
   by_floating(x.dtype, [&]<class T>() {
     const ChannelsLast<T> weights(s, w);
-    weights.read(s);
+    weights.read();
     done = dnn_device().run(c, x.data, weights.get(), y.data);
   });
   if (done && bias) add_bias(s, y, bias);
@@ -109,7 +105,7 @@ bool conv2d_backward_input_by_dnn(const View& dx, const View& g, const View& w, 
   bool done = false;
   by_floating(dx.dtype, [&]<class T>() {
     const ChannelsLast<T> weights(s, w);
-    weights.read(s);
+    weights.read();
     done = dnn_device().run(c, dx.data, weights.get(), g.data);
   });
   return done;
@@ -123,7 +119,7 @@ bool conv2d_backward_weight_by_dnn(const View& dw, const View& g, const View& x,
   by_floating(dw.dtype, [&]<class T>() {
     const ChannelsLast<T> weights(s, dw);
     done = dnn_device().run(c, x.data, weights.get(), g.data);
-    if (done) weights.write(s);
+    if (done) weights.write();
   });
   return done;
 }

@@ -111,14 +111,6 @@ void scatter_cuda(const View& out, const View& index, const View& src, int64_t d
   });
 }
 
-/// The last dimensions of `rows` (n, …) without the first.
-View row_of(const View& rows) {
-  View v = rows;
-  --v.ndim;
-  for (int d = 0; d < v.ndim; ++d) v.size[d] = rows.size[d + 1], v.stride[d] = rows.stride[d + 1];
-  return v;
-}
-
 /// A vector of offsets, elements `step` apart.
 struct Offsets {
   const int64_t* data;
@@ -139,7 +131,7 @@ __global__ void take_windows(Folded<2> w, Offsets windows, int64_t width, int64_
 }
 
 void take_cuda(const View& out, const View& x, const View& offsets) {
-  const View row = row_of(out);
+  const View row = out.at(0);
   const Folded<2> w({&row, &x});
   const int64_t width = row.numel();
   by_size(out.dtype, [&]<class T>() {
@@ -183,7 +175,7 @@ __global__ void put_windows(Folded<2> w, const int64_t* windows, const int64_t* 
 }
 
 void put_cuda(const View& x, const View& src, const View& offsets, bool accumulate) {
-  const View row = row_of(src);
+  const View row = src.at(0);
   const Folded<2> w({&x, &row});
   const int64_t n = src.size[0], width = row.numel();
   if (n * width == 0) return;

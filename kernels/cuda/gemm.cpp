@@ -323,14 +323,6 @@ void scale(const View& c, double beta) {
   else if (beta != 1) kernels::binary(c, c, c, Binary::add, compute_type(c.dtype), beta - 1);
 }
 
-/// Rows (-2) or columns (-1) [begin, begin + count) of a matrix, or of each of a batch.
-View part_of(View v, int dim, int64_t begin, int64_t count) {
-  const int d = v.ndim + dim;
-  v.data = v.as<char>() + begin * v.stride[d] * static_cast<int64_t>(item_size(v.dtype));
-  v.size[d] = count;
-  return v;
-}
-
 void multiply(const View& c, const View& a, const View& b, const View& bias, double alpha,
               double beta);
 
@@ -340,25 +332,24 @@ void multiply(const View& c, const View& a, const View& b, const View& bias, dou
 bool multiply_in_parts(const View& c, const View& a, const View& b, const View& bias, double alpha,
                        double beta) {
   constexpr int64_t kEven = 8;
-  const int64_t n = c.size[c.ndim - 1], k = a.size[a.ndim - 1];
-  if (item_size(c.dtype) != 2 || c.size[c.ndim - 2] < kEven || c.numel() * k < kLeastWork)
-    return false;
+  const int rows = c.ndim - 2, columns = c.ndim - 1;
+  const int64_t n = c.size[columns], k = a.size[columns];
+  if (item_size(c.dtype) != 2 || c.size[rows] < kEven || c.numel() * k < kLeastWork) return false;
   if (const int64_t rest = n % kEven; rest != 0 && n > kEven) {
-    const auto columns = [&](int64_t begin, int64_t count) {
-      View part = bias;
-      if (part) part.data = part.as<char>() + begin * part.stride[0] * 2, part.size[0] = count;
-      multiply(part_of(c, -1, begin, count), a, part_of(b, -1, begin, count), part, alpha, beta);
+    const auto range = [&](int64_t begin, int64_t end) {
+      multiply(c.part(begin, end, columns), a, b.part(begin, end, columns),
+               bias ? bias.part(begin, end) : bias, alpha, beta);
     };
-    columns(0, n - rest);
-    columns(n - rest, rest);
+    range(0, n - rest);
+    range(n - rest, n);
     return true;
   }
   const auto x = transpose_of(b), y = transpose_of(a);
   const bool terms_lie = (x && x->transposed) || (y && !y->transposed);
   if (const int64_t rest = k % kEven; rest != 0 && k > kEven && terms_lie) {
     const int64_t whole = k - rest;
-    multiply(c, part_of(a, -1, 0, whole), part_of(b, -2, 0, whole), bias, alpha, beta);
-    multiply(c, part_of(a, -1, whole, rest), part_of(b, -2, whole, rest), {}, alpha, 1);
+    multiply(c, a.part(0, whole, columns), b.part(0, whole, rows), bias, alpha, beta);
+    multiply(c, a.part(whole, k, columns), b.part(whole, k, rows), {}, alpha, 1);
     return true;
   }
   return false;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <filesystem>
 
 #include "nnm/base/error.h"
 #include "nnm/base/output.h"
@@ -136,11 +137,12 @@ void check_writable(const std::string& path) {
   NNM_CHECK(file_type(path) != S_IFDIR, output, "cannot write {}: a folder", path);
 }
 
-void refuse_input(const std::string& output, const std::string& input) {
-  struct stat a, b;
-  const bool same = ::stat(output.c_str(), &a) == 0 && ::stat(input.c_str(), &b) == 0 &&
-                    a.st_dev == b.st_dev && a.st_ino == b.st_ino && S_ISREG(a.st_mode);
-  NNM_CHECK(!same, config, "{} is read here: name another file to write", output);
+void refuse_inputs(const std::string& output, std::initializer_list<std::string> inputs) {
+  if (file_type(output) != S_IFREG) return;
+  std::error_code absent;
+  for (const std::string& input : inputs)
+    NNM_CHECK(!std::filesystem::equivalent(output, input, absent), config,
+              "{} is read here: name another file to write", output);
 }
 
 std::string replaceable(const std::string& path) {

@@ -56,8 +56,7 @@ Loader::Loader(Ref<Dataset> data, LoaderOptions options)
 Loader::~Loader() { stop(); }
 
 int64_t Loader::batches_per_epoch() const {
-  const int64_t n = data_->size(options_.training), b = options_.batch;
-  return n / b + (!options_.drop_last && n % b != 0);
+  return batches_of(data_->size(options_.training), options_.batch, options_.drop_last);
 }
 
 void Loader::seek(int64_t epoch, int64_t batch) {

@@ -34,6 +34,11 @@ struct LoaderOptions {
   std::vector<FieldPlan> fields;  ///< empty: all of them, as they are
 };
 
+/// How many batches so many samples come to; the last may be smaller, or is left out.
+inline int64_t batches_of(int64_t samples, int64_t batch, bool drop_last) {
+  return samples / batch + (!drop_last && samples % batch != 0);
+}
+
 struct Batch {
   Tensors fields;                ///< (batch, …), in the order of the options
   std::vector<int64_t> samples;  ///< number of each row's sample in its file

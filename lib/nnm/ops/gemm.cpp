@@ -53,13 +53,6 @@ int kernel_threads() { return in_parallel() ? 1 : num_threads(); }
 
 namespace {
 
-// Rows (dimension 0) or columns (1) [begin, end) of a matrix.
-View part_of(View v, int dim, int64_t begin, int64_t end) {
-  v.data = v.as<char>() + begin * v.stride[dim] * static_cast<int64_t>(item_size(v.dtype));
-  v.size[dim] = end - begin;
-  return v;
-}
-
 // oneDNN's own threads gain little on products this small: a thread computes a part by itself.
 void gemm_in_parts(const OneDnn& d, const View& c, const View& a, const View& b, double alpha,
                    double beta) {
@@ -70,9 +63,9 @@ void gemm_in_parts(const OneDnn& d, const View& c, const View& a, const View& b,
   nnm::parallel_for(units, (kLeastPart + unit_work - 1) / unit_work,
                     [&](int64_t begin, int64_t end) {
                       const int64_t first = begin * kUnit, last = std::min(extent, end * kUnit);
-                      const View part = part_of(c, dim, first, last);
-                      const View left = dim == 0 ? part_of(a, 0, first, last) : a;
-                      const View right = dim == 1 ? part_of(b, 1, first, last) : b;
+                      const View part = c.part(first, last, dim);
+                      const View left = dim == 0 ? a.part(first, last) : a;
+                      const View right = dim == 1 ? b.part(first, last, 1) : b;
                       if (!d.gemm(part, left, right, alpha, beta, 1))
                         kernels::gemm(part, left, right, View{}, alpha, beta);
                     });

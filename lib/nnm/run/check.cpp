@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "nnm/data/loader.h"
 #include "nnm/ops/ops.h"
 #include "nnm/run/data_config.h"
 #include "nnm/run/tests.h"
@@ -381,7 +382,7 @@ class Check {
     int64_t batches = 0;
     if (samples_ > 0) {
       const bool drop = data_config_.drop_last.of(out_.split).value_or(false);
-      batches = samples_ / batch_size() + (!drop && samples_ % batch_size() != 0);
+      batches = data::batches_of(samples_, batch_size(), drop);
       const lang::Tree* batch = config_.find("data.batch");
       if (training_ && batches == 0)
         report(d_, kNoStep, batch ? batch->span : Span(),

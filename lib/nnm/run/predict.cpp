@@ -110,7 +110,7 @@ void write(const std::string& path, const Named& outputs) {
 Prediction predict(Session& session, const PredictOptions& options) {
   NNM_CHECK(!options.output.empty(), config, "there is no file to write: -o FILE");
   check_writable(options.output);
-  refuse_input(options.output, data::split_source(options.input).first);
+  refuse_inputs(options.output, {data::split_source(options.input).first});
   std::unique_ptr<data::Loader> loader;
   train::InputBinding binding;
   if (!options.input.empty()) {

@@ -268,7 +268,7 @@ TraceList list_trace(Session& session, const TraceOptions& o) {
     return {std::move(sink), o.steps};
   }
   // As many of each so many batches as there are; the last may be smaller.
-  const int64_t rest = feed.samples % batch, batches = feed.samples / batch + (rest != 0);
+  const int64_t rest = feed.samples % batch, batches = data::batches_of(feed.samples, batch, false);
   const int64_t steps = std::min(o.steps, (batches + o.every - 1) / o.every);
   const bool with_rest = rest && (steps - 1) * o.every == batches - 1;
   if (steps > with_rest) record(batch, steps - with_rest);

@@ -75,7 +75,7 @@ class Run {
   TrainResult run() {
     if (!o_.events.empty()) {
       LineFile::check(o_.events);
-      refuse_input(o_.events, config().path());
+      refuse_inputs(o_.events, {config().path()});
     }
     if (o_.dry_run) return dry();
     {
