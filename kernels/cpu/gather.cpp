@@ -108,15 +108,6 @@ void scatter_cpu(const View& out, const View& index, const View& src, int64_t di
   });
 }
 
-/// The last dimensions of `rows` (n, …) without the first.
-View row_of(const View& rows) {
-  View v = rows;
-  --v.ndim;
-  std::copy(rows.size + 1, rows.size + rows.ndim, v.size);
-  std::copy(rows.stride + 1, rows.stride + rows.ndim, v.stride);
-  return v;
-}
-
 /// Elements that lie side by side at the end of both views.
 int64_t dense_tail(const View& a, const View& b, int& dims) {
   int64_t run = 1;
@@ -138,38 +129,67 @@ void each_run(const View& window, const View& row, int dims, const F& f) {
   for (int64_t i = 0; i < n; ++i, c.next()) f(c.at[0], c.at[1]);
 }
 
+/// Where no elements of a window lie side by side, one element of every window after the other:
+/// calls f(offset in the window, offset in the row) for each, from `begin` to `end`.
+template <class F>
+void each_element(const View& window, const View& row, int64_t begin, int64_t end, const F& f) {
+  Cursor<2> c(row, {&window, &row}, -1, begin);
+  for (int64_t i = begin; i < end; ++i, c.next()) f(c.at[0], c.at[1]);
+}
+
 void take_cpu(const View& out, const View& x, const View& offsets) {
-  const View row = row_of(out);
-  const int64_t n = out.size[0], width = row.numel();
+  const View row = out.at(0);
+  const int64_t n = out.size[0], width = row.numel(), step = out.stride[0],
+                offset_step = offsets.stride[0];
+  const int64_t* const offset = offsets.as<int64_t>();
   int dims;
   const int64_t run = dense_tail(x, row, dims);
-  if (width == 0) return;
+  if (width == 0 || n == 0) return;
   by_size(out.dtype, [&]<class T>() {
+    T *const to = out.as<T>(), *const from = x.as<T>();
+    if (run == 1) {
+      const int64_t grain = std::max<int64_t>(1, kPointwiseGrain / n);
+      return parallel_for(width, grain, [&](int64_t b, int64_t e) {
+        each_element(x, row, b, e, [&](int64_t at, int64_t r) {
+          for (int64_t i = 0; i < n; ++i) to[r + i * step] = from[at + offset[i * offset_step]];
+        });
+      });
+    }
     parallel_for(n, std::max<int64_t>(1, kPointwiseGrain / width), [&](int64_t b, int64_t e) {
-      for (int64_t i = b; i < e; ++i) {
-        const T* from = x.as<T>() + offsets.as<int64_t>()[i * offsets.stride[0]];
-        T* to = out.as<T>() + i * out.stride[0];
-        each_run(x, row, dims, [&](int64_t at, int64_t r) { std::copy_n(from + at, run, to + r); });
-      }
+      for (int64_t i = b; i < e; ++i)
+        each_run(x, row, dims, [&](int64_t at, int64_t r) {
+          std::copy_n(from + offset[i * offset_step] + at, run, to + i * step + r);
+        });
     });
   });
 }
 
 void put_cpu(const View& x, const View& src, const View& offsets, bool accumulate) {
-  const View row = row_of(src);
-  const int64_t n = src.size[0];
+  const View row = src.at(0);
+  const int64_t n = src.size[0], step = src.stride[0], offset_step = offsets.stride[0];
+  const int64_t* const offset = offsets.as<int64_t>();
   int dims;
   const int64_t run = dense_tail(x, row, dims);
   by_sum(x.dtype, [&]<class T, class A>() {
+    T *const to = x.as<T>(), *const from = src.as<T>();
+    if (run == 1) {
+      return each_element(x, row, 0, n ? row.numel() : 0, [&](int64_t at, int64_t r) {
+        for (int64_t i = 0; i < n; ++i) {
+          T& t = to[at + offset[i * offset_step]];
+          if (accumulate) add_to<T, A>(t, from[r + i * step]);
+          else t = from[r + i * step];
+        }
+      });
+    }
     for (int64_t i = 0; i < n; ++i) {
-      T* to = x.as<T>() + offsets.as<int64_t>()[i * offsets.stride[0]];
-      const T* from = src.as<T>() + i * src.stride[0];
+      T* const window = to + offset[i * offset_step];
       each_run(x, row, dims, [&](int64_t at, int64_t r) {
+        const T* const values = from + i * step + r;
         if (!accumulate) {
-          std::copy_n(from + r, run, to + at);
+          std::copy_n(values, run, window + at);
           return;
         }
-        for (int64_t j = 0; j < run; ++j) add_to<T, A>(to[at + j], from[r + j]);
+        for (int64_t j = 0; j < run; ++j) add_to<T, A>(window[at + j], values[j]);
       });
     }
   });

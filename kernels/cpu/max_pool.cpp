@@ -166,8 +166,8 @@ struct MaxPool {
 
   void run(const View& x) const {
     const auto hs = windows(p, 0, x.size[2], y.size[2]), ws = windows(p, 1, x.size[3], y.size[3]);
-    const bool rows = y.stride[1] == 1 && y.size[1] > 1;
-    for_rows(y, [&](int64_t n, int64_t c0, int64_t channels, int64_t oh) {
+    const bool rows = channels_together(x);
+    for_rows(y, x, [&](int64_t n, int64_t c0, int64_t channels, int64_t oh) {
       for (int64_t ow = 0; ow < y.size[3]; ++ow) {
         const WindowTaps taps{hs[static_cast<size_t>(oh)], ws[static_cast<size_t>(ow)], x.size[3]};
         if (rows) pixel(n, oh, ow, channels, taps);
@@ -238,15 +238,33 @@ struct FromTaps {
   const Pixels<T> out, in;
   const Pixels<uint8_t> bytes;
 
-  void element(int64_t n, int64_t c, int64_t oh, int64_t ow, const WindowTaps& taps) const {
+  // Distances from the first tap of a window by the number of its columns and the tap: an address
+  // without a division, and without a branch on what nobody can foretell.
+  static std::vector<int64_t> distances(const Pool2d& p, const Pixels<T>& out) {
+    const int64_t taps = p.kernel[0] * p.kernel[1];
+    std::vector<int64_t> d;
+    for (int64_t columns = 1; columns <= p.kernel[1]; ++columns)
+      for (int64_t tap = 0; tap < taps; ++tap)
+        d.push_back(tap / columns * p.dilation[0] * out.h + tap % columns * p.dilation[1] * out.w);
+    return d;
+  }
+
+  void plane(int64_t n, int64_t c, const std::vector<Window>& hs, const std::vector<Window>& ws,
+             const int64_t* distance, int64_t taps) const {
     using C = Compute<T>;
-    const auto g = static_cast<C>(*in.at(n, c, oh, ow));
-    const int64_t hit = *bytes.at(n, c, oh, ow);
-    taps.each([&](int64_t tap, int64_t h, int64_t w) {
-      T& o = *out.at(n, c, h, w);
-      const C share = tap == hit ? g : C(0);
-      o = T(kDisjoint ? share : static_cast<C>(o) + share);
-    });
+    std::vector<const int64_t*> table;
+    for (const Window& w : ws)
+      table.push_back(distance + (std::max<int64_t>(w.count(), 1) - 1) * taps);
+    for (size_t oh = 0; oh < hs.size(); ++oh) {
+      if (hs[oh].first >= hs[oh].last) continue;
+      for (size_t ow = 0; ow < ws.size(); ++ow) {
+        // Taps far apart may all miss the image.
+        if (ws[ow].first >= ws[ow].last) continue;
+        const auto y = static_cast<int64_t>(oh), x = static_cast<int64_t>(ow);
+        T& o = out.at(n, c, hs[oh].first, ws[ow].first)[table[ow][*bytes.at(n, c, y, x)]];
+        o = T(static_cast<C>(o) + static_cast<C>(*in.at(n, c, y, x)));
+      }
+    }
   }
 
   void pixel(int64_t n, int64_t oh, int64_t ow, int64_t channels, const WindowTaps& taps) const {
@@ -285,15 +303,16 @@ struct FromTaps {
 
   void run(const View& dx, const View& g, const Pool2d& p, bool whole) const {
     const auto hs = windows(p, 0, dx.size[2], g.size[2]), ws = windows(p, 1, dx.size[3], g.size[3]);
-    const bool rows = dx.stride[1] == 1 && dx.size[1] > 1;
+    const bool rows = channels_together(dx);
+    const std::vector<int64_t> distance = distances(p, out);
     for_planes(dx, [&](int64_t n, int64_t c0, int64_t channels) {
-      if (!whole) clear(out, dx, n, c0, channels);
+      if (!whole || !rows) clear(out, dx, n, c0, channels);
+      if (!rows) return plane(n, c0, hs, ws, distance.data(), p.kernel[0] * p.kernel[1]);
       for (int64_t oh = 0; oh < g.size[2]; ++oh) {
         for (int64_t ow = 0; ow < g.size[3]; ++ow) {
           const WindowTaps taps{hs[static_cast<size_t>(oh)], ws[static_cast<size_t>(ow)],
                                 dx.size[3]};
-          if (rows) pixel(n, oh, ow, channels, taps);
-          else element(n, c0, oh, ow, taps);
+          pixel(n, oh, ow, channels, taps);
         }
       }
     });

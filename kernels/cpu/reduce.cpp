@@ -12,6 +12,25 @@
 namespace nnm {
 namespace {
 
+/// to[j] = what `f` (not prod) makes of to[j] and x[j], chosen once so that the loop is one of
+/// vectors. Of numbers one of which is NaN, NaN is both the largest and the smallest.
+template <class T>
+inline void combine_each(Reduce f, T* __restrict to, const T* __restrict x, int64_t n) {
+  if (f == Reduce::sum) {
+    for (int64_t j = 0; j < n; ++j) to[j] = plus(to[j], x[j]);
+  } else if (f == Reduce::max) {
+    for (int64_t j = 0; j < n; ++j) {
+      const T larger = x[j] > to[j] ? x[j] : to[j];
+      to[j] = x[j] != x[j] ? x[j] : larger;
+    }
+  } else {
+    for (int64_t j = 0; j < n; ++j) {
+      const T smaller = x[j] < to[j] ? x[j] : to[j];
+      to[j] = x[j] != x[j] ? x[j] : smaller;
+    }
+  }
+}
+
 // n at most a few thousand: sixteen lanes, then the lanes in order.
 template <class T>
 Total<T> reduce_block(Reduce f, const T* __restrict x, int64_t n) {
@@ -24,15 +43,13 @@ Total<T> reduce_block(Reduce f, const T* __restrict x, int64_t n) {
   T lane[kLanes];
   std::copy_n(x, kLanes, lane);
   int64_t i = kLanes;
-  if (f == Reduce::sum) {
-    for (; i + kLanes <= n; i += kLanes) {
-      for (int64_t l = 0; l < kLanes; ++l) lane[l] = plus(lane[l], x[i + l]);
-    }
-  } else {
-    for (; i + kLanes <= n; i += kLanes) {
-      for (int64_t l = 0; l < kLanes; ++l) lane[l] = combine<T>(f, lane[l], x[i + l]);
-    }
-  }
+  const auto walk = [&](Reduce what) {
+    for (; i + kLanes <= n; i += kLanes) combine_each(what, lane, x + i, kLanes);
+  };
+  // With constants, the choice is made outside of the loop.
+  if (f == Reduce::sum) walk(Reduce::sum);
+  else if (f == Reduce::max) walk(Reduce::max);
+  else walk(Reduce::min);
   Total<T> t = Total<T>(lane[0]);
   for (int64_t l = 1; l < kLanes; ++l) t = combine<Total<T>>(f, t, Total<T>(lane[l]));
   for (; i < n; ++i) t = combine<Total<T>>(f, t, Total<T>(x[i]));
@@ -89,10 +106,10 @@ void reduce_columns(const Split::Dims& r, const char* p, DType t, Reduce f, Tota
       }
       if (i == first) {
         std::copy_n(x, n, acc);
-      } else if (f == Reduce::sum) {
-        for (int64_t j = 0; j < n; ++j) acc[j] = plus(acc[j], x[j]);
-      } else {
+      } else if (f == Reduce::prod) {
         for (int64_t j = 0; j < n; ++j) acc[j] = combine<T>(f, acc[j], x[j]);
+      } else {
+        combine_each(f, acc, x, n);
       }
     }
     for (int64_t j = 0; j < n; ++j) totals[j] = combine<Total<T>>(f, totals[j], Total<T>(acc[j]));

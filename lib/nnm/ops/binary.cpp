@@ -273,6 +273,8 @@ Tensor power_of(const Tensor& x, double e, DType type) {
   NoGradGuard no_grad;
   if (is_floating(type)) {
     if (e == 2) return square(x);
+    if (e == 3) return mul(square(x), x);
+    if (e == -2) return reciprocal(square(x));
     if (e == 0.5) return sqrt(x);
     if (e == -0.5) return rsqrt(x);
     if (e == -1) return reciprocal(x);

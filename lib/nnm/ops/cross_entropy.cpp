@@ -1,5 +1,6 @@
 // Losses of classes: cross entropy and the negative log-likelihood, forward and backward in one
 // kernel each.
+#include "kernels/pointwise.h"
 #include "kernels/softmax.h"
 
 #include "nnm/ops/autocast.h"
@@ -132,14 +133,40 @@ Tensor gradient_for(const Tensor& x) {
   return empty_strided(x.shape(), {apart, 1}, x.options());
 }
 
+/// Uninitialised, (N, C, …) with the classes of a sample side by side.
+Tensor empty_of_samples(const Tensor& x) {
+  const Shape& n = x.shape();
+  Shape strides = Shape::filled(x.dim(), 1);
+  int64_t step = n[1];
+  for (int d = x.dim() - 1; d > 1; --d) {
+    strides[d] = step;
+    step *= n[d];
+  }
+  strides[0] = step;
+  return empty_strided(n, strides, x.options());
+}
+
+bool has_samples(const Tensor& x) { return x.dim() > 2 && detail::has_channels_innermost(x); }
+
+/// Logits as kernels read them: row-major, or with the classes of a sample side by side where they
+/// lie so already, or where a CPU reads them, whose vectors are of classes.
+Tensor laid_out(const Tensor& x) {
+  if (has_samples(x)) return x;
+  if (x.dim() < 3 || x.device().type != DeviceType::cpu) return detail::row_major(x);
+  Tensor y = empty_of_samples(x);
+  kernels::copy(y, x);
+  return y;
+}
+
 Tensor class_loss(const Tensor& x, const Tensor& target, const Tensor& weights, CrossEntropy o) {
   detail::check_same_device(x, target);
   check_target(x, target);
-  const Classes c = split(x);
+  Classes c = split(x);
   check_weight(weights, c.classes, "");
   detail::check_floating(x, o.log_probs ? "nll_loss_out_frame" : "log_softmax_lastdim_kernel_impl");
   const Tensor t = checked_labels(target, c.classes, c.inner, o.ignore_index);
-  const Tensor in = detail::row_major(x);
+  const Tensor in = laid_out(x);
+  if (has_samples(in)) c = {c.samples * c.inner, c.classes, 1};
   const TensorOptions of_loss{loss_type(x), x.device()};
   const Tensor w =
       weights.defined() ? detail::row_major(to(weights.detach(), of_loss.dtype)) : weights;
@@ -153,7 +180,8 @@ Tensor class_loss(const Tensor& x, const Tensor& target, const Tensor& weights, 
   if (!needs_grad({&x})) return y;
   return record(x.dim() > 2 ? "NllLoss2DBackward0" : "NllLossBackward0", y, {&x},
                 [in = Saved(in), t = Saved(t), w = Saved(w), lse, c, none, o](Backward& b) {
-                  const Tensor &x = in.get(), dx = gradient_for(x);
+                  const Tensor& x = in.get();
+                  const Tensor dx = has_samples(x) ? empty_of_samples(x) : gradient_for(x);
                   const Tensor g = detail::row_major(b.grad());
                   View dx_view = classes_view(dx, c);
                   if (x.dim() == 2) dx_view.stride[0] = dx.strides()[0];

@@ -1,33 +1,47 @@
-// Resampling of (N, C, d1, …), one dimension after the other: each output element is a weighted sum
-// of input elements, which are picked by index.
+// Resampling of (N, C, d1, …), one dimension after the other.
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/resample.h"
 #include "nnm/ops/arguments.h"
+#include "nnm/ops/detail.h"
+#include "nnm/ops/layout.h"
 #include "nnm/ops/volume.h"
 
 namespace nnm {
 
 namespace {
 
-/// One dimension: extents, and how far apart output elements lie in the input.
+/// One dimension of the result.
 struct Resampled {
   int dim;
-  int64_t in, out;
-  double step;
+  Resample how;
 };
 
 struct ResampleMode {
   const char* name;
   int rank;  // of the input it needs; 0: any from 3 to 5
+  Resampling how;
+  const char* nodes[3];  // of inputs of 3 to 5 dimensions
+  bool interpolates() const { return how == Resampling::linear || how == Resampling::cubic; }
 };
-constexpr ResampleMode kResampleModes[] = {{"nearest", 0},      {"linear", 3},    {"bilinear", 4},
-                                           {"bicubic", 4},      {"trilinear", 5}, {"area", 0},
-                                           {"nearest-exact", 0}};
+constexpr ResampleMode kResampleModes[] = {
+    {"nearest",
+     0,
+     Resampling::nearest,
+     {"UpsampleNearest1DBackward0", "UpsampleNearest2DBackward0", "UpsampleNearest3DBackward0"}},
+    {"linear", 3, Resampling::linear, {"UpsampleLinear1DBackward0", "", ""}},
+    {"bilinear", 4, Resampling::linear, {"", "UpsampleBilinear2DBackward0", ""}},
+    {"bicubic", 4, Resampling::cubic, {"", "UpsampleBicubic2DBackward0", ""}},
+    {"trilinear", 5, Resampling::linear, {"", "", "UpsampleTrilinear3DBackward0"}},
+    {"area", 0, Resampling::nearest, {"", "", ""}},
+    {"nearest-exact",
+     0,
+     Resampling::nearest_exact,
+     {"UpsampleNearestExact1DBackward0", "UpsampleNearestExact2DBackward0",
+      "UpsampleNearestExact3DBackward0"}}};
 
-bool interpolates(const std::string& mode) { return mode.ends_with("linear") || mode == "bicubic"; }
-
-void check_mode(const Tensor& x, const std::string& mode, bool align_corners) {
+const ResampleMode& checked_mode(const Tensor& x, const std::string& mode, bool align_corners) {
   const auto known = std::find_if(std::begin(kResampleModes), std::end(kResampleModes),
                                   [&](const ResampleMode& m) { return mode == m.name; });
   const int rank = x.dim();
@@ -37,78 +51,102 @@ void check_mode(const Tensor& x, const std::string& mode, bool align_corners) {
             rank, mode);
   NNM_CHECK(known->rank == 0 || known->rank == rank, not_implemented,
             "Got {}D input, but {} mode needs {}D input", rank, mode, known->rank);
-  NNM_CHECK(!align_corners || interpolates(mode), value,
+  NNM_CHECK(!align_corners || known->interpolates(), value,
             "align_corners option can only be set with the interpolating modes: linear | bilinear "
             "| bicubic | trilinear");
+  return *known;
 }
 
-std::string sizes_of(const Shape& sizes) {
+/// As PyTorch's kernels call themselves in messages.
+const char* kernel_name(const ResampleMode& m, int rank) {
+  if (m.how == Resampling::cubic) return "compute_indices_weights_cubic";
+  if (m.how == Resampling::linear)
+    return rank == 4 ? "upsample_bilinear2d_channels_last" : "compute_indices_weights_linear";
+  return rank == 4 ? "upsample_nearest2d_channels_last" : "compute_indices_weights_nearest";
+}
+
+std::string sizes_of(const std::vector<Resampled>& dims, int64_t Resample::*extent) {
   constexpr const char* kNames[] = {"D", "H", "W"};
   std::string out;
-  for (int i = 2; i < sizes.size(); ++i)
-    out += fmt::format("{}{}: {}", i > 2 ? ", " : "", kNames[3 - sizes.size() + i], sizes[i]);
+  for (size_t i = 0; i < dims.size(); ++i)
+    out += fmt::format("{}{}: {}", i ? ", " : "", kNames[3 - dims.size() + i], dims[i].how.*extent);
   return out;
 }
 
-/// Positions of the output elements in the input.
-Tensor positions(const Resampled& r, bool align_corners, const Device& device) {
-  const Tensor at = arange(0, r.out, 1, DType::f64, device);
-  if (align_corners) return at * Scalar(r.step);
-  return (at + Scalar(0.5)) * Scalar(r.step) - Scalar(0.5);
-}
-
-Tensor picked(const Tensor& x, const Resampled& r, const Tensor& place) {
-  return index_select(
-      x, r.dim, to(clamp(place, Scalar(0.0), Scalar(static_cast<double>(r.in - 1))), DType::i64));
-}
-
-/// A weight an output element, to be multiplied along the dimension.
-Tensor along(const Tensor& weights, const Tensor& x, const Resampled& r) {
-  Shape size = Shape::filled(x.dim(), 1);
-  size[r.dim] = r.out;
-  return to(reshape(weights, size), x.dtype());
-}
-
-// PyTorch counts in single precision here, whatever the input's type.
-Tensor nearest(const Tensor& x, const Resampled& r, bool exact) {
-  const Tensor at = arange(0, r.out, 1, DType::f32, x.device());
-  const Tensor place = (exact ? at + Scalar(0.5) : at) * Scalar(r.step);
-  return picked(x, r, floor(place));
-}
-
-Tensor linear_between(const Tensor& x, const Resampled& r, bool align_corners) {
-  const Tensor at = clamp(positions(r, align_corners, x.device()), Scalar(0.0));
-  const Tensor low = floor(at);
-  const Tensor share = along(at - low, x, r);
-  return picked(x, r, low) * (Scalar(1.0) - share) + picked(x, r, low + Scalar(1.0)) * share;
-}
-
-// Keys 1981 with a = -0.75.
-Tensor cubic_between(const Tensor& x, const Resampled& r, bool align_corners) {
-  constexpr double a = -0.75;
-  const Tensor at = positions(r, align_corners, x.device());
-  const Tensor low = floor(at), t = at - low;
-  const auto near = [](const Tensor& d) {
-    return ((a + 2) * d - Scalar(a + 3)) * d * d + Scalar(1.0);
-  };
-  const auto far = [](const Tensor& d) {
-    return ((a * d - Scalar(5 * a)) * d + Scalar(8 * a)) * d - Scalar(4 * a);
-  };
-  const Tensor back = Scalar(1.0) - t;
-  const Tensor weights[] = {far(t + Scalar(1.0)), near(t), near(back), far(back + Scalar(1.0))};
-  Tensor out;
-  for (int i = 0; i < 4; ++i) {
-    const Tensor part =
-        picked(x, r, low + Scalar(static_cast<double>(i - 1))) * along(weights[i], x, r);
-    out = i ? out + part : part;
+std::vector<Resampled> dims_of(const Tensor& x, const std::vector<int64_t>& size,
+                               const std::vector<double>& scale_factor, Resampling mode,
+                               bool align_corners, bool recompute_scale_factor) {
+  std::vector<Resampled> dims;
+  const size_t given = size.empty() ? scale_factor.size() : size.size();
+  for (int d = 2; d < x.dim(); ++d) {
+    const size_t k = given == 1 ? 0 : static_cast<size_t>(d) - 2;
+    Resample r{mode, align_corners, x.size(d), 0, 0};
+    r.out = size.empty()
+                ? static_cast<int64_t>(std::floor(static_cast<double>(r.in) * scale_factor[k]))
+                : size[k];
+    const auto in = static_cast<double>(r.in), out = static_cast<double>(r.out);
+    r.step = size.empty() && !recompute_scale_factor ? 1 / scale_factor[k] : in / out;
+    if (align_corners) r.step = r.out > 1 ? (in - 1) / (out - 1) : 0;
+    dims.push_back({d, r});
   }
-  return out;
+  const auto positive = [](const Resampled& r) { return r.how.in > 0 && r.how.out > 0; };
+  NNM_CHECK(std::all_of(dims.begin(), dims.end(), positive), runtime,
+            "Input and output sizes should be greater than 0, but got input ({}) output ({})",
+            sizes_of(dims, &Resample::in), sizes_of(dims, &Resample::out));
+  return dims;
 }
 
-Tensor area(const Tensor& x, const Shape& sizes) {
-  if (x.dim() == 3) return adaptive_avg_pool1d(x, sizes[2]);
-  if (x.dim() == 4) return adaptive_avg_pool2d(x, OptSize2{sizes[2], sizes[3]});
-  return adaptive_avg_pool3d(x, {sizes[2], sizes[3], sizes[4]});
+bool lies_channels_last(const Tensor& x) {
+  return x.dim() > 3 && !x.is_contiguous() && detail::has_channels_innermost(x);
+}
+
+/// x (N, C, d1, …), dense, as (A, n, B): what lies before and after a spatial dimension in memory.
+View around(const Tensor& x, int dim) {
+  const Shape& n = x.shape();
+  const bool last = lies_channels_last(x);
+  View v = x.view();
+  int64_t before = last ? n[0] : n[0] * n[1], after = last ? n[1] : 1;
+  for (int d = 2; d < x.dim(); ++d)
+    if (d != dim) (d < dim ? before : after) *= n[d];
+  v.ndim = 3;
+  v.size[0] = before, v.size[1] = n[dim], v.size[2] = after;
+  v.stride[0] = n[dim] * after, v.stride[1] = after, v.stride[2] = 1;
+  return v;
+}
+
+/// Of x's layout, with another extent.
+Tensor with_extent(const Tensor& x, int dim, int64_t extent) {
+  Shape shape = x.shape();
+  shape[dim] = extent;
+  return lies_channels_last(x) ? empty_channels_last(shape, x.options())
+                               : empty(shape, x.options());
+}
+
+Tensor resampled(const Tensor& x, const std::vector<Resampled>& dims, const char* node) {
+  const bool last = lies_channels_last(x);
+  Tensor y = last ? x : detail::row_major(x);
+  for (const Resampled& r : dims) {
+    const Tensor next = with_extent(y, r.dim, r.how.out);
+    kernels::resample(around(next, r.dim), around(y, r.dim), r.how);
+    y = next;
+  }
+  if (!needs_grad({&x})) return y;
+  return record(node, y, {&x}, [dims, last](Backward& b) {
+    Tensor g = last ? detail::channels_innermost(b.grad()) : detail::row_major(b.grad());
+    for (auto r = dims.rbegin(); r != dims.rend(); ++r) {
+      const Tensor dx = with_extent(g, r->dim, r->how.in);
+      kernels::resample_backward(around(dx, r->dim), around(g, r->dim), r->how);
+      g = dx;
+    }
+    b.set(0, g);
+  });
+}
+
+Tensor area(const Tensor& x, const std::vector<Resampled>& dims) {
+  const auto extent = [&](size_t i) { return dims[i].how.out; };
+  if (x.dim() == 3) return adaptive_avg_pool1d(x, extent(0));
+  if (x.dim() == 4) return adaptive_avg_pool2d(x, OptSize2{extent(0), extent(1)});
+  return adaptive_avg_pool3d(x, {extent(0), extent(1), extent(2)});
 }
 
 }  // namespace
@@ -116,7 +154,7 @@ Tensor area(const Tensor& x, const Shape& sizes) {
 Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
                    const std::vector<double>& scale_factor, const std::string& mode,
                    std::optional<bool> align_corners, bool recompute_scale_factor) {
-  check_mode(x, mode, align_corners.has_value());
+  const ResampleMode& m = checked_mode(x, mode, align_corners.has_value());
   NNM_CHECK(size.empty() || scale_factor.empty(), value,
             "only one of size or scale_factor should be defined");
   NNM_CHECK(!size.empty() || !scale_factor.empty(), value,
@@ -128,35 +166,16 @@ Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
   NNM_CHECK(given == 1 || given == spatial, value,
             "Input and {} must have the same number of spatial dimensions, but got {} and {}",
             size.empty() ? "scale_factor" : "output", spatial, given);
-  Shape sizes = x.shape();
-  std::vector<Resampled> dims;
-  for (size_t i = 0; i < spatial; ++i) {
-    const int dim = static_cast<int>(i) + 2;
-    const size_t k = given == 1 ? 0 : i;
-    const int64_t in = x.size(dim);
-    const int64_t out =
-        size.empty() ? static_cast<int64_t>(std::floor(static_cast<double>(in) * scale_factor[k]))
-                     : size[k];
-    double step = size.empty() && !recompute_scale_factor
-                      ? 1 / scale_factor[k]
-                      : static_cast<double>(in) / static_cast<double>(out);
-    if (align_corners.value_or(false))
-      step = out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0;
-    sizes[dim] = out;
-    dims.push_back({dim, in, out, step});
+  const std::vector<Resampled> dims =
+      dims_of(x, size, scale_factor, m.how, align_corners.value_or(false), recompute_scale_factor);
+  if (mode == "area") return area(x, dims);
+  if (x.dtype() == DType::u8 && (x.dim() == 4 || !m.interpolates())) {
+    const Tensor y = interpolate(to(x, DType::f32), size, scale_factor, mode, align_corners,
+                                 recompute_scale_factor);
+    return to(clamp(round(y), Scalar(0.0), Scalar(255.0)), DType::u8);
   }
-  const auto positive = [](const Resampled& r) { return r.in > 0 && r.out > 0; };
-  NNM_CHECK(std::all_of(dims.begin(), dims.end(), positive), runtime,
-            "Input and output sizes should be greater than 0, but got input ({}) output ({})",
-            sizes_of(x.shape()), sizes_of(sizes));
-  if (mode == "area") return area(x, sizes);
-  Tensor y = x;
-  for (const Resampled& r : dims) {
-    if (mode == "bicubic") y = cubic_between(y, r, align_corners.value_or(false));
-    else if (interpolates(mode)) y = linear_between(y, r, align_corners.value_or(false));
-    else y = nearest(y, r, mode == "nearest-exact");
-  }
-  return y;
+  detail::check_floating(x, kernel_name(m, x.dim()));
+  return resampled(x, dims, m.nodes[x.dim() - 3]);
 }
 
 namespace {

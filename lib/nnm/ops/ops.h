@@ -252,8 +252,11 @@ Tensor inner(const Tensor& a, const Tensor& b);
 /// Products over these dimensions of a and those of b; as many of each.
 Tensor tensordot(const Tensor& a, const Tensor& b, const Dims& dims_a, const Dims& dims_b);
 Tensor kron(const Tensor& a, const Tensor& b);
-/// x1 (*, P, M), x2 (*, R, M): the p-norms (*, P, R) of all differences of rows.
-Tensor cdist(const Tensor& x1, const Tensor& x2, double p = 2);
+/// x1 (*, P, M), x2 (*, R, M): the p-norms (*, P, R) of all differences of rows. Distances of p 2
+/// come of a product of matrices where `compute_mode` asks for it, as by default where there are
+/// more than 25 rows: faster, and less exact between rows that are close.
+Tensor cdist(const Tensor& x1, const Tensor& x2, double p = 2,
+             const std::string& compute_mode = "use_mm_for_euclid_dist_if_necessary");
 /// The lower of two middle elements and where it stands; NaN where there is one.
 std::pair<Tensor, Tensor> median(const Tensor& x, int64_t dim, bool keepdim = false);
 Tensor median(const Tensor& x);

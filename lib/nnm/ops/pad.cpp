@@ -1,9 +1,9 @@
 // torch.nn.functional.pad: constant borders, and borders made of the tensor itself.
 #include <algorithm>
 
-#include "kernels/gather.h"
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
+#include "nnm/ops/layout.h"
 
 namespace nnm {
 
@@ -58,14 +58,51 @@ Tensor constant_pad(const Tensor& x, const Dims& pad, double value) {
 
 enum class Border : uint8_t { reflect, replicate, circular };
 
-/// Which element of [0, n) stands at position i of the padded dimension.
-int64_t source(Border mode, int64_t i, int64_t n) {
+/// Which element of [0, n) stands at position i of the padded dimension; those in [first, last) are
+/// left of a crop, and a circle is of them alone.
+int64_t source(Border mode, int64_t i, int64_t n, int64_t first, int64_t last) {
   switch (mode) {
     case Border::reflect: return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
     case Border::replicate: return std::clamp<int64_t>(i, 0, n - 1);
-    case Border::circular: return (i % n + n) % n;
+    case Border::circular: {
+      const int64_t left = last - first;
+      return first + ((i - first) % left + left) % left;
+    }
   }
   return i;
+}
+
+/// `count` positions from `begin` on that have the elements from `from` on, each the next one or
+/// all the same one.
+struct Run {
+  int64_t begin, count, from;
+  bool same;
+};
+
+/// One dimension of a border, and its extent before padding.
+struct Padded {
+  int dim;
+  int64_t extent;
+  std::vector<Run> runs;
+};
+
+Padded padded(Border mode, int dim, int64_t n, int64_t front, int64_t back) {
+  std::vector<Run> runs;
+  for (int64_t i = 0; i < n + front + back; ++i) {
+    const int64_t at =
+        source(mode, i - front, n, std::max<int64_t>(0, -front), std::min(n, n + back));
+    if (!runs.empty()) {
+      Run& r = runs.back();
+      const bool same = at == r.from && (r.same || r.count == 1);
+      if (same || (!r.same && at == r.from + r.count)) {
+        r.same = same;
+        ++r.count;
+        continue;
+      }
+    }
+    runs.push_back({i, 1, at, false});
+  }
+  return {dim, n, std::move(runs)};
 }
 
 void check_border(const Tensor& x, const Dims& pad, Border mode) {
@@ -82,7 +119,8 @@ void check_border(const Tensor& x, const Dims& pad, Border mode) {
                 2 * (x.dim() - d) + 2, front, back, d, x.shape().str());
     }
     if (mode == Border::circular) {
-      NNM_CHECK(front <= n && back <= n, runtime,
+      const int64_t left = n + std::min<int64_t>(front, 0) + std::min<int64_t>(back, 0);
+      NNM_CHECK(front <= left && back <= left, runtime,
                 "Padding value causes wrapping around more than once.");
     }
     NNM_CHECK(n > 0 && n + front + back > 0, runtime,
@@ -98,46 +136,59 @@ const char* node_name(Border mode, size_t dims) {
                                   : kNames[static_cast<size_t>(mode)][dims - 1];
 }
 
-/// One dimension of a border: which element every position takes.
-struct Sources {
-  int dim;
-  int64_t extent;  ///< of the dimension before padding
-  Tensor index;
-};
+Tensor with_extent(const Tensor& x, int dim, int64_t extent) {
+  Shape shape = x.shape();
+  shape[dim] = extent;
+  return x.dim() == 4 ? detail::empty_image_like(x, shape, x.dtype()) : empty(shape, x.options());
+}
+
+Tensor pad_dim(const Tensor& x, const Padded& p) {
+  const Tensor y = with_extent(x, p.dim, p.runs.back().begin + p.runs.back().count);
+  for (const Run& r : p.runs) {
+    View from = x.view().part(r.from, r.from + (r.same ? 1 : r.count), p.dim);
+    if (r.same) from.size[p.dim] = r.count, from.stride[p.dim] = 0;
+    kernels::copy(y.view().part(r.begin, r.begin + r.count, p.dim), from);
+  }
+  return y;
+}
+
+/// The adjoint: the longest run as it is, with the others added to it.
+Tensor pad_dim_backward(const Tensor& g, const Padded& p) {
+  const auto length = [](const Run& r) { return r.same ? 1 : r.count; };
+  const auto base = std::max_element(p.runs.begin(), p.runs.end(), [&](const Run& a, const Run& b) {
+    return length(a) < length(b);
+  });
+  const Tensor dx = with_extent(g, p.dim, p.extent);
+  if (length(*base) < p.extent) kernels::fill(dx, 0, 0);
+  const auto part = [&](const Tensor& x, int64_t begin, int64_t count) {
+    return x.view().part(begin, begin + count, p.dim);
+  };
+  kernels::copy(part(dx, base->from, length(*base)), part(g, base->begin, length(*base)));
+  for (auto r = p.runs.begin(); r != p.runs.end(); ++r) {
+    for (int64_t i = r == base ? length(*r) : 0; i < r->count; i += length(*r)) {
+      const View to = part(dx, r->from, length(*r));
+      kernels::binary(to, to, part(g, r->begin + i, length(*r)), Binary::add,
+                      compute_type(g.dtype()), 1);
+    }
+  }
+  return dx;
+}
 
 Tensor border_pad(const Tensor& x, const Dims& pad, Border mode) {
   check_border(x, pad, mode);
-  std::vector<Sources> steps;
+  std::vector<Padded> steps;
   Tensor y = x;
   for (int d = x.dim() - 1; d >= x.dim() - static_cast<int>(pad.size()) / 2; --d) {
-    const int64_t n = x.shape()[d], front = before(pad, x.dim(), d), back = after(pad, x.dim(), d);
+    const int64_t front = before(pad, x.dim(), d), back = after(pad, x.dim(), d);
     if (front == 0 && back == 0) continue;
-    std::vector<int64_t> index(static_cast<size_t>(n + front + back));
-    for (size_t i = 0; i < index.size(); ++i) {
-      index[i] = source(mode, static_cast<int64_t>(i) - front, n);
-    }
-    const Tensor at =
-        tensor_of<int64_t>(index, {static_cast<int64_t>(index.size())}, {DType::i64, x.device()});
-    Shape shape = y.shape();
-    shape[d] = n + front + back;
-    const Tensor next = empty(shape, x.options());
-    kernels::take(detail::dim_first(next, d), detail::without_dim(y, d),
-                  detail::offsets_of(at, y.strides()[d]));
-    steps.push_back({d, n, at});
-    y = next;
+    steps.push_back(padded(mode, d, x.shape()[d], front, back));
+    y = pad_dim(y, steps.back());
   }
   if (steps.empty()) y = clone(x);
   if (steps.empty() || !needs_grad({&x})) return y;
   return record(node_name(mode, pad.size() / 2), y, {&x}, [steps](Backward& b) {
     Tensor g = b.grad();
-    for (auto s = steps.rbegin(); s != steps.rend(); ++s) {
-      Shape shape = g.shape();
-      shape[s->dim] = s->extent;
-      Tensor dx = zeros(shape, g.options());
-      kernels::put(detail::without_dim(dx, s->dim), detail::dim_first(g, s->dim),
-                   detail::offsets_of(s->index, dx.strides()[s->dim]), true);
-      g = dx;
-    }
+    for (auto s = steps.rbegin(); s != steps.rend(); ++s) g = pad_dim_backward(g, *s);
     b.set(0, g);
   });
 }

@@ -4,6 +4,7 @@
 #include "kernels/conv.h"
 #include "kernels/norm.h"
 #include "kernels/pool.h"
+#include "kernels/resample.h"
 #include "nnm/run/selftest/suite.h"
 
 namespace nnm::run {
@@ -147,6 +148,33 @@ void check_pools(Suite& s) {
       }
 }
 
+void check_resample(Suite& s) {
+  struct Extents {
+    int64_t before, in, out, after;
+    double step;
+  };
+  // Up and down, by PyTorch's steps and by others; one element on either side.
+  const Extents all[] = {{6, 5, 10, 1, 0.5}, {2, 5, 12, 7, 5.0 / 12}, {3, 11, 4, 1, 2.75},
+                         {2, 9, 3, 8, 3},    {5, 1, 4, 3, 0.25},      {4, 7, 1, 2, 7},
+                         {0, 3, 6, 2, 0.5}};
+  for (const DType t : kFloats)
+    for (const Extents& e : all)
+      for (const Resampling mode :
+           {Resampling::nearest, Resampling::nearest_exact, Resampling::linear, Resampling::cubic})
+        for (const bool corners : {false, true}) {
+          const auto gaps = static_cast<double>(e.out > 1 ? e.out - 1 : 1);
+          const Resample r{mode, corners, e.in, e.out,
+                           corners ? static_cast<double>(e.in - 1) / gaps : e.step};
+          const Sizes x = {e.before, e.in, e.after}, y = {e.before, e.out, e.after};
+          const std::string note =
+              fmt::format("mode {}{}", static_cast<int>(mode), corners ? ", corners" : "");
+          s.check(kernels::resample, note, {out(t, y), in(t, x)}, 2,
+                  [r](const Views& v) { kernels::resample(v[0], v[1], r); });
+          s.check(kernels::resample_backward, note, {out(t, x), in(t, y)}, 2,
+                  [r](const Views& v) { kernels::resample_backward(v[0], v[1], r); });
+        }
+}
+
 void check_batch_norm(Suite& s, const Sizes& x, DType t, Lay lay) {
   const DType stats = stats_type(t);
   const Sizes c = {x[1]};
@@ -251,6 +279,7 @@ void check_norms(Suite& s) {
 void check_layers(Suite& s) {
   check_conv(s);
   check_pools(s);
+  check_resample(s);
   check_norms(s);
 }
 
