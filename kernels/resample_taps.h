@@ -9,12 +9,14 @@
 namespace nnm {
 namespace {
 
+constexpr int kMostTapsOfOne = 4;
+
 /// Places in the input and their weights.
 template <class C>
 struct Taps {
   int count;
-  int64_t at[4];
-  C weight[4];
+  int64_t at[kMostTapsOfOne];
+  C weight[kMostTapsOfOne];
 };
 
 NNM_HD inline int64_t within(int64_t i, int64_t n) { return i < 0 ? 0 : i < n ? i : n - 1; }

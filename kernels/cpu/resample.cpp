@@ -56,21 +56,32 @@ WeightedSums<C> backward_sums(const Resample& r) {
   return s;
 }
 
-/// to[0, n) = the weighted sum of rows of n elements that begin at from, `n` apart.
+/// to[0, n) = the weighted sum of kTaps rows of n elements that begin at from, `n` apart.
+template <int kTaps, class T>
+void sum_rows(T* __restrict to, const T* from, int64_t n, const int64_t* at,
+              const Compute<T>* weight) {
+  using C = Compute<T>;
+  const T* rows[kTaps];
+  C w[kTaps];
+  for (int k = 0; k < kTaps; ++k) rows[k] = from + at[k] * n, w[k] = weight[k];
+  for (int64_t j = 0; j < n; ++j) {
+    C sum = w[0] * static_cast<C>(rows[0][j]);
+    for (int k = 1; k < kTaps; ++k) sum += w[k] * static_cast<C>(rows[k][j]);
+    to[j] = T(sum);
+  }
+}
+
+/// The same for any number of rows.
 template <class T>
 void sum_rows(T* __restrict to, const T* from, int64_t n, const int64_t* at,
               const Compute<T>* weight, int64_t taps) {
   using C = Compute<T>;
-  if (taps == 1) {
-    const T* const p = from + at[0] * n;
-    for (int64_t j = 0; j < n; ++j) to[j] = T(weight[0] * static_cast<C>(p[j]));
-    return;
-  }
-  if (taps == 2) {
-    const T *const p = from + at[0] * n, *const q = from + at[1] * n;
-    for (int64_t j = 0; j < n; ++j)
-      to[j] = T(weight[0] * static_cast<C>(p[j]) + weight[1] * static_cast<C>(q[j]));
-    return;
+  switch (taps) {
+    case 1: return sum_rows<1>(to, from, n, at, weight);
+    case 2: return sum_rows<2>(to, from, n, at, weight);
+    case 3: return sum_rows<3>(to, from, n, at, weight);
+    case 4: return sum_rows<4>(to, from, n, at, weight);
+    default: break;
   }
   constexpr int64_t kBlock = 256;
   for (int64_t b = 0; b < n; b += kBlock) {

@@ -18,8 +18,10 @@ __global__ void resample_kernel(T* out, const T* in, int64_t n, int64_t inner, R
   const int64_t group = divide(divide(i, inner, &column), r.out, &o);
   const Taps<C> taps = taps_of<C>(r, o);
   C sum = 0;
-  for (int k = 0; k < taps.count; ++k)
-    sum += taps.weight[k] * static_cast<C>(in[(group * r.in + taps.at[k]) * inner + column]);
+#pragma unroll
+  for (int k = 0; k < kMostTapsOfOne; ++k)
+    if (k < taps.count)
+      sum += taps.weight[k] * static_cast<C>(in[(group * r.in + taps.at[k]) * inner + column]);
   out[i] = T(sum);
 }
 
@@ -34,8 +36,9 @@ __global__ void resample_gradient(T* out, const T* in, int64_t n, int64_t inner,
   C sum = 0;
   for (int64_t o = reach.first; o < reach.last; ++o) {
     const Taps<C> taps = taps_of<C>(r, o);
-    for (int k = 0; k < taps.count; ++k)
-      if (taps.at[k] == place)
+#pragma unroll
+    for (int k = 0; k < kMostTapsOfOne; ++k)
+      if (k < taps.count && taps.at[k] == place)
         sum += taps.weight[k] * static_cast<C>(in[(group * r.out + o) * inner + column]);
   }
   out[i] = T(sum);
