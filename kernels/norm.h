@@ -34,7 +34,8 @@ inline constinit Kernel<void(const View& rstd, const View& dx, const View& dweig
                              const View& mean, bool rms)>
     layer_norm_backward{"layer_norm_backward"};
 
-/// x (N, C, I) row-major in `groups` of channels; weight and bias (C); mean, rstd (N, groups).
+/// x and y (N, C, I), row-major or, on the CPU, with channels innermost, in `groups` of channels;
+/// weight and bias (C); mean, rstd (N, groups). Backward's images lie alike.
 inline constinit Kernel<void(const View& y, const View& x, const View& weight, const View& bias,
                              const View& mean, const View& rstd, int64_t groups, double eps)>
     group_norm{"group_norm"};

@@ -1,4 +1,4 @@
-// Layer and group normalisation over rows of memory.
+// Layer normalisation over rows of memory.
 #include "kernels/norm.h"
 
 #include <algorithm>
@@ -6,31 +6,13 @@
 #include <vector>
 
 #include "kernels/cpu/dtype.h"
+#include "kernels/cpu/moments.h"
 #include "kernels/parallel.h"
 
 namespace nnm {
 namespace {
 
-constexpr int64_t kGrain = 8192;
 constexpr int64_t kParts = 16;  ///< of sums over rows; fixed, so that sums do not depend on threads
-
-int64_t row_grain(int64_t width) {
-  return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, width));
-}
-
-// Mean and sum of squared deviations of one row, in two passes over what the cache holds.
-template <class C>
-void moments(const C* x, int64_t n, C& mean, C& var) {
-  C s = 0;
-#pragma omp simd reduction(+ : s)
-  for (int64_t i = 0; i < n; ++i) s += x[i];
-  mean = s / C(n);
-  C q = 0;
-  const C mu = mean;
-#pragma omp simd reduction(+ : q)
-  for (int64_t i = 0; i < n; ++i) q += (x[i] - mu) * (x[i] - mu);
-  var = q / C(n);
-}
 
 template <class C>
 C mean_square(const C* x, int64_t n) {
@@ -163,110 +145,9 @@ void layer_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, c
   });
 }
 
-void group_norm_cpu(const View& y, const View& x, const View& weight, const View& bias,
-                    const View& mean, const View& rstd, int64_t groups, double eps) {
-  const int64_t samples = x.size[0], channels = x.size[1], inner = x.size[2];
-  const int64_t per = channels / groups, n = per * inner;
-  by_floating(x.dtype, [&]<class T>() {
-    using C = Compute<T>;
-    const Loaded<T> w(weight), b(bias);
-    parallel_for(samples * groups, row_grain(n), [&](int64_t begin, int64_t end) {
-      std::vector<C> buffer(kIsHalf<T> ? static_cast<size_t>(n) : 0);
-      for (int64_t r = begin; r < end; ++r) {
-        const C* row = load<T>(x.as<T>() + r * n, n, buffer.data());
-        C mu, var;
-        moments(row, n, mu, var);
-        const C s = C(1) / std::sqrt(var + C(eps));
-        mean.as<C>()[r] = mu;
-        rstd.as<C>()[r] = s;
-        for (int64_t k = 0; k < per; ++k) {
-          const int64_t c = r % groups * per + k;
-          const C scale = w.p ? s * w.p[c] : s, shift = (b.p ? b.p[c] : C(0)) - mu * scale;
-          T* out = y.as<T>() + r * n + k * inner;
-          const C* in = row + k * inner;
-#pragma omp simd
-          for (int64_t i = 0; i < inner; ++i) out[i] = T(in[i] * scale + shift);
-        }
-      }
-    });
-  });
-}
-
-// Per sample and channel: the sums of g and of g x, from which all gradients follow.
-template <class T>
-void channel_sums(const View& g, const View& x, int64_t rows, int64_t inner,
-                  std::vector<Compute<T>>& sums) {
-  using C = Compute<T>;
-  sums.resize(static_cast<size_t>(2 * rows));
-  parallel_for(rows, row_grain(inner), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T *gr = g.as<T>() + r * inner, *xr = x.as<T>() + r * inner;
-      C a = 0, b = 0;
-#pragma omp simd reduction(+ : a, b)
-      for (int64_t i = 0; i < inner; ++i) {
-        a += static_cast<C>(gr[i]);
-        b += static_cast<C>(gr[i]) * static_cast<C>(xr[i]);
-      }
-      sums[static_cast<size_t>(2 * r)] = a;
-      sums[static_cast<size_t>(2 * r + 1)] = b;
-    }
-  });
-}
-
-void group_norm_backward_cpu(const View& rstd, const View& dx, const View& dw, const View& db,
-                             const View& g, const View& x, const View& weight, const View& mean,
-                             int64_t groups) {
-  const int64_t samples = x.size[0], channels = x.size[1], inner = x.size[2];
-  const int64_t per = channels / groups, n = per * inner;
-  by_floating(x.dtype, [&]<class T>() {
-    using C = Compute<T>;
-    const Loaded<T> w(weight);
-    std::vector<C> sums;
-    channel_sums<T>(g, x, samples * channels, inner, sums);
-    const C *mu = mean.as<C>(), *rs = rstd.as<C>();
-    if (dx.data) {
-      parallel_for(samples * groups, row_grain(n), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          C a = 0, b = 0;
-          for (int64_t k = 0; k < per; ++k) {
-            const C wk = w.p ? w.p[r % groups * per + k] : C(1);
-            a += wk * sums[static_cast<size_t>(2 * (r * per + k))];
-            b += wk * sums[static_cast<size_t>(2 * (r * per + k) + 1)];
-          }
-          const C along_x = (b - mu[r] * a) * rs[r] * rs[r] / C(n), along_1 = a / C(n);
-          for (int64_t k = 0; k < per; ++k) {
-            const C wk = w.p ? w.p[r % groups * per + k] : C(1);
-            const int64_t at = r * n + k * inner;
-            const T *gr = g.as<T>() + at, *xr = x.as<T>() + at;
-            T* out = dx.as<T>() + at;
-#pragma omp simd
-            for (int64_t i = 0; i < inner; ++i) {
-              out[i] = T(rs[r] * (static_cast<C>(gr[i]) * wk - along_1 -
-                                  (static_cast<C>(xr[i]) - mu[r]) * along_x));
-            }
-          }
-        }
-      });
-    }
-    for (int64_t c = 0; c < channels && (dw.data || db.data); ++c) {
-      C a = 0, b = 0;
-      for (int64_t s = 0; s < samples; ++s) {
-        const int64_t r = s * channels + c, group = s * groups + c / per;
-        const C sum = sums[static_cast<size_t>(2 * r)];
-        a += (sums[static_cast<size_t>(2 * r + 1)] - mu[group] * sum) * rs[group];
-        b += sum;
-      }
-      if (dw.data) dw.as<T>()[c] = T(a);
-      if (db.data) db.as<T>()[c] = T(b);
-    }
-  });
-}
-
 }  // namespace
 
 NNM_KERNEL(layer_norm, layer_norm_cpu);
 NNM_KERNEL(layer_norm_backward, layer_norm_backward_cpu);
-NNM_KERNEL(group_norm, group_norm_cpu);
-NNM_KERNEL(group_norm_backward, group_norm_backward_cpu);
 
 }  // namespace nnm

@@ -60,6 +60,25 @@ TEST_CASE("images: resampling and borders in both memory formats") {
   }
 }
 
+TEST_CASE("images: groups of channels in both memory formats") {
+  for (const Shape& shape : {Shape{2, 6, 4, 5}, Shape{3, 4, 11, 13}, Shape{1, 130, 3, 2}}) {
+    const Tensor x = wave(shape).detach(), weight = wave({shape[1]}, 1).detach(),
+                 bias = wave({shape[1]}, 2).detach();
+    for (const int64_t groups : {int64_t{1}, int64_t{2}, shape[1]}) {
+      CAPTURE(groups);
+      CHECK(in_both_formats(
+                [&](const Tensor& t) { return group_norm(t, groups, weight, bias, 1e-5); }, x) ==
+            "");
+      const auto gradient = [&](const Tensor& images) {
+        return run_on_leaf([&](const Tensor& t) { return group_norm(images, groups, t, t, 1e-5); },
+                           weight)
+            .dx;
+      };
+      CHECK(differs(gradient(images_with_channels_last(x)), gradient(x), 1e-12) == "");
+    }
+  }
+}
+
 TEST_CASE("images: losses of classes in both memory formats") {
   const Tensor x = wave({2, 3, 4, 5}).detach();
   const Tensor labels = remainder(arange(0, 40, 1, DType::i64), Scalar(int64_t{3}));
