@@ -2,6 +2,7 @@
 #include "nnm/train/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "nnm/train/attempt.h"
@@ -52,7 +53,15 @@ class Reader {
  private:
   const Tree* find(std::string_view key) const {
     const Tree* t = train_ ? train_->find(key) : nullptr;
-    return t && !t->is_null() ? t : nullptr;
+    return t && !t->is_null() && !(is_none(*t) && !happens_anyway(key)) ? t : nullptr;
+  }
+  static bool is_none(const Tree& t) {
+    return t.is_scalar() && (t.text() == "none" || t.text() == "None");
+  }
+  /// What a run does by default: `none` is not the same as nothing there.
+  static bool happens_anyway(std::string_view key) {
+    constexpr std::array kKeys = {"eval", "log", "checkpoint", "accumulate", "seed"};
+    return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
   }
   Span section() const { return train_ ? train_->span : Span(); }
   void error(const char* code, const Span& span, std::string message, std::string help = {}) {
@@ -336,7 +345,7 @@ class Reader {
       if (has_split("val")) plan_.eval = Duration{1, Unit::epoch};
       return;
     }
-    if (t->is_scalar() && (t->text() == "none" || t->text() == "false")) return;
+    if (is_none(*t) || (t->is_scalar() && t->text() == "false")) return;
     const Tree* period = t->is_map() ? t->find("every") : t;
     const Tree* split = t->is_map() ? t->find("split") : nullptr;
     if (split && split->is_scalar()) plan_.eval_split = split->text();
@@ -375,7 +384,9 @@ class Reader {
     if (!plan_.eval)
       throw Error(ErrorKind::config,
                   fmt::format("`{}` is never known: nothing is evaluated while training", name),
-                  "add a `val` split to `data:`, such as `val: {split: 0.1}`");
+                  has_split(plan_.eval_split)
+                      ? "write `eval: every 1 epoch` under `train:`"
+                      : "add a `val` split to `data:`, such as `val: {split: 0.1}`");
     std::vector<std::string> names = {plan_.eval_split + ".loss"};
     for (const NamedExpr& m : plan_.metrics) names.push_back(plan_.eval_split + "." + m.name);
     const auto at = std::find(names.begin(), names.end(), name);
