@@ -28,7 +28,8 @@ struct Options {
 
 /// What is written: the model with its weights, or a text about it. `path` is "" in a dry run.
 struct Format {
-  const char *name, *ending;
+  const char* name;
+  std::vector<std::string> endings;  // the first is the usual one
   void (*model)(const std::string& path, run::Session& session);
   std::string (*diagram)(const run::Summary& s);
 };
@@ -40,25 +41,31 @@ std::vector<io::NamedTensor> weights_of(const run::Session& session) {
   return out;
 }
 
-constexpr Format kFormats[] = {
-    {"safetensors", ".safetensors",
-     [](const std::string& path, run::Session& session) {
-       if (!path.empty()) io::write_safetensors(path, weights_of(session), {{"format", "pt"}});
-     },
-     nullptr},
-    {"pytorch", ".pt",
-     [](const std::string& path, run::Session& session) {
-       if (!path.empty()) io::write_torch(path, weights_of(session));
-     },
-     nullptr},
-    {"onnx", ".onnx",
-     [](const std::string& path, run::Session& session) {
-       const io::OnnxGraph graph = run::to_onnx(session);
-       if (!path.empty()) io::write_onnx(path, graph);
-     },
-     nullptr},
-    {"dot", ".dot", nullptr, run::to_dot},
-    {"mermaid", ".mmd", nullptr, run::to_mermaid}};
+const std::vector<Format>& formats() {
+  static const std::vector<Format> all = {
+      {"safetensors",
+       {".safetensors"},
+       [](const std::string& path, run::Session& session) {
+         if (!path.empty()) io::write_safetensors(path, weights_of(session), {{"format", "pt"}});
+       },
+       nullptr},
+      {"pytorch",
+       {".pt", ".pth", ".bin"},
+       [](const std::string& path, run::Session& session) {
+         if (!path.empty()) io::write_torch(path, weights_of(session));
+       },
+       nullptr},
+      {"onnx",
+       {".onnx"},
+       [](const std::string& path, run::Session& session) {
+         const io::OnnxGraph graph = run::to_onnx(session);
+         if (!path.empty()) io::write_onnx(path, graph);
+       },
+       nullptr},
+      {"dot", {".dot", ".gv"}, nullptr, run::to_dot},
+      {"mermaid", {".mmd", ".mermaid", ".md"}, nullptr, run::to_mermaid}};
+  return all;
+}
 
 /// The model with its weights, without the hooks of the config: they are not part of it.
 run::Session open(run::Source source, const Options& o) {
@@ -76,13 +83,14 @@ run::Session open(run::Source source, const Options& o) {
 }
 
 int run(Options o) {
-  const Format* format = std::begin(kFormats);
+  auto format = formats().begin();
   while (o.to != format->name) ++format;
   run::Source source = o.file.open();
   if (o.output.empty())
-    o.output = std::filesystem::path(source.config.path()).stem().string() + format->ending;
+    o.output = std::filesystem::path(source.config.path()).stem().string() + format->endings[0];
   check_writable(o.output);
   refuse_inputs(o.output, {source.config.path(), source.checkpoint});
+  check_ending(o.output, format->endings);
   if (format->diagram) {
     const std::string text = format->diagram(run::summarise(source.config, read_shapes(o.shapes)));
     if (!o.dry_run) write_file_atomic(o.output, text);
@@ -101,7 +109,7 @@ int run(Options o) {
 Action export_(App app) {
   auto o = std::make_shared<Options>();
   std::vector<std::string> names;
-  for (const Format& f : kFormats) names.emplace_back(f.name);
+  for (const Format& f : formats()) names.emplace_back(f.name);
   o->file.declare(app);
   app.add_option("--to", o->to, "what for: weights, the graph, or a diagram of the modules")
       .required()

@@ -57,6 +57,7 @@ int run(Options o) {
             "--partial is about the model of a config: name it with --config");
   if (o.output.empty()) o.output = std::filesystem::path(o.file).stem().string() + ".h5";
   refuse_inputs(o.output, {o.file, o.config});
+  check_ending(o.output, {".h5", ".hdf5"});
   check_writable(o.output);
   io::Checkpoint c;
   c.kind = "weights";

@@ -268,12 +268,14 @@ int nnm::cli_main(int argc, char** argv) {
     if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
   // A file that may not grow is an error of writing, as a full disk is.
   std::signal(SIGXFSZ, SIG_IGN);
+  // A reader who is gone ends no verb: what else it writes and its exit code are for others.
+  std::signal(SIGPIPE, SIG_IGN);
   cli::catch_signals();
   std::string diagnostics = "text";
   const int code = cli::guarded(diagnostics, [&] { return cli::run(argc, argv, diagnostics); });
-  // What a full disk or a closed pipe kept from being written is only known now.
+  // What a full disk kept from being written is only known now.
   const int flushed = cli::guarded(diagnostics, [] {
-    if (std::fflush(stdout) != 0) fail(ErrorKind::output, "cannot write to standard output");
+    cli::flush_output();
     return 0;
   });
   return code ? code : flushed;

@@ -24,6 +24,7 @@ int run(Options o) {
   if (o.output.empty()) o.output = folder.empty() ? "report.html" : folder + "/report.html";
   check_writable(o.output);
   refuse_inputs(o.output, {checkpoint});
+  check_ending(o.output, {".html", ".htm"});
   const std::string page = run::html_page(checkpoint);
   if (!o.dry_run) write_file_atomic(o.output, page);
   if (o.dry_run) print_planned(o.output, o.format);

@@ -27,7 +27,8 @@ struct Options {
 /// would obey.
 class Stream {
  public:
-  void write(std::string_view piece) {
+  /// False where nobody reads it any more.
+  bool write(std::string_view piece) {
     if (!terminal_) {
       print(piece);
     } else {
@@ -44,7 +45,7 @@ class Stream {
       show(std::string_view(rest_).substr(0, whole));
       rest_.erase(0, whole);
     }
-    std::fflush(stdout);
+    return flush_output();
   }
   void end() {
     show(rest_);
@@ -96,7 +97,7 @@ int run(Options o) {
   bool begun = false;
   o.sample.write = [&](std::string_view piece) {
     if (!std::exchange(begun, true)) out.write(o.sample.prompt);
-    out.write(piece);
+    return out.write(piece);
   };
   run::sample(session, o.sample);
   if (!begun) out.write(o.sample.prompt);

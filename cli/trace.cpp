@@ -188,6 +188,7 @@ int run(Options o) {
   if (o.trace.output.empty()) o.trace.output = default_output(source, o.trace.checkpoint);
   const std::string input = data::split_source(o.trace.input).first;
   refuse_inputs(o.trace.output, {o.trace.checkpoint, source.config.path(), input});
+  check_ending(o.trace.output, {".h5", ".hdf5"});
   run::Session session(std::move(source), session_options);
   session.load_weights(o.trace.checkpoint, o.partial);
   const run::TraceResult result = run::record_trace(session, o.trace);

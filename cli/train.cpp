@@ -1,5 +1,4 @@
 // nnm train: a training run in a folder of its own.
-#include <cstdio>
 #include <memory>
 
 #include "cli/verb.h"
@@ -45,7 +44,7 @@ int run(Options o) {
   if (!json)
     t.announce = [](const std::string& folder) {
       print_line(folder);
-      std::fflush(stdout);
+      flush_output();
     };
   const run::TrainResult result = run::train(std::move(t));
   print_line(json ? result.json() : result.line());

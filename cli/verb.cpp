@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -96,10 +97,20 @@ Device Compute::apply() const {
   return d;
 }
 
-void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
-    throw Error(ErrorKind::output, "cannot write to standard output");
+namespace {
+
+bool read_by_somebody(bool written) {
+  if (!written && errno != EPIPE) fail(ErrorKind::output, "cannot write to standard output");
+  return written;
 }
+
+}  // namespace
+
+void print(std::string_view text) {
+  read_by_somebody(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
+}
+
+bool flush_output() { return read_by_somebody(std::fflush(stdout) == 0); }
 
 void print_line(std::string_view text) {
   print(text);

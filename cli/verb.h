@@ -60,8 +60,11 @@ struct Compute {
   Device apply() const;
 };
 
-/// Writes the verb's result to stdout.
+/// Writes the verb's result to stdout. That nobody reads it any more, as behind `| head -1`, is no
+/// error; throws Error(output) for what is one, such as a full disk.
 void print(std::string_view text);
+/// Hands on what print keeps. False where nobody reads it; throws as print does.
+bool flush_output();
 /// The same with a newline.
 void print_line(std::string_view text);
 /// Whether text for this stream (1 or 2) may be coloured: a terminal, no NO_COLOR, not `dumb`.

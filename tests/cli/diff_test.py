@@ -93,6 +93,22 @@ class Diff(unittest.TestCase):
         for row in rows:
             self.check_row(row, expected(*arrays[row["name"][6:]]))
 
+    def test_large_unsigned(self):
+        """Beyond what i64 holds, and what doubles tell apart."""
+        a = np.array([[1, 2**63 - 1, 2**63], [2**63 + 5, 2**64 - 1, 7]], "u8")
+        b = a - np.array([[0, 0, 1], [0, 1, 0]], "u8")
+        for name, value in (("ua.h5", a), ("ub.h5", b), ("uc.h5", a), ("ud.h5", a.astype("f8"))):
+            with h5py.File(WHERE / name, "w") as f:
+                f["x"] = value
+        self.assertTrue(diff("ua.h5", "uc.h5")["equal"])
+        self.check_row(diff("ua.h5", "ub.h5", code=1)["rows"][0], expected(a, b) | {"max_abs": 1, "rel_l2":
+                       2**0.5 / np.sqrt((a.astype("f8")**2).sum()), "worst": [0, 2]})
+        self.assertTrue(diff("ua.h5", "ub.h5", "--atol", "1")["equal"])
+        self.assertTrue(diff("ua.h5", "ub.h5", "--ulp", "1")["equal"])
+        self.assertTrue(diff("ua.h5", "ud.h5", "--atol", "0")["equal"])
+        x = json.loads(nnm("inspect", "ua.h5", "--format", "json").stdout)["root"]["children"][0]
+        self.assertEqual((x["dtype"], x["min"], x["max"]), ("u64", 1, 2.0**64))
+
     def test_checkpoints(self):
         with h5py.File(WHERE / "one/checkpoints/last.h5") as f, \
                 h5py.File(WHERE / "two/checkpoints/last.h5") as g:

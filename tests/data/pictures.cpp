@@ -1,7 +1,9 @@
 // Pictures: PNG and JPEG files, folders of them, sizes that differ.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "nnm/data/picture.h"
 #include "tests/data/support.h"
@@ -199,6 +201,24 @@ TEST_CASE("pictures: a folder is classes of pictures, in order") {
   Data split(c);
   CHECK(split.peek("val").samples == 1);
   CHECK(split.loader("val")->next()->fields[0].size(0) == 1);
+}
+
+TEST_CASE("pictures: what is larger than the first is never written behind the batch") {
+  TempDir dir;
+  std::filesystem::create_directories(dir / "a");
+  spill(dir / "a/0.png", png(2, 2, 1, "abcd"));
+  const std::string large(128 * 128, 'x');
+  for (int i = 1; i < 6; ++i) spill(dir / fmt::format("a/{}.png", i), png(128, 128, 1, large));
+  if (!readable(dir / "a/0.png")) return;
+  DataConfig c;
+  c.splits = {folder_split(dir.path())};
+  c.batch.all = 1;
+  Data d(c);
+  // The thread that has met the first large one goes on with the others.
+  const auto l = d.loader("train", {.training = false});
+  REQUIRE(l->next());
+  CHECK(contains(error_of(ErrorKind::input_file, [&] { l->next(); }), "do not make a batch"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
 }
 
 TEST_CASE("pictures: folders that are none") {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -143,6 +144,21 @@ void refuse_inputs(const std::string& output, std::initializer_list<std::string>
   for (const std::string& input : inputs)
     NNM_CHECK(!std::filesystem::equivalent(output, input, absent), config,
               "{} is read here: name another file to write", output);
+}
+
+std::string ending_of(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending;
+}
+
+void check_ending(const std::string& output, const std::vector<std::string>& endings) {
+  const std::string ending = ending_of(output);
+  if (ending.empty() || is_stream(output)) return;
+  if (std::find(endings.begin(), endings.end(), ending) != endings.end()) return;
+  throw Error(ErrorKind::config, fmt::format("{}: no {} file is written here", output, ending),
+              fmt::format("write a name that ends in {}", fmt::join(endings, ", ")));
 }
 
 std::string replaceable(const std::string& path) {

@@ -3,11 +3,17 @@
 
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 namespace nnm {
 
 /// Throws Error(config) where the file to write is one of those that are read.
 void refuse_inputs(const std::string& output, std::initializer_list<std::string> inputs);
+/// What the name of a file ends in, from its last dot on, in small letters: ".h5", or "".
+std::string ending_of(const std::string& path);
+/// Throws Error(config) where the name of the file to write has another ending than these, as it
+/// would promise what is not in it. A name without any is as good as each; so are devices, pipes.
+void check_ending(const std::string& output, const std::vector<std::string>& endings);
 /// The file that is written where `path` is asked for: the one behind it where it is a link, which
 /// stays one. Throws Error(output) for a device or a pipe, which no new file must replace;
 /// write_file_atomic writes into those.

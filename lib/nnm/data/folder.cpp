@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "nnm/base/output.h"
 #include "nnm/data/picture.h"
 
 namespace nnm::data {
@@ -10,9 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool named_like_picture(const fs::path& p) {
-  std::string ending = p.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string ending = ending_of(p.string());
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
 }
 

@@ -84,17 +84,19 @@ const Pipeline& Loader::pipeline_for(size_t f, const Shape& shape, Worker& worke
   for (const Worker::Other& o : worker.others) {
     if (o.field == f && o.shape == shape) return o.pipeline;
   }
-  if (worker.others.size() == kMaxOthers) worker.others.clear();
   FieldInfo other = info;
   other.shape = shape;
-  worker.others.push_back({f, shape, pipeline_of(other, options_.fields[f].pipeline)});
-  const Shape got = worker.others.back().pipeline.output().shape;
+  Pipeline pipeline = pipeline_of(other, options_.fields[f].pipeline);
+  // Kept are those alone that make samples of the batch's size: more would be written beyond it.
+  const Shape got = pipeline.output().shape;
   if (!(got == fields_[f].shape)) {
     throw Error(ErrorKind::input_file,
                 fmt::format("field `{}`: samples of sizes {} and {} do not make a batch", info.name,
                             fields_[f].shape.str(), got.str()),
                 "bring them to one size by a transform such as resize((224, 224))");
   }
+  if (worker.others.size() == kMaxOthers) worker.others.clear();
+  worker.others.push_back({f, shape, std::move(pipeline)});
   return worker.others.back().pipeline;
 }
 

@@ -26,6 +26,7 @@ struct Element {
   bool exact = false;        ///< the bytes in the file are those in memory
   bool unsigned64 = false;   ///< u64 in the file: values beyond i64 are an error on reading
   std::string name;          ///< "f32", "u16", "f32 (big-endian)", "string[12]", "compound"
+  bool bits = false;         ///< of u64: read as its bits, whatever its value
 };
 
 /// A group or a dataset of a file, as found when it was opened.

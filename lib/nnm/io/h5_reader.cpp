@@ -194,7 +194,7 @@ void H5Reader::Impl::check_values(const H5Node& node, const void* data, int64_t 
       fail(node.path, "a bool that is neither 0 nor 1");
     }
   }
-  if (node.element.unsigned64) {
+  if (node.element.unsigned64 && !node.element.bits) {
     const auto* i = static_cast<const int64_t*>(data);
     if (std::any_of(i, i + count, [](int64_t v) { return v < 0; })) {
       fail(node.path, "a u64 value beyond the range of i64");

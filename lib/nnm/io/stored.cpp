@@ -2,6 +2,7 @@
 #include "nnm/io/stored.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "nnm/base/file.h"
 
@@ -66,15 +67,18 @@ StoredTensor::StoredTensor(const H5Reader& file, const H5Node& node, int64_t ent
 void StoredTensor::read(const Pieces& piece, std::vector<char>& buffer) {
   const size_t bytes = static_cast<size_t>(piece.numel()) * item_size(dtype());
   if (buffer.size() < bytes) buffer.resize(bytes);
+  std::optional<H5Node> bits;
+  if (node_->element.unsigned64) bits.emplace(*node_).element.bits = true;
+  const H5Node& node = bits ? *bits : *node_;
   if (entry_ < 0) {
-    file_->read_block(*node_, piece.start(), piece.extents(), buffer.data(), bytes);
+    file_->read_block(node, piece.start(), piece.extents(), buffer.data(), bytes);
   } else {
     std::vector<int64_t> start{entry_}, extents{1};
     start.insert(start.end(), piece.start().begin(), piece.start().end());
     extents.insert(extents.end(), piece.extents().begin(), piece.extents().end());
-    start.resize(node_->shape.size(), 0);
-    extents.resize(node_->shape.size(), 1);
-    file_->read_block(*node_, start, extents, buffer.data(), bytes);
+    start.resize(node.shape.size(), 0);
+    extents.resize(node.shape.size(), 1);
+    file_->read_block(node, start, extents, buffer.data(), bytes);
   }
   if (entry_ >= 0 || manifest_) crc_ = crc32c(buffer.data(), bytes, crc_);
   done_ += piece.numel();
@@ -91,15 +95,59 @@ void StoredTensor::check() const {
   }
 }
 
+namespace {
+
+/// A piece as the kernels take it. u64 beyond i64, for which there is no dtype, comes in f64.
+struct Part {
+  View view;
+  bool beyond = false;
+  std::vector<char> data;
+
+  void read(StoredTensor& t, const Pieces& piece) {
+    t.read(piece, data);
+    const int64_t n = piece.numel();
+    view = dense_view(t.dtype(), data.data(), n);
+    beyond = t.node().element.unsigned64 &&
+             std::any_of(bits(), bits() + n, [](uint64_t x) { return x >> 63 != 0; });
+    if (!beyond) return;
+    wide_.assign(bits(), bits() + n);
+    view = dense_view(DType::f64, wide_.data(), n);
+  }
+  const uint64_t* bits() const { return reinterpret_cast<const uint64_t*>(data.data()); }
+
+ private:
+  std::vector<double> wide_;
+};
+
+TensorDifference difference_of(uint64_t x, uint64_t y, const Tolerance& t) {
+  const auto a = static_cast<double>(x), b = static_cast<double>(y);
+  TensorDifference d;
+  d.numel = 1;
+  d.squares_a = a * a;
+  d.squares_b = b * b;
+  d.dot = a * b;
+  if (x == y) return d;
+  d.changed = 1;
+  d.worst = 0;
+  d.max_ulp = std::max(x, y) - std::min(x, y);
+  d.max_abs = static_cast<double>(d.max_ulp);
+  d.squares = d.max_abs * d.max_abs;
+  const bool near = d.max_abs <= t.atol + t.rtol * std::max(a, b) || d.max_ulp <= t.ulp;
+  d.beyond = t.exact || !near;
+  return d;
+}
+
+}  // namespace
+
 Statistics statistics(StoredTensor t) {
   TensorStatistics sum;
   std::vector<int64_t> bins(kHistogramBins, 0);
-  std::vector<char> data;
+  Part data;
   for (Pieces piece(t.shape()); piece.next();) {
-    t.read(piece, data);
+    data.read(t, piece);
     TensorStatistics part;
     uint32_t of_part[kHistogramBins] = {};
-    kernels::statistics(dense_view(t.dtype(), data.data(), piece.numel()), &part, of_part);
+    kernels::statistics(data.view, &part, of_part);
     sum.merge(part);
     for (size_t i = 0; i < bins.size(); ++i) bins[i] += of_part[i];
   }
@@ -110,13 +158,19 @@ Statistics statistics(StoredTensor t) {
 
 TensorDifference difference(StoredTensor a, StoredTensor b, const Tolerance& tolerance) {
   TensorDifference sum;
-  std::vector<char> x, y;
+  Part x, y;
+  const bool both = a.node().element.unsigned64 && b.node().element.unsigned64;
   for (Pieces piece(a.shape()); piece.next();) {
-    a.read(piece, x);
-    b.read(piece, y);
+    x.read(a, piece);
+    y.read(b, piece);
     TensorDifference part;
-    kernels::difference(dense_view(a.dtype(), x.data(), piece.numel()),
-                        dense_view(b.dtype(), y.data(), piece.numel()), tolerance, &part);
+    if (both && (x.beyond || y.beyond)) {
+      for (int64_t i = 0; i < piece.numel(); ++i)
+        part.merge(difference_of(x.bits()[i], y.bits()[i], tolerance));
+    } else {
+      kernels::difference(x.view, y.view, tolerance, &part);
+      if ((x.beyond || y.beyond) && part.changed) part.max_ulp = TensorDifference::kNoUlp;
+    }
     sum.merge(part);
   }
   return sum;

@@ -50,7 +50,7 @@ class StoredTensor {
   const H5Node& node() const { return *node_; }
 
   /// The next piece, dense, into `buffer`. Throws Error(input_file), after the last one also where
-  /// the bytes read do not have their checksum.
+  /// the bytes read do not have their checksum. Of u64 it gives the bits.
   void read(const Pieces& piece, std::vector<char>& buffer);
 
  private:

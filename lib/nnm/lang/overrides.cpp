@@ -169,7 +169,8 @@ class Override {
   Tree by_form(const Form& form) const {
     const std::string& text = value_.text();
     const bool word = is_text(form.scalar);
-    if (text.empty() || (!word && (text == "none" || text == "null"))) {
+    const bool none = (text == "none" && !form.never) || text == "null";
+    if (text.empty() || (!word && none)) {
       Tree nothing;
       nothing.span = value_.span();
       return nothing;

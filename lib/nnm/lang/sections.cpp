@@ -126,11 +126,12 @@ const Form kSchedule{.example = "`warmup(500 steps) |> cosine(final=0.1)`",
 const Form kClip{.example = "`norm(1.0)` or `value(0.5)`", .scalar = Scalar::code};
 const Form kPrecision{
     .example = "f32, bf16 or f64", .scalar = Scalar::text, .choices = {"f32", "bf16", "f64"}};
-const Form kTrainEval{.example = "`every 1 epoch`, or `{every: 500 steps, split: val}`",
+const Form kTrainEval{.example = "`every 1 epoch`, `{every: 500 steps, split: val}`, or `none`",
                       .scalar = Scalar::duration,
                       .map = true,
                       .keys = {{"every", &kDuration, "how often (1 epoch)", false, "1 epoch"},
-                               {"split", &kText, "on which split (val)", false, "val"}}};
+                               {"split", &kText, "on which split (val)", false, "val"}},
+                      .never = true};
 const Form kLog{.example = "`every 50 steps`",
                 .scalar = Scalar::duration,
                 .map = true,

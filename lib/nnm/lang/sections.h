@@ -44,6 +44,7 @@ struct Form {
   std::vector<Key> keys = {};
   const Form* other = nullptr;  ///< a mapping has any other key, too, with such a value
   bool anything = false;        ///< data: whatever YAML can say
+  bool never = false;           ///< `none` is a value of its own: what happens by default does not
   Registry registry = Registry::none;
   /// For the JSON Schema, what the reader of the value checks: a text looks like this, a number is
   /// at least that.

@@ -86,15 +86,14 @@ class Collector {
   std::vector<Column> columns_;
 };
 
-bool ends(const std::string& path, const char* ending) { return path.ends_with(ending); }
-
 void write(const std::string& path, const Named& outputs) {
-  if (ends(path, ".npy") || ends(path, ".csv")) {
+  const std::string ending = ending_of(path);
+  if (ending == ".npy" || ending == ".csv") {
     if (outputs.size() != 1)
       throw Error(ErrorKind::config,
                   fmt::format("{} outputs do not fit into {}", outputs.size(), path),
                   "name an HDF5 file (.h5), which holds all of them");
-    if (ends(path, ".npy")) data::write_npy(path, outputs[0].second);
+    if (ending == ".npy") data::write_npy(path, outputs[0].second);
     else data::write_csv(path, outputs[0].first, outputs[0].second);
     return;
   }
@@ -111,6 +110,7 @@ Prediction predict(Session& session, const PredictOptions& options) {
   NNM_CHECK(!options.output.empty(), config, "there is no file to write: -o FILE");
   check_writable(options.output);
   refuse_inputs(options.output, {data::split_source(options.input).first});
+  check_ending(options.output, {".h5", ".hdf5", ".npy", ".csv"});
   std::unique_ptr<data::Loader> loader;
   train::InputBinding binding;
   if (!options.input.empty()) {

@@ -166,13 +166,14 @@ Sampled sample(Session& session, const SampleOptions& o) {
   session.model()->eval();
   data::Draws draws(o.seed, 0, 0);
   Sampled out;
-  for (; out.tokens < o.tokens; ++out.tokens) {
+  while (out.tokens < o.tokens) {
     const int64_t id = choose(predictor.next(ids), o, draws.uniform());
     if (id == end) break;
     ids.push_back(id);
+    ++out.tokens;
     const std::string& symbol = symbols[static_cast<size_t>(id)];
     out.text += symbol;
-    if (o.write) o.write(symbol);
+    if (o.write && !o.write(symbol)) break;
   }
   return out;
 }

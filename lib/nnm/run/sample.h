@@ -20,7 +20,8 @@ struct SampleOptions {
   int64_t context = 0;     ///< tokens that the model sees at most; 0: those of data's `context`
   std::string checkpoint;  ///< where the weights come from; its vocabulary goes before the data's
   /// Gets the text as it is made, token by token: bytes, not always whole characters.
-  std::function<void(std::string_view)> write;
+  /// False ends it.
+  std::function<bool(std::string_view)> write;
 };
 
 struct Sampled {

@@ -11,12 +11,12 @@ namespace nnm::run {
 
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGPIPE};
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
 std::atomic<train::Control*> target{nullptr};
 
 void handle(int signal) {
   train::Control* control = target.load();
-  if (!control || signal == SIGPIPE) return;
+  if (!control) return;
   if (signal == SIGUSR1 || signal == SIGHUP) {
     control->checkpoint.store(true);
     return;

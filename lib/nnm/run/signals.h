@@ -8,8 +8,8 @@
 namespace nnm::run {
 
 /// While it lives, the first SIGINT or SIGTERM sets `control.signal`, a second one ends the process
-/// at once with 128 + its number; SIGUSR1 and SIGHUP set `control.checkpoint`; SIGPIPE does
-/// nothing, so that a reader who is gone is an error of writing to him alone. One at a time.
+/// at once with 128 + its number; SIGUSR1 and SIGHUP set `control.checkpoint`.
+/// One at a time.
 class SignalScope {
  public:
   explicit SignalScope(train::Control& control);
@@ -18,7 +18,7 @@ class SignalScope {
   SignalScope& operator=(const SignalScope&) = delete;
 
  private:
-  struct sigaction before_[5];
+  struct sigaction before_[4];
 };
 
 }  // namespace nnm::run

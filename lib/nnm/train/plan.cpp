@@ -2,8 +2,10 @@
 #include "nnm/train/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "nnm/base/registry.h"
 #include "nnm/train/attempt.h"
 #include "nnm/train/history.h"
 #include "nnm/train/metric.h"
@@ -43,6 +45,7 @@ class Reader {
     read_numbers();
     read_words();
     read_eval();
+    read_schedule_metric();
     read_log();
     read_checkpoint();
     read_stop();
@@ -52,7 +55,15 @@ class Reader {
  private:
   const Tree* find(std::string_view key) const {
     const Tree* t = train_ ? train_->find(key) : nullptr;
-    return t && !t->is_null() ? t : nullptr;
+    return t && !t->is_null() && !(is_none(*t) && !happens_anyway(key)) ? t : nullptr;
+  }
+  static bool is_none(const Tree& t) {
+    return t.is_scalar() && (t.text() == "none" || t.text() == "None");
+  }
+  /// What a run does by default: `none` is not the same as nothing there.
+  static bool happens_anyway(std::string_view key) {
+    constexpr std::array kKeys = {"eval", "log", "checkpoint", "accumulate", "seed"};
+    return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
   }
   Span section() const { return train_ ? train_->span : Span(); }
   void error(const char* code, const Span& span, std::string message, std::string help = {}) {
@@ -336,7 +347,7 @@ class Reader {
       if (has_split("val")) plan_.eval = Duration{1, Unit::epoch};
       return;
     }
-    if (t->is_scalar() && (t->text() == "none" || t->text() == "false")) return;
+    if (is_none(*t) || (t->is_scalar() && t->text() == "false")) return;
     const Tree* period = t->is_map() ? t->find("every") : t;
     const Tree* split = t->is_map() ? t->find("split") : nullptr;
     if (split && split->is_scalar()) plan_.eval_split = split->text();
@@ -375,7 +386,9 @@ class Reader {
     if (!plan_.eval)
       throw Error(ErrorKind::config,
                   fmt::format("`{}` is never known: nothing is evaluated while training", name),
-                  "add a `val` split to `data:`, such as `val: {split: 0.1}`");
+                  has_split(plan_.eval_split)
+                      ? "write `eval: every 1 epoch` under `train:`"
+                      : "add a `val` split to `data:`, such as `val: {split: 0.1}`");
     std::vector<std::string> names = {plan_.eval_split + ".loss"};
     for (const NamedExpr& m : plan_.metrics) names.push_back(plan_.eval_split + "." + m.name);
     const auto at = std::find(names.begin(), names.end(), name);
@@ -397,6 +410,33 @@ class Reader {
       throw Error(ErrorKind::config, fmt::format("it is not known which way `{}` improves", name),
                   "say mode=\"max\" or mode=\"min\"");
     return {name, *larger};
+  }
+
+  /// A schedule that follows a metric has one that evaluations give: their loss by default.
+  void read_schedule_metric() {
+    if (!options_.training) return;
+    for (lang::CallSpec& call : plan_.schedule) {
+      const auto* entry = Registry<optim::Scheduler>::find(call.name);
+      const int at = entry ? entry->signature().index_of("metric") : -1;
+      if (at < 0) continue;
+      std::string metric = plan_.eval_split + ".loss";
+      const Span place = call.place_of(at, "metric");
+      if (place) {
+        const Value given = argument(call.args, static_cast<size_t>(at), "metric");
+        if (!given.is(Value::Kind::string)) continue;  // binding says what is wrong
+        metric = given.string();
+      } else {
+        call.args.kw.emplace_back("metric", metric);
+        call.arg_spans.push_back(call.span);
+      }
+      attempt(place ? place : call.span, [&] { static_cast<void>(target(metric, "min")); });
+    }
+  }
+  static Value argument(const Args& args, size_t position, std::string_view name) {
+    if (position < args.pos.size()) return args.pos[position];
+    for (const auto& [key, value] : args.kw)
+      if (key == name) return value;
+    return {};
   }
 
   void read_checkpoint() {
