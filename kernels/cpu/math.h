@@ -126,6 +126,24 @@ inline float log1p(float x) {
   return x == __builtin_inff() ? x : r;
 }
 
+/// Up to where sin and cos of a float come of an angle that is reduced in double.
+constexpr float kMostTurned = 1048576.0f;
+
+/// sin(x + quarters π/2), |x| <= kMostTurned: the angle within π/4 of a multiple of π/2 (in two
+/// parts, the first of which is exact times any such multiple; Cody and Waite), then the Taylor
+/// series.
+inline float sine_of(float x, int64_t quarters) {
+  const double d = x, magic = 6755399441055744.0;  // rounds to the nearest integer, its last bits
+  const double shifted = d * 0.63661977236758134 + magic, k = shifted - magic;
+  const double r = (d - k * 1.5707963267341256) - k * 6.077100506506192e-11, z = r * r;
+  const double sine = r + r * z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z / 362880)));
+  const double cosine =
+      1 - z * (0.5 - z * (1.0 / 24 - z * (1.0 / 720 - z * (1.0 / 40320 - z / 3628800))));
+  const int64_t quarter = std::bit_cast<int64_t>(shifted) + quarters;
+  const double value = quarter & 1 ? cosine : sine;
+  return static_cast<float>(quarter & 2 ? -value : value);
+}
+
 }  // namespace m
 }  // namespace
 }  // namespace nnm

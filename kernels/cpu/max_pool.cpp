@@ -164,15 +164,59 @@ struct MaxPool {
       for (int64_t i = 0; i < count; ++i) to[i * bytes.c] = static_cast<uint8_t>(tap[i]);
   }
 
+  // The windows [first, last) of a row of a plane, whole ones of one shape, up to kRow: tap by tap,
+  // each in vectors of windows.
+  static constexpr int64_t kRow = 64;
+  void row(int64_t n, int64_t c, int64_t oh, const Window& h, const std::vector<Window>& ws,
+           int64_t first, int64_t last, int64_t width) const {
+    using Tap = typename Lanes<T>::Tap;
+    const int64_t count = last - first, step = p.stride[1];
+    Compute<T> best[kRow];
+    Tap at[kRow];
+    std::fill_n(best, count, -std::numeric_limits<Compute<T>>::infinity());
+    std::fill_n(at, count, Tap(0));
+    const WindowTaps taps{h, ws[static_cast<size_t>(first)], width};
+    taps.each([&](int64_t tap, int64_t ih, int64_t iw) {
+      const T* const from = in.at(n, c, ih, iw);
+      for (int64_t i = 0; i < count; ++i) {
+        const auto v = static_cast<Compute<T>>(from[i * step]);
+        // One condition at a time: `a || b` in a selection keeps GCC from vectorising.
+        const bool larger = (v > best[i]) | (v != v);
+        best[i] = larger ? v : best[i];
+        at[i] = larger ? static_cast<Tap>(tap) : at[i];
+      }
+    });
+    for (int64_t i = 0; i < count; ++i) {
+      *out.at(n, c, oh, first + i) = T(best[i]);
+      if (want_bytes) *bytes.at(n, c, oh, first + i) = static_cast<uint8_t>(at[i]);
+      if (want_places) *places.at(n, c, oh, first + i) = taps.place(at[i]) + i * step;
+    }
+  }
+
+  // One row of a plane: whole windows together, those that the border cuts by themselves.
+  void plane_row(int64_t n, int64_t c, int64_t oh, const Window& h, const std::vector<Window>& ws,
+                 int64_t width) const {
+    const auto whole = [&](int64_t i) {
+      return in.w == 1 && !p.adaptive && ws[static_cast<size_t>(i)].count() == p.kernel[1];
+    };
+    const auto windows = static_cast<int64_t>(ws.size());
+    for (int64_t ow = 0; ow < windows;) {
+      int64_t last = ow;
+      while (last < windows && last - ow < kRow && whole(last)) ++last;
+      if (last > ow) row(n, c, oh, h, ws, ow, last, width);
+      else element(n, c, oh, ow, {h, ws[static_cast<size_t>(ow)], width});
+      ow = std::max(last, ow + 1);
+    }
+  }
+
   void run(const View& x) const {
     const auto hs = windows(p, 0, x.size[2], y.size[2]), ws = windows(p, 1, x.size[3], y.size[3]);
     const bool rows = channels_together(x);
     for_rows(y, x, [&](int64_t n, int64_t c0, int64_t channels, int64_t oh) {
-      for (int64_t ow = 0; ow < y.size[3]; ++ow) {
-        const WindowTaps taps{hs[static_cast<size_t>(oh)], ws[static_cast<size_t>(ow)], x.size[3]};
-        if (rows) pixel(n, oh, ow, channels, taps);
-        else element(n, c0, oh, ow, taps);
-      }
+      const Window& h = hs[static_cast<size_t>(oh)];
+      if (!rows) return plane_row(n, c0, oh, h, ws, x.size[3]);
+      for (int64_t ow = 0; ow < y.size[3]; ++ow)
+        pixel(n, oh, ow, channels, {h, ws[static_cast<size_t>(ow)], x.size[3]});
     });
   }
 };

@@ -35,6 +35,50 @@ using Block2 = void (*)(T* out, const T* g, const T* saved, int64_t n);
 #include "kernels/pointwise.def"
 #undef NNM_UNARY
 
+/// out = sin(in + quarters π/2), alike for every element wherever it lies.
+void turn(float* __restrict out, const float* __restrict in, int64_t n, int64_t quarters) {
+  int32_t far = 0;
+  for (int64_t i = 0; i < n; ++i) far |= m::abs(in[i]) <= m::kMostTurned ? 0 : 1;
+  if (far == 0) {
+    for (int64_t i = 0; i < n; ++i) out[i] = m::sine_of(in[i], quarters);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    if (m::abs(in[i]) <= m::kMostTurned) out[i] = m::sine_of(in[i], quarters);
+    else out[i] = quarters == 0 ? std::sin(in[i]) : std::cos(in[i]);
+  }
+}
+
+/// out = sign gs sin(saved + quarters π/2).
+void turn_gradient(float* __restrict out, const float* __restrict gs, const float* __restrict saved,
+                   int64_t n, int64_t quarters, float sign) {
+  float slope[kBlock];
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t count = std::min(kBlock, n - i);
+    turn(slope, saved + i, count, quarters);
+    for (int64_t j = 0; j < count; ++j) out[i + j] = sign * gs[i + j] * slope[j];
+  }
+}
+
+template <>
+void sin_forward(float* __restrict out, const float* __restrict in, int64_t n) {
+  turn(out, in, n, 0);
+}
+template <>
+void cos_forward(float* __restrict out, const float* __restrict in, int64_t n) {
+  turn(out, in, n, 1);
+}
+template <>
+void sin_backward(float* __restrict out, const float* __restrict gs, const float* __restrict saved,
+                  int64_t n) {
+  turn_gradient(out, gs, saved, n, 1, 1);
+}
+template <>
+void cos_backward(float* __restrict out, const float* __restrict gs, const float* __restrict saved,
+                  int64_t n) {
+  turn_gradient(out, gs, saved, n, 0, -1);
+}
+
 template <class T>
 constexpr Block1<T> kForward[] = {
 #define NNM_UNARY(name, ...) name##_forward<T>,

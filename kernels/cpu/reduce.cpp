@@ -1,6 +1,7 @@
 // Reductions: along rows of memory by lanes, across rows by columns.
 #include "kernels/reduce.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -378,8 +379,51 @@ void sort_typed(const View& values, const View& indices, const View& x, int64_t 
   });
 }
 
+/// A number whose order among those of other places is that of sorting: by the float's bits, which
+/// order floats of one sign as integers do, then by the place. NaN is the largest; zeros are equal.
+uint64_t sorting_key(float v, int64_t place, bool descending) {
+  constexpr uint32_t kSign = 0x80000000u;
+  const auto bits = std::bit_cast<uint32_t>(v);
+  uint32_t key = bits & kSign ? kSign - (bits ^ kSign) : bits | kSign;
+  if (v != v) key = 0xffffffffu;
+  return static_cast<uint64_t>(descending ? ~key : key) << 32 | static_cast<uint64_t>(place);
+}
+
+/// The same for floats and halves, in lanes of less than 2^32.
+void sort_floats(const View& values, const View& indices, const View& x, int64_t dim,
+                 bool descending) {
+  const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
+  const int64_t k = values.ndim ? values.size[dim] : 1;
+  const int64_t to_value = values.ndim ? values.stride[dim] : 1;
+  const int64_t to_index = indices.ndim ? indices.stride[dim] : 1;
+  each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
+    const auto count = static_cast<size_t>(n);
+    const std::unique_ptr<float[]> numbers(new float[count]);
+    const std::unique_ptr<uint64_t[]> keys(new uint64_t[count]);
+    load<float>(numbers.get(), x.as<char>() + xo * static_cast<int64_t>(item_size(x.dtype)),
+                x.dtype, step, n);
+    for (int64_t i = 0; i < n; ++i) keys[i] = sorting_key(numbers[i], i, descending);
+    uint64_t *const begin = keys.get(), *const end = begin + n;
+    // Of few, nearly all keys are passed over after one comparison.
+    if (k < n / 16) {
+      std::partial_sort(begin, begin + k, end);
+    } else {
+      if (k < n) std::nth_element(begin, begin + k, end);
+      std::sort(begin, begin + k);
+    }
+    for (int64_t i = 0; i < k; ++i) {
+      const auto at = static_cast<int64_t>(begin[i] & 0xffffffffu);
+      put_element<float>(values, vo + i * to_value, numbers[at]);
+      put_element<int64_t>(indices, io + i * to_index, at);
+    }
+  });
+}
+
 void sort_cpu(const View& values, const View& indices, const View& x, int64_t dim,
               bool descending) {
+  const bool narrow = x.ndim == 0 || x.size[dim] <= std::numeric_limits<uint32_t>::max();
+  if (is_floating(x.dtype) && x.dtype != DType::f64 && narrow)
+    return sort_floats(values, indices, x, dim, descending);
   if (is_floating(x.dtype)) return sort_typed<double>(values, indices, x, dim, descending);
   sort_typed<int64_t>(values, indices, x, dim, descending);
 }

@@ -88,6 +88,29 @@ TEST_CASE("extrema of long runs: ties, NaN, both ends") {
   }
 }
 
+TEST_CASE("floats and halves are sorted as doubles are, special numbers too") {
+  std::vector<double> numbers;
+  for (int i = 0; i < 200; ++i) numbers.push_back(std::floor(40 * std::sin(1.7 * i)) / 8);
+  for (const double special :
+       std::initializer_list<double>{INFINITY, -INFINITY, NAN, 0.0, -0.0, 1e-45, -1e-45, 65504.0})
+    numbers.insert(numbers.begin() + static_cast<int64_t>(numbers.size()) / 3, 2, special);
+  const auto n = static_cast<int64_t>(numbers.size());
+  const Tensor all = tensor_of<double>(numbers, {n}, {DType::f64, {}});
+  for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
+    const Tensor x = to(all, t), wide = to(x, DType::f64);
+    for (const bool descending : {false, true}) {
+      CAPTURE(info(t).name);
+      CAPTURE(descending);
+      const auto got = sort(x, 0, descending), expected = sort(wide, 0, descending);
+      CHECK(equal(got.second, expected.second));
+      for (const int64_t k : {int64_t{3}, n / 2, n}) {
+        const auto top = topk(x, k, 0, descending), head = topk(wide, k, 0, descending);
+        CHECK(equal(top.second, head.second));
+      }
+    }
+  }
+}
+
 TEST_CASE("topk is the head of a sort") {
   const Tensor x = to(mul(random_tensor({9, 200}), Scalar(4)), DType::i64);  // many ties
   for (const Tensor& t : {x, random_tensor({9, 200}), random_tensor({200, 9})}) {
