@@ -1,6 +1,7 @@
 // Recurrent layers against PyTorch's values, in float64 with parameters of `wave` / 4.
 #include "nnm/nn/layers/rnn.h"
 #include "nn/modules.h"
+#include "nnm/ops/autocast.h"
 
 using namespace nnm;
 using namespace nnm::test;
@@ -104,6 +105,16 @@ TEST_CASE("recurrent layers refuse what PyTorch's do") {
         "RuntimeError: Expected hidden[0] size (1, 2, 3), got [1, 1, 3]");
   CHECK(call(gru, {{wave({3, 2}), wave({1, 2, 3})}, {}}) ==
         "RuntimeError: For unbatched 2-D input, hx should also be 2-D but got 3-D tensor");
+  for (Module* m : std::initializer_list<Module*>{&lstm, &gru})
+    CHECK(call(*m, {{to(x, DType::f32)}, {}}) ==
+          "ValueError: RNN input dtype (torch.float32) does not match weight dtype "
+          "(torch.float64). Convert input: input.to(torch.float64), or convert model: "
+          "model.to(torch.float32)");
+  {
+    const AutocastGuard autocast(DType::bf16);
+    nn::LSTM own(2, 3);
+    CHECK(error_of([&] { own(to(x, DType::bf16)); }) == "");
+  }
   CHECK(error_of([] { nn::LSTM(2, 0); }) == "ValueError: hidden_size must be greater than zero");
   CHECK(error_of([] { nn::LSTM(2, 3, 0); }) == "ValueError: num_layers must be greater than zero");
   CHECK(error_of([] { nn::LSTM({.input_size = 2, .hidden_size = 3, .proj_size = 3}); }) ==

@@ -6,6 +6,7 @@
 
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/init.h"
+#include "nnm/ops/autocast.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::nn {
@@ -78,6 +79,12 @@ std::string RNNBase::text() const {
 Tensor RNNBase::checked_input(const Tensor& x) const {
   NNM_CHECK(x.dim() == 2 || x.dim() == 3, value,
             "{}: Expected input to be 2D or 3D, got {}D instead", type_name(), x.dim());
+  const Value given(x.dtype()), own(cells_[0].w_ih->dtype());
+  NNM_CHECK(
+      x.dtype() == cells_[0].w_ih->dtype() || nnm::detail::autocast_dtype, value,
+      "RNN input dtype ({0}) does not match weight dtype ({1}). Convert input: input.to({1}), "
+      "or convert model: model.to({0})",
+      given.repr(), own.repr());
   NNM_CHECK(x.size(-1) == shape_.input_size, runtime,
             "input.size(-1) must be equal to input_size. Expected {}, got {}", shape_.input_size,
             x.size(-1));
