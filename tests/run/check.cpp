@@ -349,11 +349,31 @@ train:
                  "a field of the data and an output"));
 }
 
+TEST_CASE("a schedule that follows a metric follows one that there is") {
+  const std::string text =
+      replaced(kBase, "  batch: 10", "  test: {split: 0.5}\n  batch: 10\n  seed: 1");
+  const auto plateau = [&](const std::string& args, const std::string& setting) {
+    return said({"train.schedule=ReduceLROnPlateau(" + args + ")", setting}, text);
+  };
+  const std::string none = "data.seed=2";
+  CHECK(plateau("", none) == "");
+  CHECK(plateau("metric=\"val.acc\", mode=\"max\"", none) == "");
+  CHECK(contains(plateau("metric=\"val.ac\"", none), "did you mean `val.acc`"));
+  CHECK(contains(plateau("metric=\"acc\"", none), "did you mean `val.acc`"));
+  CHECK(
+      contains(plateau("", "train.eval=none"), "`val.loss` is never known: nothing is evaluated"));
+  CHECK(plateau("", "train.eval.split=test") == "");
+  CHECK(contains(plateau("metric=\"val.loss\"", "train.eval.split=test"),
+                 "no evaluation gives `val.loss`"));
+}
+
 TEST_CASE("a schedule's bare numbers that look like epochs are a warning") {
   const std::string text = replaced(kBase, "batch: 10", "batch: 1");
   CHECK(contains(said({"train.schedule=StepLR(step_size=30)"}, text), "warning"));
   CHECK(contains(said({"train.schedule=StepLR(step_size=30)"}, text), "30 epochs"));
   CHECK(said({"train.schedule=StepLR(step_size=30 epochs)"}, text) == "");
+  CHECK(contains(said({"train.schedule=MultiStepLR(milestones=[3, 30])"}, text),
+                 "[3 epochs, 30 epochs]"));
   CHECK(said({"train.schedule=StepLR(step_size=30, per=1 epoch)"}, text) == "");
   CHECK(said({"train.schedule=StepLR(step_size=60)"}, text) == "");
   CHECK(contains(said({"train.schedule=cosine(final=0.1)", "train.max=2 h"}), "error"));

@@ -128,6 +128,13 @@ class Reader {
     return read.ec == std::errc() && read.ptr == text.data() + text.size();
   }
 
+  /// The key, but what --set put under that of a file.
+  static Span place_of(const Tree::Entry& e) {
+    const Span key = e.key.span(), value = e.value.span;
+    const bool other = key.file && value.file && key.file->path != value.file->path;
+    return other ? value : key;
+  }
+
   void split(const Tree::Entry& e) {
     if (e.value.is_list() || is_number(e.value) || e.value.text() == "true" ||
         e.value.text() == "false") {
@@ -137,7 +144,7 @@ class Reader {
     }
     SplitConfig s;
     s.name = e.key.text();
-    s.span = e.key.span();
+    s.span = place_of(e);
     if (e.value.is_scalar()) {
       s.path = path(e.value);
     } else if (SplitConfig read = s; form(e.value, read)) {
@@ -240,7 +247,7 @@ class Reader {
   }
 
   void field(const Tree::Entry& e, SplitConfig& s, bool paths) {
-    FieldConfig f{e.key.text(), {}, e.value.is_list(), e.key.span()};
+    FieldConfig f{e.key.text(), {}, e.value.is_list(), place_of(e)};
     const auto add = [&](const Tree& t) {
       if (!t.is_scalar())
         throw Error(

@@ -208,6 +208,15 @@ void warn_of_epochs(const lang::CallSpec& call, double epoch, Diagnostics& d) {
     if (!v.is_sequence()) return v.is_number() && v.real() > 1 && v.real() < epoch;
     return !v.items().empty() && v.items().back().is_number() && v.items().back().real() < epoch;
   };
+  const auto as_epochs = [](const Value& v) {
+    const auto one = [](const Value& x) {
+      return x.config_text() + (x.is_number() ? " epochs" : "");
+    };
+    if (!v.is_sequence()) return one(v);
+    std::vector<std::string> each;
+    for (const Value& item : v.items()) each.push_back(one(item));
+    return fmt::format("[{}]", fmt::join(each, ", "));
+  };
   const auto say = [&](const std::string& name, const Value& v, const Span& span) {
     const int at = signature.index_of(name);
     if (at < 0 || !looks(v)) return;
@@ -215,8 +224,7 @@ void warn_of_epochs(const lang::CallSpec& call, double epoch, Diagnostics& d) {
     report(d, kEpochs, span,
            fmt::format("{}={} counts optimizer steps: an epoch has {:g}", name, v.config_text(),
                        epoch),
-           fmt::format("write `{} epochs`, or `per=1 epoch` to step once an epoch",
-                       v.is_number() ? v.config_text() : "30"));
+           fmt::format("write `{}`, or `per=1 epoch` to step once an epoch", as_epochs(v)));
   };
   for (const auto& [name, v] : call.args.kw)
     if (name == "per") return;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "nnm/base/registry.h"
 #include "nnm/train/attempt.h"
 #include "nnm/train/history.h"
 #include "nnm/train/metric.h"
@@ -44,6 +45,7 @@ class Reader {
     read_numbers();
     read_words();
     read_eval();
+    read_schedule_metric();
     read_log();
     read_checkpoint();
     read_stop();
@@ -408,6 +410,33 @@ class Reader {
       throw Error(ErrorKind::config, fmt::format("it is not known which way `{}` improves", name),
                   "say mode=\"max\" or mode=\"min\"");
     return {name, *larger};
+  }
+
+  /// A schedule that follows a metric has one that evaluations give: their loss by default.
+  void read_schedule_metric() {
+    if (!options_.training) return;
+    for (lang::CallSpec& call : plan_.schedule) {
+      const auto* entry = Registry<optim::Scheduler>::find(call.name);
+      const int at = entry ? entry->signature().index_of("metric") : -1;
+      if (at < 0) continue;
+      std::string metric = plan_.eval_split + ".loss";
+      const Span place = call.place_of(at, "metric");
+      if (place) {
+        const Value given = argument(call.args, static_cast<size_t>(at), "metric");
+        if (!given.is(Value::Kind::string)) continue;  // binding says what is wrong
+        metric = given.string();
+      } else {
+        call.args.kw.emplace_back("metric", metric);
+        call.arg_spans.push_back(call.span);
+      }
+      attempt(place ? place : call.span, [&] { static_cast<void>(target(metric, "min")); });
+    }
+  }
+  static Value argument(const Args& args, size_t position, std::string_view name) {
+    if (position < args.pos.size()) return args.pos[position];
+    for (const auto& [key, value] : args.kw)
+      if (key == name) return value;
+    return {};
   }
 
   void read_checkpoint() {
