@@ -1,6 +1,7 @@
 // Recurrent layers against PyTorch's values, in float64 with parameters of `wave` / 4.
 #include "nnm/nn/layers/rnn.h"
 #include "nn/modules.h"
+#include "nnm/ops/autocast.h"
 
 using namespace nnm;
 using namespace nnm::test;
