@@ -36,7 +36,8 @@ class CudaRecording {
   /// done again.
   virtual bool end_part(bool more) = 0;
   /// Does a part again, the first one with random numbers from `offset` on. False, with nothing
-  /// done, where it cannot be: memory that it may read has been given back since.
+  /// done, where it cannot be: memory that it may read has been given back since, or others needed
+  /// its own.
   virtual bool replay(size_t part, uint64_t offset) = 0;
   /// In the first part: a copy of at most 16 bytes to the CPU, into one of 4 slots …
   virtual void fetch(size_t slot, const void* from, size_t bytes) = 0;
@@ -48,7 +49,7 @@ class CudaRecording {
 /// Everything that works on a device does so in the order of the calls, on one stream per device;
 /// failures throw Error(device) with the driver's words. Any thread.
 struct Cuda {
-  static constexpr int kVersion = 2;
+  static constexpr int kVersion = 3;
   int version;
   /// The number of GPUs. 0 leaves the reason in *why.
   int (*devices)(std::string* why);
@@ -69,6 +70,10 @@ struct Cuda {
   /// Copies bytes between devices, of which at least one is of CUDA. Memory of the CPU may be
   /// reused when it returns, unless it is page-locked, and holds the bytes then.
   void (*copy)(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
+  /// Copies from the device into memory that pin() gave, without waiting for it …
+  void (*fetch)(void* to, const void* from, size_t bytes, int device);
+  /// … and waits for the last such copy into it.
+  void (*fetched)(const void* to, int device);
   /// Waits until the device has done all that was asked of it.
   void (*synchronize)(int device);
   /// Begins the first part of a recording, which the caller deletes; one at a time. Random numbers

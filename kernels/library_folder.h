@@ -17,4 +17,10 @@ inline std::string library_folder(const void* address) {
   return slash == std::string::npos ? "" : path.substr(0, slash + 1);
 }
 
+/// Whether both lie in one library or program.
+inline bool same_library(const void* a, const void* b) {
+  Dl_info of_a, of_b;
+  return dladdr(a, &of_a) && dladdr(b, &of_b) && of_a.dli_fbase == of_b.dli_fbase;
+}
+
 }  // namespace nnm

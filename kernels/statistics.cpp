@@ -5,7 +5,14 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/statistics_sums.h"
+
 namespace nnm {
+
+TensorStatistics statistics_of(const StatisticsRecord& r, int64_t n) {
+  const Sums sums{r.d1, r.d2, r.l1, r.low, r.high, r.finite, r.nan, r.zero};
+  return sums.statistics(n, r.shift);
+}
 
 double TensorStatistics::std() const {
   if (finite < 2) return std::numeric_limits<double>::quiet_NaN();

@@ -1,6 +1,8 @@
 // What the numbers of a tensor look like: moments, norms, extremes, a histogram, in one pass.
 #pragma once
 
+#include <span>
+
 #include "kernels/kernel.h"
 
 namespace nnm {
@@ -28,6 +30,23 @@ inline constexpr int kHistogramBins = 2 * kHistogramSide - 1;
 /// Edge i of kHistogramBins + 1, ascending.
 double histogram_edge(int i);
 
+/// What a device sums up of a tensor, to be looked at when it has come to the CPU.
+struct StatisticsRecord {
+  double shift;                   ///< a number amid the others
+  double d1, d2, l1;              ///< of the distances from it, their squares, magnitudes
+  double low, high;               ///< of the finite elements
+  int64_t finite, nan, zero;      ///< how many
+  uint32_t bins[kHistogramBins];  ///< only where a histogram was asked for
+};
+/// Of a tensor of n elements.
+TensorStatistics statistics_of(const StatisticsRecord& record, int64_t n);
+
+/// A tensor, and what is to be known of it: all, or all but `l1` and `zero`, which are 0 then.
+struct StatisticsTask {
+  View x;
+  bool all = true, histogram = false;
+};
+
 }  // namespace nnm
 
 namespace nnm::kernels {
@@ -39,5 +58,9 @@ inline constinit Kernel<void(const View& x, TensorStatistics* out, uint32_t* his
 /// The same but for `l1` and `zero`, which stay 0, in less time.
 inline constinit Kernel<void(const View& x, TensorStatistics* out, uint32_t* histogram)> moments{
     "moments"};
+/// A StatisticsRecord for each tensor into `out`, bytes on their device, without a wait: of many
+/// tensors by one launch.
+inline constinit Kernel<void(const View& out, std::span<const StatisticsTask> tasks)>
+    statistics_records{"statistics_records"};
 
 }  // namespace nnm::kernels

@@ -273,8 +273,29 @@ void moments_cpu(const View& x, TensorStatistics* out, uint32_t* histogram) {
   by_dtype<false>(x, out, histogram);
 }
 
+/// With distances from the mean.
+void records_cpu(const View& out, std::span<const StatisticsTask> tasks) {
+  auto* r = out.as<StatisticsRecord>();
+  for (const StatisticsTask& t : tasks) {
+    TensorStatistics s;
+    std::fill(r->bins, r->bins + kHistogramBins, 0);
+    (t.all ? statistics_cpu : moments_cpu)(t.x, &s, t.histogram ? r->bins : nullptr);
+    r->shift = s.mean;
+    r->d1 = 0;
+    r->d2 = s.second;
+    r->l1 = s.l1;
+    r->low = s.min;
+    r->high = s.max;
+    r->finite = s.finite;
+    r->nan = s.nan;
+    r->zero = s.zero;
+    ++r;
+  }
+}
+
 NNM_KERNEL(statistics, statistics_cpu);
 NNM_KERNEL(moments, moments_cpu);
+NNM_KERNEL(statistics_records, records_cpu);
 
 }  // namespace
 }  // namespace nnm

@@ -66,14 +66,15 @@ __device__ inline void sum_both(C& a, C& b) {
   }
 }
 
-/// Whether this block is the last of the grid to come here: what the others wrote before, it may
-/// read by __ldcg. `arrived` is a counter of the kernel's own, 0 between launches.
-__device__ inline bool last_block(unsigned* arrived) {
+/// Whether this block is the last of the grid, or of so many of its blocks, to come here: what the
+/// others wrote before, it may read by __ldcg. `arrived` is a counter of the kernel's own, 0
+/// between launches.
+__device__ inline bool last_block(unsigned* arrived, unsigned blocks = gridDim.x) {
   __shared__ bool last;
   __threadfence();
   __syncthreads();
   if (block_rank() == 0) {
-    last = atomicAdd(arrived, 1u) == gridDim.x - 1;
+    last = atomicAdd(arrived, 1u) == blocks - 1;
     if (last) *arrived = 0;
   }
   __syncthreads();

@@ -8,6 +8,7 @@
 #include "kernels/cuda/dnn_device.h"
 #include "kernels/cuda/plugin.h"
 #include "kernels/pointwise.h"
+#include "kernels/tf32.h"
 
 namespace nnm::cuda {
 namespace {
@@ -28,6 +29,7 @@ DnnConvolution seen_by_dnn(DnnPass pass, const View& x, const View& w, const Vie
   std::copy_n(p.dilation, 2, c.dilation.begin());
   std::copy_n(p.before, 2, c.before.begin());
   std::copy_n(p.after, 2, c.after.begin());
+  c.tf32 = x.dtype == DType::f32 && tf32_allowed();
   return c;
 }
 
@@ -41,7 +43,8 @@ bool wants_dnn(const ConvShape& s, const DnnConvolution& c, const View& x, const
   if (!dnn_wanted() || !c.consistent() || !aligned_for_dnn(x) || !aligned_for_dnn(y)) return false;
   if (s.in_pixels() == 0 || s.out_pixels() == 0 || s.weights() == 0) return false;
   if (s.groups > 1 && (s.c < kGroupChannels || s.o < kGroupChannels)) return false;
-  return x.dtype != DType::f32 || int64_t{2} * s.depth() * s.o >= kWorthPlanes * (s.c + s.o);
+  return x.dtype != DType::f32 || c.tf32 ||
+         int64_t{2} * s.depth() * s.o >= kWorthPlanes * (s.c + s.o);
 }
 
 /// Weights (O, C, taps) as (O, taps, C): the view's own memory where that is the same.

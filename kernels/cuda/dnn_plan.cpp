@@ -107,7 +107,8 @@ DnnConvolution::Key DnnConvolution::key() const {
           before[0],
           before[1],
           after[0],
-          after[1]};
+          after[1],
+          tf32};
 }
 
 bool DnnConvolution::consistent() const {
@@ -214,11 +215,14 @@ bool DnnPlan::serves(dnn::Descriptor engine) const {
                                             dnn::kNumericalNote),
                          behavior = notes_of(library_, engine, dnn::kEngineBehaviorNote,
                                              dnn::kBehaviorNote);
-  if (any_of(numbers, {dnn::kNondeterministic, dnn::kReducedPrecisionReduction, dnn::kFft,
-                       dnn::kDownConvertInputs, dnn::kWinograd}))
+  if (any_of(numbers,
+             {dnn::kNondeterministic, dnn::kReducedPrecisionReduction, dnn::kFft, dnn::kWinograd}))
     return false;
+  // So are those called that make TF32 of f32.
+  if (!c_.tf32 && any_of(numbers, {dnn::kDownConvertInputs})) return false;
   // The heuristics of 9.19 name some for bf16 that copy images and do without.
-  if (any_of(numbers, {dnn::kTensorCore}) == (c_.dtype == DType::f32)) return false;
+  const bool tensor_cores = c_.dtype != DType::f32 || c_.tf32;
+  if (any_of(numbers, {dnn::kTensorCore}) != tensor_cores) return false;
   return !any_of(behavior, {dnn::kRuntimeCompilation, dnn::kInt8FilterReorder,
                             dnn::kInt8BiasReorder, dnn::kCublasLtDependency});
 }

@@ -23,8 +23,9 @@ struct DnnConvolution {
   DType dtype;
   std::array<int64_t, 4> x, w, y;
   std::array<int64_t, 2> stride, dilation, before, after;
+  bool tf32 = false;  ///< f32 may be rounded to it
 
-  using Key = std::array<int64_t, 22>;
+  using Key = std::array<int64_t, 23>;
   Key key() const;
   /// Whether y is as large as the rest says: cuDNN leaves no pixels out.
   bool consistent() const;
@@ -41,9 +42,9 @@ struct DnnTarget {
 class DnnPlan {
  public:
   /// The first engine that cuDNN's heuristics name of those that repeat bit for bit, need no
-  /// compiler, compute as the plug-in does (f32 in f32: no tensor cores, no TF32; 16-bit types
-  /// with them, sums in f32), and want no more memory than a copy of the images. It is the same one
-  /// each time.
+  /// compiler, compute as the plug-in does (f32 in f32, without tensor cores unless TF32 is
+  /// allowed; 16-bit types with them, sums in f32), and want no more memory than a copy of the
+  /// images. It is the same one each time.
   DnnPlan(const Dnn& library, const DnnTarget& target, const DnnConvolution& c);
   ~DnnPlan();
   DnnPlan(const DnnPlan&) = delete;

@@ -1,6 +1,6 @@
 // Matrix products by cuBLASLt, whose matrices are column-major: a row-major product c = a b is to
 // it c^T = b^T a^T, so that its first operand is b and the bias runs along its rows. f32 is
-// computed in f32: no TF32.
+// computed in f32, or with factors of TF32 where that is allowed.
 #include "kernels/gemm.h"
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "kernels/cuda/lt.h"
 #include "kernels/cuda/plugin.h"
 #include "kernels/pointwise.h"
+#include "kernels/tf32.h"
 
 namespace nnm::cuda {
 namespace {
@@ -140,12 +141,13 @@ struct Types {
   cudaDataType_t data, scale;
   cublasComputeType_t compute;
 };
-Types types_of(DType t) {
+Types types_of(DType t, bool tf32) {
   switch (t) {
     case DType::f64: return {CUDA_R_64F, CUDA_R_64F, CUBLAS_COMPUTE_64F};
     case DType::bf16: return {CUDA_R_16BF, CUDA_R_32F, CUBLAS_COMPUTE_32F};
     case DType::f16: return {CUDA_R_16F, CUDA_R_32F, CUBLAS_COMPUTE_32F};
-    default: return {CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F};
+    default:
+      return {CUDA_R_32F, CUDA_R_32F, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F};
   }
 }
 
@@ -155,8 +157,9 @@ struct Product {
   Matrix x, y, d;
   const void* bias = nullptr;
   int64_t batch = 1;
+  bool tf32 = tf32_allowed();
 
-  using Key = std::array<int64_t, 18>;
+  using Key = std::array<int64_t, 19>;
   Key key() const {
     const auto aligned = [](const void* p) { return Matrix{const_cast<void*>(p)}.alignment(); };
     return {static_cast<int64_t>(dtype),
@@ -176,7 +179,8 @@ struct Product {
             y.alignment(),
             d.alignment(),
             bias != nullptr,
-            bias ? aligned(bias) : 0};
+            bias ? aligned(bias) : 0,
+            tf32};
   }
 };
 
@@ -242,7 +246,7 @@ class Products {
   }
 
   Plan make(const Product& p) const {
-    const Types types = types_of(p.dtype);
+    const Types types = types_of(p.dtype, p.tf32);
     Plan plan;
     check(lt().MatmulDescCreate(&plan.operation, types.compute, types.scale), "cuBLASLt");
     const auto op = [](const Matrix& m) { return m.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };

@@ -13,8 +13,8 @@ namespace nnm::cuda {
 /// launched as one graph. A graph of the same kernels as an earlier one takes that one's place
 /// with new arguments, which costs a fraction of their launches. Everything still happens in the
 /// order of the calls, so that results are the same bit for bit. Begins after some waits of eager
-/// work, in which the driver loads the kernels. NNM_CUDA_GRAPHS=1 turns it on. For one thread at a
-/// time, as the stream is.
+/// work, in which the driver loads the kernels. Only NNM_CUDA_GRAPHS=1 turns it on: steps that are
+/// recorded as a whole leave little to gain. For one thread at a time, as the stream is.
 ///
 /// Between begin() and end() instead everything goes into one graph, to be launched by whoever
 /// asked for it, again and again (recording.h).

@@ -67,6 +67,11 @@ void* Memory::get(size_t bytes) {
     release_unused();
     b = segment(rounded, small);
   }
+  if (!b && give_up_pools()) {
+    release_unused();
+    b = best_fit(rounded, small);
+    if (!b) b = segment(rounded, small);
+  }
   if (!b) out_of_memory(bytes);
   split(b, rounded);
   b->used = true;
@@ -170,6 +175,12 @@ bool Memory::holds(const Pool* pool) {
 
 void Memory::dissolve(Pool* pool) noexcept {
   std::lock_guard lock(mutex_);
+  share(pool);
+  std::erase(opened_, pool);
+  delete pool;
+}
+
+void Memory::share(Pool* pool) {
   for (const auto& [p, block] : used_)
     if (block->pool == pool) block->pool = &common_;
   for (const bool small : {false, true}) {
@@ -177,9 +188,21 @@ void Memory::dissolve(Pool* pool) noexcept {
       b->pool = &common_;
       common_.free[small].insert(b);
     }
+    pool->free[small].clear();
   }
-  std::erase(opened_, pool);
-  delete pool;
+}
+
+// What is recorded can be done once more without its graphs, what is asked for now cannot. Whether
+// there were pools.
+bool Memory::give_up_pools() {
+  bool any = false;
+  for (Pool* pool : opened_) {
+    if (pool == pool_ || !pool->holds) continue;
+    pool->holds = false;
+    share(pool);
+    any = true;
+  }
+  return any;
 }
 
 // Gives segments that are all free back to the driver, once nothing in the stream uses them.

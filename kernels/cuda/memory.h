@@ -59,7 +59,7 @@ class Memory {
   Pool* open();
   void close();
   /// Whether all that was in use when the pool was opened still is, so that work of then may read
-  /// it.
+  /// it, and the pool is still its own: where the device has no memory left, others get it.
   bool holds(const Pool* pool);
   /// Gives the pool's memory to everybody.
   void dissolve(Pool* pool) noexcept;
@@ -70,6 +70,8 @@ class Memory {
   void split(Block* b, size_t bytes);
   Block* join(Block* a, Block* b);
   void release_unused();
+  void share(Pool* pool);
+  bool give_up_pools();
   [[noreturn]] void out_of_memory(size_t bytes);
 
   std::mutex mutex_;

@@ -33,6 +33,17 @@ bool Pinned::used(const void* p, cudaStream_t stream) {
   return true;
 }
 
+void Pinned::wait(const void* p) {
+  cudaEvent_t last_use = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = used_.find(p);
+    if (at == used_.end()) return;
+    last_use = at->second.last_use;
+  }
+  check(cudaEventSynchronize(last_use), "CUDA copy");
+}
+
 void Pinned::put(void* p) noexcept {
   const std::lock_guard lock(mutex_);
   const auto at = used_.find(p);

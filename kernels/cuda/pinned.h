@@ -18,9 +18,11 @@ class Pinned {
   /// The device is the current one. Throws Error(device).
   void* get(size_t bytes);
   void put(void* p) noexcept;
-  /// After a copy from p in the stream: true where p begins a block that is handed out, which is
-  /// kept until the copy is done.
+  /// After a copy from p, or to it, in the stream: true where p begins a block that is handed out,
+  /// which is kept until the copy is done.
   bool used(const void* p, cudaStream_t stream);
+  /// Until the last copy of which used() was told is done, where p begins a block.
+  void wait(const void* p);
 
  private:
   struct Block {

@@ -104,6 +104,13 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
     check(cudaStreamSynchronize(s), "CUDA copy");
 }
 
+void fetch(void* to, const void* from, size_t bytes, int device) {
+  const OnDevice here(device);
+  const cudaStream_t s = flushed_stream();
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s), "CUDA copy");
+  pinned_of(device).used(to, s);
+}
+
 }  // namespace
 
 void check(cudaError_t result, const char* what) {
@@ -178,6 +185,8 @@ const nnm::Cuda* nnm_cuda() {
       },
       [](void* p, int device) noexcept { cuda::pinned_of(device).put(p); },
       cuda::copy,
+      cuda::fetch,
+      [](const void* to, int device) { cuda::pinned_of(device).wait(to); },
       [](int device) {
         const cuda::OnDevice here(device);
         cuda::check(cudaStreamSynchronize(cuda::flushed_stream()), "CUDA");

@@ -1,71 +1,96 @@
-// Statistics by pieces, one to a block; their sums come back to the host, which merges them in
+// Statistics by pieces, one to a block; the last block of each tensor puts their sums together in
 // their order.
 #include "kernels/statistics.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <vector>
 
 #include "kernels/cuda/block.h"
 #include "kernels/cuda/element.h"
+#include "kernels/cuda/pieces.h"
+#include "kernels/cuda/together.h"
 #include "kernels/statistics_sums.h"
 
 namespace nnm::cuda {
 namespace {
 
-constexpr int64_t kPiece = 4096, kPieces = 1024;
 constexpr int kWarps = kThreads / 32;
+constexpr int kMost = 128;  // tensors of a launch
 
-/// The elements of a tensor in the order of its memory: of type S, or for void of any type.
+/// Elements in the order of memory: of type S, …
 template <class S>
-struct Numbers {
+struct Row {
+  const void* p;
+  __device__ double operator()(int64_t i) const {
+    return static_cast<double>(static_cast<Compute<S>>(static_cast<const S*>(p)[i]));
+  }
+};
+/// … of any type, …
+struct AnyRow {
+  const void* p;
+  DType dtype;
+  __device__ double operator()(int64_t i) const { return load<double>(p, dtype, i); }
+};
+/// … and of any strides.
+struct Walk {
   Folded<1> w;
   __device__ double operator()(int64_t i) const {
-    int64_t at[1] = {i};
-    if (w.ndim > 1 || w.stride[0][0] != 1) offsets(w, i, at);
-    if constexpr (std::is_void_v<S>) return load<double>(w.data[0], w.dtype[0], at[0]);
-    else
-      return static_cast<double>(
-          static_cast<Compute<S>>(reinterpret_cast<const S*>(w.data[0])[at[0]]));
+    int64_t at[1];
+    offsets(w, i, at);
+    return load<double>(w.data[0], w.dtype[0], at[0]);
   }
 };
 
-/// What comes back before the sums of the pieces.
-struct Head {
-  double shift;
-  uint32_t bins[kHistogramBins];
+/// What is to be known of a tensor.
+struct Wish {
+  bool all, histogram;
 };
+
+/// Dense tensors of one launch.
+struct Listed {
+  const void* p[kMost];
+  int64_t n[kMost];
+  unsigned first[kMost];  ///< block of each
+  DType dtype[kMost];
+  Wish wish[kMost];
+  int count = 0;
+  unsigned blocks = 0;
+};
+static_assert(sizeof(Listed) + 64 <= kMostArguments);
+
+/// Blocks that have summed up their pieces, of each tensor of the launch that runs.
+__device__ unsigned arrived[kMost];
 
 __device__ inline bool finite(double x) { return std::abs(x) < kInf; }
 
 constexpr int kFew = 15;
 
-/// By one warp: a number amid the others, since sums of distances from it keep the second moment
-/// where the mean is large. The middle one of a few that lie scattered, so that no outlier is
-/// taken.
-template <class S>
-__global__ void find_centre(Numbers<S> x, int64_t n, Head* head) {
+/// A number amid the others, since sums of distances from it keep the second moment where the mean
+/// is large: the middle one of a few that lie scattered, so that no outlier is taken.
+template <class X>
+__device__ double centre(const X& x, int64_t n) {
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
-  __shared__ double looked[kFew];
-  const int looks = n <= kPiece ? 5 : kFew, rank = static_cast<int>(threadIdx.x);
+  __shared__ double looked[kFew], found;
+  const int looks = n == 0 ? 0 : n <= kPiece ? 5 : kFew, rank = static_cast<int>(threadIdx.x);
+  if (rank == 0) found = 0;
   if (rank < looks) {
     // The golden ratio's multiples, modulo 1, times n.
     const uint64_t part = static_cast<uint64_t>(rank + 1) * kGolden;
     looked[rank] = x(static_cast<int64_t>(__umul64hi(part, static_cast<uint64_t>(n))));
   }
   __syncthreads();
-  if (rank != 0) return;
-  double few[kFew];
-  int count = 0;
-  for (int i = 0; i < looks; ++i) {
-    const double v = looked[i];
-    if (!finite(v)) continue;
-    int at = count++;
-    for (; at > 0 && few[at - 1] > v; --at) few[at] = few[at - 1];
-    few[at] = v;
+  if (rank < looks && finite(looked[rank])) {
+    int below = 0, count = 0;
+    for (int i = 0; i < looks; ++i) {
+      if (!finite(looked[i])) continue;
+      ++count;
+      below += looked[i] < looked[rank] || (looked[i] == looked[rank] && i < rank);
+    }
+    if (below == count / 2) found = looked[rank];
   }
-  head->shift = count ? few[count / 2] : 0;
+  __syncthreads();
+  return found;
 }
 
 __device__ inline int bin_of(double x) {
@@ -74,15 +99,9 @@ __device__ inline int bin_of(double x) {
   return nnm::bin_of(negative != 0, static_cast<int>((size - negative) >> 52) - 1023);
 }
 
-/// Block i sums piece i. Without kAll, no magnitudes and no zeros.
-template <class S, bool kAll>
-__global__ void sum_pieces(Numbers<S> x, int64_t n, int64_t piece, Head* head, Sums* pieces,
-                           bool histogram) {
-  __shared__ uint32_t bins[kHistogramBins];
-  for (int i = static_cast<int>(threadIdx.x); i < kHistogramBins; i += kThreads) bins[i] = 0;
-  __syncthreads();
-  const double shift = head->shift;
-  const int64_t begin = blockIdx.x * piece, end = begin + piece < n ? begin + piece : n;
+/// The thread's share of a piece. Without kAll, no magnitudes and no zeros.
+template <bool kAll, class X>
+__device__ Sums share(const X& x, int64_t begin, int64_t end, double shift, uint32_t* bins) {
   Sums s;
   for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) {
     const double v = x(i), d = v - shift;
@@ -97,8 +116,12 @@ __global__ void sum_pieces(Numbers<S> x, int64_t n, int64_t piece, Head* head, S
       s.l1 += std::abs(v);
       s.zero += v == 0;
     }
-    if (histogram) atomicAdd(&bins[bin_of(v)], 1u);
+    if (bins) atomicAdd(&bins[bin_of(v)], 1u);
   }
+  return s;
+}
+
+__device__ inline Sums over_threads(Sums s) {
   s.d1 = over_block<kWarps>(s.d1, Plus());
   s.d2 = over_block<kWarps>(s.d2, Plus());
   s.l1 = over_block<kWarps>(s.l1, Plus());
@@ -107,60 +130,144 @@ __global__ void sum_pieces(Numbers<S> x, int64_t n, int64_t piece, Head* head, S
   s.finite = over_block<kWarps>(s.finite, Plus());
   s.nan = over_block<kWarps>(s.nan, Plus());
   s.zero = over_block<kWarps>(s.zero, Plus());
-  if (threadIdx.x == 0) pieces[blockIdx.x] = s;
-  if (!histogram) return;
-  for (int i = static_cast<int>(threadIdx.x); i < kHistogramBins; i += kThreads)
-    if (bins[i]) atomicAdd(&head->bins[i], bins[i]);
+  return s;
 }
 
-template <bool kAll, class S>
-void typed(const View& x, TensorStatistics* out, uint32_t* histogram) {
-  const Numbers<S> numbers{Folded<1>({&x})};
-  const int64_t n = x.numel();
-  const int64_t count = std::clamp<int64_t>((n + kPiece - 1) / kPiece, 1, kPieces);
-  const int64_t piece = (n + count - 1) / count;
-  const size_t bytes = sizeof(Head) + static_cast<size_t>(count) * sizeof(Sums);
-  static_assert(sizeof(Head) % alignof(Sums) == 0);
-  const Scratch<char> memory(static_cast<int64_t>(bytes));
-  auto* const head = reinterpret_cast<Head*>(memory.get());
-  auto* const pieces = reinterpret_cast<Sums*>(head + 1);
-  check(cudaMemsetAsync(head, 0, sizeof(Head), stream()), "clear a histogram");
-  NNM_LAUNCH(find_centre<S>, 1, 32, 0, numbers, n, head);
-  NNM_LAUNCH((sum_pieces<S, kAll>), static_cast<unsigned>(count), kThreads, 0, numbers, n, piece,
-             head, pieces, histogram != nullptr);
-  std::vector<char> back(bytes);
-  read_back(back.data(), memory.get(), bytes);
-  const auto* const told = reinterpret_cast<const Head*>(back.data());
-  const auto* const sums = reinterpret_cast<const Sums*>(told + 1);
-  for (int64_t i = 0; i < count; ++i)
-    out->merge(sums[i].statistics(std::min(piece, n - i * piece), told->shift));
-  if (!histogram) return;
-  for (int i = 0; i < kHistogramBins; ++i) histogram[i] += told->bins[i];
+/// The sums of a tensor's pieces, which other blocks have written.
+__device__ inline Sums joined(const Sums* pieces, int64_t count) {
+  Sums s;
+  for (int64_t i = threadIdx.x; i < count; i += kThreads) {
+    const Sums& p = pieces[i];
+    s.d1 += __ldcg(&p.d1);
+    s.d2 += __ldcg(&p.d2);
+    s.l1 += __ldcg(&p.l1);
+    const double low = __ldcg(&p.low), high = __ldcg(&p.high);
+    s.low = low < s.low ? low : s.low;
+    s.high = high > s.high ? high : s.high;
+    s.finite += __ldcg(&p.finite);
+    s.nan += __ldcg(&p.nan);
+    s.zero += __ldcg(&p.zero);
+  }
+  return over_threads(s);
 }
 
-template <bool kAll>
-void by_dtype(const View& x, TensorStatistics* out, uint32_t* histogram) {
-  *out = {};
-  out->min = kInf;
-  out->max = -kInf;
-  if (x.numel() == 0) return;
-  switch (x.dtype) {
-    case DType::f32: return typed<kAll, float>(x, out, histogram);
-    case DType::bf16: return typed<kAll, BFloat16>(x, out, histogram);
-    case DType::f16: return typed<kAll, Half>(x, out, histogram);
-    default: return typed<kAll, void>(x, out, histogram);
+/// Block `piece` of those of a tensor, whose number in the launch is k; `pieces` are its own.
+template <class X>
+__device__ void sum_piece(const X& x, const Pieces& cut, unsigned piece, Wish wish, int k,
+                          Sums* pieces, StatisticsRecord* out) {
+  __shared__ uint32_t bins[kHistogramBins];
+  for (int i = static_cast<int>(threadIdx.x); i < kHistogramBins; i += kThreads) bins[i] = 0;
+  const double shift = centre(x, cut.n);
+  const int64_t begin = cut.begin(piece), end = cut.end(piece);
+  uint32_t* const counted = wish.histogram ? bins : nullptr;
+  Sums s = over_threads(wish.all ? share<true>(x, begin, end, shift, counted)
+                                 : share<false>(x, begin, end, shift, counted));
+  if (wish.histogram)
+    for (int i = static_cast<int>(threadIdx.x); i < kHistogramBins; i += kThreads)
+      if (bins[i]) atomicAdd(&out->bins[i], bins[i]);
+  if (cut.count > 1) {
+    if (threadIdx.x == 0) pieces[piece] = s;
+    if (!last_block(&arrived[k], static_cast<unsigned>(cut.count))) return;
+    s = joined(pieces, cut.count);
+  }
+  if (threadIdx.x != 0) return;
+  out->shift = shift;
+  out->d1 = s.d1;
+  out->d2 = s.d2;
+  out->l1 = s.l1;
+  out->low = s.low;
+  out->high = s.high;
+  out->finite = s.finite;
+  out->nan = s.nan;
+  out->zero = s.zero;
+}
+
+__global__ void sum_listed(Listed all, Sums* pieces, StatisticsRecord* out) {
+  const int k = listed(all.first, all.count);
+  const Pieces cut(all.n[k]);
+  const unsigned first = all.first[k];
+  const auto sum = [&](const auto& x) {
+    sum_piece(x, cut, blockIdx.x - first, all.wish[k], k, pieces + first, out + k);
+  };
+  switch (all.dtype[k]) {
+    case DType::f32: return sum(Row<float>{all.p[k]});
+    case DType::bf16: return sum(Row<BFloat16>{all.p[k]});
+    case DType::f16: return sum(Row<Half>{all.p[k]});
+    default: return sum(AnyRow{all.p[k], all.dtype[k]});
   }
 }
 
+__global__ void sum_walk(Walk x, int64_t n, Wish wish, Sums* pieces, StatisticsRecord* out) {
+  sum_piece(x, Pieces(n), blockIdx.x, wish, 0, pieces, out);
+}
+
+void launch(const Listed& list, StatisticsRecord* out) {
+  if (list.count == 0) return;
+  const Scratch<Sums> pieces(list.blocks);
+  NNM_LAUNCH(sum_listed, list.blocks, kThreads, 0, list, pieces.get(), out);
+}
+
+void records(const View& out, std::span<const StatisticsTask> tasks) {
+  auto* record = out.as<StatisticsRecord>();
+  const auto counts = [](const StatisticsTask& t) { return t.histogram; };
+  if (std::any_of(tasks.begin(), tasks.end(), counts))
+    check(cudaMemsetAsync(record, 0, tasks.size() * sizeof(StatisticsRecord), stream(&arrived)),
+          "clear histograms");
+  Listed list;
+  StatisticsRecord* first = record;
+  for (const StatisticsTask& t : tasks) {
+    const int64_t n = t.x.numel();
+    const Pieces cut(n);
+    const Wish wish{t.all, t.histogram};
+    const Walk walk{Folded<1>({&t.x})};
+    const bool dense = n == 0 || (walk.w.ndim == 1 && walk.w.stride[0][0] == 1) || n == 1;
+    if (!dense) {
+      const Scratch<Sums> pieces(cut.count);
+      NNM_LAUNCH(sum_walk, cut.blocks(), kThreads, 0, walk, n, wish, pieces.get(), record);
+    }
+    // One that is launched alone ends the list: records of a list lie side by side.
+    if (dense) {
+      list.p[list.count] = t.x.data;
+      list.n[list.count] = n;
+      list.first[list.count] = list.blocks;
+      list.dtype[list.count] = t.x.dtype;
+      list.wish[list.count++] = wish;
+      list.blocks += cut.blocks();
+    }
+    ++record;
+    if (dense && list.count < kMost) continue;
+    launch(list, first);
+    list.count = 0;
+    list.blocks = 0;
+    first = record;
+  }
+  launch(list, first);
+}
+
+template <bool kAll>
+void one(const View& x, TensorStatistics* out, uint32_t* histogram) {
+  const Scratch<StatisticsRecord> memory(1);
+  View to;
+  to.data = memory.get();
+  to.device = x.device;
+  const StatisticsTask task{x, kAll, histogram != nullptr};
+  records(to, {&task, 1});
+  const StatisticsRecord record = read_back(memory.get());
+  *out = statistics_of(record, x.numel());
+  if (!histogram) return;
+  for (int i = 0; i < kHistogramBins; ++i) histogram[i] += record.bins[i];
+}
+
 void statistics(const View& x, TensorStatistics* out, uint32_t* histogram) {
-  by_dtype<true>(x, out, histogram);
+  one<true>(x, out, histogram);
 }
 void moments(const View& x, TensorStatistics* out, uint32_t* histogram) {
-  by_dtype<false>(x, out, histogram);
+  one<false>(x, out, histogram);
 }
 
 NNM_CUDA_KERNEL(statistics, statistics);
 NNM_CUDA_KERNEL(moments, moments);
+NNM_CUDA_KERNEL(statistics_records, records);
 
 }  // namespace
 }  // namespace nnm::cuda

@@ -23,6 +23,7 @@
 #include "nnm/nn/typed_forward.h"
 #include "nnm/ops/functional.h"
 #include "nnm/ops/margin_loss.h"
+#include "nnm/ops/matmul_precision.h"
 #include "nnm/ops/ops.h"
 #include "nnm/optim/clip.h"
 #include "nnm/optim/optimizers.h"

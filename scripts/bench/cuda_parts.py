@@ -185,13 +185,15 @@ def hooks(nnm, o, compared):
     """B12: a step of GPT 4 x d128 plain, with statistics of its layers, with their tensors at times."""
     net = next(n for n in cuda_nets.nets(o.tiny) if n.key == "B6s")
     at, steps = "Linear, LayerNorm", 4 if o.tiny else 400
-    rates = {what: [] for what in ("plain", "statistics of every step", "tensors of every 100th step")}
+    rates = {what: {"nnm, graphs": [], "nnm": []}
+             for what in ("plain", "statistics of every step", "tensors of every 100th step")}
     for _ in range(o.rounds):
-        for what, sets in zip(rates, ([], [STATISTICS % at], [TENSORS % at])):
-            rates[what].append(nnm.rate(net, steps, sets=sets))
+        for own, sets in zip(rates.values(), ([], [STATISTICS % at], [TENSORS % at])):
+            for graphs, name in ((True, "nnm, graphs"), (False, "nnm")):
+                own[name].append(nnm.rate(net, steps, graphs, sets))
     for what, own in rates.items():
         other = [torch_hooked(net, o, what, steps) for _ in range(o.rounds)]
-        yield from compared("B12", f"{net.name}, {what}", "steps/s", {"nnm": own, "PyTorch, eager": other},
+        yield from compared("B12", f"{net.name}, {what}", "steps/s", {**own, "PyTorch, eager": other},
                             more_is_better=True)
 
 

@@ -93,6 +93,12 @@ TEST_CASE("cuDNN has an engine for every convolution of known networks") {
         CHECK(plan.known());
         // Its choice is the same each time.
         CHECK(DnnPlan(dnn_library(), {nullptr, device}, c).engine() == plan.engine());
+        if (dtype != DType::f32) continue;
+        DnnConvolution rounded = c;
+        rounded.tf32 = true;
+        const DnnPlan tensor_cores(dnn_library(), {nullptr, device}, rounded);
+        CHECK(tensor_cores.known());
+        CHECK(tensor_cores.engine() != plan.engine());
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "kernels/conv.h"
+#include "nnm/ops/matmul_precision.h"
 #include "nnm/ops/ops.h"
 #include "nnm/tensor/device.h"
 #include "support/gpu.h"
@@ -134,6 +135,22 @@ TEST_CASE("f32 is computed without tensor cores") {
         DnnLines{"forward" + rest, "data" + rest, "filter" + rest});
   // Where its engines would move more than they compute it is left alone.
   CHECK(checked_passes(kUneven, DType::f32).empty());
+}
+
+TEST_CASE("f32 is convolved as TF32, with tensor cores, where that is allowed") {
+  emulated_gpu();
+  const Layer l = {{1, 64, 4, 3}, 64, {3, 3}, {{1, 1}, {1, 1}, {1, 1}, {1, 1}, 1}};
+  const auto engines = [&](DType t) {
+    std::vector<std::string> all;
+    for (const std::string& line : checked_passes(l, t))
+      all.push_back(line.substr(line.rfind(' ')));
+    return all;
+  };
+  using Engines = std::vector<std::string>;
+  const Tf32Guard tf32(true);
+  CHECK(engines(DType::f32) == Engines(3, " 67"));
+  CHECK(engines(DType::bf16) == Engines(3, " 62"));
+  CHECK(checked_passes(kUneven, DType::f32).size() == 3);
 }
 
 TEST_CASE("groups and weights that lie as cuDNN wants them") {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "nnm/ops/matmul_precision.h"
 #include "nnm/ops/ops.h"
 #include "nnm/tensor/device.h"
 #include "support/gpu.h"
@@ -84,6 +85,40 @@ TEST_CASE("a plan knows types, alignments and workspace") {
   CHECK(product(DType::f16, 0) == Lines{layout + "2 bias" + after(256, 256, 256)});
   // No epilogue in double precision: the bias is added by a kernel.
   CHECK(product(DType::f64, 1) == Lines{layout + "1" + after(256, 32, 256, 70, 1)});
+}
+
+TEST_CASE("f32 is multiplied as TF32 where that is allowed, and there alone") {
+  emulated_gpu();
+  const Tensor x = randn({9, 40}), w = randn({40, 5});
+  const auto compute = [&](DType t) {
+    const Tensor a = there(to(x, t)), b = there(to(w, t)), c = empty({9, 5}, a.options());
+    const auto lines = asked([&] { kernels::gemm(c, a, b, View{}, 1, 0); });
+    return lines.at(0).substr(lines.at(0).find("compute"), 13);
+  };
+  CHECK(get_float32_matmul_precision() == "highest");
+  CHECK(compute(DType::f32) == "compute 68 0,");
+  const double exact = error_of(empty({9, 5}), x, w, {}, 1, 0);
+  for (const char* precision : {"high", "medium"}) {
+    set_float32_matmul_precision(precision);
+    CHECK(get_float32_matmul_precision() == precision);
+    CHECK(compute(DType::f32) == "compute 77 0,");
+    CHECK(compute(DType::bf16) == "compute 68 0,");
+    CHECK(compute(DType::f64) == "compute 70 1,");
+    const double rounded = error_of(empty({9, 5}), x, w, {}, 1, 0);
+    CHECK(rounded > 100 * exact);
+    CHECK(rounded < 2e-3);
+  }
+  set_float32_matmul_precision("highest");
+  CHECK(compute(DType::f32) == "compute 68 0,");
+  {
+    const Tf32Guard wanted(true);
+    CHECK(compute(DType::f32) == "compute 77 0,");
+    const Tf32Guard other(false);
+    CHECK(compute(DType::f32) == "compute 77 0,");
+  }
+  CHECK(compute(DType::f32) == "compute 68 0,");
+  CHECK_THROWS_WITH_AS(set_float32_matmul_precision("tf32"),
+                       "float32 matmul precision is highest, high or medium, not `tf32`", Error);
 }
 
 TEST_CASE("matrices of halves whose rows begin anywhere are copied where that pays") {

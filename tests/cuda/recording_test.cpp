@@ -111,6 +111,23 @@ TEST_CASE("memory of recorded work serves nobody else, until there is no recordi
   CHECK(found);
 }
 
+TEST_CASE("recorded work leaves its memory to others where there is no more") {
+  const TensorOptions bytes{DType::u8, emulated_gpu()};
+  const Tensor x = on_gpu({1, 2, 3});
+  Recording recording(emulated_gpu());
+  { const Tensor large = empty({300 << 20}, bytes); }
+  const Tensor y = add(x, x);
+  CHECK(recording.end_part(true));
+  const Tensor z = add(y, y);
+  CHECK(recording.end_part(false));
+  CHECK(recording.replay());
+  CHECK(recording.repeat(1));
+  { const Tensor other = empty({300 << 20}, bytes); }
+  CHECK_FALSE(recording.replay());
+  CHECK_FALSE(recording.repeat(1));
+  CHECK(numbers_of(z) == std::vector<float>{4, 8, 12});
+}
+
 TEST_CASE("indices may be looked at late") {
   const Device gpu = emulated_gpu();
   const Tensor logits = to(randn({3, 4}), {DType::f32, gpu}),
@@ -208,6 +225,82 @@ TEST_CASE("buffers that a repeated forward writes are known to be written") {
   CHECK(norm->num_batches_tracked->item().i == 2);
   const Tensor expected = add(mul(mean(x, {0}), 0.09), mul(mean(y, {0}), 0.1));
   CHECK(allclose(*norm->running_mean, expected, 1e-5));
+}
+
+TEST_CASE("a step that finds no memory to be recorded in is taken as usual, as are all after it") {
+  const Device gpu = emulated_gpu();
+  const auto norm = make_ref<nn::BatchNorm1d>(2);
+  norm->to(gpu);
+  Tensors fields = {to(randn({4, 2}), {DType::f32, gpu})};
+  int64_t more = 0;
+  train::RepeatedStep step(norm, norm->parameters(), plain_work([&] {
+                             const Tensor y = dropout((*norm)(fields[0]), 0.5, true);
+                             const Tensor large = empty({more}, {DType::u8, gpu});
+                             return sum(y);
+                           }));
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(step.loss(fields));
+  const auto mean = numbers_of(*norm->running_mean);
+  const Generator random = default_generator();
+  more = 600 << 20;
+  CHECK_FALSE(step.loss(fields));
+  CHECK(numbers_of(*norm->running_mean) == mean);
+  CHECK(norm->num_batches_tracked->item().i == 0);
+  CHECK(default_generator().offset == random.offset);
+  CHECK_FALSE(norm->weight->grad().defined());
+  more = 0;
+  for (int i = 0; i < 5; ++i) CHECK_FALSE(step.loss(fields));
+}
+
+TEST_CASE("modules of nnm are repeated unless it is not wished, others where it is") {
+  const Device gpu = emulated_gpu();
+  const auto own = make_ref<Counting>(gpu);
+  const auto known = make_ref<nn::BatchNorm1d>(2);
+  const auto possible = [&](const char* wish) {
+    if (wish) setenv("NNM_CUDA_GRAPHS", wish, 1);
+    const std::pair out{train::RepeatedStep::possible(*known, gpu),
+                        train::RepeatedStep::possible(*own, gpu)};
+    unsetenv("NNM_CUDA_GRAPHS");
+    return out;
+  };
+  CHECK(possible(nullptr) == std::pair{true, false});
+  CHECK(possible("0") == std::pair{false, false});
+  CHECK(possible("1") == std::pair{true, true});
+  CHECK_FALSE(train::RepeatedStep::possible(*known, Device{}));
+}
+
+TEST_CASE("hooks that may be repeated are no reason to take a step as usual") {
+  const Device gpu = emulated_gpu();
+  const auto model = make_ref<Counting>(gpu);
+  Tensors fields = {on_gpu({1, 2, 3})};
+  int seen = 0;
+  const auto look = [&](Module&, const Args&, const Value&) -> Value { return ++seen, Value(); };
+  const RemovableHandle ours = model->register_forward_hook(look),
+                        leaf = model->weight->register_post_accumulate_grad_hook(
+                            [&](const Tensor&) { ++seen; });
+  train::RepeatedStep step(model, model->parameters(),
+                           plain_work([&] { return sum((*model)(fields[0])); }),
+                           {ours.id(), leaf.id()});
+  const auto take = [&] {
+    const bool taken = step.loss(fields).has_value();
+    if (taken) step.set_gradients();
+    model->weight->set_grad({});
+    return taken;
+  };
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(take());
+  CHECK(take());
+  CHECK_FALSE(step.repeats());
+  CHECK(seen == 2);
+  CHECK(take());
+  CHECK(step.repeats());
+  CHECK(seen == 2);
+  RemovableHandle other = model->register_forward_hook(look);
+  CHECK_FALSE(take());
+  other.remove();
+  CHECK(take());
+  RemovableHandle on_leaf = model->weight->register_hook([](const Tensor&) {});
+  CHECK_FALSE(take());
+  on_leaf.remove();
+  CHECK(take());
 }
 
 struct MicroBatch {

@@ -152,9 +152,9 @@ TEST_CASE("config: overrides may set what the schema knows and the file has not"
   errors_start(hooks, "E0214 1:7 unknown path `hooks.c` / ", {"hooks.c.enabled=false"});
   errors_start(kHead, "E0214 1:7 unknown path `train.optimiser` / did you mean `train.optimizer`?",
                {"train.optimiser=SGD(lr=1)"});
-  errors_start(kHead,
-               "E0213 1:17 train.precision is one of f32, bf16, f64, not `bf17` / did you mean",
-               {"train.precision=bf17"});
+  errors_start(
+      kHead, "E0213 1:17 train.precision is one of f32, tf32, bf16, f64, not `bf17` / did you mean",
+      {"train.precision=bf17"});
   // Notes are free, wherever there are keys.
   CHECK(at(kHead, "x-note", {"x-note=3"}) == "3");
   CHECK(at(kHead, "train.x-note", {"train.x-note={a: 1}"}) == "map");

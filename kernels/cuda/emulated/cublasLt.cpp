@@ -1,6 +1,8 @@
 // The emulated cuBLASLt.
 #include "kernels/cuda/emulated/cublasLt.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -99,13 +101,21 @@ void log_product(const cublasLtMatmulDescOpaque_t& o, const cublasLtMatrixLayout
   std::fclose(f);
 }
 
+/// As tensor cores take it: a half of what is cut off is rounded to even.
+double tf32_of(double x) {
+  auto bits = std::bit_cast<uint32_t>(static_cast<float>(x));
+  bits += 0xfff + (bits >> 13 & 1);
+  return std::bit_cast<float>(bits & ~uint32_t{0x1fff});
+}
+
 /// The vectors (count, k) of an operand that sums go over.
-std::vector<double> terms(const void* p, cudaDataType_t type, int64_t count, int64_t k,
+std::vector<double> terms(const void* p, cudaDataType_t type, bool tf32, int64_t count, int64_t k,
                           int64_t step, int64_t apart) {
   std::vector<double> all(static_cast<size_t>(count * k));
   for (int64_t i = 0; i < count; ++i)
     for (int64_t j = 0; j < k; ++j)
       all[static_cast<size_t>(i * k + j)] = load(p, i * apart + j * step, type);
+  if (tf32) std::transform(all.begin(), all.end(), all.begin(), tf32_of);
   return all;
 }
 
@@ -119,13 +129,14 @@ struct Matmul {
   void run() const {
     const cudaDataType_t type = d_layout.type;
     const bool ta = desc.op[0] == CUBLAS_OP_T, tb = desc.op[1] == CUBLAS_OP_T;
+    const bool tf32 = type == CUDA_R_32F && desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
     for (int64_t i = 0; i < d_layout.batch; ++i) {
       const void *x = at_batch(a, a_layout, i), *y = at_batch(b, b_layout, i),
                  *before = at_batch(c, c_layout, i);
       void* out = const_cast<void*>(at_batch(d, d_layout, i));
-      const std::vector<double> left = terms(x, type, s.m, s.k, ta ? 1 : a_layout.ld,
+      const std::vector<double> left = terms(x, type, tf32, s.m, s.k, ta ? 1 : a_layout.ld,
                                              ta ? a_layout.ld : 1),
-                                right = terms(y, type, s.n, s.k, tb ? b_layout.ld : 1,
+                                right = terms(y, type, tf32, s.n, s.k, tb ? b_layout.ld : 1,
                                               tb ? 1 : b_layout.ld);
       for (int64_t col = 0; col < s.n; ++col) {
         for (int64_t row = 0; row < s.m; ++row) {

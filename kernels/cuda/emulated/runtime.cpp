@@ -47,7 +47,8 @@ int accesses = 0;  // under way
 std::map<void*, size_t> pinned;
 std::atomic<CUgraph_st*> captured = nullptr;
 
-/// One line of NNM_EMULATED_LOG for what is done with graphs, in the order of the calls.
+/// One line of NNM_EMULATED_LOG for what is done with graphs, or the driver's memory, in the order
+/// of the calls.
 void tell(const char* what, const void* graph, size_t operations) {
   static std::FILE* const f = [] {
     const char* path = std::getenv("NNM_EMULATED_LOG");
@@ -197,6 +198,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
   if (!*p) return cudaErrorMemoryAllocation;
   blocks[*p] = {current, bytes};
   used[current] += bytes;
+  tell("malloc", *p, bytes);
   return cudaSuccess;
 }
 
@@ -221,6 +223,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t) {
+  if (!captured) tell("copy", from, bytes);
   if (captured && !(stays(to) && stays(from))) return cudaErrorStreamCaptureUnsupported;
   nnm::simt::do_or_keep(reinterpret_cast<const void*>(&cudaMemcpyAsync),
                         [=] { std::memmove(to, from, bytes); });
@@ -238,7 +241,10 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_captured(); }
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  tell("wait", nullptr, 0);
+  return unless_captured();
+}
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
   if (captured) return cudaErrorStreamCaptureUnsupported;
@@ -289,6 +295,7 @@ cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
   if (!*p) return cudaErrorMemoryAllocation;
   std::lock_guard lock(mutex);
   pinned[*p] = bytes;
+  tell("pin", *p, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* p) {

@@ -2,7 +2,8 @@
 // process, a stream does everything at once unless it is captured. NNM_EMULATED_MEMORY (bytes) is
 // what the device has, so that running out of it can be tried; NNM_EMULATED_DEVICES how many
 // devices there are, NNM_EMULATED_CAPABILITY (90) of which compute capability; NNM_EMULATED_LOG a
-// file that gets a line for everything done with graphs. With NNM_EMULATED_GUARD=1 device memory is
+// file that gets a line for everything done with graphs, and for what is allocated, copied and
+// waited for. With NNM_EMULATED_GUARD=1 device memory is
 // open to kernels and copies alone: other code that touches it ends the process, as it would with a
 // GPU.
 #pragma once

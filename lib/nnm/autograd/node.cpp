@@ -7,6 +7,7 @@
 #include "kernels/pointwise.h"
 #include "nnm/autograd/record.h"
 #include "nnm/autograd/saved_hooks.h"
+#include "nnm/tensor/late_reads.h"
 
 namespace nnm {
 
@@ -311,6 +312,7 @@ void mark_view(const Tensor& view) {
 }  // namespace detail
 
 void check_inplace(const Tensor& self, std::initializer_list<const Tensor*> sources) {
+  detail::before_write(self);
   if (!grad_mode) return;
   if (!self.requires_grad()) {
     // Tensors that share the memory would not learn of the gradient that is now due through it.

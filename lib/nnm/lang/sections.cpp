@@ -124,8 +124,9 @@ const Form kSchedule{.example = "`warmup(500 steps) |> cosine(final=0.1)`",
                      .scalar = Scalar::code,
                      .registry = Form::Registry::scheduler};
 const Form kClip{.example = "`norm(1.0)` or `value(0.5)`", .scalar = Scalar::code};
-const Form kPrecision{
-    .example = "f32, bf16 or f64", .scalar = Scalar::text, .choices = {"f32", "bf16", "f64"}};
+const Form kPrecision{.example = "f32, tf32, bf16 or f64",
+                      .scalar = Scalar::text,
+                      .choices = {"f32", "tf32", "bf16", "f64"}};
 const Form kTrainEval{.example = "`every 1 epoch`, `{every: 500 steps, split: val}`, or `none`",
                       .scalar = Scalar::duration,
                       .map = true,
@@ -158,7 +159,8 @@ const Form kTrain{
              {"schedule", &kSchedule, "of the learning rate, as in warmup(500 steps) |> cosine()"},
              {"clip", &kClip, "of gradients: norm(1.0) or value(0.5)"},
              {"accumulate", &kInteger, "micro-batches in an optimizer step (1)", false, "1"},
-             {"precision", &kPrecision, "f32, bf16 (autocast) or f64", false, "f32"},
+             {"precision", &kPrecision, "f32, tf32 (products on a GPU), bf16 (autocast) or f64",
+              false, "f32"},
              {"ema", &kNumber, "decay of an average of the weights"},
              {"eval", &kTrainEval, "when to evaluate: every 1 epoch, where there is a val split"},
              {"log", &kLog, "when to note a step: every 50 steps", false, "every 50 steps"},

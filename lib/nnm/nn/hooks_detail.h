@@ -1,7 +1,9 @@
 // The process-wide hooks, and warnings that are said once.
 #pragma once
 
+#include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "nnm/base/warn_once.h"
@@ -26,6 +28,15 @@ struct GlobalHooks {
   }
 };
 GlobalHooks& global_hooks();
+
+/// Whether all hooks of the list are of these, sorted by id.
+template <class Entry>
+bool all_within(const HookList<Entry>& list, std::span<const uint64_t> ids) {
+  const auto items = list.snapshot();
+  return !items || std::all_of(items->begin(), items->end(), [&](const auto& i) {
+    return std::binary_search(ids.begin(), ids.end(), i.id);
+  });
+}
 
 /// Whatever the registration hooks of `list` make of the value.
 Value run_registration_hooks(const HookList<RegistrationHook>& list, Module& m,

@@ -78,6 +78,8 @@ class Module : public Object {
   bool is_plain() const { return tensor_to_tensor_ && !hooked(); }
   /// True iff hooks, own or global ones, run around a call: somebody sees what goes in and out.
   bool is_watched() const { return hooked() && has_call_hooks(); }
+  /// True iff hooks other than these, sorted by id, run around a call.
+  bool is_watched_beyond(std::span<const uint64_t> ids) const;
 
   /// What the module computes. A layer of one tensor overrides the second, everything else the
   /// first; each calls the other by default. With neither: Error(not_implemented)

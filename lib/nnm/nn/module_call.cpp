@@ -343,6 +343,13 @@ bool Module::has_call_hooks() const {
                      hooks_->backward_pre->empty() && hooks_->backward->empty());
 }
 
+bool Module::is_watched_beyond(std::span<const uint64_t> ids) const {
+  if (!is_watched()) return false;
+  if (ids.empty() || global_hooks().any_call_hooks()) return true;
+  return !(all_within(*hooks_->forward_pre, ids) && all_within(*hooks_->forward, ids) &&
+           all_within(*hooks_->backward_pre, ids) && all_within(*hooks_->backward, ids));
+}
+
 Value Module::call_hooked(const Args& args) {
   const Ref<Module> keep = alive();
   try {

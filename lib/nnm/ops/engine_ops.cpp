@@ -1,6 +1,7 @@
 // What the engine needs to sum gradients, lent to it by the operations above it.
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
+#include "nnm/tensor/late_reads.h"
 
 namespace nnm {
 namespace {
@@ -12,6 +13,7 @@ Tensor sum_of(const Tensor& a, const Tensor& b) {
 }
 
 void accumulate(const Tensor& into, const Tensor& b) {
+  detail::before_write(into);
   kernels::binary(into, into, b, Binary::add, compute_type(into.dtype()), 1.0);
   into.bump_version();
 }

@@ -237,7 +237,7 @@ BenchReport bench(Session& session, const BenchOptions& options) {
   const train::Plan& plan = session.plan();
   report.config = session.config().path();
   report.device = detail::device_name(default_device());
-  report.precision = Value(plan.autocast.value_or(plan.dtype)).config_text();
+  report.precision = plan.tf32 ? "tf32" : Value(plan.autocast.value_or(plan.dtype)).config_text();
   report.threads = num_threads();
   report.steps = options.steps;
   report.warmup = options.warmup;

@@ -55,7 +55,9 @@ void HookTrace::event(const std::string& kind, const std::string& message) {
 }
 
 void HookTrace::flush() {
-  if (writer_) writer_->flush();
+  if (!writer_) return;
+  session_.hooks().captures().settle();
+  writer_->flush();
 }
 
 void HookTrace::close() {

@@ -5,6 +5,7 @@ namespace nnm::run {
 
 HookWatcher::HookWatcher(Session& session) : session_(session), hooks_(session.hooks()) {
   hooks_.drive();
+  hooks_.captures().come_late();
   hooks_.mute_rules();
 }
 

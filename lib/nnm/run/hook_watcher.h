@@ -24,6 +24,13 @@ class HookWatcher final : public train::Watcher {
   void close();
 
   void forward_begins(const At& at) override { hooks_.begin({at.step, at.epoch, at.micro}); }
+  std::optional<uint64_t> repeats(const At& at, bool accumulates) const override {
+    return hooks_.repeats({at.step, at.epoch, at.micro}, accumulates);
+  }
+  std::vector<uint64_t> hooks() const override { return hooks_.ids(); }
+  void settle() override { hooks_.captures().settle(); }
+  void recorded(uint64_t number, bool backward) override { hooks_.recorded(number, backward); }
+  void repeated(uint64_t number, bool backward) override { hooks_.repeat(number, backward); }
   void backward_done(const At&) override { hooks_.end(); }
   void step_done(const At&, double loss) override { hooks_.step_done(loss); }
   void evaluation(bool begins) override { hooks_.evaluation(begins); }

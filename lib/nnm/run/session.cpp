@@ -12,7 +12,9 @@
 namespace nnm::run {
 
 Session::Session(Source source, const SessionOptions& options)
-    : source_(std::move(source)), checked_(check(source_.config, options.check)) {
+    : source_(std::move(source)),
+      checked_(check(source_.config, options.check)),
+      tf32_(std::make_unique<Tf32Guard>(checked_.plan.tf32)) {
   if (checked_.diagnostics.has_errors()) throw DiagnosticError(checked_.diagnostics, checked_.kind);
   if (options.check.training) {
     for (const Diagnostic& d : checked_.diagnostics.all())

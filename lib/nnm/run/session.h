@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "nnm/ops/matmul_precision.h"
 #include "nnm/run/check.h"
 #include "nnm/run/source.h"
 
@@ -49,6 +50,7 @@ class Session {
  private:
   Source source_;
   Checked checked_;
+  std::unique_ptr<Tf32Guard> tf32_;
   lang::Model model_;
   std::unique_ptr<tracing::Hooks> hooks_;
 };

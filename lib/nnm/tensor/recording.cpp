@@ -22,12 +22,13 @@ bool Recording::end_part(bool more) {
 bool Recording::replay(size_t count) {
   Generator& now = default_generator();
   if (now.seed != begin_.seed || !recording_->replay(0, now.offset)) return false;
-  for (size_t part = 1; part < std::min(count, parts_); ++part) repeat(part);
+  for (size_t part = 1; part < std::min(count, parts_); ++part)
+    NNM_CHECK(repeat(part), internal, "part {} of a recording is lost", part);
   now.offset += draws_;
   return true;
 }
 
-void Recording::repeat(size_t part) { recording_->replay(part, 0); }
+bool Recording::repeat(size_t part) { return recording_->replay(part, 0); }
 
 void Recording::fetch(size_t slot, const Tensor& x) {
   recording_->fetch(slot, x.data(), item_size(x.dtype()));

@@ -22,8 +22,8 @@ class Recording {
   /// Does the first `count` parts again, or all. False, with nothing done, where that cannot be.
   bool replay(size_t count = SIZE_MAX);
   /// After replay(): does another part again, as often as it is asked for. It draws no random
-  /// numbers.
-  void repeat(size_t part);
+  /// numbers. False, with nothing done, where that cannot be.
+  bool repeat(size_t part);
   /// In the first part: sends a tensor of one element to the CPU …
   void fetch(size_t slot, const Tensor& x);
   /// … and what came there at the last time; the parts that follow may still run, but not be

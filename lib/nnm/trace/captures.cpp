@@ -28,7 +28,7 @@ class Captures::Part final : public Sink {
  public:
   /// Without `when` it is of a command line: in every step.
   Part(Captures& all, Module& root, const CaptureOptions& options, std::optional<When> when)
-      : options(options), when(when), all(all), recorder(root, options, *this) {}
+      : options(options), when(when), all(all), recorder(root, options, *this, &all.statistics_) {}
 
   bool due(int64_t step, bool training, bool outside) const {
     if (!when) return true;
@@ -135,9 +135,13 @@ bool Captures::due(int64_t step, bool training, bool outside) const {
 void Captures::begin(const io::TraceStep& step, bool outside) {
   const bool training = step.mode == "train";
   if (!due(step.step, training, outside)) return;
-  if (!steps_) writer_->begin_step(step);
-  abandon();
+  // A step that is begun again, since it could not be recorded on a GPU, is still one.
+  const bool again = abandon() && newest_.step == step.step && newest_.micro == step.micro;
+  settle();
+  if (!steps_ && !again) writer_->begin_step(step);
+  newest_ = step;
   told_.clear();
+  statistics_.begin();
   for (const auto& p : parts_) {
     if (!p->due(step.step, training, outside)) continue;
     p->recorder.begin_step();
@@ -147,13 +151,61 @@ void Captures::begin(const io::TraceStep& step, bool outside) {
 
 // In reverse: each counts the operations of those within.
 void Captures::end() {
-  for (auto p = parts_.rbegin(); p != parts_.rend(); ++p)
-    if (std::exchange((*p)->recording, false)) (*p)->recorder.end_step();
+  bool any = false;
+  for (auto p = parts_.rbegin(); p != parts_.rend(); ++p) {
+    if (!std::exchange((*p)->recording, false)) continue;
+    (*p)->recorder.end_step();
+    any = true;
+  }
+  if (any) statistics_.send();
+  if (!late_) settle();
 }
 
-void Captures::abandon() {
-  for (auto p = parts_.rbegin(); p != parts_.rend(); ++p)
-    if (std::exchange((*p)->recording, false)) (*p)->recorder.abandon_step();
+void Captures::settle() {
+  for (const auto& p : parts_) p->recorder.settle();
+}
+
+void Captures::stop() {
+  settle();
+  writer_ = nullptr;
+}
+
+bool Captures::abandon() {
+  bool any = false;
+  for (auto p = parts_.rbegin(); p != parts_.rend(); ++p) {
+    if (!std::exchange((*p)->recording, false)) continue;
+    (*p)->recorder.abandon_step();
+    any = true;
+  }
+  return any;
+}
+
+std::optional<std::vector<bool>> Captures::repeats(int64_t step, bool training) const {
+  std::vector<bool> out;
+  for (const auto& p : parts_) {
+    out.push_back(writer_ && p->due(step, training, false));
+    if (out.back() && p->options.tensor.keep != TensorMode::Keep::none) return std::nullopt;
+  }
+  return out;
+}
+
+Captures::Script Captures::script() {
+  statistics_.launch();
+  Script all;
+  for (const auto& p : parts_)
+    all.parts.push_back(p->recording ? p->recorder.script() : Recorder::Script());
+  all.asked = statistics_.asked();
+  return all;
+}
+
+void Captures::repeat(const Script& script) {
+  statistics_.begin(script.asked);
+  for (size_t i = 0; i < parts_.size(); ++i)
+    if (parts_[i]->recording) parts_[i]->recorder.repeat(script.parts[i]);
+}
+
+void Captures::ids(std::vector<uint64_t>& out) const {
+  for (const auto& p : parts_) p->recorder.ids(out);
 }
 
 bool Captures::any_fired() const {

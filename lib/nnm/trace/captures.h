@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -34,7 +35,7 @@ class Captures {
   /// calls begin() begins the file's steps itself.
   void record_into(io::TraceWriter& writer, const io::TraceHeader& header, bool steps = false);
   /// Nothing is recorded from now on.
-  void stop() { writer_ = nullptr; }
+  void stop();
   /// Whether a capture records in this step. `outside`: in an evaluation within a training run,
   /// where only those with `mode: eval` do.
   bool due(int64_t step, bool training, bool outside = false) const;
@@ -42,8 +43,25 @@ class Captures {
   void begin(const io::TraceStep& step, bool outside = false);
   /// After the backward pass, if there is one.
   void end();
-  /// The step will have no end.
-  void abandon();
+  /// Statistics of a GPU need not be there before settle() or the next begin().
+  void come_late() { late_ = true; }
+  /// Records those of the last step, so that the file has all of it.
+  void settle();
+  /// The step will have no end. Whether there was one.
+  bool abandon();
+  /// For each capture whether it is due in this step; nothing where one is that needs its hooks
+  /// called, for tensors that it keeps.
+  std::optional<std::vector<bool>> repeats(int64_t step, bool training) const;
+  /// What the hooks have told of the step that is recorded on a GPU, so far; what they asked of it
+  /// is part of the recording then.
+  struct Script {
+    std::vector<Recorder::Script> parts;
+    size_t asked = 0;
+  };
+  Script script();
+  /// After begin(), in a step that is done again without calling hooks: what they told of it.
+  void repeat(const Script& script);
+  void ids(std::vector<uint64_t>& out) const;
   /// How often each capture recorded something, in the order in which they were added.
   std::vector<int64_t> fired() const;
   bool any_fired() const;
@@ -57,11 +75,14 @@ class Captures {
   bool first(const A&... key);
 
   Module& root_;
+  LateStatistics statistics_;
   std::vector<std::unique_ptr<Part>> parts_;  // one for each hook
+  bool late_ = false;
   io::TraceWriter* writer_ = nullptr;
   bool steps_ = false;
   std::map<std::string, int64_t> sites_;  // by module, what, arg, call
   std::set<std::string> told_;            // of the step
+  io::TraceStep newest_;                  // that was begun
   std::set<std::string> flops_;           // modules whose operations are in the file
 };
 

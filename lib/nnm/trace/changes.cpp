@@ -138,6 +138,25 @@ std::vector<int64_t> Changes::fired() const {
   return out;
 }
 
+std::optional<std::vector<bool>> Changes::repeats(int64_t step, bool training,
+                                                  bool accumulates) const {
+  std::vector<bool> out;
+  for (const auto& h : hooks_) {
+    out.push_back(h->spec.when.holds(step, training));
+    const bool called = h->spec.loads() || (accumulates && h->spec.sees_sums());
+    if (out.back() && called) return std::nullopt;
+  }
+  return out;
+}
+
+void Changes::repeat(const std::vector<int64_t>& times) {
+  for (size_t i = 0; i < hooks_.size(); ++i) hooks_[i]->fired += times[i];
+}
+
+void Changes::ids(std::vector<uint64_t>& out) const {
+  for (const RemovableHandle& h : handles_) out.push_back(h.id());
+}
+
 Calls& Changes::new_calls() {
   calls_.push_back(std::make_unique<Calls>());
   return *calls_.back();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,12 @@ class Changes {
   void see_fields(const std::vector<std::string>& names, const Values& values);
   /// How often each hook changed something, in the order in which they were added.
   std::vector<int64_t> fired() const;
+  /// For each hook whether it is due in this step; nothing where one is that must be called: a GPU
+  /// does not read files again. `accumulates`: a gradient is complete after several backwards.
+  std::optional<std::vector<bool>> repeats(int64_t step, bool training, bool accumulates) const;
+  /// Counts as `fired` what is done again without calling them.
+  void repeat(const std::vector<int64_t>& times);
+  void ids(std::vector<uint64_t>& out) const;
 
  private:
   struct Live;

@@ -1,6 +1,7 @@
 // Hooks as data: what the `hooks:` section of a config says, read and checked.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <variant>
@@ -44,6 +45,10 @@ struct HookSpec {
   HookRequest request(HookKind kind) const;
   /// Whether it can only fire in a backward pass.
   bool backward_only() const;
+  /// Whether it sees gradients of parameters as the backward passes of a step add them up.
+  bool sees_sums() const {
+    return std::find(kinds.begin(), kinds.end(), HookKind::post_accumulate_grad) != kinds.end();
+  }
 };
 
 /// A hook that changes a value: a new input, output or gradient.

@@ -11,6 +11,9 @@ namespace nnm::tracing {
 
 namespace {
 
+// FNV-1a.
+constexpr uint64_t kHashBegin = 1469598103934665603u, kHashFactor = 1099511628211u;
+
 int64_t wall_ns() {
   static const auto began = std::chrono::steady_clock::now();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
@@ -65,6 +68,7 @@ void Hooks::begin(const At& at) {
 void Hooks::start(const At& at, bool outside) {
   trained_ |= root_.training();
   changes_.begin(at.step);
+  changes_before_ = changes_.fired();
   if (!watch_.empty()) watch_.begin(at.step, outside, at.micro == 0);
   if (captures_.empty()) return;
   captures_.begin({.step = at.step,
@@ -78,6 +82,43 @@ void Hooks::start(const At& at, bool outside) {
 void Hooks::end() {
   watch_.end();
   captures_.end();
+}
+
+std::optional<uint64_t> Hooks::repeats(const At& at, bool accumulates) const {
+  const bool training = root_.training();
+  const auto changes = changes_.repeats(at.step, training, accumulates);
+  const auto captures = captures_.repeats(at.step, training);
+  const auto rules = watch_.repeats(at.step, training, accumulates);
+  if (!changes || !captures || !rules) return std::nullopt;
+  uint64_t number = kHashBegin;
+  for (const auto* due : {&*changes, &*captures, &*rules})
+    for (const bool d : *due) number = (number ^ d) * kHashFactor;
+  return number;
+}
+
+void Hooks::recorded(uint64_t number, bool backward) {
+  Scripts& of = scripts_[number];
+  (backward ? of.all : of.forward) = {captures_.script(), watch_.script(), changes_.fired()};
+  std::vector<int64_t>& fired = (backward ? of.all : of.forward).changes;
+  for (size_t i = 0; i < fired.size(); ++i) fired[i] -= changes_before_[i];
+}
+
+void Hooks::repeat(uint64_t number, bool backward) {
+  const Scripts& of = scripts_.at(number);
+  const Script& script = backward ? of.all : of.forward;
+  captures_.repeat(script.captures);
+  watch_.repeat(script.rules);
+  changes_.repeat(script.changes);
+}
+
+std::vector<uint64_t> Hooks::ids() const {
+  std::vector<uint64_t> out;
+  for (const RemovableHandle& h : handles_) out.push_back(h.id());
+  changes_.ids(out);
+  captures_.ids(out);
+  watch_.ids(out);
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 void Hooks::step_done(double loss) { watch_.step_done(loss); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +45,18 @@ class Hooks {
   /// Around an evaluation within a driven run, each call of which is recorded on its own.
   void evaluation(bool begins);
 
+  /// Whether what hooks do in this step of training may be recorded on a GPU, and done again
+  /// without calling them: a number for those that are due, the same where the same are. Nothing
+  /// where one must be called.
+  std::optional<uint64_t> repeats(const At& at, bool accumulates) const;
+  /// In a step that is recorded, after its forward and after its backward.
+  void recorded(uint64_t number, bool backward);
+  /// In place of the calls of a step that is done again: what hooks told of it when it was recorded
+  /// with that number, `backward`: of its backward, too.
+  void repeat(uint64_t number, bool backward);
+  /// The ids of the hooks on modules and parameters, sorted.
+  std::vector<uint64_t> ids() const;
+
   /// What a rule with `action: stop` has found.
   const std::optional<Finding>& stopped() const { return stopped_; }
   /// Whether a rule has asked for a checkpoint since the last time.
@@ -65,6 +78,12 @@ class Hooks {
   std::vector<std::string> silent(bool backward) const;
 
  private:
+  /// What hooks told of a step up to a part of it.
+  struct Script {
+    Captures::Script captures;
+    Watch::Script rules;
+    std::vector<int64_t> changes;  // how often each fired
+  };
   std::vector<int64_t> fired() const;
   void start(const At& at, bool outside);
   void found(const Finding& f);
@@ -80,6 +99,11 @@ class Hooks {
   bool driven_ = false, evaluating_ = false, trained_ = false, checkpoint_ = false;
   int64_t calls_ = 0;  // of the root, where nobody says what a step is, or in this evaluation
   std::vector<bool> fired_before_;  // in the part of the run that a checkpoint remembers
+  struct Scripts {
+    Script forward, all;
+  };
+  std::map<uint64_t, Scripts> scripts_;  // of steps that were recorded
+  std::vector<int64_t> changes_before_;  // the step: how often each change had fired
   std::function<void(const Finding&)> told_;
   std::optional<Finding> stopped_;
 };

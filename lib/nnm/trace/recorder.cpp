@@ -128,9 +128,10 @@ struct Recorder::Site {
   bool has_calls() const { return has_work_before() || has(HookKind::forward) || tensor_output; }
 };
 
-Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink)
+Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink, LateStatistics* late)
     : options_(std::move(options)),
       sink_(sink),
+      late_(late),
       reduction_(options_.statistics()),
       histogram_(options_.histogram()),
       hooked_(std::make_shared<Hooked>(Hooked{this})) {
@@ -334,6 +335,8 @@ void Recorder::begin_step() {
     s->backward.clear();
   }
   if (!flops_told_) flops_ = std::make_unique<FlopCounter>();
+  script_.told.clear();
+  script_.due.clear();
   start_ = ticks_.now();
   overhead_ = 0;
   recording_ = true;
@@ -351,6 +354,8 @@ void Recorder::end_step() {
 
 void Recorder::abandon_step() {
   recording_ = false;
+  script_.told.clear();
+  script_.due.clear();
   flops_.reset();
 }
 
@@ -369,6 +374,7 @@ void Recorder::capture_parameters(Site& site, What what) {
 void Recorder::told(Site& site, HookKind kind, int64_t call) {
   if (options_.call && *options_.call != call) return;
   fired_ = true;
+  script_.told.push_back({&site, kind, call});
   sink_.call(kind, site.name, call);
 }
 
@@ -427,14 +433,41 @@ int64_t Recorder::number(Site& site, HookKind kind, What what, int64_t call, siz
 
 void Recorder::reduce(int64_t number, const Tensor& t) {
   if (t.is_meta() || (reduction_.size() == 0 && !histogram_)) return;
+  if (late_ && late_->takes(t)) {
+    script_.due.push_back({number, late_->add(t, !reduction_.moments_only(), !bins_.empty())});
+    return;
+  }
   TensorStatistics s;
   std::fill(bins_.begin(), bins_.end(), 0);
-  uint32_t* const bins = bins_.empty() ? nullptr : bins_.data();
   const auto& kernel = reduction_.moments_only() ? kernels::moments : kernels::statistics;
-  kernel(t.view(), &s, bins);
-  reduction_(s, bins, values_.data());
+  kernel(t.view(), &s, bins_.empty() ? nullptr : bins_.data());
+  give(number, s);
+}
+
+void Recorder::give(int64_t number, const TensorStatistics& s) {
+  reduction_(s, bins_.data(), values_.data());
   sink_.stats(number, values_,
               histogram_ ? std::span<const uint32_t>(bins_) : std::span<const uint32_t>());
+}
+
+void Recorder::settle() {
+  for (const Due& d : script_.due) {
+    std::fill(bins_.begin(), bins_.end(), 0);
+    give(d.number, late_->get(d.ticket, bins_.empty() ? nullptr : bins_.data()));
+  }
+  script_.due.clear();
+}
+
+void Recorder::repeat(const Script& script) {
+  script_ = script;
+  for (const Told& t : script.told) {
+    fired_ = true;
+    sink_.call(t.kind, t.site->name, t.call);
+  }
+}
+
+void Recorder::ids(std::vector<uint64_t>& out) const {
+  for (const RemovableHandle& h : handles_) out.push_back(h.id());
 }
 
 }  // namespace nnm::tracing

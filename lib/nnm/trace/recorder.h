@@ -10,6 +10,7 @@
 #include "nnm/base/ticks.h"
 #include "nnm/ops/ops.h"
 #include "nnm/trace/capture.h"
+#include "nnm/trace/late_statistics.h"
 
 namespace nnm::tracing {
 
@@ -36,10 +37,13 @@ class Sink {
 /// these left, and not what later ones make of it. Captures never change a value. Removes them when
 /// it goes; a graph that outlives it may still be run backward.
 class Recorder {
+  struct Site;
+
  public:
   /// Throws Error(config) where a selector matches nothing, with the nearest name, unless
-  /// `optional`.
-  Recorder(Module& root, CaptureOptions options, Sink& sink);
+  /// `optional`. `late`: by which a GPU's statistics come, so that nobody waits for each; else they
+  /// are waited for.
+  Recorder(Module& root, CaptureOptions options, Sink& sink, LateStatistics* late = nullptr);
   ~Recorder();
   Recorder(const Recorder&) = delete;
 
@@ -47,13 +51,37 @@ class Recorder {
   void begin_step();
   /// After its backward pass, if there was one: records weights and their gradients.
   void end_step();
+  /// After `late` has sent what was asked of it: gives the sink statistics of the step that is
+  /// done.
+  void settle();
   /// Stops recording in a step that will have no end.
   void abandon_step();
+
+  /// What hooks have told of a step.
+  struct Told {
+    Site* site;
+    HookKind kind;
+    int64_t call;
+  };
+  struct Due {
+    int64_t number;
+    LateStatistics::Ticket ticket;
+  };
+  struct Script {
+    std::vector<Told> told;
+    std::vector<Due> due;
+  };
+  /// Of the step that is recorded, so far.
+  const Script& script() const { return script_; }
+  /// In a step whose hooks are not called, as a GPU does recorded work again: tells what they told,
+  /// and that the same statistics are due.
+  void repeat(const Script& script);
+  /// The ids of its hooks, which look on, so that what they ask of a GPU may be repeated.
+  void ids(std::vector<uint64_t>& out) const;
   /// Whether any hook has recorded anything.
   bool fired() const { return fired_; }
 
  private:
-  struct Site;
   struct Known;
   struct Hooked;
   using Sites = std::map<size_t, std::unique_ptr<Site>>;  ///< by the places of their modules
@@ -76,9 +104,12 @@ class Recorder {
   void capture_parameters(Site& site, What what);
   int64_t number(Site& site, HookKind kind, What what, int64_t call, size_t position);
   void reduce(int64_t number, const Tensor& t);
+  void give(int64_t number, const TensorStatistics& s);
 
   CaptureOptions options_;
   Sink& sink_;
+  LateStatistics* const late_;
+  Script script_;  // of the newest step; what is due of it is gone once it has come
   Reduction reduction_;
   bool histogram_ = false;
   std::vector<std::unique_ptr<Site>> sites_;

@@ -18,6 +18,7 @@ struct Numbers {
   double numel, nonfinite, zero;
   double absmax, l2;  ///< of the finite elements
   static Numbers of(const Tensor& t);
+  static Numbers of(const TensorStatistics& s);
 };
 
 /// What a rule is shown.
@@ -64,6 +65,8 @@ class Rule : public Object {
   virtual const char* at() const { return "**"; }
   /// How often in a row it must be bad, unless the config says.
   virtual int64_t patience() const { return 1; }
+  /// Whether it looks at Sight::numbers() alone, which may come later than the tensor.
+  virtual bool by_numbers() const { return false; }
   /// Whether a run that it stops ended because of values that are not finite.
   virtual bool about_nonfinite() const { return false; }
   /// Throws Error(config) where it cannot judge modules of this type.

@@ -14,6 +14,10 @@ namespace nnm::tracing {
 Numbers Numbers::of(const Tensor& t) {
   TensorStatistics s;
   kernels::statistics(t.view(), &s, nullptr);
+  return of(s);
+}
+
+Numbers Numbers::of(const TensorStatistics& s) {
   const double absmax = s.finite ? std::max(std::abs(s.min), std::abs(s.max)) : 0;
   return {static_cast<double>(s.numel), static_cast<double>(s.nan + s.inf),
           static_cast<double>(s.zero), absmax, std::sqrt(s.squares)};
@@ -38,6 +42,7 @@ struct nonfinite final : Rule {
   }
   explicit nonfinite(const Options&) {}
   bool about_nonfinite() const override { return true; }
+  bool by_numbers() const override { return true; }
   std::optional<Reading> look(const Sight& s) override {
     const Numbers& n = s.numbers();
     if (!known(n.nonfinite)) return std::nullopt;
@@ -59,6 +64,7 @@ struct exploding_tensor final : Rule {
     return s;
   }
   explicit exploding_tensor(const Options& options) : o(options) {}
+  bool by_numbers() const override { return true; }
   std::optional<Reading> look(const Sight& s) override {
     const Numbers& n = s.numbers();
     if (!known(n.absmax)) return std::nullopt;
@@ -81,6 +87,7 @@ struct vanishing_gradient final : Rule {
   }
   explicit vanishing_gradient(const Options& options) : o(options) {}
   HookKind kind() const override { return HookKind::full_backward; }
+  bool by_numbers() const override { return true; }
   std::optional<Reading> look(const Sight& s) override {
     const Numbers& n = s.numbers();
     if (!known(n.l2) || n.numel == 0 || n.nonfinite > 0) return std::nullopt;
@@ -139,6 +146,7 @@ struct all_zero final : Rule {
     return s;
   }
   explicit all_zero(const Options& options) : o(options) {}
+  bool by_numbers() const override { return true; }
   std::optional<Reading> look(const Sight& s) override {
     const Numbers& n = s.numbers();
     if (!known(n.zero) || n.numel == 0) return std::nullopt;

@@ -225,6 +225,8 @@ void Watch::attach_parameter(Spot& s, HookKind kind, const Tensor& p, const std:
 void Watch::begin(int64_t step, bool outside, bool first) {
   step_ = step;
   looking_ = true;
+  late_.begin();
+  due_.clear();
   if (first && !outside) settle();
   for (const auto& r : rules_)
     r->due =
@@ -247,6 +249,43 @@ void Watch::settle() {
 void Watch::end() {
   looking_ = false;
   newest_ = {};
+  settle_numbers();
+}
+
+// Waits once for all that rules look at.
+void Watch::settle_numbers() {
+  if (due_.empty()) return;
+  late_.send();
+  for (const Due& d : std::exchange(due_, {}))
+    look(*d.spot, d.what, d.arg, d.call,
+         Sight(d.spot->type, Numbers::of(late_.get(d.ticket, nullptr))));
+}
+
+std::optional<std::vector<bool>> Watch::repeats(int64_t step, bool training,
+                                                bool accumulates) const {
+  std::vector<bool> out;
+  for (const auto& r : rules_) {
+    out.push_back(r->spec.when.holds(step, training));
+    const bool beside = r->about_parameters() || r->rule->subject() == Rule::Subject::loss;
+    const bool late = r->rule->by_numbers() && !(accumulates && r->spec.sees_sums());
+    if (out.back() && !beside && !late) return std::nullopt;
+  }
+  return out;
+}
+
+Watch::Script Watch::script() {
+  late_.launch();
+  return {due_, late_.asked()};
+}
+
+void Watch::repeat(const Script& script) {
+  late_.begin(script.asked);
+  due_ = script.due;
+  for (const Due& d : due_) ++d.spot->live.fired;
+}
+
+void Watch::ids(std::vector<uint64_t>& out) const {
+  for (const RemovableHandle& h : handles_) out.push_back(h.id());
 }
 
 void Watch::step_done(double loss) {
@@ -334,16 +373,28 @@ void Watch::judge(Spot& s, const char* what, const std::string& arg, int64_t cal
                   const Tensor& tensor) {
   const NoGradGuard no_grad;
   ++s.live.fired;
-  Spot::Place& place = s.place(what, arg, call);
+  const bool same = newest_.tensor.defined() && newest_.tensor.impl() == tensor.impl() &&
+                    newest_.version == tensor.version();
+  if (!same) newest_ = {tensor, tensor.version(), {}, {}};
+  if (s.live.rule->by_numbers() && late_.takes(tensor)) {
+    if (!newest_.ticket) newest_.ticket = late_.add(tensor, true, false);
+    due_.push_back({&s, what, arg, call, *newest_.ticket});
+    return;
+  }
   Sight sight(s.type, tensor);
+  if (newest_.numbers) sight.know(*newest_.numbers);
+  look(s, what, arg, call, std::move(sight));
+}
+
+void Watch::look(Spot& s, const char* what, const std::string& arg, int64_t call, Sight sight) {
+  const NoGradGuard no_grad;
+  const Tensor& tensor = sight.tensor;
+  Spot::Place& place = s.place(what, arg, call);
   // What a checkpoint remembers was read to the CPU.
   if (place.before.defined())
     sight.before = to(place.before, TensorOptions{place.before.dtype(), tensor.device()});
-  const bool same = newest_.tensor.defined() && newest_.tensor.impl() == tensor.impl() &&
-                    newest_.version == tensor.version();
-  if (same) sight.know(newest_.numbers);
   const std::optional<Reading> reading = place.streak.look(sight, s.live.spec.patience);
-  if (!same && sight.known()) newest_ = {tensor, tensor.version(), *sight.known()};
+  if (tensor.defined()) newest_.numbers = sight.known();
   if (s.live.rule->compares()) place.before = s.parameter.defined() ? Tensor() : clone(tensor);
   if (reading) report(s, what, arg, call, *reading);
 }

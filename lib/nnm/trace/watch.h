@@ -3,9 +3,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "nnm/trace/late_statistics.h"
 #include "nnm/trace/targets.h"
 
 namespace nnm::tracing {
@@ -57,6 +59,9 @@ class Streak {
 /// Registers the hooks that rules look through, and removes them when it goes. Values are never
 /// changed.
 class Watch {
+  struct Live;
+  struct Spot;
+
  public:
   explicit Watch(Module& root);
   ~Watch();
@@ -74,6 +79,27 @@ class Watch {
   void end();
   /// After the update of the parameters, for rules about these and about the loss.
   void step_done(double loss);
+  /// For each rule whether it is due in this step; nothing where one is that must see tensors.
+  /// `accumulates`: a gradient is complete after several backwards.
+  std::optional<std::vector<bool>> repeats(int64_t step, bool training, bool accumulates) const;
+  /// A tensor whose numbers a rule waits for.
+  struct Due {
+    Spot* spot;
+    const char* what;
+    std::string arg;
+    int64_t call;
+    LateStatistics::Ticket ticket;
+  };
+  struct Script {
+    std::vector<Due> due;
+    size_t asked = 0;
+  };
+  /// What rules wait for in the step that is recorded on a GPU, so far; what they asked of it is
+  /// part of the recording then.
+  Script script();
+  /// After begin(), in a step that is done again without calling hooks: what they wait for.
+  void repeat(const Script& script);
+  void ids(std::vector<uint64_t>& out) const;
   /// How often each rule looked, in the order in which they were added.
   std::vector<int64_t> fired() const;
   /// What the rule of this number has seen in the steps that are done, as far as it matters for
@@ -84,9 +110,6 @@ class Watch {
   std::function<void(const Finding&)> tell;
 
  private:
-  struct Live;
-  struct Spot;
-
   Spot& spot(Live& rule, const std::string& name, const std::string& type);
   void settle();
   void attach(Spot& s, HookKind kind, const Targets::OfModule& target);
@@ -95,6 +118,8 @@ class Watch {
   void attach_parameter(Spot& s, HookKind kind, const Tensor& p, const std::string& name);
   void see(Spot& s, const char* what, int64_t call, const std::vector<io::TraceArg>& args);
   void judge(Spot& s, const char* what, const std::string& arg, int64_t call, const Tensor& tensor);
+  void settle_numbers();
+  void look(Spot& s, const char* what, const std::string& arg, int64_t call, Sight sight);
   void report(const Spot& s, const char* what, const std::string& arg, int64_t call,
               const Reading& reading) const;
 
@@ -108,8 +133,11 @@ class Watch {
   struct Newest {         // what several rules look at one after the other
     Tensor tensor;
     uint32_t version = 0;
-    Numbers numbers{};
+    std::optional<Numbers> numbers;
+    std::optional<LateStatistics::Ticket> ticket;
   } newest_;
+  LateStatistics late_;
+  std::vector<Due> due_;
 };
 
 }  // namespace nnm::tracing

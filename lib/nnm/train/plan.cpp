@@ -327,8 +327,9 @@ class Reader {
   void read_words() {
     if (const Tree* t = find("precision"))
       attempt(t->span, [&] {
-        const size_t which = word(*t, "precision", {"f32", "f64", "bf16"});
+        const size_t which = word(*t, "precision", {"f32", "f64", "bf16", "tf32"});
         if (which == 2) plan_.autocast = DType::bf16;
+        plan_.tf32 = which == 3;
         plan_.dtype = which == 1 ? DType::f64 : DType::f32;
       });
     if (const Tree* t = find("nan"))

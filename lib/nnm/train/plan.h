@@ -67,6 +67,7 @@ struct Plan {
   int64_t accumulate = 1;
   DType dtype = DType::f32;       ///< of parameters
   std::optional<DType> autocast;  ///< of matrix products, convolutions and attention
+  bool tf32 = false;              ///< on a GPU, of products and convolutions of f32
   std::optional<double> ema;      ///< decay
   std::optional<Duration> eval;   ///< none: no evaluation while training
   std::string eval_split = "val";

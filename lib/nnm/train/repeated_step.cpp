@@ -6,8 +6,10 @@
 #include <string_view>
 #include <utility>
 
+#include "kernels/library_folder.h"
 #include "nnm/autograd/node.h"
 #include "nnm/base/log.h"
+#include "nnm/nn/hooks_detail.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::train {
@@ -26,16 +28,30 @@ bool same_shapes(const std::vector<Shape>& shapes, const Tensors& fields) {
                     [](const Shape& s, const Tensor& t) { return s == t.shape(); });
 }
 
-bool has_hooks(const Tensor& leaf) {
+// By where the table of its functions lies.
+bool of_nnm(Module& m) {
+  return same_library(*reinterpret_cast<void**>(&m), reinterpret_cast<void*>(&same_shapes));
+}
+
+// Hooks other than these, sorted by id.
+bool has_hooks(const Tensor& leaf, const std::vector<uint64_t>& but) {
   if (!leaf.requires_grad()) return false;
   const Ref<AccumulateGrad>& sink = autograd_meta(leaf).accumulator;
-  return sink && sink->has_hooks();
+  if (!sink || !sink->has_hooks()) return false;
+  const NodeHooks& h = sink->hooks();
+  const auto within = [&](const auto& list) { return !list || all_within(*list, but); };
+  return !(within(h.tensor_pre) && within(h.pre) && within(h.post) && within(h.post_accumulate) &&
+           h.retain_grad.empty());
 }
 
 }  // namespace
 
-RepeatedStep::RepeatedStep(Ref<Module> model, Tensors parameters, Work work)
-    : model_(std::move(model)), tensors_(model_->parameters()), work_(std::move(work)) {
+RepeatedStep::RepeatedStep(Ref<Module> model, Tensors parameters, Work work,
+                           std::vector<uint64_t> hooks)
+    : model_(std::move(model)),
+      tensors_(model_->parameters()),
+      work_(std::move(work)),
+      hooks_(std::move(hooks)) {
   for (const Tensor& p : parameters) {
     const auto same = [&](const Tensor& t) { return t.is_same(p); };
     if (std::none_of(tensors_.begin(), tensors_.end(), same)) tensors_.push_back(p);
@@ -43,12 +59,16 @@ RepeatedStep::RepeatedStep(Ref<Module> model, Tensors parameters, Work work)
   for (const Tensor& b : model_->buffers()) tensors_.push_back(b);
 }
 
-bool RepeatedStep::possible(Device device) {
+bool RepeatedStep::possible(Module& model, Device device) {
   const char* wish = std::getenv("NNM_CUDA_GRAPHS");
-  return device.type == DeviceType::cuda && wish && std::string_view(wish) == "1";
+  if (device.type != DeviceType::cuda) return false;
+  if (wish && *wish) return std::string_view(wish) == "1";
+  const std::vector<Module*> modules = model.modules();
+  return std::all_of(modules.begin(), modules.end(), [](Module* m) { return of_nnm(*m); });
 }
 
 std::optional<double> RepeatedStep::loss(Tensors& fields) {
+  repeats_ = false;
   if (failures_ == kFailures || watched()) return std::nullopt;
   if (recording_) return replay(fields);
   gradients_.clear();
@@ -67,8 +87,9 @@ bool RepeatedStep::watched() const {
   const std::vector<Module*> modules = model_->modules();
   return detail::anomaly_mode.on ||
          std::any_of(modules.begin(), modules.end(),
-                     [](const Module* m) { return m->is_watched(); }) ||
-         std::any_of(tensors_.begin(), tensors_.end(), has_hooks);
+                     [&](const Module* m) { return m->is_watched_beyond(hooks_); }) ||
+         std::any_of(tensors_.begin(), tensors_.end(),
+                     [&](const Tensor& t) { return has_hooks(t, hooks_); });
 }
 
 // Whether no gradient is there that a backward would add to.
@@ -84,7 +105,20 @@ std::vector<RepeatedStep::Place> RepeatedStep::places() const {
 }
 
 std::optional<double> RepeatedStep::record(Tensors& fields) {
+  const Generator random = default_generator();
+  try {
+    return try_to_record(fields, random);
+  } catch (const Error& e) {
+    // What is kept for other work leaves less memory to this one: it is taken without.
+    if (e.kind() != ErrorKind::device) throw;
+    give_up(random);
+    return std::nullopt;
+  }
+}
+
+std::optional<double> RepeatedStep::try_to_record(Tensors& fields, const Generator& random) {
   const Device device = tensors_[0].device();
+  work_.prepare();
   for (Tensor& f : fields) inputs_.push_back(f = clone(f));
   bad_ = zeros({1}, {DType::i64, device});
   // Not of the recording's own memory, in which forward and backward may write anything anywhere.
@@ -94,7 +128,7 @@ std::optional<double> RepeatedStep::record(Tensors& fields) {
   modules_ = model_->modules();
   std::vector<uint32_t> versions;
   for (const Tensor& t : tensors_) versions.push_back(t.version());
-  const Generator random = default_generator();
+  for (const Tensor& b : model_->buffers()) buffers_before_.push_back(clone(b));
   {
     // Loaded now: a kernel's first launch cannot be recorded.
     const LateIndexChecks late(bad_);
@@ -114,6 +148,20 @@ std::optional<double> RepeatedStep::record(Tensors& fields) {
     drop();
   }
   return value;
+}
+
+// All is as it was before the step, which is taken as usual, as are those that follow.
+void RepeatedStep::give_up(const Generator& random) {
+  log_detail("there is no memory to repeat forward and backward in");
+  work_.done();
+  default_generator() = random;
+  const Tensors now = model_->buffers();
+  for (size_t i = 0; i < buffers_before_.size(); ++i) copy_(now[i], buffers_before_[i]);
+  for (const Tensor& t : tensors_) t.set_grad({});
+  gradients_.clear();
+  sums_.clear();
+  drop();
+  failures_ = kFailures;
 }
 
 // Forward and backward as they are recorded; what they leave is kept. Whether they can be repeated.
@@ -164,6 +212,7 @@ std::optional<double> RepeatedStep::replay(const Tensors& fields) {
     drop();
     return std::nullopt;
   }
+  repeats_ = true;
   for (const Tensor& t : written_) t.bump_version();
   const std::optional<double> value = outcome();
   if (!value) {
@@ -193,9 +242,8 @@ void RepeatedStep::set_gradients() {
     const Tensor grad = tensors_[i].grad();
     if (grad.defined()) ++(grad.is_same(sums_[i]) ? ours : others);
   }
-  const bool first = recording_ && ours + others == 0, further = recording_ && ours == sums;
-  if (first) recording_->repeat(kFirst);
-  if (further) recording_->repeat(kFurther);
+  const bool first = recording_ && ours + others == 0 && recording_->repeat(kFirst);
+  const bool further = recording_ && ours == sums && recording_->repeat(kFurther);
   // Where other batches of the step were taken as usual, each gradient finds what it is added to.
   for (size_t i = 0; i < sums_.size() && !further; ++i) {
     if (!sums_[i].defined()) continue;
@@ -213,6 +261,7 @@ void RepeatedStep::drop() {
   ++failures_;
   alike_ = 0;
   inputs_.clear();
+  buffers_before_.clear();
   written_.clear();
   loss_ = {};
   recording_.reset();

@@ -15,8 +15,9 @@ namespace nnm::train {
 namespace {
 
 constexpr int kDiverged = 5, kTimeLimit = 75, kSignal = 128;
-constexpr double kTick = 0.05;      // seconds between ticks
-constexpr double kRounding = 1e-9;  // of positions measured in fractions of an epoch
+constexpr size_t kMostRepeated = 3;  // each has memory of its own
+constexpr double kTick = 0.05;       // seconds between ticks
+constexpr double kRounding = 1e-9;   // of positions measured in fractions of an epoch
 
 // How many whole periods lie before a place.
 double periods(double at, double period) { return std::floor(at / period + kRounding); }
@@ -90,42 +91,84 @@ bool Trainer::consult(bool at_once) {
 }
 
 double Trainer::micro_batch(int64_t index) {
-  batch_ = next_batch();
+  at_ = {step_, micro_ / batches_, index};
+  begun_ = false;
+  RepeatedStep* const again = find_repeated();
+  batch_ = next_batch(again ? again->inputs() : Tensors());
   random_ = default_generator();
-  const Watcher::At where{step_, micro_ / batches_, index};
   ++micro_;
   samples_ += static_cast<int64_t>(batch_.samples.size());
-  for (Watcher* w : parts_.watchers) w->forward_begins(where);
   Objective& objective = *parts_.objective;
-  const std::optional<double> repeated = repeated_loss();
+  std::optional<double> repeated;
+  if (again) repeated = again->loss(batch_.fields);
+  // What was told of a recording that failed is told anew; a step that is repeated goes first,
+  // since the GPU has work then.
+  if (!repeated || !begun_) forward_begins();
   const Tensor loss = repeated ? Tensor() : forward();
   const double value = repeated ? *repeated : loss.item().d;
-  if (!std::isfinite(value) && plan_.nan != NanPolicy::ignore) {
+  const bool ends = !std::isfinite(value) && plan_.nan != NanPolicy::ignore;
+  if (repeated && again->repeats())
+    for (Watcher* w : parts_.watchers) w->repeated(number_, !ends);
+  if (ends) {
     objective.clear();
-    for (Watcher* w : parts_.watchers) w->backward_done(where);
+    for (Watcher* w : parts_.watchers) w->backward_done(at_);
     if (plan_.nan == NanPolicy::skip) skip_ = true;
     else if (!consult(true)) diverge_in_forward(value);
     return value;
   }
-  if (repeated) repeated_->set_gradients();
+  if (repeated) again->set_gradients();
   else backward(loss);
   objective.clear();
-  for (Watcher* w : parts_.watchers) w->backward_done(where);
+  for (Watcher* w : parts_.watchers) w->backward_done(at_);
   return value;
 }
 
-// The loss of the batch where forward and backward are repeated on a GPU, with nobody to see them.
-std::optional<double> Trainer::repeated_loss() {
-  if (!parts_.watchers.empty()) return std::nullopt;
-  if (!repeated_) {
-    if (!RepeatedStep::possible(parameters_[0].device())) return std::nullopt;
-    repeated_.emplace(
-        parts_.model, parameters_,
-        RepeatedStep::Work{[this] { return forward(); },
-                           [this](const Tensor& loss) { backward(loss); },
-                           [this] { parts_.objective->clear(); }, plan_.accumulate > 1});
+void Trainer::forward_begins() {
+  begun_ = true;
+  for (Watcher* w : parts_.watchers) w->forward_begins(at_);
+}
+
+// Forward and backward of such a micro-batch as they are repeated on a GPU; null where it is to be
+// taken as usual, as hooks must be called.
+RepeatedStep* Trainer::find_repeated() {
+  if (!may_repeat_) may_repeat_ = RepeatedStep::possible(*parts_.model, parameters_[0].device());
+  if (!*may_repeat_) return nullptr;
+  number_ = 0;
+  // The hooks of a config are one watcher; others watch each step.
+  if (parts_.watchers.size() > 1) return nullptr;
+  for (const Watcher* w : parts_.watchers) {
+    const std::optional<uint64_t> number = w->repeats(at_, plan_.accumulate > 1);
+    if (!number) return nullptr;
+    number_ = *number;
   }
-  return repeated_->loss(batch_.fields);
+  const auto known = repeated_.find(number_);
+  if (known != repeated_.end()) return &known->second;
+  if (repeated_.size() == kMostRepeated) return nullptr;
+  std::vector<uint64_t> hooks;
+  for (const Watcher* w : parts_.watchers) hooks = w->hooks();
+  return &repeated_
+              .try_emplace(number_, parts_.model, parameters_, work_of(number_), std::move(hooks))
+              .first->second;
+}
+
+RepeatedStep::Work Trainer::work_of(uint64_t number) {
+  const auto recorded = [this, number](bool backward) {
+    for (Watcher* w : parts_.watchers) w->recorded(number, backward);
+  };
+  return {[this, recorded] {
+            forward_begins();
+            Tensor loss = forward();
+            recorded(false);
+            return loss;
+          },
+          [this, recorded](const Tensor& loss) {
+            backward(loss);
+            recorded(true);
+          },
+          [this] { parts_.objective->clear(); }, plan_.accumulate > 1,
+          [this] {
+            for (Watcher* w : parts_.watchers) w->settle();
+          }};
 }
 
 // The loss of the batch, which stays in scope.
@@ -139,9 +182,7 @@ Tensor Trainer::forward() {
   }
 }
 
-data::Batch Trainer::next_batch() {
-  static const Tensors anywhere;
-  const Tensors& into = repeated_ ? repeated_->inputs() : anywhere;
+data::Batch Trainer::next_batch(const Tensors& into) {
   std::optional<data::Batch> batch = parts_.loader->next(into);
   if (!batch) batch = parts_.loader->next(into);
   return std::move(*batch);

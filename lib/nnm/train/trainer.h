@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,22 @@ class Watcher {
   };
   virtual ~Watcher() = default;
   virtual void forward_begins(const At& at) { (void)at; }
+  /// Whether what this watcher's hooks do in a micro-batch may be recorded on a GPU and done again
+  /// without calling them: a number, the same for steps in which they do the same. Nothing where
+  /// they must be called. `accumulates`: the gradient is that of several micro-batches.
+  virtual std::optional<uint64_t> repeats(const At& at, bool accumulates) const {
+    (void)at, (void)accumulates;
+    return std::nullopt;
+  }
+  /// The ids of these hooks, sorted.
+  virtual std::vector<uint64_t> hooks() const { return {}; }
+  /// Before one is recorded: waits for what a GPU has still to tell of earlier ones.
+  virtual void settle() {}
+  /// While a micro-batch of that number is recorded: after its forward, and after its backward.
+  virtual void recorded(uint64_t number, bool backward) { (void)number, (void)backward; }
+  /// Where hooks are not called, in their place, between forward_begins() and backward_done().
+  /// `backward`: not in its forward alone, where the loss is not finite.
+  virtual void repeated(uint64_t number, bool backward) { (void)number, (void)backward; }
   /// After the backward of a micro-batch, or in its place where the loss is not finite.
   virtual void backward_done(const At& at) { (void)at; }
   /// After the optimizer's update and the schedule; `loss` is the step's.
@@ -138,9 +155,11 @@ class Trainer {
   bool take_step();
   bool consult(bool at_once);
   double micro_batch(int64_t index);
-  std::optional<double> repeated_loss();
+  void forward_begins();
+  RepeatedStep* find_repeated();
+  RepeatedStep::Work work_of(uint64_t number);
   Tensor forward();
-  data::Batch next_batch();
+  data::Batch next_batch(const Tensors& into);
   void backward(const Tensor& loss);
   void clip();
   bool gradients_finite();
@@ -174,7 +193,8 @@ class Trainer {
   Parts parts_;
   Tensors parameters_;
   std::optional<Ema> ema_;
-  std::optional<RepeatedStep> repeated_;
+  std::map<uint64_t, RepeatedStep> repeated_;  // by the hooks that are due in a step
+  std::optional<bool> may_repeat_;
   History history_;
   int64_t batches_ = 0, total_steps_ = 0, most_micro_ = 0;  // of an epoch; of the run
 
@@ -193,7 +213,10 @@ class Trainer {
   double loss_ = 0, lr_ = 0;
   std::optional<double> grad_norm_;
   data::Batch batch_;
-  Generator random_;  // before the micro-batch
+  Generator random_;     // before the micro-batch
+  Watcher::At at_;       // the micro-batch
+  uint64_t number_ = 0;  // of the hooks that are due in it
+  bool begun_ = false;   // watchers know of it
   bool skip_ = false;
   Tensor share_;  // 1 / accumulate, what each micro-batch's backward starts from
   Clock::time_point began_ = Clock::now();

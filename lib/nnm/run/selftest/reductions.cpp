@@ -10,6 +10,7 @@
 #include "kernels/softmax.h"
 #include "kernels/statistics.h"
 #include "nnm/run/selftest/suite.h"
+#include "nnm/tensor/device.h"
 
 namespace nnm::run {
 
@@ -236,6 +237,33 @@ void check_statistics_of(Suite& s, DType t, const Operand& x) {
   }
 }
 
+// More than one launch takes, of which some cannot share one.
+void check_statistics_records(Suite& s) {
+  std::vector<Operand> many;
+  for (int64_t i = 0; i < 150; ++i) {
+    const DType t = kFloats[i % std::size(kFloats)];
+    many.push_back(i == 40 ? in(t, {30, 20}, Lay::gaps) : in(t, {i == 50 ? 9001 : i % 9 * 17}));
+  }
+  s.check(kernels::statistics_records, "150 tensors", many, 1, [](const Views& v) {
+    std::vector<StatisticsTask> tasks;
+    for (const View& x : v) tasks.push_back({x, tasks.size() % 3 != 0, tasks.size() % 2 == 0});
+    const auto bytes = static_cast<int64_t>(v.size() * sizeof(StatisticsRecord));
+    const Tensor out = empty({bytes}, {DType::u8, v[0].device});
+    kernels::statistics_records(out, tasks);
+    const Tensor here = moved(out, Device{});
+    const auto* records = here.data<const StatisticsRecord>();
+    std::vector<double> all;
+    for (size_t i = 0; i < v.size(); ++i) {
+      const TensorStatistics one = statistics_of(records[i], v[i].numel());
+      for (double x : numbers(one)) all.push_back(x);
+      for (double x : {one.mean, one.second, one.sum, one.l1, one.squares}) all.push_back(x);
+      if (tasks[i].histogram)
+        all.insert(all.end(), records[i].bins, records[i].bins + kHistogramBins);
+    }
+    return all;
+  });
+}
+
 void check_difference(Suite& s) {
   for (const DType t : {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i64, DType::i32,
                         DType::i16, DType::i8, DType::u8})
@@ -306,6 +334,7 @@ void check_statistics(Suite& s) {
   }
   for (const DType t : {DType::i64, DType::i32, DType::i16, DType::i8, DType::u8, DType::b8})
     check_statistics_of(s, t, in(t, {777}, integers(0, 2)));
+  check_statistics_records(s);
   check_difference(s);
   check_power_sums(s);
 }
