@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cuda=
 case ${1:-} in
+  -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' scripts/build.sh; exit 0 ;;
   --cuda) cuda=ON; shift ;;
   --cuda-test) cuda=TEST; shift ;;
 esac
@@ -21,6 +22,9 @@ if [ -n "$cuda" ]; then
   options=(-DNNM_CUDA="$cuda" -DNNM_CUBLAS_INCLUDE="$cublas_include")
 fi
 preset=${1:-release}
+case $preset in
+  -*) echo "scripts/build.sh: unknown option $preset (--help tells what there is)" >&2; exit 2 ;;
+esac
 . scripts/packages.sh
 need_packages build
 build=build

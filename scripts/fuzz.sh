@@ -5,6 +5,10 @@
 # new code gather in build-fuzz/corpus. Ends with 1 where something was found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case ${1:-30} in
+  -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' scripts/fuzz.sh; exit 0 ;;
+  *[!0-9]*) echo "usage: scripts/fuzz.sh [MINUTES [TARGET ...]]" >&2; exit 2 ;;
+esac
 minutes=${1:-30}
 shift $(($# > 0))
 . scripts/packages.sh

@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# Puts a data set into configs/data/NAME: get_data.sh mnist|tinyshakespeare [NAME ...].
+# Puts a data set into configs/data/NAME, beside the configs: get_data.sh mnist|tinyshakespeare [NAME ...].
 # Files come from $NNM_DATA_DIR/NAME if it is set, else from the net (curl or wget). Every file is
 # checked by the SHA-256 of its content, unpacked if it is gzipped, since mirrors pack differently;
 # files that are there and whole are left alone.
 set -euo pipefail
+case ${1:-} in
+  -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+esac
+case ${NNM_DATA_DIR:-/} in
+  /*) ;;
+  *) NNM_DATA_DIR=$PWD/$NNM_DATA_DIR ;;
+esac
+cd "$(dirname "$0")/.."
 
 die() {
   echo "get_data: $*" >&2
@@ -60,7 +68,8 @@ download() {
   elif command -v wget >/dev/null; then
     wget -q --https-only --timeout=20 --tries=3 -O "$2" "$1"
   else
-    die "neither curl nor wget is installed; put the files into a folder and set NNM_DATA_DIR"
+    die "neither curl nor wget is there; install one (apt-get install curl ca-certificates), or put" \
+      "the files into a folder and set NNM_DATA_DIR"
   fi
 }
 

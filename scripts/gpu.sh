@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 options=() tiny=
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' scripts/gpu.sh; exit 0 ;;
     --) shift; break ;;
     --tiny) tiny=1; options+=("$1"); shift ;;
     --*) options+=("$1"); shift; while [ $# -gt 0 ] && [ "$1" != -- ] && [ "${1#--}" = "$1" ]; do options+=("$1"); shift; done ;;
@@ -22,7 +22,8 @@ while [ $# -gt 0 ]; do
 done
 nnm=${1:-build/bundle/nnm} out=${2:-gpu}
 [ -n "${1:-}" ] || [ -x "$nnm" ] || nnm=build/nnm
-nnm=$(realpath "$nnm") || exit 2
+[ -x "$nnm" ] || { echo "scripts/gpu.sh: no program $nnm; scripts/build.sh --cuda builds it" >&2; exit 2; }
+nnm=$(realpath "$nnm")
 mkdir -p "$out"
 failed=0
 if [ -n "$tiny" ]; then

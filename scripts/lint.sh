@@ -3,6 +3,11 @@
 # adds what clang-tidy finds. Needs python3; clang-format 14 and, in a built tree, clang-tidy 14 are used if they are there.
 set -u
 cd "$(dirname "$0")/.." || exit 2
+case ${1:-} in
+  '' | --tidy) ;;
+  -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' scripts/lint.sh; exit 0 ;;
+  *) echo "usage: scripts/lint.sh [--tidy]" >&2; exit 2 ;;
+esac
 
 if ! command -v python3 >/dev/null; then
   echo "lint: python3 is missing" >&2

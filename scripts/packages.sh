@@ -31,7 +31,8 @@ need_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then
-      echo "missing packages, and neither root nor sudo to install them: ${missing[*]}" >&2
+      echo "packages are missing, and this account may not install them; as root, once:" >&2
+      echo "  apt-get update && apt-get install ${missing[*]}" >&2
       return 1
     fi
     as_root=(sudo)

@@ -14,7 +14,7 @@ full=
 for argument; do
   case $argument in
     --full) full=1 ;;
-    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' scripts/test.sh; exit 0 ;;
     *) echo "usage: scripts/test.sh [--full]" >&2; exit 2 ;;
   esac
 done

@@ -46,6 +46,13 @@ class Pipeline(unittest.TestCase):
         self.assertEqual(json.loads((out / "train.json").read_text())["exit_code"], 0)
         self.assertIn("acc", json.loads((out / "eval.json").read_text())["metrics"])
 
+    def test_a_config_without_tests_passes_the_others(self):
+        self.config = self.config.replace(TESTS, "")
+        code, said, err = self.run_it()
+        self.assertEqual(code, 0, err)
+        self.assertEqual(said[1], "--    tests: the config has none")
+        self.assertEqual(len(said), 7)
+
     def test_failures_end_it_with_their_exit_code(self):
         for change, variables, step, code in ((("Linear(4, hidden)", "Linear(5, hidden)"), {}, "check", 2),
                                               (("== 67", "== 68"), {}, "tests", 1),
