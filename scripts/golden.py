@@ -114,7 +114,7 @@ def create(name):
 
 
 def write(group, name, tensor):
-    group.create_dataset(name, data=tensor.detach().numpy())
+    group.create_dataset(name, data=tensor.numpy(force=True))
 
 
 def attribute(group, name, text):

@@ -6,6 +6,8 @@ a gradient, i[…]<n integers below n, b booleans. A third entry replaces the ca
 where PyTorch spells it differently.
 """
 
+import golden_rare
+
 # Where PyTorch's gradients in float64 go through a constant in float32: relative tolerances.
 LOOSE = {"hardsigmoid": 1e-7, "celu": 1e-7, "Hardsigmoid": 1e-7, "CELU": 1e-7}
 
@@ -644,3 +646,5 @@ CASES += [
     ("tril_(clone(x))", "x: f[3, 4]"),
     ("triu_(clone(x), 1)", "x: f[3, 4]"),
 ]
+
+CASES += golden_rare.CASES

@@ -109,6 +109,10 @@ CASES += [
      "x: f[1, 2, 2, 2, 2]; i: i[1, 2, 2, 2, 2]<32"),
     ("FractionalMaxPool2d(2, output_size=(3, 2), _random_samples=s)", "m(x)",
      "x: f[2, 4, 5, 6]; s: v[2, 4, 2]*0.4"),
+    ("FractionalMaxPool3d(2, output_size=(2, 3, 2), _random_samples=s)", "m(x)",
+     "x: f[2, 2, 4, 5, 4]; s: v[2, 2, 3]*0.4"),
+    ("FractionalMaxPool3d((1, 2, 3), output_ratio=(0.5, 0.6, 0.4), return_indices=true, "
+     "_random_samples=s)", "m(x)", "x: f[2, 4, 5, 7]; s: v[1, 2, 3]*0.4"),
     ("FractionalMaxPool2d((2, 3), output_ratio=(0.5, 0.6), return_indices=true, "
      "_random_samples=s)", "m(x)", "x: f[4, 7, 6]; s: v[1, 4, 2]*0.4"),
 ]
@@ -141,6 +145,8 @@ CASES += [(name, "m.eval()(x)", IMAGE) for name in
            "InstanceNorm2d(4, affine=true, track_running_stats=true)")]
 CASES += simple(["BatchNorm1d(4)", "InstanceNorm1d(4)", "GroupNorm(4, 4)"], "x: f[3, 4, 5]")
 CASES += simple(["BatchNorm3d(2)"], "x: f[2, 2, 2, 3, 2]")
+# PyTorch's trains on GPUs alone.
+CASES += [("SyncBatchNorm(4)", "m.eval()(x)", spec) for spec in ("x: f[3, 4]", "x: f[3, 4, 5]", IMAGE)]
 CASES += simple(["InstanceNorm1d(4, affine=true, track_running_stats=true)",
                  "LocalResponseNorm(3)", "InstanceNorm1d(3)"], "x: f[3, 4, 5]")
 CASES += simple(["InstanceNorm1d(3, affine=true)"], "x: f[3, 5]")
@@ -300,4 +306,8 @@ PRINTED = [
     "TransformerEncoder(TransformerEncoderLayer(512, 8), 6)",
     "Transformer()",
     "Sequential(ModuleList([ReLU(), ReLU()]), Sequential(), Identity())",
+    "TransformerEncoderLayer(4, 2, 8, 0)", "TransformerEncoderLayer(4, 2, layer_norm_eps=1)",
+    "TransformerDecoderLayer(4, 2, dropout=1, layer_norm_eps=0)", "Transformer(4, 2, 1, 1, 8, 0)",
+    "Identity(54, unused_argument1=0.1, unused_argument2=false)",
+    "SyncBatchNorm(3)", "SyncBatchNorm(3, 1, none, track_running_stats=false, bias=false)",
 ]

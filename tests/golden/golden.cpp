@@ -155,6 +155,15 @@ Args CallText::arguments() {
   return args;
 }
 
+Value CallText::method(const Value& input) {
+  const Function* f = find_function("Tensor." + scanner_.name());
+  NNM_CHECK(f, key, "no method that is not a function");
+  scanner_.expect("(");
+  Args args = arguments();
+  args.pos.insert(args.pos.begin(), input);
+  return f->run(f->signature().bind(args).data());
+}
+
 Value CallText::expression() {
   if (scanner_.accept("[")) return Value::list(elements("]"));
   if (scanner_.accept("{")) return dictionary();
@@ -163,6 +172,7 @@ Value CallText::expression() {
   const std::string name = ahead.name();
   if (const Value* input = find(inputs_, name)) {
     scanner_ = ahead;
+    if (scanner_.accept(".")) return method(*input);
     if (!input->holds<Ref<Module>>() || !scanner_.accept("(")) return *input;
     return (*input->as<Ref<Module>>())(arguments());
   }

@@ -40,6 +40,8 @@ class CallText {
 
  private:
   Value expression();
+  /// The rest of `x.where(…)`.
+  Value method(const Value& input);
   Args arguments();
   Value dictionary();
   Values elements(const char* close);

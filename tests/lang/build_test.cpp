@@ -211,6 +211,8 @@ TEST_CASE("build: errors of arguments") {
   CHECK(contains(error(file(a, "A(\"x\")")), "expected int(1..), got \"x\""));
   CHECK(contains(error(file(a, "B(1)")), "error[E0302]: unknown layer `B`"));
   CHECK(contains(error("nnm: 1\nmodel: ReLu()\n"), "did you mean `ReLU`?"));
+  CHECK(contains(error("nnm: 1\nmodel: LazyLinear(3)\n"),
+                 "= help: sizes are known before a network runs: `Linear(in_features, "));
   CHECK(contains(error("nnm: 1\nmodel: ReLU\n"), "`ReLU` is a class, not a layer"));
   CHECK(contains(error("nnm: 1\nmodel: 3 + 4\n"), "error[E0305]: expected a layer, got 7"));
   CHECK(contains(error("nnm: 1\nmodel: {ELU: {alpha: [1]}}\n"), "error[E0304]"));

@@ -346,6 +346,27 @@ TEST_CASE("forward: modes") {
         D{2});
 }
 
+TEST_CASE("forward: methods that are not the functions of their names, and transposed views") {
+  const auto line = vec({1, -2, 3, -4});
+  const auto run = [&](const std::string& e) {
+    return numbers(run_class("forward:\n  - return " + e, line));
+  };
+  CHECK(run("x.where(x > 0, 0)") == D{1, 0, 3, 0});
+  CHECK(run("where(x > 0, x, 0.0)") == D{1, 0, 3, 0});
+  CHECK(run("x.unfold(0, 2, 1)") == D{1, -2, -2, 3, 3, -4});
+  CHECK(run("x.unfold(dimension=0, size=2, step=2).T") == D{1, 3, -2, -4});
+  CHECK(run("x.view(1, 1, 2, 2).unfold(2, 1, 1)") == D{1, -2, 3, -4});
+  CHECK(run("unfold(x.view(1, 2, 2), 1)") == D{1, -2, 3, -4});
+  CHECK(run("x.view(1, 2, 2).T") == D{1, 3, -2, -4});
+  CHECK(run("x.view(2, 2).H") == D{1, 3, -2, -4});
+  CHECK(run("x.view(1, 2, 2).mH") == D{1, 3, -2, -4});
+  CHECK(
+      contains(class_error("forward:\n  - return x.mT", line),
+               "tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor."));
+  CHECK(contains(class_error("forward:\n  - return x.view(1, 2, 2).H", line),
+                 "consider using tensor.mH"));
+}
+
 TEST_CASE("forward: errors at their place") {
   const std::string text = class_error("forward:\n  - return x +\n      zeros(2)", vec({1, 2, 3}));
   CHECK_MESSAGE(contains(text, "error[E0501]: `+`: shapes [3] and [2] do not broadcast"), text);

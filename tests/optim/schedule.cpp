@@ -76,6 +76,16 @@ TEST_CASE("schedule: per = 1 epoch steps once an epoch, bare numbers count epoch
         "1 0.125 0.015625 ");
 }
 
+TEST_CASE("schedule: functions of the step") {
+  const auto half = [](int64_t epoch) { return std::pow(0.5, static_cast<double>(epoch)); };
+  CHECK(text(rates(make_ref<LambdaLR>(half), {}, 4)) == "1 0.5 0.25 0.125 ");
+  CHECK(text(rates(make_ref<LambdaLR>(half, epochs(1)), {2}, 5)) == "1 1 0.5 0.5 0.25 ");
+  CHECK(text(rates(make_ref<MultiplicativeLR>(half), {}, 4)) == "1 0.5 0.125 0.015625 ");
+  const std::vector<RateFunctions::Function> two = {half, half};
+  CHECK(message_of([&] { rates(make_ref<LambdaLR>(two), {}, 1); }) ==
+        "ValueError: Expected 1 lr_lambdas, but got 2");
+}
+
 TEST_CASE("schedule: warmup, then cosine over the rest of the run") {
   const Ref<Scheduler> s = sequential({make_ref<warmup>(warmup::Options{.length = steps(4)}),
                                        make_ref<cosine>(cosine::Options{.final = 0.1})});

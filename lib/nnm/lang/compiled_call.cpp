@@ -207,6 +207,9 @@ void Compiler::unknown_callable(const std::string& name, const char* kind, const
         "a layer is made under `modules:`, `child: {0}(…)`, and called by its name, `child(x)`{1}",
         name, function.empty() ? "" : fmt::format("; the function is `{}(…)`", function));
   }
+  if (layer && name.starts_with("Lazy") && Registry<Module>::find(name.substr(4)))
+    help = fmt::format("sizes are known before a network runs: `{}`",
+                       Registry<Module>::find(name.substr(4))->signature().text());
   if (help.empty() && layer) {
     callables(layers);
     help = longer_names(name, layers);
@@ -236,9 +239,11 @@ NodeRef Compiler::call_method(const Expr& callee, CallArgs& args) {
     if (!listing || !child->slot->value || !has_keys(*child->slot->value))
       return nullptr;  // compiling the callee says what is missing
   }
-  if (find_native(*method) || find_function(*method)) {
+  // Some methods are not the functions of their names.
+  const std::string own = "Tensor." + *method;
+  if (find_native(*method) || find_function(*method) || find_function(own)) {
     args.all.insert(args.all.begin(), {"", self, callee.items[0]->span, {}});
-    return call_function(*method, args, callee);
+    return call_function(find_function(own) ? own : *method, args, callee);
   }
   std::vector<std::string> functions;
   for (auto n : function_names()) functions.emplace_back(n);

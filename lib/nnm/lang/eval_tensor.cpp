@@ -81,6 +81,26 @@ Value tensor_compare(std::string_view op, const Value& a, const Value& b) {
   return op == ">" ? gt(x, y) : ge(x, y);
 }
 
+namespace {
+
+/// T, H, mT and mH: transposed views of what is real.
+Value transposed(const Tensor& t, const std::string& name) {
+  if (name[0] == 'm') {
+    NNM_CHECK(t.dim() >= 2, runtime,
+              "tensor.{} is only supported on matrices or batches of matrices. Got {}-D tensor.",
+              name, t.dim());
+    return transpose(t, -2, -1);
+  }
+  NNM_CHECK(name == "T" || t.dim() == 2, runtime,
+            "tensor.H is only supported on matrices (2-D tensors). Got {}-D tensor.{}", t.dim(),
+            t.dim() > 2 ? " For batches of matrices, consider using tensor.mH" : "");
+  Dims reversed;
+  for (int64_t d = t.dim(); d-- > 0;) reversed.push_back(d);
+  return permute(t, reversed);
+}
+
+}  // namespace
+
 Value tensor_attribute(const Value& v, const std::string& name) {
   const Tensor t = v.as<Tensor>();
   if (name == "shape") return Value::tuple(Values(t.shape().begin(), t.shape().end()));
@@ -89,8 +109,7 @@ Value tensor_attribute(const Value& v, const std::string& name) {
   if (name == "requires_grad") return t.requires_grad();
   if (name == "data") return t.detach();
   if (name == "device") return nnm::detail::device_name(t.device());
-  if (name == "T" && t.dim() <= 2) return t.dim() < 2 ? t : transpose(t, 0, 1);
-  if (name == "mT" && t.dim() >= 2) return transpose(t, -2, -1);
+  if (name == "T" || name == "H" || name == "mT" || name == "mH") return transposed(t, name);
   const std::string hint = find_function(name)
                                ? fmt::format("`{0}` is a function: write `.{0}(…)`", name)
                                : did_you_mean(name, {"shape", "dtype", "ndim", "T", "mT"});

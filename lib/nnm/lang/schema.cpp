@@ -391,15 +391,18 @@ class Schema {
       j_.key("args." + name).object().entry("description", entry.doc());
       std::vector<std::string> required;
       for (const Param& p : signature.params()) {
-        if (!p.fallback && !p.variadic) required.push_back(p.name);
+        if (!p.fallback && !p.variadic && !p.keywords) required.push_back(p.name);
       }
+      const bool open = std::any_of(signature.params().begin(), signature.params().end(),
+                                    [](const Param& p) { return p.keywords; });
       std::vector<std::string> types = {"object", "array"};
       if (required.empty()) types.emplace_back("null");
       type(types);
       if (!required.empty()) j_.entry("required", required);
-      closed();
+      if (!open) closed();
       j_.key("properties").object();
-      for (const Param& p : signature.params()) parameter(p, entry.doc());
+      for (const Param& p : signature.params())
+        if (!p.keywords) parameter(p, entry.doc());
       j_.end().end();
     }
   }

@@ -35,7 +35,7 @@ constexpr TorchFile kTorchFiles[] = {
      "Sigmoid Softmax Softmax2d Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
      "Threshold "},
     {"adaptive", " AdaptiveLogSoftmaxWithLoss "},
-    {"batchnorm", " BatchNorm1d BatchNorm2d BatchNorm3d "},
+    {"batchnorm", " BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm "},
     {"channelshuffle", " ChannelShuffle "},
     {"container", " Sequential ModuleList ModuleDict ParameterList ParameterDict "},
     {"conv", " Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "},
@@ -60,8 +60,8 @@ constexpr TorchFile kTorchFiles[] = {
     {"pooling",
      " AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d "
      "AdaptiveMaxPool2d AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d "
-     "FractionalMaxPool2d LPPool1d LPPool2d LPPool3d MaxPool1d MaxPool2d MaxPool3d "
-     "MaxUnpool1d MaxUnpool2d MaxUnpool3d "},
+     "FractionalMaxPool2d FractionalMaxPool3d LPPool1d LPPool2d LPPool3d MaxPool1d MaxPool2d "
+     "MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d "},
     {"rnn", " GRU GRUCell LSTM LSTMCell RNN RNNCell "},
     {"sparse", " Embedding EmbeddingBag "},
     {"transformer",

@@ -75,7 +75,9 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) 
 Tensor hypot(const Tensor& a, const Tensor& b) { return sqrt(add(square(a), square(b))); }
 
 Tensor logaddexp(const Tensor& a, const Tensor& b) {
-  return add(maximum(a, b), log1p(exp(neg(abs(sub(a, b))))));
+  // Two infinities of one sign have no distance, and neither have two equal numbers.
+  const Tensor apart = neg(abs(masked_fill(sub(a, b), eq(a, b), Scalar(0))));
+  return add(maximum(a, b), log1p(exp(apart)));
 }
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {

@@ -24,12 +24,86 @@ Tensor lp_pool2d(const Tensor& x, double norm_type, Size2 kernel_size, OptionalT
 Tensor lp_pool3d(const Tensor& x, double norm_type, Size3 kernel_size, OptionalTuple<3> stride = {},
                  bool ceil_mode = false);
 
+/// x (N, C, H, W) or (N, C, D, H, W) read at the points of grid (N, …, d): from -1 to 1 along x, y
+/// (and z). `mode`: bilinear, nearest or bicubic (4-D); `padding_mode`: zeros, border, reflection.
+Tensor grid_sample(const Tensor& x, const Tensor& grid, const std::string& mode = "bilinear",
+                   const std::string& padding_mode = "zeros", bool align_corners = false);
+/// The points (N, …, d) of images of `size` (N, C, …) mapped by matrices theta (N, d, d + 1).
+Tensor affine_grid(const Tensor& theta, const std::vector<int64_t>& size,
+                   bool align_corners = false);
+
 /// Patches of x (N, C, H, W) or (C, H, W) as columns (N, C KH KW, L) or (C KH KW, L).
 Tensor unfold(const Tensor& x, Size2 kernel_size, Size2 dilation = 1, Size2 padding = 0,
               Size2 stride = 1);
 /// What unfold takes apart, put together: where patches overlap they are summed.
 Tensor fold(const Tensor& x, Size2 output_size, Size2 kernel_size, Size2 dilation = 1,
             Size2 padding = 0, Size2 stride = 1);
+
+/// x with 1, 2 or 3 dimensions at least.
+Tensor atleast(const Tensor& x, int rank);
+/// Matrices along the diagonal of one that is 0 elsewhere.
+Tensor block_diag(const Tensors& tensors);
+/// Rows of all choices of one element of each vector.
+Tensor cartesian_prod(const Tensors& tensors);
+/// x turned k times by 90 degrees from the first of two dimensions to the second.
+Tensor rot90(const Tensor& x, int64_t k = 1, const Dims& dims = {0, 1});
+/// The elements of x at row-major places, in the index's shape.
+Tensor take(const Tensor& x, const Tensor& index);
+/// Tensor.unfold: windows of `size` along a dimension, each `step` further, whose elements lie
+/// along a new last dimension. A copy, not a view.
+Tensor windows_along(const Tensor& x, int64_t dimension, int64_t size, int64_t step);
+/// x with a part replaced: one place of a dimension, a slice of it, what a mask chooses.
+Tensor select_scatter(const Tensor& x, const Tensor& src, int64_t dim, int64_t index);
+Tensor slice_scatter(const Tensor& x, const Tensor& src, int64_t dim = 0,
+                     std::optional<int64_t> start = {}, std::optional<int64_t> end = {},
+                     int64_t step = 1);
+Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& source);
+/// The vector product along a dimension of extent 3.
+Tensor cross(const Tensor& a, const Tensor& b, int64_t dim = -1);
+
+Tensor fmod(const Tensor& a, const Tensor& b);
+/// The larger and the smaller; a number rather than NaN.
+Tensor fmax(const Tensor& a, const Tensor& b);
+Tensor fmin(const Tensor& a, const Tensor& b);
+Tensor float_power(const Tensor& a, const Tensor& b);  ///< in f64
+Tensor xlogy(const Tensor& a, const Tensor& b);        ///< a log b, 0 where a is
+Tensor sinc(const Tensor& x);                          ///< sin(pi x) / (pi x)
+Tensor signbit(const Tensor& x);
+Tensor copysign(const Tensor& a, const Tensor& b);
+Tensor heaviside(const Tensor& x, const Tensor& values);
+Tensor ldexp(const Tensor& x, const Tensor& exponent);
+Tensor logaddexp2(const Tensor& a, const Tensor& b);
+/// beta x + alpha (outer product of a and b).
+Tensor addr(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
+Tensor matrix_power(const Tensor& x, int64_t n);
+/// Integrals of y along `dim` at the places x, or every dx.
+Tensor trapezoid(const Tensor& y, const Tensor& x = {}, double dx = 1, int64_t dim = -1);
+/// Covariances and correlations of rows, whose columns count by the weights.
+Tensor cov(const Tensor& x, int64_t correction = 1, const Tensor& fweights = {},
+           const Tensor& aweights = {});
+Tensor corrcoef(const Tensor& x);
+/// x with the slices of `dim` whose p-norm is above maxnorm shortened to it.
+Tensor renorm(const Tensor& x, double p, int64_t dim, double maxnorm);
+/// The p-norms of the differences of all pairs of rows: (N (N - 1) / 2).
+Tensor pdist(const Tensor& x, double p = 2);
+/// x summed over what was broadcast from `shape`.
+Tensor sum_to_size(const Tensor& x, const Shape& shape);
+
+/// Running extremes along `dim`, of equal ones the last, and their places (i64).
+std::pair<Tensor, Tensor> cummax(const Tensor& x, int64_t dim);
+std::pair<Tensor, Tensor> cummin(const Tensor& x, int64_t dim);
+/// log(cumsum(exp(x))) that does not overflow.
+Tensor logcumsumexp(const Tensor& x, int64_t dim);
+/// The k-th smallest along `dim`, k from 1, and its place.
+std::pair<Tensor, Tensor> kthvalue(const Tensor& x, int64_t k, int64_t dim = -1,
+                                   bool keepdim = false);
+/// What shares q (a number or a vector, whose dimension comes first) of the elements lie below.
+/// `interpolation` between two elements: linear, lower, higher, midpoint, nearest.
+Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim = {},
+                bool keepdim = false, const std::string& interpolation = "linear",
+                bool ignore_nan = false);
+/// How many elements lie in each of equal bins from low to high; both 0: the extremes of x.
+Tensor histc(const Tensor& x, int64_t bins = 100, double low = 0, double high = 0);
 
 /// x at the places that a max pooling with these arguments returned (i64), zeros elsewhere.
 /// `output_size` (the last extents or all of them) tells which of the extents that lead to x's is
@@ -50,9 +124,14 @@ Tensor max_unpool3d(const Tensor& x, const Tensor& indices, Size3 kernel_size,
 std::pair<Tensor, Tensor> fractional_max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
                                                              Size2 output_size,
                                                              const Tensor& random_samples = {});
+/// The same of x (N, C, D, H, W) or (C, D, H, W), by samples (N, C, 3) along depth, height, width.
+std::pair<Tensor, Tensor> fractional_max_pool3d_with_indices(const Tensor& x, Size3 kernel_size,
+                                                             Size3 output_size,
+                                                             const Tensor& random_samples = {});
 /// The size, or x's extents times a ratio: a number, or one for each dimension. Throws Error(value)
 /// where neither is given.
 Size2 fractional_output_size(const Tensor& x, const OptionalTuple<2>& size, const Value& ratio);
+Size3 fractional_output_size(const Tensor& x, const OptionalTuple<3>& size, const Value& ratio);
 
 /// x where it is positive, else x times a slope: drawn from [lower, upper) in training, else their
 /// mean.

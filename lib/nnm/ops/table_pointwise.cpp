@@ -1,4 +1,6 @@
 // Pointwise functions and operators, as a config calls them.
+#include <cmath>
+
 #include "kernels/pointwise.h"
 #include "nnm/ops/arguments.h"
 #include "nnm/ops/functional.h"
@@ -264,6 +266,13 @@ const Function kActivations[] = {
 };
 
 const Function kUnary[] = {
+    {"round(input: Tensor, *, decimals: int = 0)", "to the nearest even of two integers",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       if (a[1].integer() == 0) return round(x);
+       const Scalar shift(std::pow(10.0, static_cast<double>(std::abs(a[1].integer()))));
+       return a[1].integer() > 0 ? round(x * shift) / shift : round(x / shift) * shift;
+     }},
     {"absolute(input: Tensor)", "|x|", call<abs>},
     {"negative(input: Tensor)", "-x", call<neg>},
     {"positive(input: Tensor)", "x", [](const Value* a) -> Value { return tensor(a[0]); }},
@@ -296,8 +305,12 @@ const Function kInPlace[] = {
        const Tensor x = tensor(a[0]);
        return is_tensor(a[1]) ? mul_(x, tensor(a[1])) : mul_(x, a[1].scalar());
      }},
-    {"div_(input: Tensor, other: number)", "input /= other",
-     [](const Value* a) -> Value { return div_(tensor(a[0]), a[1].scalar()); }},
+    {"div_(input: Tensor, other: any)", "input /= other",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       if (!is_tensor(a[1])) return div_(x, a[1].scalar());
+       return apply_(x, [y = tensor(a[1])](const Tensor& t) { return div(t, y); });
+     }},
     {"relu_(input: Tensor)", "input = max(input, 0)",
      [](const Value* a) -> Value { return relu_(tensor(a[0])); }},
     {"fill_(input: Tensor, value: any)", "input = value",
@@ -317,7 +330,7 @@ const Function kInPlace[] = {
      }},
 };
 
-// The activations stand before the rows of the same names, which have no `inplace`.
+// The activations and `round` stand before the rows of the same names, which have less arguments.
 NNM_REGISTER_FUNCTIONS(kOperators);
 NNM_REGISTER_FUNCTIONS(kActivations);
 NNM_REGISTER_FUNCTIONS(kUnary);

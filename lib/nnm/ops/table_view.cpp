@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "nnm/ops/arguments.h"
+#include "nnm/ops/functional.h"
 
 namespace nnm {
 namespace {
@@ -170,6 +171,13 @@ const Function kViewFunctions[] = {
      call<masked_select>},
     {"where(condition: Tensor, input: any = none, other: any = none)",
      "input where true, other elsewhere; of a condition alone the places where it holds", where_of},
+    {"Tensor.where(input: Tensor, condition: Tensor, other: any)", "itself where true, else other",
+     [](const Value* a) -> Value {
+       const Value args[] = {a[1], a[0], a[2]};
+       return where_of(args);
+     }},
+    {"Tensor.unfold(input: Tensor, dimension: int, size: int, step: int)",
+     "windows of a dimension, along a new last one", call<windows_along>},
     {"tril(input: Tensor, diagonal: int = 0)", "the lower triangle", call<tril>},
     {"triu(input: Tensor, diagonal: int = 0)", "the upper triangle", call<triu>},
     {"pad(input: Tensor, pad: int[], mode: str(\"constant\", \"reflect\", \"replicate\", "

@@ -118,32 +118,38 @@ Tensor max_unpool3d(const Tensor& x, const Tensor& indices, Size3 kernel_size,
 
 namespace {
 
-void check_fractional(const Tensor& x, Size2 kernel, Size2 out, const Tensor& samples) {
-  NNM_CHECK(x.dim() == 3 || x.dim() == 4, runtime,
-            "fractional_max_pool2d(): Expected 3D or 4D tensor, but got: {}", x.shape().str());
-  for (int d = x.dim() - 3; d < x.dim(); ++d)
+/// What messages call the dimensions, the last ones first.
+constexpr const char* kSides[] = {"width", "height", "time"};
+
+template <int N>
+void check_fractional(const Tensor& x, IntTuple<N> kernel, IntTuple<N> out, const Tensor& samples) {
+  const std::string name = fmt::format("fractional_max_pool{}d", N);
+  NNM_CHECK(x.dim() == N + 1 || x.dim() == N + 2, runtime,
+            "{}(): Expected {}D or {}D tensor, but got: {}", name, N + 1, N + 2, x.shape().str());
+  for (int d = x.dim() - N - 1; d < x.dim(); ++d)
     NNM_CHECK(x.shape()[d] > 0, runtime,
-              "fractional_max_pool2d(): Expected input to have non-zero size for non-batch "
-              "dimensions, but got{} with dimension {} being empty.",
-              x.shape().str(), d);
-  NNM_CHECK(kernel[0] > 0 && kernel[1] > 0, runtime,
-            "kernel size should be greater than zero, but got kH: {} kW: {}", kernel[0], kernel[1]);
-  for (int i = 0; i < 2; ++i) {
-    const char* side = i == 0 ? "height" : "width";
-    NNM_CHECK(out[i] + kernel[i] - 1 <= x.size(i - 2), runtime,
-              "fractional_max_pool2d(): pool {} {} too large relative to input {} {}", side,
-              kernel[i], side, x.size(i - 2));
+              "{}(): Expected input to have non-zero size for non-batch dimensions, but got{} with "
+              "dimension {} being empty.",
+              name, x.shape().str(), d);
+  for (int d = 0; d < N; ++d) {
+    const char* side = kSides[N - 1 - d];
+    NNM_CHECK(kernel[d] > 0, runtime, "kernel size should be greater than zero, but got a {} of {}",
+              side, kernel[d]);
+    // PyTorch asks for one more in volumes.
+    NNM_CHECK(out[d] + kernel[d] - (N == 3 ? 0 : 1) <= x.size(d - N), runtime,
+              "{}(): pool {} {} too large relative to input {} {}", name, side, kernel[d], side,
+              x.size(d - N));
   }
-  detail::check_floating(x, "fractional_max_pool2d");
+  detail::check_floating(x, name.c_str());
   if (!samples.defined()) return;
   NNM_CHECK(samples.dim() == 3, runtime, "Expect _random_samples to have 3 dimensions, got {}",
             samples.dim());
-  NNM_CHECK(x.dim() == 3 || samples.size(0) >= x.size(0), runtime,
+  NNM_CHECK(x.dim() == N + 1 || samples.size(0) >= x.size(0), runtime,
             "Expect _random_samples.size(0) no less then input batch size.");
-  NNM_CHECK(samples.size(1) == x.size(-3), runtime,
+  NNM_CHECK(samples.size(1) == x.size(-N - 1), runtime,
             "Expect _random_samples.size(1) equals to input channel size.");
-  NNM_CHECK(samples.size(2) == 2, runtime, "Expect _random_samples.size(2) equals to 2; got {}.",
-            samples.size(2));
+  NNM_CHECK(samples.size(2) == N, runtime, "Expect _random_samples.size(2) equals to {}; got {}.",
+            N, samples.size(2));
 }
 
 // Where `out` windows of extent `kernel` begin along n positions: (N, C, out) of samples (N, C).
@@ -160,39 +166,45 @@ Tensor window_starts(const Tensor& samples, int64_t n, int64_t out, int64_t kern
   return cat({to(at, DType::i64), end}, 2);
 }
 
-// The places in the images of all elements of all windows: (N, C, OH OW, KH KW).
-Tensor window_places(const Tensor& x, Size2 kernel, Size2 out, const Tensor& samples) {
-  const int64_t width = x.size(-1);
-  const auto along = [&](int d) {
-    const Tensor first = window_starts(select(samples, 2, 1 - d), x.size(d - 2), out[d], kernel[d]);
-    return unsqueeze(first, 3) + arange(0, kernel[d], 1, DType::i64, x.device());
-  };
-  const Tensor rows = along(0), columns = along(1);  // (N, C, OH, KH), (N, C, OW, KW)
-  const Tensor places =
-      unsqueeze(unsqueeze(rows * Scalar(width), 3), 5) + unsqueeze(unsqueeze(columns, 2), 4);
-  return flatten(flatten(places, 4, 5), 2, 3);
+// The places in the images of all elements of all windows: (N, C, product of out, of kernel).
+template <int N>
+Tensor window_places(const Tensor& x, IntTuple<N> kernel, IntTuple<N> out, const Tensor& samples) {
+  Tensor places;
+  for (int d = 0; d < N; ++d) {
+    // PyTorch's samples of images are for the width first, those of volumes for the depth.
+    const Tensor sample = select(samples, 2, N == 2 ? 1 - d : d);
+    const Tensor first = window_starts(sample, x.size(d - N), out[d], kernel[d]);
+    const Tensor along = unsqueeze(first, 3) + arange(0, kernel[d], 1, DType::i64, x.device());
+    Shape shape = Shape::filled(2 + 2 * N, 1);
+    shape[0] = x.size(0);
+    shape[1] = x.size(1);
+    shape[2 + d] = out[d];
+    shape[2 + N + d] = kernel[d];
+    const Tensor part = reshape(along, shape);
+    places = d == 0 ? part : places * Scalar(x.size(d - N)) + part;
+  }
+  return flatten(flatten(places, 2 + N), 2, 1 + N);
 }
 
-}  // namespace
-
-std::pair<Tensor, Tensor> fractional_max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
-                                                             Size2 output_size,
-                                                             const Tensor& random_samples) {
-  detail::check_defined(x, "fractional_max_pool2d");
-  check_fractional(x, kernel_size, output_size, random_samples);
-  const Tensor image = x.dim() == 3 ? unsqueeze(x.detach(), 0) : x.detach();
+template <int N>
+std::pair<Tensor, Tensor> fractional_max_pool(const char* node, const Tensor& x,
+                                              IntTuple<N> kernel_size, IntTuple<N> output_size,
+                                              const Tensor& random_samples) {
+  detail::check_defined(x, "fractional_max_pool");
+  check_fractional<N>(x, kernel_size, output_size, random_samples);
+  const Tensor image = x.dim() == N + 1 ? unsqueeze(x.detach(), 0) : x.detach();
   const int64_t n = image.size(0), c = image.size(1);
   const Tensor samples = random_samples.defined() ? narrow(random_samples.detach(), 0, 0, n)
-                                                  : rand({n, c, 2}, x.options());
-  const Tensor places = window_places(image, kernel_size, output_size, samples);
+                                                  : rand({n, c, N}, x.options());
+  const Tensor places = window_places<N>(image, kernel_size, output_size, samples);
   const Tensor seen = gather(flatten(image, 2), 2, flatten(places, 2));
   const auto [largest, which] = max(reshape(seen, places.shape()), 3);
   Shape shape = x.shape();
-  for (int d = 0; d < 2; ++d) shape[x.dim() - 2 + d] = output_size[d];
+  for (int d = 0; d < N; ++d) shape[x.dim() - N + d] = output_size[d];
   const Tensor at = squeeze(gather(places, 3, unsqueeze(which, 3)), 3), y = reshape(largest, shape);
   const Tensor indices = reshape(at, shape);
   if (!needs_grad({&x})) return {y, indices};
-  record("FractionalMaxPool2DBackward0", y, {&x},
+  record(node, y, {&x},
          [at = Saved(at), size = x.shape(), flat = flatten(image, 2).shape()](Backward& b) {
            const Tensor g = reshape(b.grad(), at.get().shape());
            b.set(0, reshape(scatter_add(zeros(flat, g.options()), 2, at.get(), g), size));
@@ -200,18 +212,47 @@ std::pair<Tensor, Tensor> fractional_max_pool2d_with_indices(const Tensor& x, Si
   return {y, indices};
 }
 
-Size2 fractional_output_size(const Tensor& x, const OptionalTuple<2>& size, const Value& ratio) {
+template <int N>
+IntTuple<N> fractional_size(const Tensor& x, const OptionalTuple<N>& size, const Value& ratio) {
   NNM_CHECK(size || !ratio.is_none(), value,
-            "fractional_max_pool2d requires specifying either an output_size or an output_ratio");
+            "fractional_max_pool{}d requires specifying either an output_size or an output_ratio",
+            N);
   if (size) return *size;
   const std::vector<double> r = detail::numbers<double>(ratio);
-  NNM_CHECK(r.size() == 1 || r.size() == 2, value,
-            "fractional_max_pool2d requires output_ratio to either be a single Int or tuple of "
-            "Ints.");
-  const auto along = [&](int d) {
-    return static_cast<int64_t>(static_cast<double>(x.size(d)) * (d == -2 ? r.front() : r.back()));
-  };
-  return {along(-2), along(-1)};
+  NNM_CHECK(r.size() == 1 || r.size() == N, value,
+            "fractional_max_pool{}d requires output_ratio to either be a single Int or tuple of "
+            "Ints.",
+            N);
+  IntTuple<N> out;
+  for (int d = 0; d < N; ++d) {
+    const double share = r.size() == 1 ? r[0] : r[static_cast<size_t>(d)];
+    out.v[static_cast<size_t>(d)] =
+        static_cast<int64_t>(static_cast<double>(x.size(d - N)) * share);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::pair<Tensor, Tensor> fractional_max_pool2d_with_indices(const Tensor& x, Size2 kernel_size,
+                                                             Size2 output_size,
+                                                             const Tensor& random_samples) {
+  return fractional_max_pool<2>("FractionalMaxPool2DBackward0", x, kernel_size, output_size,
+                                random_samples);
+}
+
+std::pair<Tensor, Tensor> fractional_max_pool3d_with_indices(const Tensor& x, Size3 kernel_size,
+                                                             Size3 output_size,
+                                                             const Tensor& random_samples) {
+  return fractional_max_pool<3>("FractionalMaxPool3DBackward0", x, kernel_size, output_size,
+                                random_samples);
+}
+
+Size2 fractional_output_size(const Tensor& x, const OptionalTuple<2>& size, const Value& ratio) {
+  return fractional_size<2>(x, size, ratio);
+}
+Size3 fractional_output_size(const Tensor& x, const OptionalTuple<3>& size, const Value& ratio) {
+  return fractional_size<3>(x, size, ratio);
 }
 
 namespace {
@@ -226,12 +267,12 @@ Tensor max_unpool1d_call(const Tensor& x, const Tensor& indices, const Size1& k,
                       padding[0], output_size);
 }
 
+template <int N, auto F>
 Value fractional_call(const Value* a) {
   const Tensor x = Codec<Tensor>::read(a[0]);
-  const auto result = fractional_max_pool2d_with_indices(
-      x, Codec<Size2>::read(a[1]),
-      fractional_output_size(x, Codec<OptionalTuple<2>>::read(a[2]), a[3]),
-      a[5].is_none() ? Tensor() : a[5].as<Tensor>());
+  const auto result = F(x, Codec<IntTuple<N>>::read(a[1]),
+                        fractional_output_size(x, Codec<OptionalTuple<N>>::read(a[2]), a[3]),
+                        a[5].is_none() ? Tensor() : a[5].as<Tensor>());
   return a[4].boolean() ? detail::to_value(result) : Value(result.first);
 }
 
@@ -247,7 +288,12 @@ constexpr Function kUnpoolFunctions[] = {
      "the inverse of max_pool3d, zeros elsewhere", call<max_unpool3d>},
     {"fractional_max_pool2d(input: Tensor, kernel_size: int[2], output_size: int[2]? = none, "
      "output_ratio = none, return_indices: bool = false, _random_samples: Tensor? = none)",
-     "maxima of windows at random places of (N, C, H, W)", fractional_call},
+     "maxima of windows at random places of (N, C, H, W)",
+     fractional_call<2, fractional_max_pool2d_with_indices>},
+    {"fractional_max_pool3d(input: Tensor, kernel_size: int[3], output_size: int[3]? = none, "
+     "output_ratio = none, return_indices: bool = false, _random_samples: Tensor? = none)",
+     "maxima of windows at random places of (N, C, D, H, W)",
+     fractional_call<3, fractional_max_pool3d_with_indices>},
 };
 NNM_REGISTER_FUNCTIONS(kUnpoolFunctions);
 

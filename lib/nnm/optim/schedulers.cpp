@@ -12,6 +12,11 @@ constexpr const char* kPer = "what the schedule steps by: a number of steps, `1 
 
 }  // namespace
 
+void RateFunctions::check(size_t groups) const {
+  NNM_CHECK(functions.size() == 1 || functions.size() == groups, value,
+            "Expected {} lr_lambdas, but got {}", groups, functions.size());
+}
+
 const Spec<StepLR::Options>& StepLR::spec() {
   static const auto s = Spec<Options>("StepLR", "lr times gamma after every step_size")
                             .req(NNM_ARG(step_size), "length of a stair")

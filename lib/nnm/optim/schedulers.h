@@ -3,6 +3,7 @@
 // number counts and how often the schedule steps (an optimizer step by default).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -294,6 +295,57 @@ class ReduceLROnPlateau final : public Scheduler {
   Options o_;
   double best_ = 0;
   int64_t num_bad_epochs_ = 0, cooldown_counter_ = 0;
+};
+
+/// What a schedule of a function is given: one for all parameter groups, or one for each. It takes
+/// the number of the step, or of what `per` counts.
+struct RateFunctions {
+  using Function = std::function<double(int64_t)>;
+  std::vector<Function> functions;
+  RateFunctions(Function f) : functions{std::move(f)} {}
+  template <class F>
+  requires std::is_invocable_r_v<double, F, int64_t> RateFunctions(F f) : functions{std::move(f)} {}
+  RateFunctions(std::vector<Function> each) : functions(std::move(each)) {}
+  /// Throws Error(value) where there are neither one nor as many as groups.
+  void check(size_t groups) const;
+  double at(size_t group, int64_t step) const {
+    return functions[functions.size() == 1 ? 0 : group](step);
+  }
+};
+
+/// The initial rate times a function of the step (torch LambdaLR). C++ alone has it: a config has
+/// no functions of its own.
+class LambdaLR final : public Scheduler {
+ public:
+  explicit LambdaLR(RateFunctions lr_lambda, std::optional<Duration> per = {})
+      : Scheduler(per), lr_lambda_(std::move(lr_lambda)) {}
+
+ protected:
+  void prepare() override { lr_lambda_.check(optimizer().groups().size()); }
+  double get_lr(const ParamGroup& group) const override {
+    return group.initial_lr * lr_lambda_.at(index_of(group), last_epoch());
+  }
+
+ private:
+  RateFunctions lr_lambda_;
+};
+
+/// lr *= a function of the step, from the first on (torch MultiplicativeLR).
+class MultiplicativeLR final : public Scheduler {
+ public:
+  explicit MultiplicativeLR(RateFunctions lr_lambda, std::optional<Duration> per = {})
+      : Scheduler(per), lr_lambda_(std::move(lr_lambda)) {}
+
+ protected:
+  void prepare() override { lr_lambda_.check(optimizer().groups().size()); }
+  double get_lr(const ParamGroup& group) const override {
+    return last_epoch() == 0 ? group.lr()
+                             : group.lr() * lr_lambda_.at(index_of(group), last_epoch());
+  }
+  double closed_form(const ParamGroup& group) const override { return group.initial_lr; }
+
+ private:
+  RateFunctions lr_lambda_;
 };
 
 /// What is made of other schedules and steps them. `per` becomes that of those that have none.

@@ -143,6 +143,37 @@ std::string BatchNorm3d::extra_repr() const { return norm_text(options, bias.def
 
 NNM_REGISTER(Module, BatchNorm3d);
 
+const Spec<SyncBatchNorm::Options>& SyncBatchNorm::spec() {
+  static const auto s =
+      Spec<Options>("SyncBatchNorm", "normalises each channel of (N, C, …)")
+          .req(NNM_ARG(num_features), "number of channels", at_least(0))
+          .opt(NNM_ARG(eps), "added to the variance")
+          .opt(NNM_ARG(momentum),
+               "weight of a batch in the running statistics; none: their average")
+          .opt(NNM_ARG(affine), "learn a scale and a shift for each channel")
+          .opt(NNM_ARG(track_running_stats), "keep statistics for evaluation mode")
+          .opt(NNM_ARG(process_group), "none: there is one process")
+          .keyword_only()
+          .opt(NNM_ARG(bias), "learn the shift");
+  return s;
+}
+
+SyncBatchNorm::SyncBatchNorm(const Options& o) : options(o) {
+  NNM_CHECK(o.process_group.is_none(), value,
+            "process_group must be none: one process has all of a batch");
+  make(o.num_features, o.affine, o.bias, o.track_running_stats);
+}
+
+Tensor SyncBatchNorm::forward(const Tensor& x) {
+  NNM_CHECK(x.dim() >= 2, value, "expected at least 2D input (got {}D input)", x.dim());
+  NNM_CHECK(x.size(1) != 0, value, "SyncBatchNorm number of input channels should be non-zero");
+  return batch_norm_forward(*this, count_batch(options.momentum), x);
+}
+
+std::string SyncBatchNorm::extra_repr() const { return norm_text(options, bias.defined()); }
+
+NNM_REGISTER(Module, SyncBatchNorm);
+
 Tensor InstanceNormBase::normalized(const Tensor& x, int rank, const InstanceNormOptions& o) {
   NNM_CHECK(x.dim() == rank - 1 || x.dim() == rank, value,
             "expected {}D or {}D input (got {}D input)", rank - 1, rank, x.dim());

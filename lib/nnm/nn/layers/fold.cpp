@@ -101,21 +101,23 @@ NNM_MAX_UNPOOL_LAYER(MaxUnpool1d, 1);
 NNM_MAX_UNPOOL_LAYER(MaxUnpool2d, 2);
 NNM_MAX_UNPOOL_LAYER(MaxUnpool3d, 3);
 
-const Spec<FractionalMaxPool2d::Options>& FractionalMaxPool2d::spec() {
-  static const auto s =
-      Spec<Options>("FractionalMaxPool2d", "the largest of windows at random places")
-          .req(NNM_ARG(kernel_size), "extents of the window", at_least(1))
-          .opt(NNM_ARG(output_size), "extents of the output", at_least(1))
-          .opt(NNM_ARG(output_ratio), "extents of the output by those of the input")
-          .opt(NNM_ARG(return_indices), "return (values, indices)")
-          .opt(NNM_ARG(_random_samples), "where windows are, instead of at random");
-  return s;
+namespace {
+
+template <int N>
+Spec<FractionalPoolOptions<N>> fractional_spec(const char* name) {
+  using Options = FractionalPoolOptions<N>;
+  return Spec<Options>(name, "the largest of windows at random places")
+      .req(NNM_ARG(kernel_size), "extents of the window", at_least(1))
+      .opt(NNM_ARG(output_size), "extents of the output", at_least(1))
+      .opt(NNM_ARG(output_ratio), "extents of the output by those of the input")
+      .opt(NNM_ARG(return_indices), "return (values, indices)")
+      .opt(NNM_ARG(_random_samples), "where windows are, instead of at random");
 }
 
-FractionalMaxPool2d::FractionalMaxPool2d(const Options& o) : options(o) {
-  random_samples_ = register_buffer("_random_samples", o._random_samples.value_or(Tensor()));
+template <int N>
+void check_fractional(const char* name, const FractionalPoolOptions<N>& o) {
   NNM_CHECK(o.output_size || !o.output_ratio.is_none(), value,
-            "FractionalMaxPool2d requires specifying either an output size, or a pooling ratio");
+            "{} requires specifying either an output size, or a pooling ratio", name);
   NNM_CHECK(!o.output_size || o.output_ratio.is_none(), value,
             "only one of output_size and output_ratio may be specified");
   for (const double r : nnm::detail::numbers<double>(o.output_ratio))
@@ -123,14 +125,31 @@ FractionalMaxPool2d::FractionalMaxPool2d(const Options& o) : options(o) {
               o.output_ratio.repr());
 }
 
-Value FractionalMaxPool2d::forward(const Args& args) {
-  const Tensor x = only_input(args).as<Tensor>();
-  const Size2 size = fractional_output_size(x, options.output_size, options.output_ratio);
-  const auto [values, indices] =
-      fractional_max_pool2d_with_indices(x, options.kernel_size, size, random_samples_);
-  return options.return_indices ? Value::tuple({values, indices}) : Value(values);
+template <int N, class Pool>
+Value fractional(const Tensor& x, const FractionalPoolOptions<N>& o, const Tensor& samples,
+                 const Pool& pool) {
+  const IntTuple<N> size = fractional_output_size(x, o.output_size, o.output_ratio);
+  const auto [values, indices] = pool(x, o.kernel_size, size, samples);
+  return o.return_indices ? Value::tuple({values, indices}) : Value(values);
 }
 
-NNM_REGISTER(Module, FractionalMaxPool2d);
+}  // namespace
+
+#define NNM_FRACTIONAL_POOL_LAYER(Type, N, pool)                                                \
+  const Spec<Type::Options>& Type::spec() {                                                     \
+    static const auto s = fractional_spec<N>(#Type);                                            \
+    return s;                                                                                   \
+  }                                                                                             \
+  Type::Type(const Options& o) : options(o) {                                                   \
+    random_samples_ = register_buffer("_random_samples", o._random_samples.value_or(Tensor())); \
+    check_fractional(#Type, o);                                                                 \
+  }                                                                                             \
+  Value Type::forward(const Args& args) {                                                       \
+    return fractional(only_input(args).as<Tensor>(), options, random_samples_, pool);           \
+  }                                                                                             \
+  NNM_REGISTER(Module, Type)
+
+NNM_FRACTIONAL_POOL_LAYER(FractionalMaxPool2d, 2, fractional_max_pool2d_with_indices);
+NNM_FRACTIONAL_POOL_LAYER(FractionalMaxPool3d, 3, fractional_max_pool3d_with_indices);
 
 }  // namespace nnm::nn

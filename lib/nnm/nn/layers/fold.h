@@ -54,23 +54,30 @@ NNM_MAX_UNPOOL(MaxUnpool1d, 1);
 NNM_MAX_UNPOOL(MaxUnpool2d, 2);
 NNM_MAX_UNPOOL(MaxUnpool3d, 3);
 
+template <int N>
+struct FractionalPoolOptions {
+  IntTuple<N> kernel_size = {};
+  OptionalTuple<N> output_size = {};
+  Value output_ratio = {};                     ///< a number, or one for each dimension
+  bool return_indices = false;                 ///< the output is (values, indices)
+  std::optional<Tensor> _random_samples = {};  ///< (N, C, dimensions) in [0, 1) instead of new ones
+};
+
+#define NNM_FRACTIONAL_POOL(Type, N)          \
+  class Type : public Module {                \
+   public:                                    \
+    using Options = FractionalPoolOptions<N>; \
+    NNM_LAYER(Type, 1);                       \
+    using Module::forward;                    \
+    Value forward(const Args& args) override; \
+                                              \
+   private:                                   \
+    Buffer random_samples_;                   \
+  }
 /// Maxima of (N, C, H, W) or (C, H, W) over windows at random places, Graham 2014: output_size of
 /// them, or output_ratio of the input's extents.
-class FractionalMaxPool2d : public Module {
- public:
-  struct Options {
-    IntTuple<2> kernel_size = {};
-    OptionalTuple<2> output_size = {};
-    Value output_ratio = {};                     ///< a number, or one for each dimension
-    bool return_indices = false;                 ///< the output is (values, indices)
-    std::optional<Tensor> _random_samples = {};  ///< (N, C, 2) in [0, 1) instead of new ones
-  };
-  NNM_LAYER(FractionalMaxPool2d, 1);
-  using Module::forward;
-  Value forward(const Args& args) override;
-
- private:
-  Buffer random_samples_;
-};
+NNM_FRACTIONAL_POOL(FractionalMaxPool2d, 2);
+/// The same of (N, C, D, H, W) or (C, D, H, W).
+NNM_FRACTIONAL_POOL(FractionalMaxPool3d, 3);
 
 }  // namespace nnm::nn

@@ -84,6 +84,18 @@ const Spec<Identity::Options>& Identity::spec() {
 
 Identity::Identity(const Options& o) : options(o) {}
 
-NNM_REGISTER(Module, Identity);
+namespace {
+
+// Its arguments are any, which no Options are.
+[[maybe_unused]] const bool identity_added = Registry<Module>::add(
+    "Identity", {[]() -> const Signature& {
+                   static const Signature s =
+                       Signature::parse("Identity(*args: any, **kwargs: any)");
+                   return s;
+                 },
+                 []() -> const std::string& { return Identity::spec().doc(); },
+                 [](const Values&) -> Ref<Module> { return make_ref<Identity>(); }});
+
+}  // namespace
 
 }  // namespace nnm::nn

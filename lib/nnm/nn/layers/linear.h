@@ -37,13 +37,20 @@ class Bilinear : public Module {
   Parameter weight, bias;
 };
 
-/// Returns its argument.
+/// Returns its argument, of any kind. Whatever it is made with is ignored, so that it stands where
+/// any layer does: Identity(54, {"unused", 0.1}).
 class Identity : public Module {
  public:
   struct Options {};
   NNM_LAYER(Identity, 0);
+  template <class... A>
+  requires(sizeof...(A) > 0 && !(std::derived_from<std::remove_cvref_t<A>, Identity> || ...) &&
+           !(std::same_as<std::remove_cvref_t<A>, Options> || ...))  //
+      explicit Identity(const A&...)
+      : Identity(Options{}) {}
   using Module::forward;
   Tensor forward(const Tensor& x) override { return x; }
+  Value forward(const Args& args) override { return only_input(args); }
 };
 
 }  // namespace nnm::nn

@@ -67,6 +67,24 @@ class BatchNorm3d : public NormBase {
   std::string extra_repr() const override;
 };
 
+/// Over all but the channels of (N, C, …). In one process, which is all there is here, a batch norm
+/// of any rank: no group of processes shares its statistics.
+class SyncBatchNorm : public NormBase {
+ public:
+  struct Options {
+    int64_t num_features = 0;
+    Scalar eps = 1e-5;
+    std::optional<Scalar> momentum = 0.1;
+    bool affine = true, track_running_stats = true;
+    Value process_group = {};  ///< none
+    bool bias = true;
+  };
+  NNM_LAYER(SyncBatchNorm, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
 /// What instance norms share.
 class InstanceNormBase : public NormBase {
  protected:

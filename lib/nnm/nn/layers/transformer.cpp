@@ -28,7 +28,7 @@ Spec<TransformerLayerOptions> transformer_spec(const char* name, const char* doc
 Ref<MultiheadAttention> attention_of(const TransformerLayerOptions& o) {
   return make_ref<MultiheadAttention>(MultiheadAttention::Options{.embed_dim = o.d_model,
                                                                   .num_heads = o.nhead,
-                                                                  .dropout = o.dropout,
+                                                                  .dropout = o.dropout.d,
                                                                   .bias = o.bias,
                                                                   .batch_first = o.batch_first});
 }

@@ -12,9 +12,9 @@ namespace nnm::nn {
 /// is given is normalised, and otherwise its sum with what it was given.
 struct TransformerLayerOptions {
   int64_t d_model = 0, nhead = 0, dim_feedforward = 2048;
-  double dropout = 0.1;
+  Scalar dropout = 0.1;
   std::string activation = "relu";
-  double layer_norm_eps = 1e-5;
+  Scalar layer_norm_eps = 1e-5;
   bool batch_first = false, norm_first = false, bias = true;
 };
 
@@ -98,10 +98,10 @@ class Transformer : public Module {
   struct Options {
     int64_t d_model = 512, nhead = 8, num_encoder_layers = 6, num_decoder_layers = 6,
             dim_feedforward = 2048;
-    double dropout = 0.1;
+    Scalar dropout = 0.1;
     std::string activation = "relu";
     std::optional<Ref<Module>> custom_encoder = {}, custom_decoder = {};  ///< instead of its own
-    double layer_norm_eps = 1e-5;
+    Scalar layer_norm_eps = 1e-5;
     bool batch_first = false, norm_first = false, bias = true;
   };
   NNM_LAYER(Transformer, 0);

@@ -162,6 +162,7 @@ constexpr LayerConversion kLayers[] = {
     row<nn::Embedding, "embedding">,
     row<nn::BatchNorm1d, "batch_norm">,
     row<nn::BatchNorm3d, "batch_norm">,
+    row<nn::SyncBatchNorm, "batch_norm">,
     row<nn::InstanceNorm1d, "instance_norm">,
     row<nn::InstanceNorm2d, "instance_norm">,
     row<nn::InstanceNorm3d, "instance_norm">,
