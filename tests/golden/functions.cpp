@@ -29,7 +29,8 @@ std::vector<std::string> called(const std::string& text) {
   for (size_t end = text.find('('); end != std::string::npos; end = text.find('(', end + 1)) {
     size_t begin = end;
     while (begin > 0 && (std::isalnum(text[begin - 1]) || text[begin - 1] == '_')) --begin;
-    names.push_back(text.substr(begin, end - begin));
+    const bool method = begin > 0 && text[begin - 1] == '.';
+    names.push_back((method ? "Tensor." : "") + text.substr(begin, end - begin));
   }
   return names;
 }

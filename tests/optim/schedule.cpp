@@ -83,7 +83,7 @@ TEST_CASE("schedule: functions of the step") {
   CHECK(text(rates(make_ref<MultiplicativeLR>(half), {}, 4)) == "1 0.5 0.125 0.015625 ");
   const std::vector<RateFunctions::Function> two = {half, half};
   CHECK(message_of([&] { rates(make_ref<LambdaLR>(two), {}, 1); }) ==
-        "ValueError: Expected 1 lr_lambdas, but got 2");
+        "Expected 1 lr_lambdas, but got 2");
 }
 
 TEST_CASE("schedule: warmup, then cosine over the rest of the run") {
