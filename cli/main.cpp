@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <new>
 
 #include "cli/escape.h"
@@ -147,6 +148,20 @@ std::string told(const CLI::ParseError& e) {
   return text.substr(0, colon) + (missing ? " needs a value" : " is given more than once");
 }
 
+/// The verb that is missing before a file.
+std::string verb_advice(const std::string& word) {
+  const auto ends = [&](const char* end) { return word.ends_with(end); };
+  const bool config = ends(".yaml") || ends(".yml");
+  std::error_code ignored;
+  if (!config && !std::filesystem::exists(word, ignored)) return "";
+  const bool run = std::filesystem::is_directory(word, ignored);
+  return fmt::format("a verb comes first: `nnm {} {}`",
+                     config ? "train"
+                     : run  ? "eval"
+                            : "inspect",
+                     word);
+}
+
 /// The option or verb nearest to a word that was not understood.
 std::string suggestion(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
@@ -174,6 +189,7 @@ int usage_error(const CLI::App& app, const CLI::ParseError& e) {
                                                           : "argument",
                             extra[0]);
       help = order_advice(app, *verb, extra[0].substr(0, extra[0].find('=')));
+      if (help.empty() && is_verb) help = verb_advice(extra[0]);
       if (help.empty()) help = suggestion(*verb, extra[0]);
     }
   }

@@ -42,6 +42,7 @@ struct Problem {
   int64_t w_row;
   float* y = nullptr;
   int64_t y_row = 0;
+  bool add = false;
 
   int64_t slabs() const { return (n + kColumns - 1) / kColumns; }
   /// Columns of a slab that there are.
@@ -105,6 +106,7 @@ void compute(const Problem& p, const float* x, int64_t x_row, int64_t slab) {
   for (int64_t i = 0; i < p.m; ++i) {
     float *y = p.y + i * p.y_row + slab * kColumns, *sum = sums + i * kColumns;
     for (int64_t j = 0; bias && j < width; ++j) sum[j] += bias[j];
+    for (int64_t j = 0; p.add && j < width; ++j) sum[j] += y[j];
     std::memcpy(y, sum, static_cast<size_t>(width) * sizeof(float));
   }
 }
@@ -117,9 +119,10 @@ Problem problem(const View& w, const View& packed) {
           .w_row = w.stride[0]};
 }
 
-void linear_cpu(const View& y, const View& x, const View& w, const View& packed, const View& bias) {
+void linear_cpu(const View& y, const View& x, const View& w, const View& packed, const View& bias,
+                bool add) {
   Problem p = problem(w, packed);
-  p.m = x.size[0], p.y = y.as<float>(), p.y_row = y.stride[0];
+  p.m = x.size[0], p.y = y.as<float>(), p.y_row = y.stride[0], p.add = add;
   p.bias = bias.as<const float>();
   const float* from = x.as<const float>();
   int64_t x_row = x.stride[0];

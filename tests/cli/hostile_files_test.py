@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zipfile
 import zlib
@@ -35,6 +36,21 @@ VERBS = {"inspect": ["inspect", "FILE"], "verify": ["verify", "FILE"],
          "data": ["train", "tiny.yaml", "--dry-run", "--set", "data.train=FILE"],
          "resume": ["train", "tiny.yaml", "--resume=FILE", "--run", "absent"],
          "config": ["check", "FILE"]}
+
+COUNT_OPENS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <unistd.h>
+typedef long hid_t;
+hid_t H5Oopen(hid_t at, const char* name, hid_t how) {
+  hid_t (*real)(hid_t, const char*, hid_t) = (hid_t (*)(hid_t, const char*, hid_t))dlsym(RTLD_NEXT, "H5Oopen");
+  int count = open("opens", O_WRONLY | O_APPEND);
+  if (write(count, ".", 1) != 1) _exit(99);
+  close(count);
+  return real(at, name, how);
+}
+"""
 
 
 def limited():
@@ -160,6 +176,27 @@ class HostileFiles(unittest.TestCase):
                 code, said = self.nnm([w.replace("FILE", file) for w in VERBS[verb]])
                 self.assertIn(code, (1, 3) if verb == "verify" else (3,), f"{verb} {file}: {said}")
                 self.assertIn(what, said)
+
+    @unittest.skipIf(program.SANITIZED, "the sanitizer must be loaded first")
+    def test_objects_are_opened_twice(self):
+        # To look whether libhdf5 survives them, and to read them: 100,000 must not take for ever.
+        for name in ("many-a.h5", "many-b.h5"):
+            with h5py.File(WHERE / name, "w") as f:
+                for i in range(200):
+                    f.create_group(f"empty{i}")
+                    f[f"group{i}/x"] = np.full(3, i, "<f4")
+                    f[f"group{i}/x"].attrs.update(a=1, b="two")
+        (WHERE / "count.c").write_text(COUNT_OPENS)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", "count.so", "count.c"], cwd=WHERE, check=True)
+        time.sleep(3)  # a file that was changed just now is looked at anew every time
+        for files, words in ((1, ["inspect", "many-a.h5"]), (1, ["inspect", "many-a.h5", "--format", "json"]),
+                             (2, ["diff", "many-a.h5", "many-b.h5"])):
+            (WHERE / "opens").write_bytes(b"")
+            code, said = self.nnm(words, LD_PRELOAD=str(WHERE / "count.so"))
+            self.assertEqual(code, 0, said)
+            opens = (WHERE / "opens").stat().st_size
+            self.assertGreater(opens, 600 * files)
+            self.assertLess(opens, 2 * 600 * files + 50, words)
 
     def test_the_environment_loads_no_code(self):
         (WHERE / "plugin").mkdir()

@@ -42,9 +42,12 @@ TEST_CASE("linear: the kernel agrees with f64, packed or not, whatever the threa
         for (const int threads : {1, 2, 3}) {
           const Threads scope(threads);
           const Tensor y = empty({m, n}), z = empty({m, n});
-          kernels::linear(y, x, w, View{}, b);
-          kernels::linear(z, x, w, packed, b);
+          kernels::linear(y, x, w, View{}, b, false);
+          kernels::linear(z, x, w, packed, b, false);
           CHECK(same_bits(y, z));
+          const Tensor added = randn({m, n}), sum = added + y;
+          kernels::linear(added, x, w, packed, b, true);
+          CHECK(same_bits(added, sum));
           if (!first.defined()) first = y;
           CHECK(same_bits(y, first));
         }

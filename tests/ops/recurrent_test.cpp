@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "nnm/ops/autocast.h"
+#include "ops/wave.h"
 #include "support/checks.h"
 #include "support/gradcheck.h"
 
@@ -20,14 +21,18 @@ int64_t parts_of(RecurrentCell cell) {
   return cell == RecurrentCell::lstm ? 4 : cell == RecurrentCell::gru ? 3 : 1;
 }
 
-// All inputs as leaves: gates, w, bias, h, c, projection.
-Tensors leaves_of(RecurrentCell cell, int64_t out) {
-  const int64_t rows = parts_of(cell) * kWide;
-  Tensors all{random_leaf({kSteps, kBatch, rows}, -1, 1, 2), random_leaf({rows, out}, -1, 1, 3),
-              random_leaf({rows}, -1, 1, 4), random_leaf({kBatch, out}, -1, 1, 5)};
-  if (cell == RecurrentCell::lstm) all.push_back(random_leaf({kBatch, kWide}, -1, 1, 6));
-  if (out != kWide) all.push_back(random_leaf({out, kWide}, -1, 1, 7));
+// All inputs as leaves: gates (L, N, parts · H), w, bias, h, c, projection.
+Tensors leaves_of(RecurrentCell cell, int64_t out, const Shape& gates) {
+  const int64_t batch = gates[1], rows = gates[2], wide = rows / parts_of(cell);
+  Tensors all{random_leaf(gates, -1, 1, 2), random_leaf({rows, out}, -1, 1, 3),
+              random_leaf({rows}, -1, 1, 4), random_leaf({batch, out}, -1, 1, 5)};
+  if (cell == RecurrentCell::lstm) all.push_back(random_leaf({batch, wide}, -1, 1, 6));
+  if (out != wide) all.push_back(random_leaf({out, wide}, -1, 1, 7));
   return all;
+}
+
+Tensors leaves_of(RecurrentCell cell, int64_t out) {
+  return leaves_of(cell, out, {kSteps, kBatch, parts_of(cell) * kWide});
 }
 
 Tensors run(RecurrentCell cell, const Tensors& v, bool reverse) {
@@ -50,6 +55,27 @@ TEST_CASE("recurrence: gradients") {
   }
   CHECK(gradcheck([](const Tensors& v) { return run(RecurrentCell::lstm, v, true); },
                   leaves_of(RecurrentCell::lstm, 3)) == "");
+}
+
+TEST_CASE("recurrence: f32 of every batch size, whose weights some kernels pack, is f64 rounded") {
+  const Shape sizes[] = {{5, 4, 40}, {5, 5, 40}, {3, 64, 40}, {2, 64, 40}, {3, 97, 40}};
+  for (const Shape& size : sizes) {
+    for (const RecurrentCell cell :
+         {RecurrentCell::rnn_tanh, RecurrentCell::lstm, RecurrentCell::gru}) {
+      CAPTURE(static_cast<int>(cell));
+      CAPTURE(size[1]);
+      const int64_t width = size[2] / parts_of(cell), rows = parts_of(cell) * width;
+      const Tensors exact = leaves_of(cell, width, {size[0], size[1], rows});
+      Tensors rounded;
+      for (const Tensor& t : exact) rounded.push_back(to(t.detach(), DType::f32).requires_grad_());
+      const Tensors want = run(cell, exact, true), got = run(cell, rounded, true);
+      CHECK(differs(to(got[0], DType::f64), want[0], 1e-5) == "");
+      sum(want[0] * want[0]).backward();
+      sum(got[0] * got[0]).backward();
+      for (size_t i = 0; i < exact.size(); ++i)
+        CHECK(differs(to(rounded[i].grad(), DType::f64), exact[i].grad(), 1e-3) == "");
+    }
+  }
 }
 
 TEST_CASE("recurrence: gradients of the last states alone, of one step, without biases") {

@@ -34,13 +34,15 @@ struct H5Node {
   std::string name;  ///< the link's name, "" for the root
   std::string path;  ///< "/state_dict/fc.weight"
   bool group = false;
-  uint64_t address = 0;  ///< of the object: equal for hard links to the same one
-  Element element;       ///< of a dataset
+  uint64_t address = 0;    ///< of the object: equal for hard links to the same one
+  int64_t attributes = 0;  ///< how many it has
+  Element element;         ///< of a dataset
   std::vector<int64_t> shape;
   int64_t numel = 1;
   bool chunked = false;
   bool fletcher32 = false;
-  std::vector<H5Node> children;  ///< of a group, in creation order where the file keeps it
+  std::vector<H5Node> children;   ///< of a group, in creation order where the file keeps it
+  std::vector<uint32_t> by_name;  ///< the places of children, sorted by their names
 
   /// The child of that name, or null.
   const H5Node* find(std::string_view child) const;
@@ -54,8 +56,11 @@ struct H5Limits {
   size_t max_name = 1024;
   /// Of one dataset, in memory; 0: the machine's memory.
   int64_t max_bytes = 0;
-  /// Look at the file's structure in a child process first, in case libhdf5 crashes or hangs on it.
+  /// Look at the file's structure in a child process first, in case libhdf5 crashes or hangs on it;
+  /// but not again at one of the last that this process found sound, where nobody has changed it.
   bool probe = true;
+
+  bool operator==(const H5Limits&) const = default;
 };
 
 /// Whether this is a regular file that starts as HDF5 files do.

@@ -1,40 +1,113 @@
 // H5Reader: opening with all checks, and reading into plain memory.
 #include <sys/stat.h>
+#include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <fstream>
 
 #include "nnm/io/h5.h"
 #include "nnm/io/h5_attribute.h"
 #include "nnm/io/h5_probe.h"
+#include "nnm/io/h5_tree.h"
 #include "nnm/io/h5_walk.h"
 
 namespace nnm::io {
+namespace {
+
+constexpr size_t kRemembered = 4;
+
+// What tells that a file is another one than before.
+struct FileState {
+  explicit FileState(const struct stat& s)
+      : device(s.st_dev),
+        inode(s.st_ino),
+        bytes(s.st_size),
+        times{s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_sec, s.st_ctim.tv_nsec} {}
+  bool operator==(const FileState&) const = default;
+  // Whether a change from now on will show: some file systems tell time in seconds.
+  bool settled() const {
+    timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec - std::max(times[0], times[2]) >= 2;
+  }
+  dev_t device;
+  ino_t inode;
+  off_t bytes;
+  std::array<int64_t, 4> times;
+};
+
+// A file that was found sound, and the tree in it.
+struct Sound {
+  FileState state;
+  H5Limits limits;
+  std::shared_ptr<const H5Node> tree;
+};
+
+std::deque<Sound>& sound_files() {
+  static std::deque<Sound> files;
+  return files;
+}
+
+std::shared_ptr<const H5Node> known_tree(const FileState& state, const H5Limits& limits) {
+  for (const Sound& s : sound_files())
+    if (s.state == state && s.limits == limits) return s.tree;
+  return nullptr;
+}
+
+// Whether an attribute can be read is its reader's business; here it is only to be no crash.
+void touch_attributes(hid_t object, const H5Node& node) {
+  for (const std::string& name : attribute_names(object, node.path)) {
+    try {
+      read_attribute(object, name, node.path);
+    } catch (const Error&) {
+    }
+  }
+}
+
+}  // namespace
+
 struct H5Reader::Impl {
   std::string path;
   Handle file;
-  H5Node root;
+  std::shared_ptr<const H5Node> root;
+  // The object that was asked for last: what is asked of one comes in a row.
+  mutable std::string opened_path;
+  mutable Handle opened;
 
   [[noreturn]] void fail(const std::string& object, const std::string& what) const {
     const std::string why = h5_message();
     throw Error(ErrorKind::input_file,
                 fmt::format("{}: {}: {}{}{}", path, object, what, why.empty() ? "" : ": ", why));
   }
-  void open(const H5Limits& limits);
-  Handle open(const H5Node& node) const {
-    Handle object(H5Oopen(file, node.path.c_str(), H5P_DEFAULT));
-    if (!object.valid()) fail(node.path, "cannot be opened");
-    return object;
+  struct stat find_file() const;
+  void open_file();
+  hid_t open(const H5Node& node) const {
+    if (opened.valid() && opened_path == node.path) return opened;
+    opened = Handle(H5Oopen(file, node.path.c_str(), H5P_DEFAULT));
+    if (!opened.valid()) fail(node.path, "cannot be opened");
+    opened_path = node.path;
+    return opened;
   }
-  void touch_attributes(const H5Node& node) const;
+  void look_first(const H5Limits& limits, const FileState& state);
   void check_values(const H5Node& node, const void* data, int64_t count) const;
   void transfer(const H5Node& node, hid_t memory_space, hid_t file_space, hid_t dataset, void* dst,
                 int64_t count) const;
 };
 
-void H5Reader::Impl::open(const H5Limits& limits) {
+struct stat H5Reader::Impl::find_file() const {
+  struct stat about;
+  if (stat(path.c_str(), &about) != 0)
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path, std::strerror(errno)));
+  if (!S_ISREG(about.st_mode))
+    throw Error(ErrorKind::input_file, fmt::format("{}: not a regular file", path));
+  return about;
+}
+
+void H5Reader::Impl::open_file() {
   Handle access(H5Pcreate(H5P_FILE_ACCESS));
   H5Pset_fapl_sec2(access);
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
@@ -43,19 +116,22 @@ void H5Reader::Impl::open(const H5Limits& limits) {
     throw Error(ErrorKind::input_file,
                 fmt::format("{}: not a readable HDF5 file: {}", path, h5_message()));
   }
-  root = walk(file, path, limits);
 }
 
-// Whether an attribute can be read is its reader's business; here it is only to be no crash.
-void H5Reader::Impl::touch_attributes(const H5Node& node) const {
-  Handle object = open(node);
-  for (const std::string& name : attribute_names(object, node.path)) {
-    try {
-      read_attribute(object, name, node.path);
-    } catch (const Error&) {
-    }
+void H5Reader::Impl::look_first(const H5Limits& limits, const FileState& state) {
+  const Verdict verdict = probe([&] {
+    H5Lock::after_fork();
+    open_file();
+    return pack_tree(walk(file, path, limits, touch_attributes));
+  });
+  if (const std::string& problem = verdict.problem; !problem.empty()) {
+    const bool named = problem.starts_with(path);
+    throw Error(ErrorKind::input_file, named ? problem : fmt::format("{}: {}", path, problem));
   }
-  for (const H5Node& c : node.children) touch_attributes(c);
+  if (!verdict.answer || !state.settled()) return;
+  if (sound_files().size() == kRemembered) sound_files().pop_front();
+  sound_files().push_back(
+      {state, limits, std::make_shared<const H5Node>(unpack_tree(*verdict.answer))});
 }
 
 bool is_hdf5(const std::string& path) {
@@ -71,25 +147,13 @@ bool is_hdf5(const std::string& path) {
 H5Reader::H5Reader(const std::string& path, const H5Limits& limits) : impl_(new Impl) {
   H5Lock lock;
   impl_->path = path;
-  struct stat about;
-  if (stat(path.c_str(), &about) != 0) {
-    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path, std::strerror(errno)));
-  }
-  if (!S_ISREG(about.st_mode)) {
-    throw Error(ErrorKind::input_file, fmt::format("{}: not a regular file", path));
-  }
-  if (limits.probe) {
-    const std::string problem = probe([&] {
-      H5Lock::after_fork();
-      impl_->open(limits);
-      impl_->touch_attributes(impl_->root);
-    });
-    if (!problem.empty()) {
-      const bool named = problem.starts_with(path);
-      throw Error(ErrorKind::input_file, named ? problem : fmt::format("{}: {}", path, problem));
-    }
-  }
-  impl_->open(limits);
+  const FileState state(impl_->find_file());
+  if (limits.probe && !known_tree(state, limits)) impl_->look_first(limits, state);
+  impl_->open_file();
+  // Of the file that is open now, and of no other that has taken its name.
+  impl_->root = known_tree(FileState(impl_->find_file()), limits);
+  if (!impl_->root)
+    impl_->root = std::make_shared<const H5Node>(walk(impl_->file, path, limits, {}));
 }
 
 H5Reader::~H5Reader() = default;
@@ -97,17 +161,17 @@ H5Reader::H5Reader(H5Reader&&) noexcept = default;
 H5Reader& H5Reader::operator=(H5Reader&&) noexcept = default;
 
 const std::string& H5Reader::path() const { return impl_->path; }
-const H5Node& H5Reader::root() const { return impl_->root; }
+const H5Node& H5Reader::root() const { return *impl_->root; }
 
 const H5Node* H5Node::find(std::string_view child) const {
-  for (const H5Node& c : children) {
-    if (c.name == child) return &c;
-  }
-  return nullptr;
+  const auto at =
+      std::lower_bound(by_name.begin(), by_name.end(), child,
+                       [&](uint32_t i, std::string_view n) { return children[i].name < n; });
+  return at != by_name.end() && children[*at].name == child ? &children[*at] : nullptr;
 }
 
 const H5Node* H5Reader::find(std::string_view path) const {
-  const H5Node* node = &impl_->root;
+  const H5Node* node = impl_->root.get();
   while (node && !path.empty()) {
     const size_t slash = path.find('/');
     const std::string_view segment = path.substr(0, slash);
@@ -122,8 +186,8 @@ const H5Node& H5Reader::at(std::string_view path) const {
   std::string there;
   const size_t slash = path.find_last_of('/');
   const H5Node* parent =
-      slash == std::string_view::npos ? &impl_->root : find(path.substr(0, slash));
-  for (const H5Node& c : parent ? parent->children : impl_->root.children) {
+      slash == std::string_view::npos ? impl_->root.get() : find(path.substr(0, slash));
+  for (const H5Node& c : parent ? parent->children : impl_->root->children) {
     if (there.size() > 200) {
       there += ", …";
       break;
@@ -140,7 +204,7 @@ void H5Reader::fail(const H5Node& node, const std::string& what) const {
 
 void H5Reader::check_metadata(const H5Node& node) const {
   H5Lock lock;
-  Handle object = impl_->open(node);
+  const hid_t object = impl_->open(node);
   H5O_info_t about;
   // The size of a dataset's metadata is not asked for: HDF5 1.14 crashes where the index of its
   // chunks is damaged. Counting them reads the same index.
@@ -156,33 +220,30 @@ void H5Reader::check_metadata(const H5Node& node) const {
 
 std::vector<std::string> H5Reader::attributes(const H5Node& node) const {
   H5Lock lock;
+  if (node.attributes == 0) return {};
   return attribute_names(impl_->open(node), impl_->path + ": " + node.path);
 }
 
 bool H5Reader::has_attribute(const H5Node& node, const std::string& name) const {
   H5Lock lock;
-  Handle object = impl_->open(node);
-  const htri_t there = H5Aexists(object, name.c_str());
+  if (node.attributes == 0) return false;
+  const htri_t there = H5Aexists(impl_->open(node), name.c_str());
   if (there < 0) impl_->fail(node.path, "its attributes cannot be read");
   return there > 0;
 }
 
 Value H5Reader::attribute(const H5Node& node, const std::string& name) const {
   H5Lock lock;
-  Handle object = impl_->open(node);
-  const htri_t there = H5Aexists(object, name.c_str());
-  if (there < 0) impl_->fail(node.path, "its attributes cannot be read");
-  if (there == 0) return {};
-  return read_attribute(object, name, impl_->path + ": " + node.path);
+  if (!has_attribute(node, name)) return {};
+  return read_attribute(impl_->open(node), name, impl_->path + ": " + node.path);
 }
 
 Items H5Reader::attribute_items(const H5Node& node) const {
   H5Lock lock;
-  Handle object = impl_->open(node);
   const std::string where = impl_->path + ": " + node.path;
   Items items;
-  for (const std::string& name : attribute_names(object, where)) {
-    items.emplace_back(name, read_attribute(object, name, where));
+  for (const std::string& name : attributes(node)) {
+    items.emplace_back(name, read_attribute(impl_->open(node), name, where));
   }
   return items;
 }
@@ -220,7 +281,7 @@ void H5Reader::read(const H5Node& node, void* dst, size_t bytes) const {
     fail(node, fmt::format("{} bytes asked of [{}]", bytes, shape_text(node.shape)));
   }
   if (node.numel == 0) return;
-  Handle dataset = impl_->open(node);
+  const hid_t dataset = impl_->open(node);
   impl_->transfer(node, H5S_ALL, H5S_ALL, dataset, dst, node.numel);
 }
 
@@ -255,8 +316,8 @@ void H5Reader::read_block(const H5Node& node, std::span<const int64_t> start,
   }
   if (bytes != numel * item_size(node.element.dtype)) fail(node, "the buffer has another size");
   if (bytes == 0) return;
-  Handle dataset = impl_->open(node);
-  if (extents.empty()) return impl_->transfer(node, H5S_ALL, H5S_ALL, dataset, dst, 1);
+  const hid_t dataset = impl_->open(node);
+  if (numel == node.numel) return impl_->transfer(node, H5S_ALL, H5S_ALL, dataset, dst, numel);
   const std::vector<hsize_t> from(start.begin(), start.end()),
       block(extents.begin(), extents.end());
   Handle file_space(H5Dget_space(dataset));
@@ -270,7 +331,8 @@ void H5Reader::read_raw(const H5Node& node, void* dst, size_t bytes) const {
   if (node.group || node.element.kind == Element::Kind::other) fail(node, "no plain dataset");
   if (bytes != static_cast<size_t>(node.bytes())) fail(node, "the buffer has another size");
   if (bytes == 0) return;
-  Handle dataset = impl_->open(node), type(H5Dget_type(dataset));
+  const hid_t dataset = impl_->open(node);
+  Handle type(H5Dget_type(dataset));
   if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, dst) < 0) fail(node, "cannot be read");
 }
 
@@ -288,7 +350,8 @@ std::vector<std::string> H5Reader::texts(const H5Node& node) const {
   if (node.group || node.element.kind != Element::Kind::text) fail(node, "holds no text");
   std::vector<char> data(node.bytes());
   read_raw(node, data.data(), data.size());
-  Handle dataset = impl_->open(node), type(H5Dget_type(dataset));
+  const hid_t dataset = impl_->open(node);
+  Handle type(H5Dget_type(dataset));
   const H5T_str_t pad = H5Tget_strpad(type);
   std::vector<std::string> out;
   out.reserve(node.numel);

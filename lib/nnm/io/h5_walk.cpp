@@ -7,6 +7,8 @@
 #include <compare>
 #include <unordered_set>
 
+#include "nnm/io/h5_tree.h"
+
 namespace nnm::io {
 namespace {
 
@@ -45,8 +47,8 @@ herr_t take_link(hid_t, const char* name, const H5L_info_t* link, void* data) {
 
 class Walk {
  public:
-  Walk(hid_t file, const std::string& path, const H5Limits& limits)
-      : file_(file), path_(path), limits_(limits) {
+  Walk(hid_t file, const std::string& path, const H5Limits& limits, const Touch& touch)
+      : file_(file), path_(path), limits_(limits), touch_(touch) {
     hsize_t size = 0;
     if (H5Fget_filesize(file, &size) < 0) refuse("/", "no size");
     file_bytes_ = static_cast<int64_t>(size);
@@ -60,7 +62,8 @@ class Walk {
     root.group = true;
     Handle group(H5Gopen2(file_, "/", H5P_DEFAULT));
     if (!group.valid()) refuse("/", "cannot be opened");
-    groups_.insert(root.address = address(group, "/"));
+    examine(group, root);
+    groups_.insert(root.address);
     visit(group, root, 0);
     return root;
   }
@@ -72,10 +75,13 @@ class Walk {
                 fmt::format("{}: {}: {}{}{}", path_, object, what, why.empty() ? "" : ": ", why));
   }
 
-  uint64_t address(hid_t object, const std::string& path) const {
+  void examine(hid_t object, H5Node& node) const {
     H5O_info_t about;
-    if (H5Oget_info2(object, &about, H5O_INFO_BASIC) < 0) refuse(path, "cannot be examined");
-    return about.addr;
+    if (H5Oget_info2(object, &about, H5O_INFO_BASIC | H5O_INFO_NUM_ATTRS) < 0)
+      refuse(node.path, "cannot be examined");
+    node.address = about.addr;
+    node.attributes = static_cast<int64_t>(about.num_attrs);
+    if (node.attributes > 0 && touch_) touch_(object, node);
   }
 
   Links links_of(hid_t group, const H5Node& node) const {
@@ -106,10 +112,10 @@ class Walk {
       }
       H5Node child;
       child.name = name;
-      child.path = (depth == 0 ? "/" : node.path + "/") + name;
+      child.path = path_in(node, name);
       Handle object(H5Oopen(group, name.c_str(), H5P_DEFAULT));
       if (!object.valid()) refuse(child.path, "cannot be opened");
-      child.address = address(object, child.path);
+      examine(object, child);
       const H5I_type_t type = H5Iget_type(object);
       if (type == H5I_DATATYPE) continue;
       if (type == H5I_GROUP) {
@@ -123,6 +129,7 @@ class Walk {
       }
       node.children.push_back(std::move(child));
     }
+    index_names(node);
   }
 
   void filters(hid_t made_with, H5Node& node, bool& deflated) const {
@@ -233,14 +240,15 @@ class Walk {
   hid_t file_;
   const std::string& path_;
   const H5Limits& limits_;
+  const Touch& touch_;
   int64_t file_bytes_ = 0, memory_ = 0, objects_ = 0;
   std::unordered_set<uint64_t> groups_;
 };
 
 }  // namespace
 
-H5Node walk(hid_t file, const std::string& path, const H5Limits& limits) {
-  return Walk(file, path, limits).run();
+H5Node walk(hid_t file, const std::string& path, const H5Limits& limits, const Touch& touch) {
+  return Walk(file, path, limits, touch).run();
 }
 
 }  // namespace nnm::io

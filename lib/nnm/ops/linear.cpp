@@ -43,7 +43,7 @@ Tensor linear_by_kept(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const auto rows = [m](const Tensor& t, int64_t width) {
     return t.as_strided({m, width}, {width, 1}, t.impl()->offset);
   };
-  kernels::linear(rows(y, n), rows(x, k), w, packed, bias);
+  kernels::linear(rows(y, n), rows(x, k), w, packed, bias, false);
   return y;
 }
 

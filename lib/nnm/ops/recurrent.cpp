@@ -1,8 +1,10 @@
 // Each step is a product of the state with its weights, added to the input's part, and one kernel.
-// Gradients of weights are one product over all steps. Source: Appleyard, Kocisky and Blunsom,
-// "Optimizing Performance of Recurrent Neural Networks on GPUs" (2016).
+// On the CPU the weights are packed once for all steps. Gradients of weights are one product over
+// all steps. Source: Appleyard, Kocisky and Blunsom, "Optimizing Performance of Recurrent Neural
+// Networks on GPUs" (2016).
 #include "nnm/ops/recurrent.h"
 
+#include "kernels/linear.h"
 #include "kernels/pointwise.h"
 #include "kernels/recurrent.h"
 #include "nnm/ops/autocast.h"
@@ -41,6 +43,30 @@ struct Recurrence {
   }
 };
 
+// x wᵀ at every step, for w of any strides.
+class StepProduct {
+ public:
+  StepProduct(const Tensor& w, const Recurrence& r) : w_(w) {
+    // Fewer rows are products of their own without a copy, and oneDNN is as fast with more.
+    constexpr int64_t kFewestRows = 5, kFewestSteps = 3;
+    if (w.dtype() != DType::f32 || !kernels::linear.has(w.device().type)) return;
+    if (r.batch < kFewestRows || r.batch > kLinearRows || r.steps < kFewestSteps) return;
+    if (w.numel() == 0) return;
+    const Tensor rows = contiguous(w);
+    packed_ = empty({linear_packed(rows)}, {DType::u8, w.device()});
+    kernels::linear_weights(packed_, rows);
+  }
+
+  void operator()(const View& y, const View& x, const View& bias, bool add) const {
+    if (!packed_) return gemm(y, x, transposed_view(w_), bias, 1, add);
+    count_flops(2 * y.numel() * x.size[1]);
+    kernels::linear(y, x, w_, packed_, bias, add);
+  }
+
+ private:
+  Tensor w_, packed_;
+};
+
 // What the steps leave, for backward.
 struct Steps {
   Tensor gates;      // (L, N, gates · H): values
@@ -50,15 +76,15 @@ struct Steps {
   Tensor y;          // (L, N, S)
 };
 
-void run_step(const Recurrence& r, const Steps& s, const RecurrentWeights& w, const View& h,
-              const View& c, int64_t t) {
-  const View gates = step_of(s.gates, t), y = step_of(s.y, t), by = transposed_view(w.w);
+void run_step(const Recurrence& r, const Steps& s, const RecurrentWeights& w,
+              const StepProduct& by_w, const View& h, const View& c, int64_t t) {
+  const View gates = step_of(s.gates, t), y = step_of(s.y, t);
   if (r.is_gru()) {
     const View state = step_of(s.state, t);
-    gemm(state, h, by, w.bias);
+    by_w(state, h, w.bias, false);
     return kernels::gru_step(y, gates, state, h);
   }
-  gemm(gates, h, by, w.bias, 1, 1);
+  by_w(gates, h, w.bias, true);
   if (!r.is_lstm()) return kernels::unary(y, gates, r.activation());
   if (!w.projection) return kernels::lstm_step(y, step_of(s.c, t), gates, c);
   const View wide = step_of(s.projected, t);
@@ -89,10 +115,11 @@ class Gradients {
     } else if (!r_.is_lstm() && !r_.is_gru()) {
       d_y = empty({1, r_.batch, r_.width}, s_.y.options());
     }
+    const StepProduct by_w(transposed(w_.w), r_);
     for (int64_t k = r_.steps - 1; k >= 0; --k) {
       const int64_t t = r_.step(k);
       through_cell(step_of(dy, t), t, r_.before(k, s_.y, h_), r_.before(k, s_.c, c_));
-      gemm(d_h, step_of(d_state, t), w_.w, {}, 1, r_.is_gru() ? 1 : 0);
+      by_w(d_h, step_of(d_state, t), {}, r_.is_gru());
     }
   }
 
@@ -201,8 +228,9 @@ Tensors recurrence(RecurrentCell cell, const Tensor& input, const RecurrentWeigh
   if (r.is_gru()) s.state = like(size[2]);
   if (r.is_lstm()) s.c = like(r.width);
   if (w.projection) s.projected = like(r.width);
+  const StepProduct by_w(w.w, r);
   for (int64_t k = 0; k < r.steps; ++k)
-    run_step(r, s, w, r.before(k, s.y, h), r.before(k, s.c, c), r.step(k));
+    run_step(r, s, w, by_w, r.before(k, s.y, h), r.before(k, s.c, c), r.step(k));
   Tensors outputs{s.y};
   if (r.is_lstm()) {
     // Of its own memory: whoever changes it must not change what backward reads.

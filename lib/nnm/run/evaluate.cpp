@@ -38,6 +38,21 @@ Values scope_of(const std::vector<double>& numbers, const std::vector<std::strin
   return values;
 }
 
+// Whoever names a metric that there is not wants to know of those that there are.
+lang::Expression compile_condition(const std::string& text, const std::vector<std::string>& names) {
+  try {
+    return lang::Expression::compile(text, "--assert", names);
+  } catch (const DiagnosticError& e) {
+    Diagnostics told;
+    for (Diagnostic d : e.diagnostics.all()) {
+      if (d.code == "E0301")
+        d.notes.push_back({fmt::format("an evaluation has {}", fmt::join(names, ", ")), {}});
+      told.add(std::move(d));
+    }
+    throw DiagnosticError(std::move(told), e.kind());
+  }
+}
+
 }  // namespace
 
 Conditions::Conditions(const std::vector<std::string>& texts, std::vector<std::string> metrics,
@@ -49,7 +64,7 @@ Conditions::Conditions(const std::vector<std::string>& texts, std::vector<std::s
   // Any number is true: a condition that lost its comparison must not pass.
   const Values some = scope_of(std::vector<double>(names_.size(), 0.5), names_);
   for (const std::string& text : texts) {
-    conditions_.emplace_back(text, lang::Expression::compile(text, "--assert", names));
+    conditions_.emplace_back(text, compile_condition(text, names));
     if (!conditions_.back().second.run(some).is(Value::Kind::boolean))
       throw Error(ErrorKind::config, fmt::format("--assert: `{}` is no condition", text),
                   "say what must hold, such as `acc >= 0.97`");

@@ -32,26 +32,36 @@ bool named_hdf5(const std::string& path) {
 
 std::string last_of(const std::string& run) { return run + "/checkpoints/last.h5"; }
 
-// The newest of all runs under runs/ that have a checkpoint, by when that was written.
-std::string newest_of_all() {
-  std::string newest;
-  fs::file_time_type when{};
-  std::error_code ec;
-  for (fs::directory_iterator stem("runs", ec), end; !ec && stem != end; stem.increment(ec)) {
-    std::error_code inner;
-    for (fs::directory_iterator run(stem->path(), inner); !inner && run != end;
-         run.increment(inner)) {
-      if (run->is_symlink(inner)) continue;
-      const auto time = fs::last_write_time(last_of(run->path().string()), inner);
-      if (inner) {
-        inner.clear();
-      } else if (newest.empty() || time > when) {
-        newest = run->path().string();
-        when = time;
-      }
+// The newest of the runs that have a checkpoint, by when that was written: runs/NAME/001, and
+// runs/NAME where a run was put there by --run.
+class Newest {
+ public:
+  void look_into(const fs::path& folder, int levels) {
+    std::error_code ec;
+    for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+      std::error_code inner;
+      if (it->is_symlink(inner)) continue;
+      consider(it->path().string());
+      if (levels > 1) look_into(it->path(), levels - 1);
     }
   }
-  return newest;
+  std::string run;
+
+ private:
+  void consider(const std::string& path) {
+    std::error_code none;
+    const auto time = fs::last_write_time(last_of(path), none);
+    if (none || (!run.empty() && time <= when_)) return;
+    run = path;
+    when_ = time;
+  }
+  fs::file_time_type when_{};
+};
+
+std::string newest_of_all() {
+  Newest newest;
+  newest.look_into("runs", 2);
+  return newest.run;
 }
 
 std::vector<std::string> strings(const Items& items, const char* key) {
