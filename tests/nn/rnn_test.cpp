@@ -113,7 +113,9 @@ TEST_CASE("recurrent layers refuse what PyTorch's do") {
   {
     const AutocastGuard autocast(DType::bf16);
     nn::LSTM own(2, 3);
-    CHECK(error_of([&] { own(to(x, DType::bf16)); }) == "");
+    Module& any = own;
+    const Args args{{to(x, DType::bf16)}, {}};
+    CHECK(error_of([&] { any(args); }) == "");
   }
   CHECK(error_of([] { nn::LSTM(2, 0); }) == "ValueError: hidden_size must be greater than zero");
   CHECK(error_of([] { nn::LSTM(2, 3, 0); }) == "ValueError: num_layers must be greater than zero");
