@@ -122,6 +122,7 @@ int guarded(const std::string& diagnostics, const F& f) {
 
 /// What to do with an option that was given before the verb, or without one.
 std::string order_advice(const CLI::App& app, const CLI::App& verb, const std::string& option) {
+  if (!option.starts_with('-')) return "";
   const auto has = [&](const CLI::App& a) { return a.get_option_no_throw(option) != nullptr; };
   if (&verb != &app)
     return has(verb) ? fmt::format("options stand behind the verb: `nnm {} … {}`", verb.get_name(),

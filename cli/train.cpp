@@ -1,4 +1,5 @@
 // nnm train: a training run in a folder of its own.
+#include <cstdio>
 #include <memory>
 
 #include "cli/verb.h"
@@ -44,7 +45,8 @@ int run(Options o) {
   if (!json)
     t.announce = [](const std::string& folder) {
       print_line(folder);
-      flush_output();
+      // A run goes on where this cannot be written; its end says so.
+      std::fflush(stdout);
     };
   const run::TrainResult result = run::train(std::move(t));
   print_line(json ? result.json() : result.line());

@@ -114,16 +114,20 @@ TEST_CASE("memory of recorded work serves nobody else, until there is no recordi
 TEST_CASE("recorded work leaves its memory to others where there is no more") {
   const TensorOptions bytes{DType::u8, emulated_gpu()};
   const Tensor x = on_gpu({1, 2, 3});
-  // What there is place for, once, whatever other cases hold.
-  int64_t most = int64_t{512} << 20;
-  const auto fits = [&] {
-    try {
-      return empty({most}, bytes).defined();
-    } catch (const Error&) {
-      return false;
+  const auto largest = [&] {
+    for (int64_t size = int64_t{512} << 20;; size -= size / 8) {
+      try {
+        return empty({size}, bytes).numel();
+      } catch (const Error&) {
+      }
     }
   };
-  while (!fits()) most -= most / 8;
+  // Whatever other cases keep is taken; of the rest there is enough once, and some for small ones.
+  const Tensor taken = empty({largest()}, bytes);
+  const int64_t most = [&] {
+    const Recording trial(emulated_gpu());
+    return largest() / 4 * 3;
+  }();
   Recording recording(emulated_gpu());
   { const Tensor large = empty({most}, bytes); }
   const Tensor y = add(x, x);
