@@ -29,8 +29,8 @@ bool same_shapes(const std::vector<Shape>& shapes, const Tensors& fields) {
                     [](const Shape& s, const Tensor& t) { return s == t.shape(); });
 }
 
-// By where the table of its functions lies; of layers that are whole in a header a program that makes
-// them has a table of its own, so their namespace counts, too.
+// By where the table of its functions lies; a program that makes layers which are whole in a header
+// has tables of its own for them, so their namespace counts, too.
 bool of_nnm(Module& m) {
   return std::string_view(typeid(m).name()).starts_with("N3nnm2nn") ||
          same_library(*reinterpret_cast<void**>(&m), reinterpret_cast<void*>(&same_shapes));
