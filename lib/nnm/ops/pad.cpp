@@ -143,7 +143,7 @@ Tensor with_extent(const Tensor& x, int dim, int64_t extent) {
 }
 
 Tensor pad_dim(const Tensor& x, const Padded& p) {
-  const Tensor y = with_extent(x, p.dim, p.runs.back().begin + p.runs.back().count);
+  Tensor y = with_extent(x, p.dim, p.runs.back().begin + p.runs.back().count);
   for (const Run& r : p.runs) {
     View from = x.view().part(r.from, r.from + (r.same ? 1 : r.count), p.dim);
     if (r.same) from.size[p.dim] = r.count, from.stride[p.dim] = 0;
@@ -158,7 +158,7 @@ Tensor pad_dim_backward(const Tensor& g, const Padded& p) {
   const auto base = std::max_element(p.runs.begin(), p.runs.end(), [&](const Run& a, const Run& b) {
     return length(a) < length(b);
   });
-  const Tensor dx = with_extent(g, p.dim, p.extent);
+  Tensor dx = with_extent(g, p.dim, p.extent);
   if (length(*base) < p.extent) kernels::fill(dx, 0, 0);
   const auto part = [&](const Tensor& x, int64_t begin, int64_t count) {
     return x.view().part(begin, begin + count, p.dim);
