@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
 
@@ -352,31 +353,49 @@ bool stands_before(const Item<T>& a, const Item<T>& b, bool descending) {
   return !less(y, x) && a.index < b.index;
 }
 
-/// The first values.size[dim] of each lane in order.
-template <class T>
-void sort_typed(const View& values, const View& indices, const View& x, int64_t dim,
-                bool descending) {
+/// The first values.size[dim] of each lane, read as T, in the order of what key_of(number, place)
+/// makes of them, which place_of brings back to a place. No two keys are equal.
+template <class T, class KeyOf, class PlaceOf, class Before>
+void sort_lanes(const View& values, const View& indices, const View& x, int64_t dim,
+                const KeyOf& key_of, const PlaceOf& place_of, const Before& before) {
+  using Key = decltype(key_of(T(), int64_t{0}));
   const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
   const int64_t k = values.ndim ? values.size[dim] : 1;
   const int64_t to_value = values.ndim ? values.stride[dim] : 1;
   const int64_t to_index = indices.ndim ? indices.stride[dim] : 1;
-  const auto before = [descending](const Item<T>& a, const Item<T>& b) {
-    return stands_before(a, b, descending);
-  };
   each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
-    const std::unique_ptr<Item<T>[]> items(new Item<T>[static_cast<size_t>(n)]);
-    for (int64_t i = 0; i < n; ++i)
-      items[static_cast<size_t>(i)] = {element<T>(x, xo + i * step), i};
-    if (k < n) {
-      std::partial_sort(items.get(), items.get() + k, items.get() + n, before);
+    const auto count = static_cast<size_t>(n);
+    const std::unique_ptr<T[]> numbers(new T[count]);
+    const std::unique_ptr<Key[]> keys(new Key[count]);
+    load<T>(numbers.get(), x.as<char>() + xo * static_cast<int64_t>(item_size(x.dtype)), x.dtype,
+            step, n);
+    for (int64_t i = 0; i < n; ++i) keys[i] = key_of(numbers[i], i);
+    Key *const begin = keys.get(), *const end = begin + n;
+    // Of few, nearly all keys are passed over after one comparison.
+    if (k < n / 16) {
+      std::partial_sort(begin, begin + k, end, before);
     } else {
-      std::sort(items.get(), items.get() + n, before);
+      if (k < n) std::nth_element(begin, begin + k, end, before);
+      std::sort(begin, begin + k, before);
     }
     for (int64_t i = 0; i < k; ++i) {
-      put_element<T>(values, vo + i * to_value, items[static_cast<size_t>(i)].value);
-      put_element<int64_t>(indices, io + i * to_index, items[static_cast<size_t>(i)].index);
+      const int64_t at = place_of(begin[i]);
+      put_element<T>(values, vo + i * to_value, numbers[at]);
+      put_element<int64_t>(indices, io + i * to_index, at);
     }
   });
+}
+
+template <class T>
+void sort_typed(const View& values, const View& indices, const View& x, int64_t dim,
+                bool descending) {
+  sort_lanes<T>(
+      values, indices, x, dim,
+      [](T v, int64_t place) {
+        return Item<T>{v, place};
+      },
+      [](const Item<T>& item) { return item.index; },
+      [descending](const Item<T>& a, const Item<T>& b) { return stands_before(a, b, descending); });
 }
 
 /// A number whose order among those of other places is that of sorting: by the float's bits, which
@@ -389,34 +408,13 @@ uint64_t sorting_key(float v, int64_t place, bool descending) {
   return static_cast<uint64_t>(descending ? ~key : key) << 32 | static_cast<uint64_t>(place);
 }
 
-/// The same for floats and halves, in lanes of less than 2^32.
+/// Floats and halves, in lanes of less than 2^32.
 void sort_floats(const View& values, const View& indices, const View& x, int64_t dim,
                  bool descending) {
-  const int64_t n = x.ndim ? x.size[dim] : 1, step = x.ndim ? x.stride[dim] : 1;
-  const int64_t k = values.ndim ? values.size[dim] : 1;
-  const int64_t to_value = values.ndim ? values.stride[dim] : 1;
-  const int64_t to_index = indices.ndim ? indices.stride[dim] : 1;
-  each_lane(x, values, indices, dim, [&](int64_t xo, int64_t vo, int64_t io) {
-    const auto count = static_cast<size_t>(n);
-    const std::unique_ptr<float[]> numbers(new float[count]);
-    const std::unique_ptr<uint64_t[]> keys(new uint64_t[count]);
-    load<float>(numbers.get(), x.as<char>() + xo * static_cast<int64_t>(item_size(x.dtype)),
-                x.dtype, step, n);
-    for (int64_t i = 0; i < n; ++i) keys[i] = sorting_key(numbers[i], i, descending);
-    uint64_t *const begin = keys.get(), *const end = begin + n;
-    // Of few, nearly all keys are passed over after one comparison.
-    if (k < n / 16) {
-      std::partial_sort(begin, begin + k, end);
-    } else {
-      if (k < n) std::nth_element(begin, begin + k, end);
-      std::sort(begin, begin + k);
-    }
-    for (int64_t i = 0; i < k; ++i) {
-      const auto at = static_cast<int64_t>(begin[i] & 0xffffffffu);
-      put_element<float>(values, vo + i * to_value, numbers[at]);
-      put_element<int64_t>(indices, io + i * to_index, at);
-    }
-  });
+  sort_lanes<float>(
+      values, indices, x, dim,
+      [descending](float v, int64_t place) { return sorting_key(v, place, descending); },
+      [](uint64_t key) { return static_cast<int64_t>(key & 0xffffffffu); }, std::less<>());
 }
 
 void sort_cpu(const View& values, const View& indices, const View& x, int64_t dim,
