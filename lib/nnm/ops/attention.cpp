@@ -45,19 +45,6 @@ void check_operands(const Tensor& q, const Tensor& k, const Tensor& v, const Ten
             k.shape().str(), v.shape().str());
 }
 
-Shape leading(const Tensor& x) {
-  return Shape(std::span<const int64_t>(x.shape().begin(), static_cast<size_t>(x.dim() - 2)));
-}
-
-// x broadcast in its leading dimensions.
-Tensor with_leading(const Tensor& x, const Shape& batch) {
-  if (leading(x) == batch) return x;
-  Shape s = batch;
-  s.push_back(x.size(-2));
-  s.push_back(x.size(-1));
-  return expand(x, s);
-}
-
 // A view of four dimensions of one of two to four, without history.
 View as_heads(const Tensor& x) {
   View v = x;
@@ -99,7 +86,7 @@ Tensor empty_gradient(const Tensor& x) {
 // q, k, v of two to four dimensions, their leading dimensions alike.
 Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
              const Attention& p) {
-  const Shape batch = leading(q);
+  const Shape batch = detail::leading(q, 2);
   const int64_t queries = q.size(-2), keys = k.size(-2), n = batch.numel();
   Tensor out = empty_heads(batch, queries, v.size(-1), q.options());
   const DType stats = q.dtype() == DType::f64 ? DType::f64 : DType::f32;
@@ -156,10 +143,11 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
   check_operands(q, k, v, attn_mask, dropout_p, is_causal);
   const bool boolean = attn_mask.defined() && attn_mask.dtype() == DType::b8;
   const Tensor mask = attn_mask.defined() && !boolean ? to(attn_mask, q.dtype()) : attn_mask;
-  const Shape batch = broadcast_shapes(broadcast_shapes(leading(q), leading(k)), leading(v));
-  q = with_leading(q, batch);
-  k = with_leading(k, batch);
-  v = with_leading(v, batch);
+  const Shape batch = broadcast_shapes(
+      broadcast_shapes(detail::leading(q, 2), detail::leading(k, 2)), detail::leading(v, 2));
+  q = detail::with_leading(q, batch);
+  k = detail::with_leading(k, batch);
+  v = detail::with_leading(v, batch);
   Attention p;
   p.scale = scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1))));
   p.causal = is_causal;

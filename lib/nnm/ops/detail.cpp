@@ -207,6 +207,18 @@ Tensor without_dim(const Tensor& x, int d) {
   return x.as_strided(sizes, strides, x.impl()->offset);
 }
 
+Shape leading(const Tensor& x, int n) {
+  return Shape(std::span<const int64_t>(x.shape().begin(), static_cast<size_t>(x.dim() - n)));
+}
+
+Tensor with_leading(const Tensor& x, const Shape& batch) {
+  if (leading(x, 2) == batch) return x;
+  Shape s = batch;
+  s.push_back(x.size(-2));
+  s.push_back(x.size(-1));
+  return expand(x, s);
+}
+
 Tensor offsets_of(const Tensor& index, int64_t stride) {
   Tensor out = empty({index.numel()}, {DType::i64, index.device()});
   const ScalarOperand step(stride, index.shape(), index.device());

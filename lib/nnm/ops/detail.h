@@ -78,6 +78,9 @@ Tensor expand_view(const Tensor& x, const Shape& shape);
 /// history.
 Tensor dim_first(const Tensor& x, int d);
 Tensor without_dim(const Tensor& x, int d);
+/// The leading dimensions of x, all but the last n; and matrices x broadcast in these to `batch`.
+Shape leading(const Tensor& x, int n);
+Tensor with_leading(const Tensor& x, const Shape& batch);
 /// Element offsets `index * stride` (n, i64) of an index vector; what kernels::take moves by.
 Tensor offsets_of(const Tensor& index, int64_t stride);
 /// Calls `complain` with an element of the index tensor outside [low, high), if there is one.

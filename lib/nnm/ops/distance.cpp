@@ -56,21 +56,6 @@ Tensor euclidean(const Tensor& x1, const Tensor& x2) {
                 });
 }
 
-/// The batch dimensions of x as `batch`.
-Tensor with_batch(const Tensor& x, const Shape& batch) {
-  Shape shape = batch;
-  shape.push_back(x.size(-2));
-  shape.push_back(x.size(-1));
-  return x.shape() == shape ? x : expand(x, shape);
-}
-
-Shape batch_of(const Tensor& x) {
-  Shape batch = x.shape();
-  batch.erase(x.dim() - 1);
-  batch.erase(x.dim() - 2);
-  return batch;
-}
-
 constexpr const char* kCdistModes[] = {"use_mm_for_euclid_dist_if_necessary",
                                        "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist"};
 
@@ -89,8 +74,8 @@ Tensor cdist(const Tensor& x1, const Tensor& x2, double p, const std::string& co
   constexpr int64_t kMany = 25;
   const bool many = mode == kCdistModes && (x1.size(-2) > kMany || x2.size(-2) > kMany);
   if (p == 2 && (many || mode == kCdistModes + 1)) {
-    const Shape batch = broadcast_shapes(batch_of(x1), batch_of(x2));
-    return euclidean(with_batch(x1, batch), with_batch(x2, batch));
+    const Shape batch = broadcast_shapes(detail::leading(x1, 2), detail::leading(x2, 2));
+    return euclidean(detail::with_leading(x1, batch), detail::with_leading(x2, batch));
   }
   return norm(sub(unsqueeze(x1, -2), unsqueeze(x2, -3)), p, {-1});
 }

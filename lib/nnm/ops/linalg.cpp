@@ -191,26 +191,22 @@ Tensor outer(const Tensor& x, const Tensor& y) {
 
 namespace {
 
-// The leading dimensions of x, all but the last n.
-Shape leading(const Tensor& x, int n) {
-  return Shape(std::span<const int64_t>(x.shape().begin(), static_cast<size_t>(x.dim() - n)));
-}
-
 Shape appended(Shape s, std::initializer_list<int64_t> more) {
   for (int64_t n : more) s.push_back(n);
   return s;
 }
 
 // x (…, K) with its leading dimensions as one.
-Tensor as_rows(const Tensor& x) { return reshape(x, {leading(x, 1).numel(), x.shape().back()}); }
+Tensor as_rows(const Tensor& x) {
+  return reshape(x, {detail::leading(x, 1).numel(), x.shape().back()});
+}
 
 Tensor matmul_batched(const Tensor& a, const Tensor& b) {
   const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
-  const Shape batch = broadcast_shapes(leading(a, 2), leading(b, 2));
+  const Shape batch = broadcast_shapes(detail::leading(a, 2), detail::leading(b, 2));
   const int64_t count = batch.numel();
   const auto flat = [&](const Tensor& x) {
-    const Tensor wide =
-        leading(x, 2) == batch ? x : expand(x, appended(batch, {x.size(-2), x.size(-1)}));
+    const Tensor wide = detail::with_leading(x, batch);
     return wide.dim() == 3 ? wide : reshape(wide, {count, x.size(-2), x.size(-1)});
   };
   NNM_CHECK(b.size(-2) == k, runtime,
@@ -232,8 +228,9 @@ Tensor matmul(const Tensor& input, const Tensor& other) {
   if (da == 2 && db == 1) return mv(a, b);
   if (da == 1 && db == 2) return squeeze(mm(unsqueeze(a, 0), b), 0);
   if (da == 2 && db == 2) return mm(a, b);
-  if (da >= 3 && db == 1) return view(mv(as_rows(a), b), leading(a, 1));
-  if (da >= 3 && db == 2) return view(mm(as_rows(a), b), appended(leading(a, 1), {b.shape()[1]}));
+  if (da >= 3 && db == 1) return view(mv(as_rows(a), b), detail::leading(a, 1));
+  if (da >= 3 && db == 2)
+    return view(mm(as_rows(a), b), appended(detail::leading(a, 1), {b.shape()[1]}));
   if (da == 1) return squeeze(matmul_batched(unsqueeze(a, 0), b), -2);
   if (db == 1) return squeeze(matmul_batched(a, unsqueeze(b, 1)), -1);
   return matmul_batched(a, b);
@@ -251,7 +248,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (weight.dim() == 1) return add(matmul(x, weight), bias);
   if (x.dim() == 2) return addmm(bias, x, t(weight));
   const Tensor y = addmm(bias, as_rows(x), t(weight));
-  return view(y, appended(leading(x, 1), {weight.shape()[0]}));
+  return view(y, appended(detail::leading(x, 1), {weight.shape()[0]}));
 }
 
 Tensor bilinear(const Tensor& x1, const Tensor& x2, const Tensor& weight, const Tensor& bias) {
@@ -280,7 +277,8 @@ Tensor bilinear(const Tensor& x1, const Tensor& x2, const Tensor& weight, const 
   // (rows, n1) (n1, out n2), then one product with x2's row for each row.
   const Tensor w = reshape(permute(weight, {1, 0, 2}), {n1, out * n2});
   const Tensor half = view(mm(a, w), {rows, out, n2});
-  const Tensor y = view(squeeze(bmm(half, unsqueeze(b, 2)), 2), appended(leading(x1, 1), {out}));
+  const Tensor y =
+      view(squeeze(bmm(half, unsqueeze(b, 2)), 2), appended(detail::leading(x1, 1), {out}));
   return bias.defined() ? add(y, bias) : y;
 }
 
