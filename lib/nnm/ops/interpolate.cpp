@@ -96,14 +96,10 @@ std::vector<Resampled> dims_of(const Tensor& x, const std::vector<int64_t>& size
   return dims;
 }
 
-bool lies_channels_last(const Tensor& x) {
-  return x.dim() > 3 && !x.is_contiguous() && detail::has_channels_innermost(x);
-}
-
 /// x (N, C, d1, …), dense, as (A, n, B): what lies before and after a spatial dimension in memory.
 View around(const Tensor& x, int dim) {
   const Shape& n = x.shape();
-  const bool last = lies_channels_last(x);
+  const bool last = detail::lies_channels_last(x);
   View v = x.view();
   int64_t before = last ? n[0] : n[0] * n[1], after = last ? n[1] : 1;
   for (int d = 2; d < x.dim(); ++d)
@@ -118,12 +114,11 @@ View around(const Tensor& x, int dim) {
 Tensor with_extent(const Tensor& x, int dim, int64_t extent) {
   Shape shape = x.shape();
   shape[dim] = extent;
-  return lies_channels_last(x) ? empty_channels_last(shape, x.options())
-                               : empty(shape, x.options());
+  return detail::empty_image_like(x, shape, x.dtype());
 }
 
 Tensor resampled(const Tensor& x, const std::vector<Resampled>& dims, const char* node) {
-  const bool last = lies_channels_last(x);
+  const bool last = detail::lies_channels_last(x);
   Tensor y = last ? x : detail::row_major(x);
   for (const Resampled& r : dims) {
     const Tensor next = with_extent(y, r.dim, r.how.out);

@@ -19,6 +19,10 @@ bool has_channels_innermost(const Tensor& x) {
   return fits(0);
 }
 
+bool lies_channels_last(const Tensor& x) {
+  return x.dim() > 3 && !x.is_contiguous() && has_channels_innermost(x);
+}
+
 Tensor channels_innermost(const Tensor& x) {
   if (has_channels_innermost(x)) return x;
   Tensor y = empty_channels_last(x.shape(), x.options());
@@ -35,8 +39,7 @@ Tensor row_major(const Tensor& x) {
 
 Tensor empty_image_like(const Tensor& x, const Shape& shape, DType dtype) {
   const TensorOptions options{dtype, x.device()};
-  if (!x.is_contiguous() && has_channels_innermost(x)) return empty_channels_last(shape, options);
-  return empty(shape, options);
+  return lies_channels_last(x) ? empty_channels_last(shape, options) : empty(shape, options);
 }
 
 }  // namespace nnm::detail

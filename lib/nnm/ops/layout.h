@@ -8,12 +8,13 @@ namespace nnm::detail {
 /// True iff x (N, C, …) is dense with its channels innermost, in whatever strides dimensions of
 /// extent 1 have.
 bool has_channels_innermost(const Tensor& x);
+/// True iff x (N, C, H, W) or (N, C, D, H, W) is so and not row-major as well.
+bool lies_channels_last(const Tensor& x);
 /// x itself where has_channels_innermost, else such a copy; x (N, C, H, W).
 Tensor channels_innermost(const Tensor& x);
 /// x itself where it is row-major, else such a copy.
 Tensor row_major(const Tensor& x);
-/// Uninitialised, of `shape` (N, C, H, W), channels innermost where x has them so (and is not
-/// row-major as well).
+/// Uninitialised, of `shape`, channels innermost where lies_channels_last(x), else row-major.
 Tensor empty_image_like(const Tensor& x, const Shape& shape, DType dtype);
 
 }  // namespace nnm::detail

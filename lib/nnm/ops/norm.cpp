@@ -225,9 +225,8 @@ void check_groups(const Tensor& x, int64_t groups, const Tensor& weight, const T
 }
 
 // Images that need not be row-major: a GPU's kernels want them so.
-bool lies_channels_last(const Tensor& x) {
-  return x.dim() > 3 && x.device().type != DeviceType::cuda && !x.is_contiguous() &&
-         detail::has_channels_innermost(x);
+bool may_stay(const Tensor& x) {
+  return x.device().type != DeviceType::cuda && detail::lies_channels_last(x);
 }
 
 // x (N, C, …), of either layout, as (N, C, I).
@@ -235,16 +234,11 @@ View planes_view(const Tensor& x) {
   View v = x;
   const int64_t n = x.shape()[0], c = x.shape()[1], planes = n * c,
                 inner = planes > 0 ? x.numel() / planes : 0;
-  const bool innermost = lies_channels_last(x);
+  const bool innermost = detail::lies_channels_last(x);
   v.ndim = 3;
   v.size[0] = n, v.size[1] = c, v.size[2] = inner;
   v.stride[0] = c * inner, v.stride[1] = innermost ? 1 : inner, v.stride[2] = innermost ? c : 1;
   return v;
-}
-
-Tensor empty_planes(const Tensor& x) {
-  return lies_channels_last(x) ? empty_channels_last(x.shape(), x.options())
-                               : empty(x.shape(), x.options());
 }
 
 }  // namespace
@@ -253,8 +247,8 @@ Tensor group_norm(const Tensor& input, int64_t groups, const Tensor& scale, cons
                   double eps) {
   check_groups(input, groups, scale, shift);
   const Tensor weight = affine(scale, input), bias = affine(shift, input);
-  const Tensor x = lies_channels_last(input) ? input : detail::row_major(input);
-  Tensor y = empty_planes(x);
+  const Tensor x = may_stay(input) ? input : detail::row_major(input);
+  Tensor y = detail::empty_image_like(x, x.shape(), x.dtype());
   const TensorOptions options{stats_type(x), x.device()};
   const Tensor mean = empty({x.shape()[0], groups}, options), rstd = empty_like(mean);
   if (x.numel() > 0)
@@ -263,12 +257,13 @@ Tensor group_norm(const Tensor& input, int64_t groups, const Tensor& scale, cons
   return record("NativeGroupNormBackward0", y, {&input, &weight, &bias},
                 [x = Saved(x), w = Saved(weight), mean, rstd, groups](Backward& b) {
                   const Tensor& in = x.get();
-                  const Tensor g = lies_channels_last(in) ? detail::channels_innermost(b.grad())
-                                                          : detail::row_major(b.grad());
+                  const Tensor g = may_stay(in) ? detail::channels_innermost(b.grad())
+                                                : detail::row_major(b.grad());
                   const auto vector = [&](size_t i) {
                     return b.needs(i) ? empty({in.shape()[1]}, in.options()) : Tensor();
                   };
-                  const Tensor dx = b.needs(0) ? empty_planes(in) : Tensor();
+                  const Tensor dx =
+                      b.needs(0) ? detail::empty_image_like(in, in.shape(), in.dtype()) : Tensor();
                   const Tensor dw = vector(1), db = vector(2);
                   kernels::group_norm_backward(rstd, dx.defined() ? planes_view(dx) : View{}, dw,
                                                db, planes_view(g), planes_view(in), w.get(), mean,

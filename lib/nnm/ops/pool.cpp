@@ -51,8 +51,7 @@ Tensor without_batch(const Tensor& y, int rank) {
 struct Mould {
   Shape sizes;
   bool last;  ///< channels innermost
-  explicit Mould(const Tensor& x)
-      : sizes(x.shape()), last(!x.is_contiguous() && detail::has_channels_innermost(x)) {}
+  explicit Mould(const Tensor& x) : sizes(x.shape()), last(detail::lies_channels_last(x)) {}
   Tensor empty(const TensorOptions& options) const {
     return last ? empty_channels_last(sizes, options) : nnm::empty(sizes, options);
   }

@@ -42,8 +42,7 @@ BoxPool adaptive_box() {
 enum class VolumeOrder : uint8_t { rows, channels };
 
 VolumeOrder order_of(const Tensor& x) {
-  const bool innermost = !x.is_contiguous() && detail::has_channels_innermost(x);
-  return innermost ? VolumeOrder::channels : VolumeOrder::rows;
+  return detail::lies_channels_last(x) ? VolumeOrder::channels : VolumeOrder::rows;
 }
 
 Tensor empty_volume(const Shape& size, VolumeOrder order, const TensorOptions& options) {
