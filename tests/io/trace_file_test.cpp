@@ -133,6 +133,36 @@ TEST_CASE("trace: arguments that come late, go missing, or grow") {
   for (const VerifyLine& line : report.lines) CHECK_MESSAGE(line.problem == "", line.dataset);
 }
 
+TEST_CASE("trace: what one call tells piece by piece is one record") {
+  TempDir dir;
+  const Tensor h = numbered(DType::f32, {1, 4, 2}), y = numbered(DType::f32, {4, 1, 2});
+  {
+    TraceWriter w(dir / "t.h5", header(), {.flush_steps = 1});
+    for (int step = 0; step < 2; ++step) {
+      w.begin_step({step, 0, 0, 1, "train"});
+      // As tensor hooks do: the outputs of a call from the last to the first, calls backwards.
+      for (int64_t call : {1, 0}) {
+        record(w, "lstm", call, {arg("1", h)});
+        if (step == 1) w.flush();
+        record(w, "lstm", call, {arg("0", y)});
+      }
+      // The same again, from a hook that sees both at once.
+      record(w, "lstm", 0, {arg("0", y), arg("1", h)});
+    }
+    w.close();
+  }
+  const TraceReader r(dir / "t.h5");
+  const TraceRecords& records = r.records().at(0);
+  CHECK(records.step == std::vector<int64_t>{0, 0, 0, 1, 1, 1});
+  CHECK(records.call == std::vector<int64_t>{1, 0, 0, 1, 0, 0});
+  for (int64_t i = 0; i < 6; ++i) {
+    CHECK(same_bits(r.tensor(records, "0", i), y));
+    CHECK(same_bits(r.tensor(records, "1", i), h));
+  }
+  const VerifyReport report = verify(dir / "t.h5");
+  for (const VerifyLine& line : report.lines) CHECK_MESSAGE(line.problem == "", line.dataset);
+}
+
 TEST_CASE("trace: tensors of several ranks in one dataset") {
   TempDir dir;
   const Tensor flat = numbered(DType::f32, {2, 3}), deep = numbered(DType::f32, {3, 2, 2, 5}),

@@ -194,6 +194,8 @@ class H5Writer {
   /// Appends one entry with its own extents, at most s.row; the rest of the entry reads as zeros.
   /// Returns the data's CRC32C.
   uint32_t append_block(Stream& s, std::span<const int64_t> block, const void* data);
+  /// Writes an entry of a stream without checksums of its own that was skipped. As append_block.
+  uint32_t fill_in(Stream& s, int64_t row, std::span<const int64_t> block, const void* data);
   /// Reads back entry `row` of a stream of numbers, with all of its extents.
   void read(const Stream& s, int64_t row, void* out) const;
   /// Appends `count` entries that nothing is written to.
@@ -221,7 +223,10 @@ class H5Writer {
   uint32_t write_texts(const std::string& path, std::span<const std::string> texts, uint32_t seed);
   /// `crc`, unless it is null, becomes the data's CRC32C.
   void append_rows(Stream& s, std::span<const int64_t> block, const void* data, uint32_t* crc);
-  void append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data, uint32_t* crc);
+  void write_rows(Stream& s, int64_t first, std::span<const int64_t> block, const void* data,
+                  uint32_t* crc);
+  void write_pieces(Stream& s, int64_t first, int64_t count, int64_t bytes, const void* data,
+                    uint32_t* crc);
   void append_guarded(Stream& s, int64_t count, const void* data);
   void write_guarded(Stream& s, int64_t first);
   void write_attribute(const std::string& path, const std::string& name, int64_t type,

@@ -155,25 +155,40 @@ uint32_t H5Writer::append_block(Stream& s, std::span<const int64_t> block, const
   return crc;
 }
 
+uint32_t H5Writer::fill_in(Stream& s, int64_t row, std::span<const int64_t> block,
+                           const void* data) {
+  H5Lock lock;
+  std::vector<int64_t> one{1};
+  one.insert(one.end(), block.begin(), block.end());
+  uint32_t crc = 0;
+  if (std::find(one.begin(), one.end(), 0) == one.end()) write_rows(s, row, one, data, &crc);
+  return crc;
+}
+
 void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void* data,
                            uint32_t* crc) {
   H5Lock lock;
-  std::vector<hsize_t> start(block.size(), 0);
-  const std::vector<hsize_t> extents(block.begin(), block.end());
-  const bool whole = std::equal(s.row.begin(), s.row.end(), block.begin() + 1, block.end());
-  const bool guarded = whole && guarded_whole(s);
-  start[0] = static_cast<hsize_t>(s.rows);
+  const bool guarded =
+      std::equal(s.row.begin(), s.row.end(), block.begin() + 1, block.end()) && guarded_whole(s);
+  const int64_t first = s.rows;
   s.rows += block[0];
   if (H5Dset_extent(s.id, extents_of(s).data()) < 0) fail(s.path, "cannot be extended");
   if (std::find(block.begin(), block.end(), 0) != block.end()) return;
-  if (guarded) {
-    if (crc) *crc = crc32c(data, bytes_of(s, block));
-    return append_guarded(s, block[0], data);
-  }
-  s.begun.clear();
-  if (const int64_t bytes = whole ? piece_bytes(s) : 0)
-    return append_pieces(s, block[0], bytes, data, crc);
+  if (!guarded) return write_rows(s, first, block, data, crc);
   if (crc) *crc = crc32c(data, bytes_of(s, block));
+  append_guarded(s, block[0], data);
+}
+
+void H5Writer::write_rows(Stream& s, int64_t first, std::span<const int64_t> block,
+                          const void* data, uint32_t* crc) {
+  s.begun.clear();
+  const bool whole = std::equal(s.row.begin(), s.row.end(), block.begin() + 1, block.end());
+  if (const int64_t bytes = whole ? piece_bytes(s) : 0)
+    return write_pieces(s, first, block[0], bytes, data, crc);
+  if (crc) *crc = crc32c(data, bytes_of(s, block));
+  std::vector<hsize_t> start(block.size(), 0);
+  start[0] = static_cast<hsize_t>(first);
+  const std::vector<hsize_t> extents(block.begin(), block.end());
   Handle text, file_space(H5Dget_space(s.id));
   Handle memory_space(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr));
   if (s.text > 0) text = h5_text_type(s.text);
@@ -186,15 +201,15 @@ void H5Writer::append_rows(Stream& s, std::span<const int64_t> block, const void
 }
 
 // Whole chunks go to the file from where they are: HDF5 would fill each with zeros and copy it.
-void H5Writer::append_pieces(Stream& s, int64_t count, int64_t bytes, const void* data,
-                             uint32_t* crc) {
+void H5Writer::write_pieces(Stream& s, int64_t first, int64_t count, int64_t bytes,
+                            const void* data, uint32_t* crc) {
   int64_t pieces = 1;
   for (size_t i = 0; i < s.row.size(); ++i) pieces *= s.row[i] / s.chunk[i + 1];
   const auto* piece = static_cast<const char*>(data);
   std::vector<hsize_t> at(s.chunk.size(), 0);
   const auto size = static_cast<size_t>(bytes);
   disk_->crc = 0;
-  for (int64_t row = s.rows - count; row < s.rows; ++row) {
+  for (int64_t row = first; row < first + count; ++row) {
     at[0] = static_cast<hsize_t>(row);
     for (int64_t k = 0; k < pieces; ++k, piece += bytes) {
       if (crc) disk_->sum_of = piece;

@@ -96,35 +96,67 @@ void TraceGroup::append_absent(Arg& a) {
   file_.skip(a.stream);
   a.crcs.push_back(0);
   a.shapes.insert(a.shapes.end(), a.rank, -1);
-  ragged_ = true;
+  a.present.push_back(false);
+  ++absent_;
 }
 
-void TraceGroup::append_tensor(Arg& a, const Tensor& t) {
+// Into a new row, or one where the argument is absent.
+void TraceGroup::write_tensor(Arg& a, const Tensor& t, std::optional<size_t> row) {
   const Tensor dense = row_major(t);
   std::vector<int64_t> shape(dense.shape().begin(), dense.shape().end());
-  a.shapes.insert(a.shapes.end(), shape.begin(), shape.end());
-  a.shapes.insert(a.shapes.end(), static_cast<size_t>(a.rank) - shape.size(), -1);
-  const bool lower = shape.size() < static_cast<size_t>(a.rank);
-  shape.resize(static_cast<size_t>(a.rank), 1);
+  const size_t rank = static_cast<size_t>(a.rank);
+  const bool lower = shape.size() < rank;
+  std::vector<int64_t> told = shape;
+  told.resize(rank, -1);
+  shape.resize(rank, 1);
   const bool same = shape == a.stream.row;
   if (!std::equal(shape.begin(), shape.end(), a.stream.row.begin(), std::less_equal<>()))
     file_.grow(a.stream, shape);
-  a.crcs.push_back(file_.append_block(a.stream, shape, dense.data()));
   ragged_ = ragged_ || !same || lower;
+  if (!row) {
+    a.crcs.push_back(file_.append_block(a.stream, shape, dense.data()));
+    a.shapes.insert(a.shapes.end(), told.begin(), told.end());
+    a.present.push_back(true);
+    return;
+  }
+  a.crcs[*row] = file_.fill_in(a.stream, static_cast<int64_t>(*row), shape, dense.data());
+  std::copy(told.begin(), told.end(), a.shapes.begin() + static_cast<int64_t>(*row * rank));
+  a.present[*row] = true;
+  --absent_;
+}
+
+// The first record of the same call in which none of these is present.
+std::optional<size_t> TraceGroup::lacking(int64_t step, int64_t call,
+                                          std::span<const TraceArg> args) const {
+  const auto given = [](const TraceArg& a) { return a.tensor.defined(); };
+  if (std::none_of(args.begin(), args.end(), given)) return {};
+  std::optional<size_t> found;
+  for (size_t row = steps_.size(); absent_ > 0 && row-- > 0 && steps_[row] == step;) {
+    const auto present = [&](const TraceArg& a) { return given(a) && find(a.name)->present[row]; };
+    if (calls_[row] == call && std::none_of(args.begin(), args.end(), present)) found = row;
+  }
+  return found;
 }
 
 void TraceGroup::append(int64_t step, int64_t call, std::span<const TraceArg> args) {
   for (const TraceArg& given : args) {
     if (given.tensor.defined()) arg(given);
   }
+  const std::optional<size_t> row = lacking(step, call, args);
   for (const std::unique_ptr<Arg>& a : args_) {
     const auto it = std::find_if(args.begin(), args.end(),
                                  [&](const TraceArg& g) { return g.name == a->name; });
-    if (it != args.end() && it->tensor.defined()) append_tensor(*a, it->tensor);
-    else append_absent(*a);
+    if (it != args.end() && it->tensor.defined()) write_tensor(*a, it->tensor, row);
+    else if (!row) append_absent(*a);
   }
-  steps_.push_back(step);
-  calls_.push_back(call);
+  if (!row) {
+    steps_.push_back(step);
+    calls_.push_back(call);
+  } else if (*row < written_) {
+    restart(crc_, "/@crc32c");
+    restart(shape_, "/@shape");
+    crc_written_ = shape_written_ = 0;
+  }
 }
 
 void TraceGroup::flush() {
@@ -145,7 +177,7 @@ void TraceGroup::flush() {
   crc_written_ = records;
   int64_t ranks = 0;
   for (const auto& a : args_) ranks += a->rank;
-  if (!ragged_ || ranks == 0) return;
+  if ((!ragged_ && absent_ == 0) || ranks == 0) return;
   if (!shape_)
     shape_ = file_.stream(path_ + "/@shape", DType::i64, std::span(&ranks, 1), kIndexChunk, true);
   std::vector<int64_t> shapes;

@@ -12,7 +12,9 @@ class TraceGroup {
 
   /// Why the group cannot hold these, "" where it can: an argument has one dtype.
   std::string problem(std::span<const TraceArg> args) const;
-  /// One record: a row of every argument; those that are not given are marked absent.
+  /// One record: a row of every argument; those that are not given are marked absent. Tensor hooks
+  /// see the gradients of one call one by one: what a record of the same step and call lacks joins
+  /// that one.
   void append(int64_t step, int64_t call, std::span<const TraceArg> args);
   /// Writes the rows of @step, @call, @crc32c and @shape that are not in the file yet.
   void flush();
@@ -26,11 +28,13 @@ class TraceGroup {
     H5Writer::Stream stream;
     std::vector<uint32_t> crcs;   // one per record
     std::vector<int64_t> shapes;  // `rank` per record; -1 for what is not there
+    std::vector<bool> present;    // per record
   };
   const Arg* find(const std::string& name) const;
   Arg& arg(const TraceArg& given);
   void raise_rank(Arg& a, int rank);
-  void append_tensor(Arg& a, const Tensor& t);
+  std::optional<size_t> lacking(int64_t step, int64_t call, std::span<const TraceArg> args) const;
+  void write_tensor(Arg& a, const Tensor& t, std::optional<size_t> row);
   void append_absent(Arg& a);
   void restart(std::optional<H5Writer::Stream>& stream, const std::string& name);
 
@@ -40,6 +44,7 @@ class TraceGroup {
   std::vector<int64_t> steps_, calls_;
   size_t written_ = 0, crc_written_ = 0, shape_written_ = 0;
   bool ragged_ = false;
+  int64_t absent_ = 0;  // entries
   std::optional<H5Writer::Stream> step_, call_, crc_, shape_;
 };
 
