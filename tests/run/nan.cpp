@@ -85,4 +85,37 @@ TEST_CASE("weights that an update made NaN are found, and not saved") {
   CHECK(!std::filesystem::exists(p.file("r/checkpoints/last.h5")));
 }
 
+TEST_CASE("a buffer that holds -inf from the start is a mask, and no divergence") {
+  std::string text = kNanConfig;
+  text.replace(text.find("sqrt(fc(x) - 3)"), 15, "fc(x) @ softmax(mask + 0, dim=1)");
+  text.replace(text.find("      fc: Linear(4, 4)\n"), 23,
+               "      fc: Linear(4, 4)\n    buffers:\n      mask: triu(full([4, 4], -inf), 1)\n"
+               "      seen: zeros(1)\n");
+  const Project p(text);
+  const run::TrainResult r = p.train("r");
+  CHECK(r.exit_code == 0);
+  CHECK(p.last("r").global_step == 8);
+
+  // One that was finite tells that something is wrong.
+  std::string counting = text;
+  counting.insert(counting.find("      - return fc(x)"), "      - self.seen = seen + inf\n");
+  const Project q(counting);
+  const run::TrainResult bad = q.train("r");
+  CHECK(bad.exit_code == 5);
+  CHECK(contains(bad.outcome.message, "buffer enc.seen: 1 non-finite value"));
+}
+
+TEST_CASE("a rule that stops says what it found, whatever became of the buffers") {
+  std::string text = kNanConfig;
+  text.replace(text.find("sqrt(fc(x) - 3)"), 15, "norm(fc(x) / 0)");
+  text.replace(text.find("      fc: Linear(4, 4)\n"), 23,
+               "      fc: Linear(4, 4)\n      norm: BatchNorm1d(4)\n");
+  text += "hooks:\n  - {name: guard, on: forward, at: enc.norm, rule: nonfinite, action: stop}\n";
+  const Project p(text);
+  const run::TrainResult r = p.train("r");
+  CHECK(r.exit_code == 5);
+  CHECK(r.outcome.reason == train::Reason::rule);
+  CHECK(contains(r.outcome.message, "hook `guard`: nonfinite: enc.norm/output"));
+}
+
 TEST_SUITE_END();

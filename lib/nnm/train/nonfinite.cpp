@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "kernels/statistics.h"
 #include "nnm/base/handle.h"
@@ -62,9 +63,40 @@ std::string named(const std::string& path, const Module& m) {
   return path.empty() ? "the model (" + m.type_name() + ")" : path + " (" + m.type_name() + ")";
 }
 
+// The buffers that checkpoints hold.
+NamedTensors state_buffers(Module& model) {
+  std::set<std::string> parameters;
+  for (const auto& [name, p] : model.named_parameters("", true, false)) parameters.insert(name);
+  NamedTensors buffers;
+  for (const auto& [name, value] : model.state_dict())
+    if (value.is(Value::Kind::tensor) && !parameters.count(name))
+      buffers.emplace_back(name, value.as<Tensor>());
+  return buffers;
+}
+
 }  // namespace
 
 bool all_finite(const Tensor& t) { return nonfinite(t) == 0; }
+
+std::vector<std::string> nonfinite_buffers(Module& model) {
+  std::vector<std::string> names;
+  for (const auto& [name, t] : state_buffers(model))
+    if (!all_finite(t)) names.push_back(name);
+  return names;
+}
+
+std::string nonfinite_state(Module& model, const std::vector<std::string>& expected) {
+  const auto told = [](const char* kind, const std::string& name, int64_t n) {
+    return fmt::format("{} {}: {} non-finite value{}", kind, name, n, n == 1 ? "" : "s");
+  };
+  for (const auto& [name, p] : model.named_parameters())
+    if (const int64_t n = nonfinite(p)) return told("parameter", name, n);
+  for (const auto& [name, t] : state_buffers(model)) {
+    if (std::find(expected.begin(), expected.end(), name) != expected.end()) continue;
+    if (const int64_t n = nonfinite(t)) return told("buffer", name, n);
+  }
+  return {};
+}
 
 std::string find_nonfinite(Module& model, const std::function<void()>& forward) {
   for (const auto& [name, p] : model.named_parameters())

@@ -39,6 +39,7 @@ Outcome Trainer::run() {
   step_seconds_ = logged_seconds_ = ticked_seconds_ = now().seconds;
   log_timer_ = eval_timer_ = checkpoint_timer_ = step_seconds_;
   parts_.model->train();
+  masks_ = nonfinite_buffers(*parts_.model);
   parts_.loader->seek(micro_ / batches_, micro_ % batches_);
   while (!ended()) {
     if (take_step()) after_step();
@@ -323,11 +324,12 @@ void Trainer::count_patience(double value) {
 void Trainer::save() {
   if (!parts_.store || saved_step_ == step_) return;
   for (Watcher* w : parts_.watchers) w->saving();
-  if (plan_.nan == NanPolicy::stop && !model_finite()) {
-    if (!diverged_)
-      diverge("the weights are not finite after step " + std::to_string(step_) + ": " +
-              find_nonfinite(*parts_.model, [] {}));
-    return;
+  if (plan_.nan == NanPolicy::stop) {
+    const std::string found = nonfinite_state(*parts_.model, masks_);
+    // What stopped the run has told already why.
+    if (!found.empty() && !diverged_ && !rule_stop_)
+      diverge(fmt::format("the state is not finite after step {}: {}", step_, found));
+    if (!found.empty()) return;
   }
   CheckpointEvent e = parts_.store->save(snapshot(), score_);
   static_cast<Moment&>(e) = now();
@@ -335,12 +337,6 @@ void Trainer::save() {
   saved_step_ = step_;
   score_.reset();
   tell([&](Events& events) { events.checkpoint(e); });
-}
-
-bool Trainer::model_finite() const {
-  for (const auto& [name, value] : parts_.model->state_dict())
-    if (value.is(Value::Kind::tensor) && !all_finite(value.as<Tensor>())) return false;
-  return true;
 }
 
 bool Trainer::ended() {

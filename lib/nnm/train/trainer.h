@@ -163,7 +163,6 @@ class Trainer {
   void backward(const Tensor& loss);
   void clip();
   bool gradients_finite();
-  bool model_finite() const;
   void warn_of_skip();
   void diverge(std::string message);
   void diverge_in_forward(double value);
@@ -193,6 +192,7 @@ class Trainer {
   Parts parts_;
   Tensors parameters_;
   std::optional<Ema> ema_;
+  std::vector<std::string> masks_;             // buffers that were not finite at the start
   std::map<uint64_t, RepeatedStep> repeated_;  // by the hooks that are due in a step
   std::optional<bool> may_repeat_;
   History history_;
