@@ -24,8 +24,11 @@ lang::LoadOptions overrides(Options& o) {
   lang::LoadOptions all = o.config;
   std::vector<std::string> out;
   if (!o.train.hooks && !o.trace.empty()) out.emplace_back("hooks=[]");
-  for (const std::string& trace : o.trace)
-    for (std::string& hook : lang::hook_overrides(trace)) out.push_back(std::move(hook));
+  for (const std::string& trace : o.trace) {
+    const lang::LoadOptions hooks = lang::hook_overrides(trace);
+    out.insert(out.end(), hooks.set.begin(), hooks.set.end());
+    all.written.insert(all.written.end(), hooks.written.begin(), hooks.written.end());
+  }
   o.train.hooks |= !o.trace.empty();
   all.set.insert(all.set.begin(), out.begin(), out.end());
   return all;

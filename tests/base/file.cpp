@@ -49,6 +49,20 @@ TEST_CASE("file: what is written is read, and caps hold") {
   CHECK(std::distance(fs::directory_iterator(t.path), fs::directory_iterator()) == 1);
 }
 
+TEST_CASE("file: a slip in a path is told") {
+  const TempFolder t;
+  fs::create_directories(t.path + "/runs/001");
+  write_file_atomic(t.path + "/net.yaml", "nnm: 1");
+  CHECK(path_advice(t.path + "/net.yml") == "did you mean `" + t.path + "/net.yaml`?");
+  CHECK(path_advice(t.path + "/runs/0o1") == "did you mean `" + t.path + "/runs/001`?");
+  CHECK(path_advice(t.path + "/rusn/001") == "did you mean `" + t.path + "/runs/001`?");
+  CHECK(path_advice(t.path + "/rusn/0o1") == "");
+  CHECK(path_advice(t.path + "/net.yaml") == "");
+  CHECK(path_advice(t.path + "/other.csv") == "");
+  CHECK(path_advice(t.path + "/bed.yaml") == "");
+  CHECK(path_advice("") == "");
+}
+
 TEST_CASE("file: a process that is ended leaves nothing half written") {
   const TempFolder t;
   const std::string path = t.path + "/x";

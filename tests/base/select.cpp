@@ -142,6 +142,8 @@ TEST_CASE("select: a selector without a match names the nearest") {
   CHECK(hint("**.c_prj.weight") == "did you mean `**.c_proj.weight`?");
   CHECK(hint("LayerNrom.weight") == "did you mean `LayerNorm.weight`?");
   CHECK(hint("LayerNorm.weihgt") == "did you mean `LayerNorm.weight`?");
+  CHECK(hint("h.7") == "below `h` there is `0`, `1`");
+  CHECK(hint("LayerNorm.gamma") == "below `LayerNorm` there is `weight`");
   CHECK(hint("something_else") == "the model's children are `h`, `Linear`, `lm_head`");
 }
 

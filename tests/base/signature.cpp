@@ -157,6 +157,9 @@ TEST_CASE("signature: nearest finds slips, not other words") {
   CHECK(nearest("Lienar", names) == "Linear");
   CHECK(nearest("LayerNrom", names) == "LayerNorm");
   CHECK(nearest("Dropout", names) == "");
+  // As near but for the case: what has more of it, then what comes first.
+  CHECK(nearest("blk7", {"Blk", "blk0", "blk1"}) == "blk0");
+  CHECK(nearest("Relu", {"relu6", "ReLU", "relu"}) == "relu");
   CHECK(edit_distance("ab", "ba") == 1);
   CHECK(edit_distance("kitten", "sitting") == 3);
 }

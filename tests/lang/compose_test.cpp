@@ -492,7 +492,7 @@ TEST_CASE("hooks of a file given beside the config find what stands beside that 
   Files f;
   f.add("sub/h.yaml",
         "hooks: [{on: forward, at: \"\", output: 'load(path=\"c.h5\", dataset=\"d\")'}]\n");
-  const auto set = hook_overrides(f.path("sub/h.yaml"));
+  const auto set = hook_overrides(f.path("sub/h.yaml")).set;
   REQUIRE(set.size() == 1);
   const std::filesystem::path wanted =
       std::filesystem::path(f.path("sub/c.h5")).lexically_relative(std::filesystem::current_path());

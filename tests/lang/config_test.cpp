@@ -117,7 +117,22 @@ TEST_CASE("config: overrides are read by the type of what is there") {
   errors_start(all, "E0214 1:1 unknown path `var` / did you mean `vars`?", {"var.d=1"});
   errors_start(all, "E0214 1:7 vars.l has 2 items", {"vars.l[2]=1"});
   errors_start(all, "E0214 1:1 an override is `path=value`", {"vars.d"});
-  errors_start(all, "E0214 1:1 `+=` appends to a list", {"vars.d+=1"});
+  errors_start(all, "E0214 1:1 `+=` appends to a list, and vars.d is not one", {"vars.d+=1"});
+}
+
+TEST_CASE("config: an override gives the model in any form") {
+  for (const char* text :
+       {"nnm: 1\n", "nnm: 1\nmodel: Linear(2, 2)\n", "nnm: 1\nmodel: [Linear(2, 2), ReLU()]\n",
+        "nnm: 1\nmodel:\n  Sequential:\n    fc: Linear(2, 2)\n"}) {
+    CHECK(load(text, {"model=Linear(3, 5)"}).find("model")->text() == "Linear(3, 5)");
+    CHECK(load(text, {"model=[Linear(3, 5), ReLU()]"}).find("model")->items.size() == 2);
+    CHECK(
+        load(text, {"model={Linear: {in_features: 3, out_features: 5}}"}).find("model")->is_map());
+  }
+  const std::string profile = "nnm: 1\nprofiles: {wide: {model: \"Linear(9, 9)\"}}\n";
+  CHECK(Config::from_text(profile, "c.yaml", {.profiles = {"wide"}}).find("model")->text() ==
+        "Linear(9, 9)");
+  errors_start("nnm: 1\n", "E0214 1:1 the file has no `vars`", {"vars.d=1"});
 }
 
 TEST_CASE("config: overrides may set what the schema knows and the file has not") {

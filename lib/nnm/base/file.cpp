@@ -16,6 +16,7 @@
 
 #include "nnm/base/error.h"
 #include "nnm/base/output.h"
+#include "nnm/base/signature.h"
 
 namespace nnm {
 namespace {
@@ -166,9 +167,45 @@ std::string replaceable(const std::string& path) {
   return behind_links(path);
 }
 
+std::string path_advice(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr size_t kMost = 10'000;
+  std::error_code ec;
+  fs::path so_far;
+  std::string slip;
+  for (const fs::path& part : fs::path(path)) {
+    if (fs::exists(so_far / part, ec) || part.empty()) {
+      so_far /= part;
+      continue;
+    }
+    if (!slip.empty()) return {};
+    // An ending in common makes no two names alike.
+    const std::string ending = part.extension().string();
+    std::vector<std::string> stems, others;
+    const fs::path here = so_far.empty() ? fs::path(".") : so_far;
+    fs::directory_iterator it(here, ec);
+    for (size_t i = 0; !ec && it != fs::directory_iterator() && i < kMost; ++i, it.increment(ec)) {
+      const fs::path name = it->path().filename();
+      if (name.extension() == ending) stems.push_back(name.stem().string());
+      else others.push_back(name.string());
+    }
+    std::sort(stems.begin(), stems.end());
+    std::sort(others.begin(), others.end());
+    slip = nearest(part.stem().string(), stems);
+    slip = slip.empty() ? nearest(part.string(), others) : slip + ending;
+    if (slip.empty()) return {};
+    so_far /= slip;
+  }
+  return slip.empty() ? "" : fmt::format("did you mean `{}`?", so_far.string());
+}
+
 std::string read_file(const std::string& path, size_t most) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  NNM_CHECK(fd.get() >= 0, input_file, "cannot open {}: {}", path, std::strerror(errno));
+  if (fd.get() < 0) {
+    const std::string why = std::strerror(errno);
+    throw Error(ErrorKind::input_file, fmt::format("cannot open {}: {}", path, why),
+                path_advice(path));
+  }
   struct stat st;
   NNM_CHECK(::fstat(fd.get(), &st) == 0, input_file, "cannot read {}: {}", path,
             std::strerror(errno));

@@ -11,6 +11,9 @@ namespace nnm {
 
 /// The bytes of a file. Throws Error(input_file) with the reason, also if it is larger than `most`.
 std::string read_file(const std::string& path, size_t most);
+/// "did you mean `x`?" for a path at which nothing is, where a slip in one of its names leads to
+/// something that is there; else "".
+std::string path_advice(const std::string& path);
 /// Calls `write` with the name of a file beside `path` that does not exist, which it creates; then
 /// syncs that file, renames it to `path` and syncs the folder: whole or absent. If anything throws,
 /// the new file is removed and `path` is as it was. Throws Error(output) with path and reason.

@@ -41,6 +41,9 @@ class Scanner {
 
 /// The whole text as one literal.
 Value parse_literal(std::string_view text);
+/// How a config writes the element types.
+inline constexpr const char* kDTypeNames[] = {"f32", "f64", "bf16", "f16", "i64",
+                                              "i32", "i16", "i8",   "u8",  "bool"};
 /// The element type of that name ("f32", "float32", "torch.float32", "torch.float"), or none.
 Value find_dtype(std::string_view name);
 

@@ -96,6 +96,20 @@ std::string joined(const std::vector<std::string>& segments) {
   return out;
 }
 
+template <class Names>
+std::string first_few(const Names& names) {
+  constexpr size_t kMost = 8;
+  std::string out;
+  size_t count = 0;
+  for (const auto& name : names)
+    if (count++ < kMost) out += fmt::format("{}`{}`", out.empty() ? "" : ", ", name);
+  return count > kMost ? out + ", …" : out;
+}
+
+std::string below_text(const std::string& path, const std::set<std::string>& names) {
+  return fmt::format("below `{}` there is {}", path, first_few(names));
+}
+
 }  // namespace
 
 std::string Scope::path_suggestion(const Selector::Segments& pattern) const {
@@ -123,7 +137,8 @@ std::string Scope::path_suggestion(const Selector::Segments& pattern) const {
     }
     Selector::Segments better = pattern;
     better[i] = nearest(pattern[i], {here.begin(), here.end()});
-    return better[i].empty() ? "" : joined(better);
+    if (!better[i].empty()) return fmt::format("did you mean `{}`?", joined(better));
+    return i > 0 && !here.empty() ? below_text(joined(before), here) : "";
   }
   return "";
 }
@@ -139,7 +154,8 @@ std::string Scope::type_suggestion(const Selector::Segments& pattern) const {
   }
   Selector::Segments better = pattern;
   better[1] = nearest(pattern[1], {below.begin(), below.end()});
-  return better[1].empty() ? "" : joined(better);
+  if (!better[1].empty()) return fmt::format("did you mean `{}`?", joined(better));
+  return below.empty() ? "" : below_text(pattern[0], below);
 }
 
 Error Scope::no_match(const Selector& s) const {
@@ -148,20 +164,13 @@ Error Scope::no_match(const Selector& s) const {
     const auto of_type = [&](const NamedModule& m) { return m.type == pattern[0]; };
     const bool type =
         pattern.size() > 1 && std::any_of(module_list_.begin(), module_list_.end(), of_type);
-    const std::string better = type ? type_suggestion(pattern) : path_suggestion(pattern);
-    if (!better.empty() && hint.empty()) hint = fmt::format("did you mean `{}`?", better);
+    if (hint.empty()) hint = type ? type_suggestion(pattern) : path_suggestion(pattern);
   }
-  if (hint.empty()) {
-    std::string names;
-    size_t count = 0;
-    for (const Name& n : module_names_) {
-      if (n.segments.size() == 1 && count++ < 8) {
-        names += fmt::format("{}`{}`", names.empty() ? "" : ", ", n.segments[0]);
-      }
-    }
-    if (count > 8) names += ", …";
-    if (count > 0) hint = fmt::format("the model's children are {}", names);
-  }
+  std::vector<std::string> children;
+  for (const Name& n : module_names_)
+    if (n.segments.size() == 1) children.emplace_back(n.segments[0]);
+  if (hint.empty() && !children.empty())
+    hint = fmt::format("the model's children are {}", first_few(children));
   return Error(ErrorKind::config, fmt::format("`{}` matches nothing in the model", s.text()), hint);
 }
 

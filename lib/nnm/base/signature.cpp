@@ -252,10 +252,13 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
                                                                : candidate.size() - wanted.size();
     if (length_gap > limit) continue;
     const size_t distance = edit_distance(wanted, lower(candidate));
-    if (distance <= limit && distance < best) {
-      best = distance;
-      found = candidate;
-    }
+    if (distance > limit || distance > best) continue;
+    // Of two that are as near, the one that has more of the letters' cases.
+    if (distance == best &&
+        (found.empty() || edit_distance(name, candidate) >= edit_distance(name, found)))
+      continue;
+    best = distance;
+    found = candidate;
   }
   return found;
 }

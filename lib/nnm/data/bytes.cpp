@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "nnm/base/error.h"
+#include "nnm/base/file.h"
 
 namespace nnm::data {
 namespace {
@@ -22,8 +23,11 @@ gzFile handle(void* file) { return static_cast<gzFile>(file); }
 
 ByteReader::ByteReader(const std::string& path) : path_(path) {
   struct stat about {};
-  NNM_CHECK(stat(path.c_str(), &about) == 0, input_file, "cannot open {}: {}", path,
-            std::strerror(errno));
+  if (stat(path.c_str(), &about) != 0) {
+    const std::string why = std::strerror(errno);
+    throw Error(ErrorKind::input_file, fmt::format("cannot open {}: {}", path, why),
+                path_advice(path));
+  }
   NNM_CHECK(S_ISREG(about.st_mode), input_file, "cannot read {}: it is {}", path,
             S_ISDIR(about.st_mode) ? "a folder" : "not a regular file");
   size_ = static_cast<uint64_t>(about.st_size);

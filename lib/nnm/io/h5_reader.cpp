@@ -9,6 +9,7 @@
 #include <deque>
 #include <fstream>
 
+#include "nnm/base/file.h"
 #include "nnm/io/h5.h"
 #include "nnm/io/h5_attribute.h"
 #include "nnm/io/h5_probe.h"
@@ -101,7 +102,8 @@ struct H5Reader::Impl {
 struct stat H5Reader::Impl::find_file() const {
   struct stat about;
   if (stat(path.c_str(), &about) != 0)
-    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path, std::strerror(errno)));
+    throw Error(ErrorKind::input_file, fmt::format("{}: {}", path, std::strerror(errno)),
+                path_advice(path));
   if (!S_ISREG(about.st_mode))
     throw Error(ErrorKind::input_file, fmt::format("{}: not a regular file", path));
   return about;

@@ -151,7 +151,7 @@ std::string BuildScope::advice(const std::string& name) const {
       return fmt::format("`{0}` is an import: its classes are called `{0}.Name`", name);
     if (space->find(name)) return fmt::format("did you mean `{}.{}`?", import, name);
   }
-  if (instance_.definition && makes(instance_.definition->modules, name))
+  if (instance_.definition && !find(name) && makes(instance_.definition->modules, name))
     return fmt::format("`{}` is made further down: a child can be named by those below it alone",
                        name);
   const Value& vars = builder_.vars();

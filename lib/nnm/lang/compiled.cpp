@@ -262,7 +262,12 @@ NodeRef Compiler::unknown(const std::string& name, const Expr& at) {
         fmt::format("`{0}` is a function: write `{0}(…)`{1}", name,
                     dtype.is_none() ? "" : fmt::format("; the type is `{}`", dtype.config_text()));
   }
-  if (help.empty()) help = did_you_mean(name, {"true", "false", "none", "inf", "nan", "pi"});
+  if (help.empty()) {
+    std::vector<std::string> known = {"true", "false", "none", "inf", "nan", "pi"};
+    for (const char* dtype : kDTypeNames) known.emplace_back(dtype);
+    callables(known);
+    help = did_you_mean(name, known);
+  }
   fault(at.span, "E0301", fmt::format("unknown name `{}`", name), std::move(help));
 }
 

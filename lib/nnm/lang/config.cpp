@@ -2,6 +2,8 @@
 // once.
 #include "nnm/lang/config.h"
 
+#include <algorithm>
+
 #include "nnm/base/file.h"
 #include "nnm/lang/compose.h"
 #include "nnm/lang/namespace.h"
@@ -76,12 +78,16 @@ void Config::change(Diagnostics& d) {
   for (const std::string& name : options_.profiles) apply_profile(tree_, name, d);
   const std::vector<std::string>& set = options_.set;
   for (size_t i = 0; i < set.size(); ++i) {
+    if (appended_before(set, i)) continue;
     const std::string folder = i < options_.folders.size() ? options_.folders[i] : "";
-    if (!appended_before(set, i)) apply_override(tree_, set[i], folder, d);
+    const auto& written = options_.written;
+    const auto tree = std::find_if(written.begin(), written.end(),
+                                   [&](const auto& w) { return w.first == set[i]; });
+    apply_override(tree_, set[i], folder, d, tree == written.end() ? nullptr : &*tree->second);
   }
 }
 
-std::vector<std::string> hook_overrides(const std::string& file_or_text) {
+LoadOptions hook_overrides(const std::string& file_or_text) {
   const bool inline_text =
       file_or_text.find(": ") != std::string::npos || file_or_text.find('\n') != std::string::npos;
   SourceRef source;
@@ -111,11 +117,13 @@ std::vector<std::string> hook_overrides(const std::string& file_or_text) {
   d.throw_if_errors();
   // As an override it stands in the working directory.
   Tree root = Tree::mapping();
-  root.entries.push_back({Located("hooks", source, 0), std::move(hooks)});
+  root.entries.push_back({Located("hooks", source, 0), hooks});
   rebase_paths(root, ".", Value());
-  std::vector<std::string> out;
-  for (const Tree& hook : root.entries[0].value.items)
-    out.push_back(kAppendHook + write_flow(hook));
+  LoadOptions out;
+  for (size_t i = 0; i < hooks.items.size(); ++i) {
+    out.set.push_back(kAppendHook + write_flow(root.entries[0].value.items[i]));
+    out.written.emplace_back(out.set.back(), std::make_shared<const Tree>(hooks.items[i]));
+  }
   return out;
 }
 

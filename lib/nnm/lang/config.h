@@ -16,6 +16,9 @@ struct LoadOptions {
   std::vector<std::string> set;
   std::vector<std::string> profiles;  ///< names of `profiles:`, applied before `set`, in order
 
+  /// What some of `set` were written from (hook_overrides), for messages that point into it.
+  std::vector<std::pair<std::string, std::shared_ptr<const Tree>>> written;
+
   // Of a config that a checkpoint carries:
   /// The working directories in which each of `set` was given; where none, this one.
   std::vector<std::string> folders;
@@ -84,9 +87,9 @@ class Config {
 };
 
 /// A hook, a list of them or a mapping with `hooks:` — in a file, or as YAML itself (`--trace`) —
-/// as overrides that append them to a config. Throws DiagnosticError (E01xx, E02xx) that points
-/// into the text.
-std::vector<std::string> hook_overrides(const std::string& file_or_text);
+/// as overrides (`set`, `written`) that append them to a config. Throws DiagnosticError (E01xx,
+/// E02xx) that points into the text.
+LoadOptions hook_overrides(const std::string& file_or_text);
 
 /// The JSON Schema of config files (draft 7), as text, from the registries and the table of
 /// sections. Names of transforms come from the data room: Registry<data::Transform>::names().

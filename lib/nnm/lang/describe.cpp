@@ -18,6 +18,11 @@ std::string origin_of(const Tree& value) {
 
 namespace {
 
+/// Whether a text is one without quotes, too.
+bool is_word(const std::string& text) {
+  return !text.empty() && text != "null" && text != "~" && core_type(text) == CoreType::text;
+}
+
 void collect(const Tree& t, const std::string& path, std::vector<ConfigValue>& out) {
   if (t.is_map() && !t.entries.empty()) {
     for (const Tree::Entry& e : t.entries)
@@ -26,7 +31,7 @@ void collect(const Tree& t, const std::string& path, std::vector<ConfigValue>& o
     for (size_t i = 0; i < t.items.size(); ++i)
       collect(t.items[i], fmt::format("{}[{}]", path, i), out);
   } else {
-    const bool bare = t.is_scalar() && t.style == Tree::Style::plain;
+    const bool bare = t.is_scalar() && (t.style == Tree::Style::plain || is_word(t.text()));
     out.push_back({path, bare ? t.text() : write_flow(t), origin_of(t)});
   }
 }

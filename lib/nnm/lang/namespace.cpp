@@ -52,7 +52,7 @@ class Reader {
     TypeNames types = out->names();
     for (const Tree::Entry& e : define->entries) types.push_back(e.key.text());
     for (const Tree::Entry& e : define->entries) {
-      if (e.key.text().starts_with("x-")) continue;
+      if (e.is_note()) continue;
       warn_of_hidden(e.key);
       out->classes.push_back(parse_class(e.key, e.value, d_, types));
       out->classes.back().home = out.get();

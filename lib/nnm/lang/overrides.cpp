@@ -48,8 +48,9 @@ bool is_type(std::string_view text) {
 
 class Override {
  public:
-  explicit Override(const std::string& text, const std::string& folder)
-      : unset_(text.starts_with(kUnset)),
+  Override(const std::string& text, const std::string& folder, const Tree* written)
+      : written_(written),
+        unset_(text.starts_with(kUnset)),
         text_(unset_ ? text.substr(kUnset.size()) : text),
         file_(std::make_shared<SourceFile>(
             (folder.empty() ? "" : folder + "/") + (unset_ ? "--unset" : "--set"), text_)) {}
@@ -101,7 +102,8 @@ class Override {
       node = appended(node, form);
       return;
     }
-    Tree value = form                         ? by_form(*form)
+    Tree value = path(end_) == "model"        ? yaml(value_)
+                 : form                       ? by_form(*form)
                  : names_argument(path(end_)) ? declaration(node)
                                               : by_present(node);
     value.mark("--set " + text_);
@@ -110,7 +112,7 @@ class Override {
 
   Tree appended(const Tree& node, const Form* form) {
     if (!node.is_list() && !(form && form->item)) {
-      fail(0, end_, fmt::format("`+=` appends to a list, and {} is none", path(end_)));
+      fail(0, end_, fmt::format("`+=` appends to a list, and {} is not one", path(end_)));
     }
     Tree out = node;
     if (!out.is_list()) {
@@ -119,9 +121,10 @@ class Override {
       out.span = value_.span();
       if (!node.is_null()) out.items.push_back(node);
     }
-    Tree item = form && form->item ? by_form(*form->item)
-                : alike(out.items) ? by_present(out.items.back())
-                                   : yaml(value_);
+    Tree item = written_             ? Tree(*written_)
+                : form && form->item ? by_form(*form->item)
+                : alike(out.items)   ? by_present(out.items.back())
+                                     : yaml(value_);
     item.mark("--set " + text_);
     out.origin.clear();
     out.items.push_back(std::move(item));
@@ -260,6 +263,7 @@ class Override {
                          {}}};
   }
 
+  const Tree* const written_;
   const bool unset_;
   const std::string text_;
   SourceRef file_;
@@ -270,10 +274,10 @@ class Override {
 
 }  // namespace
 
-void apply_override(Tree& root, const std::string& text, const std::string& folder,
-                    Diagnostics& d) {
+void apply_override(Tree& root, const std::string& text, const std::string& folder, Diagnostics& d,
+                    const Tree* written) {
   try {
-    Override(text, folder).apply(root);
+    Override(text, folder, written).apply(root);
   } catch (OverrideError& e) {
     d.add(std::move(e.diagnostic));
   } catch (const DiagnosticError& e) {

@@ -10,7 +10,9 @@ namespace nnm::lang {
 
 /// Applies `path=value`, `path+=value` (which appends to a list) or `~path` (which takes it away);
 /// errors are E0214. Paths in the value are relative to `folder`, "" for the working directory.
-void apply_override(Tree& root, const std::string& text, const std::string& folder, Diagnostics& d);
+/// `written`, where it is not null, is the value as it was read elsewhere.
+void apply_override(Tree& root, const std::string& text, const std::string& folder, Diagnostics& d,
+                    const Tree* written = nullptr);
 
 /// Checks all of `profiles:` against the config: unknown paths (E0211) and values of the wrong form
 /// (E0213).

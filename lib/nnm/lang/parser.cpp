@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "nnm/base/literal.h"
+#include "nnm/base/signature.h"
 
 namespace nnm::lang {
 
@@ -82,6 +83,7 @@ void Parser::expect_end() {
   }
   if (t.kind == Token::Kind::name && at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::name) {
     help = "an operator or a comma is missing between two names";
+    if (at_ == 1) help = did_you_mean(tokens_[0].text, {"return", "require"}, help);
   }
   if (const Token* before = at_ > 0 ? &tokens_[at_ - 1] : nullptr;
       before && t.kind == Token::Kind::name) {

@@ -160,8 +160,7 @@ InputDecl read_input(const Tree::Entry& e, Diagnostics& d) {
   const std::string type = text.substr(0, type_end);
   const Value dtype = find_dtype(type);
   if (dtype.is_none()) {
-    static const std::vector<std::string> kTypes = {"f32", "f64", "bf16", "f16", "i64",
-                                                    "i32", "i16", "i8",   "u8",  "bool"};
+    static const std::vector<std::string> kTypes(std::begin(kDTypeNames), std::end(kDTypeNames));
     std::string near = nearest(type, kTypes);
     if (type == "int" || type == "long") near = "i64";
     if (type == "float" || type == "Tensor") near = "f32";
@@ -258,7 +257,7 @@ void read_class_key(ClassDef& c, const Tree::Entry& e, const TypeNames& types, D
   } else if (key == "doc") {
     c.doc = e.value.text();
   } else if (std::find(class_keys().begin(), class_keys().end(), key) == class_keys().end() &&
-             !key.starts_with("x-")) {
+             !e.is_note()) {
     d.add({"E0208",
            fmt::format("class {} has no key `{}`", c.name, key),
            e.key.span(),

@@ -70,7 +70,7 @@ class Walk {
       add("file");
     } else if (t.is_scalar() && of_splits) {
       for (const Tree::Entry& e : place.parent->entries) {
-        if (!around->find(e.key.text()) && !e.key.text().starts_with("x-")) add(e.key.text());
+        if (!around->find(e.key.text()) && !e.is_note()) add(e.key.text());
       }
     }
     t = std::move(map);
@@ -99,7 +99,9 @@ class Walk {
       at = end;
       return {&best->value, below, of.node};
     }
-    if (known && below->anything && !below->other)
+    // The model is one value, of any form: an override can give it to a file that has none.
+    const bool model = of.form == &config_form() && key == "model" && end == text_.size();
+    if (known && below->anything && !below->other && !model)
       fail(at, end, fmt::format("the file has no `{}`", up_to(end)),
            fmt::format("names under `{}` are the file's own: declare them there, then override "
                        "them",

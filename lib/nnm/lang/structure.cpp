@@ -129,7 +129,7 @@ class Checker {
     for (const Tree::Entry& e : t.entries) {
       const std::string& key = e.key.text();
       const std::string below = path.empty() ? key : path + "." + key;
-      if (key.starts_with("x-")) continue;
+      if (e.is_note()) continue;
       if (const Key* known = form.find(key)) {
         value(e.value, *known->form, below);
       } else if (form.other && (form.keys.empty() || fits(e.value, *form.other))) {
@@ -173,6 +173,9 @@ class Checker {
     std::string help = key_advice(section, key);
     if (help.empty()) help = python_advice(key);
     const std::vector<std::string> names = form.names();
+    const bool share = path == "data" && e.value.is_scalar() && nearest(key, names).empty();
+    if (help.empty() && share)
+      help = fmt::format("a split is a file or a mapping: `{}: {{split: 0.2}}`", key);
     if (help.empty())
       help = did_you_mean(key, names, fmt::format("there is {}", fmt::join(names, ", ")));
     const std::string where = path.empty() ? "a config" : fmt::format("`{}:`", path);

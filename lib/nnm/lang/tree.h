@@ -81,6 +81,8 @@ class Tree {
 struct Tree::Entry {
   Located key;
   Tree value;
+  /// An `x-…` key: a note or an anchor, which says nothing to nnm.
+  bool is_note() const { return key.text().starts_with("x-"); }
 };
 
 /// What a document may cost before it is refused.

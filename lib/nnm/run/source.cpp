@@ -5,6 +5,7 @@
 #include <cctype>
 #include <filesystem>
 
+#include "nnm/base/file.h"
 #include "nnm/base/log.h"
 #include "nnm/io/checkpoint.h"
 #include "nnm/io/h5.h"
@@ -130,7 +131,8 @@ std::string run_of(const std::string& checkpoint) {
 
 std::string checkpoint_of(const std::string& path, bool best) {
   if (!is_folder(path)) {
-    NNM_CHECK(exists(path), input_file, "{}: no such file", path);
+    if (!exists(path))
+      throw Error(ErrorKind::input_file, path + ": no such file", path_advice(path));
     return path;
   }
   std::string file = path + (best ? "/checkpoints/best.h5" : "/checkpoints/last.h5");

@@ -282,6 +282,7 @@ class Reader {
   void target(const lang::Tree& t, HookSpec& h, std::string text) {
     const lang::Tree* at = t.find("at");
     h.at = at ? at->span : t.span;
+    h.of_rule = !at;
     if (at) text = at->text();
     at_place(kBadHook, h.at, [&] { h.select = Selector::parse(text); });
     h.name = fmt::format("{} at {}", name_of(h.kinds.front()), text.empty() ? "the root" : text);
@@ -364,6 +365,7 @@ RuleHook stopping(lang::CallSpec call) {
   h.name = h.rule.name;
   h.kinds = {rule->kind()};
   h.select = Selector::parse(rule->at());
+  h.of_rule = true;
   h.arg = "all";
   h.patience = rule->patience();
   h.action = RuleHook::Action::stop;
@@ -375,6 +377,7 @@ RuleHook stopping(lang::CallSpec call, const HookRequest& where) {
   RuleHook h = stopping(std::move(call));
   h.kinds = {where.kind};
   h.select = where.select;
+  h.of_rule = false;
   h.text = hook_text(h);
   return h;
 }

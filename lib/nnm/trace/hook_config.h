@@ -34,8 +34,9 @@ struct HookSpec {
   std::optional<int64_t> call;  ///< of a shared module
   When when;
   bool prepend = false, always_call = false, optional = false;
-  Span at;           ///< of the selector
-  std::string text;  ///< the hook as one line of YAML, defaults left out
+  Span at;               ///< of the selector
+  bool of_rule = false;  ///< the selector is the rule's own, as the config has none
+  std::string text;      ///< the hook as one line of YAML, defaults left out
 
   /// Whether the tensor at this position, of this name, is meant.
   bool means(size_t position, const std::string& tensor) const {

@@ -121,11 +121,16 @@ Span place_of(const UnmatchedItem& e, const HookSpec& hook) {
 
 void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem) {
   const auto* item = dynamic_cast<const UnmatchedItem*>(&problem);
-  d.add({code,
-         fmt::format("hook `{}`: {}", hook.name, problem.what()),
-         item ? place_of(*item, hook) : hook.at,
-         problem.hint(),
-         {}});
+  d.add(
+      {code,
+       fmt::format("hook `{}`: {}", hook.name, problem.what()),
+       item ? place_of(*item, hook) : hook.at,
+       item && hook.of_rule
+           ? fmt::format("the rule looks at `{}` where the hook has no `at`; functions of forward "
+                         "(relu) are no modules: name the one before, `at: fc1`",
+                         hook.select.text())
+           : problem.hint(),
+       {}});
 }
 
 Targets find_targets(Module& root, const HookRequest& request, bool optional) {

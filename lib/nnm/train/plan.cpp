@@ -65,7 +65,8 @@ class Reader {
     constexpr std::array kKeys = {"eval", "log", "checkpoint", "accumulate", "seed"};
     return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
   }
-  Span section() const { return train_ ? train_->span : Span(); }
+  /// Where a key is missing; without a section, where one could stand.
+  Span section() const { return train_ ? train_->span : config_.tree().span; }
   void error(const char* code, const Span& span, std::string message, std::string help = {}) {
     report(d_, code, span, std::move(message), std::move(help));
   }
@@ -170,6 +171,7 @@ class Reader {
       return error(kValue, metrics->span, "metrics are a map of names to expressions",
                    "such as `metrics: {acc: accuracy(out, y)}`");
     for (const Tree::Entry& e : metrics->entries) {
+      if (e.is_note()) continue;
       if (!e.value.is_scalar()) {
         error(kValue, e.value.span, fmt::format("metric {} is not an expression", e.key.text()));
         continue;
@@ -232,18 +234,21 @@ class Reader {
       return error(kValue, groups.span, "train.groups is a map of selectors to options",
                    "such as `\"**.bias\": {weight_decay: 0}`");
     for (const Tree::Entry& e : groups.entries) {
+      if (e.is_note()) continue;
       Group g{e.key, {}, {}};
       if (!e.value.is_map()) {
         error(kValue, e.value.span, fmt::format("group `{}` is not a map of options", e.key.text()),
               "such as `{weight_decay: 0}`");
         continue;
       }
-      for (const Tree::Entry& option : e.value.entries)
+      for (const Tree::Entry& option : e.value.entries) {
+        if (option.is_note()) continue;
         attempt(option.value.span, [&] {
           g.options.emplace_back(option.key.text(),
                                  constant(code(option.value, "groups", "{weight_decay: 0}")));
           g.places.push_back(option.key.span());
         });
+      }
       plan_.groups.push_back(std::move(g));
     }
   }
@@ -495,7 +500,7 @@ double parse_seconds(const std::string& text) {
   // The language has no negative lengths.
   NNM_CHECK(!text.starts_with('-'), config, "a time limit must be more than 0, got `{}`", text);
   const Value v = lang::evaluate_constant(
-      lang::Located(text, std::make_shared<const SourceFile>("a time limit", text), 0), Value());
+      lang::Located(text, std::make_shared<const SourceFile>("--time-limit", text), 0), Value());
   NNM_CHECK(v.is(Value::Kind::duration) && v.unit() == Unit::second, config,
             "expected a time such as `55 min` or `2 h`, got `{}`", text);
   NNM_CHECK(v.amount() > 0, config, "a time limit must be more than 0, got `{}`", text);
