@@ -252,6 +252,31 @@ TEST_CASE("fields that evaluations alone read are read") {
   CHECK(said({"eval.metrics={weighted: \"(out.sum(1) * w).mean()\"}"}, text) == "");
 }
 
+TEST_CASE("whole numbers become what the first layer computes with") {
+  CHECK(said({"data.train.random.x=i64[50, 6] < 9"}) == "");
+  const std::string looks_up =
+      replaced(replaced(kBase, "- Linear(6, 8)\n",
+                        "- Embedding(9, 2)\n    - Flatten()\n    - Linear(12, 8)\n"),
+               "x: \"f32[50, 6]\"", "x: \"i64[50, 6] < 9\"");
+  CHECK(said({}, looks_up) == "");
+  // A class further in says itself what it takes.
+  const std::string inner = replaced(
+      with_class("define:\n  Rows:\n    modules: {e: \"Embedding(9, 2)\", l: \"Linear(12, 3)\"}\n"
+                 "    inputs: {ids: \"i64[B, 6]\"}\n    forward: [return l(flatten(e(ids), 1))]\n"
+                 "model: [Rows()]\n"),
+      "x: \"f32[50, 6]\"", "x: \"i64[50, 6] < 9\"");
+  CHECK(said({}, inner) == "");
+}
+
+TEST_CASE("keys of notes say nothing, wherever they stand") {
+  CHECK(said({"data={train: {random: {x: \"f32[50, 6]\", y: \"i64[50] < 3\"}, x-a: 1}, x-b: 2,"
+              " val: {split: 0.2, x-c: {k: 1}}, batch: {train: 8, x-d: [1]},"
+              " transform: {x-e: 1, x: [\"scale(2)\"]}}",
+              "train.metrics={x-f: {k: 1}, a: \"mean(out)\"}",
+              "train.groups={x-g: 1, \"**.bias\": {weight_decay: 0, x-h: 2}}",
+              "train.checkpoint={every: 1 epoch, x-i: 3}"}) == "");
+}
+
 TEST_CASE("settings of training for another split are warned of") {
   CHECK(contains(said({"data.shuffle={val: true}"}),
                  "W0443]: `shuffle` of the split `val` does nothing"));

@@ -54,7 +54,9 @@ struct SplitConfig {
   int64_t context = 256;
   double amount = 0;          ///< a share, or a number of samples
   bool amount_count = false;  ///< amount is a number of samples
+  Span amount_span = {};
   std::string of = "train";
+  Span of_span = {};
   uint64_t seed = 0;
   std::string folder;  ///< relative paths start here: the folder of the file with the config
   Span span;

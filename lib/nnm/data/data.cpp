@@ -161,8 +161,8 @@ const SplitConfig& Data::find(const std::string& split) const {
 void Data::check(Diagnostics& d) const {
   const std::vector<std::string> names = splits();
   for (const SplitConfig& s : config_.splits) {
-    auto error = [&](std::string message, std::string help = {}) {
-      d.add({kCode, "data." + s.name + ": " + message, s.span, std::move(help), {}});
+    auto error = [&](std::string message, std::string help = {}, Span at = {}) {
+      d.add({kCode, "data." + s.name + ": " + message, at ? at : s.span, std::move(help), {}});
     };
     if (std::count(names.begin(), names.end(), s.name) > 1) error("the split is there twice");
     if (s.form == SplitConfig::Form::text) {
@@ -185,11 +185,11 @@ void Data::check(Diagnostics& d) const {
       if (next == names.end()) {
         if (i == 0)
           error(fmt::format("there is no split `{}` to take it from", of),
-                suggestion(of, names, "splits"));
+                suggestion(of, names, "splits"), s.of_span);
         break;
       }
       if (i > names.size()) {
-        error("the split is taken from itself");
+        error("the split is taken from itself", {}, s.of_span);
         break;
       }
       from = &config_.splits[static_cast<size_t>(next - names.begin())];
@@ -351,8 +351,11 @@ const SplitConfig& Data::root(const SplitConfig& s) const {
 
 int64_t Data::taken(const SplitConfig& s, int64_t available) const {
   const int64_t n = s.amount_count ? static_cast<int64_t>(s.amount) : share_of(available, s.amount);
-  NNM_CHECK(n >= 1 && n < available, input_file, "data.{}: {} of the {} samples of `{}` are {}",
-            s.name, n, available, s.of, n < 1 ? "no split" : "all of them, which leaves none");
+  if (n < 1 || n >= available)
+    throw SizeError(
+        fmt::format("data.{}: {} of the {} samples of `{}` are {}", s.name, n, available, s.of,
+                    n < 1 ? "no split" : "all of them, which leaves none"),
+        s.amount_span ? s.amount_span : s.span);
   return n;
 }
 

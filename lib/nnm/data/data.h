@@ -21,6 +21,12 @@ struct SplitInfo {
   int64_t vocab = 0;              ///< of a text
 };
 
+/// A split that cannot be taken out of another one, and where its size stands.
+struct SizeError : Error {
+  SizeError(const std::string& what, Span at) : Error(ErrorKind::input_file, what), span(at) {}
+  Span span;
+};
+
 /// A field that is wanted, and the type that the model wants it in (none: its own).
 struct FieldWish {
   std::string name;

@@ -1,9 +1,41 @@
 // Building the model of a config: the root, its inputs, and what is left to do when all stands.
+#include <algorithm>
+
 #include "nnm/lang/build.h"
 #include "nnm/nn/construct.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
+
+namespace {
+
+// What numbers a model without a declaration computes with: tables take indices.
+void ask(ModelInput& x, Module& root) {
+  const Module* first = first_layer(root);
+  if (!first) return;
+  if (const auto* c = dynamic_cast<const ClassModule*>(first)) {
+    const auto& inputs = c->program().inputs;
+    x.asks = !inputs.empty() && inputs[0].typed;
+    if (x.asks && !is_floating(inputs[0].dtype)) x.dtype = inputs[0].dtype;
+    return;
+  }
+  x.asks = true;
+  if (first->type_name().starts_with("Embedding")) x.dtype = DType::i64;
+}
+
+}  // namespace
+
+Module* first_layer(Module& root, bool into_classes) {
+  Module* m = &root;
+  while (m->parameters(false).empty() && (into_classes || !dynamic_cast<const ClassModule*>(m))) {
+    const auto children = m->children();
+    const auto computes = [](const Module* c) { return !c->parameters().empty(); };
+    const auto next = std::find_if(children.begin(), children.end(), computes);
+    if (next == children.end()) return nullptr;
+    m = *next;
+  }
+  return m;
+}
 
 Model Builder::run() {
   const ConstructionGuard guard({options_.device, options_.dtype, true});
@@ -31,6 +63,7 @@ std::vector<ModelInput> Builder::model_inputs(Module& root) const {
     x.dtype = options_.dtype;
     x.typed = false;
     x.span = sites_[0].second;
+    ask(x, root);
     return {x};
   }
   std::vector<ModelInput> out;

@@ -90,11 +90,7 @@ struct Probe {
   Tensor input(const ModelInput& in, const ClassModule* root, size_t index) {
     if (root && !in.typed) undeclared(in, *root);
     const TensorOptions options{in.dtype, {DeviceType::meta, 0}};
-    if (const auto* shape = given(in)) {
-      TensorOptions o = options;
-      if (!in.typed) o.dtype = first_dtype(in);
-      return empty(Shape(*shape), o);
-    }
+    if (const auto* shape = given(in)) return empty(Shape(*shape), options);
     if (!in.typed) return guessed(in);
     Shape s;
     for (size_t i = 0; i < in.dims.size(); ++i) {
@@ -137,41 +133,19 @@ struct Probe {
     return v.is(Value::Kind::integer) ? v.integer() : -1;
   }
 
-  /// The first module that computes something, for inputs without a declaration.
-  Module* first_layer() const {
-    Module* m = model.module.get();
-    while (m && m->parameters(false).empty()) {
-      const auto children = m->children();
-      Module* next = nullptr;
-      for (Module* c : children) {
-        if (!c->parameters().empty()) {
-          next = c;
-          break;
-        }
-      }
-      if (!next) return nullptr;
-      m = next;
-    }
-    return m;
-  }
-
-  DType first_dtype(const ModelInput& in) const {
-    const Module* m = first_layer();
-    return m && m->type_name() == "Embedding" ? DType::i64 : in.dtype;
-  }
-
   /// A shape that the first layer takes.
   Tensor guessed(const ModelInput& in) {
-    Module* m = first_layer();
-    if (!m) m = first_leaf();
+    Module* m = first_layer(*model.module, true);
+    const bool free = !m;
+    if (free) m = first_leaf();
     const std::string type = m->type_name();
-    const std::optional<Shape> s = shape_for(*m, type);
+    const std::optional<Shape> s = free ? accepted(*m, type) : shape_for(*m, type);
     if (!s)
       complain(in, fmt::format("the shape of input `{}` is not known", in.name),
                fmt::format("declare `inputs:`, or give `--shape {}=2,16`", in.name));
     report.notes.push_back(fmt::format("`{}` was taken as {}, which the first layer ({}) fits",
                                        in.name, s->str(), type));
-    return empty(*s, {first_dtype(in), {DeviceType::meta, 0}});
+    return empty(*s, {in.dtype, {DeviceType::meta, 0}});
   }
 
   /// The first module that holds no others.
@@ -179,6 +153,25 @@ struct Probe {
     Module* m = model.module.get();
     for (auto inner = m->children(); !inner.empty(); inner = m->children()) m = inner[0];
     return m;
+  }
+
+  /// Of a layer without parameters: what it computes with, if its name does not tell.
+  static std::optional<Shape> accepted(Module& m, const std::string& type) {
+    const std::optional<Shape> told = shape_for(m, type);
+    const NoGradGuard no_grad;
+    const std::vector<Shape> tries = {*told,
+                                      {kBatch, kOther, kOther},
+                                      {kBatch, kOther, kImage, kImage},
+                                      {kBatch, kOther, kOther, kOther, kOther}};
+    for (const Shape& s : tries) {
+      try {
+        (void)m(empty(s, {DType::f32, {DeviceType::meta, 0}}));
+        return s;
+      } catch (const Error&) {
+        continue;
+      }
+    }
+    return told;
   }
 
   /// A shape that the layer takes alone; none where its arguments do not tell.
@@ -191,13 +184,16 @@ struct Probe {
     if (const auto* n = dynamic_cast<const nn::GroupNorm*>(&m))
       return Shape{kBatch, n->options.num_channels, kOther};
     if (type == "Linear") return Shape{kBatch, weights[0].size(1)};
-    if (type == "Embedding") return Shape{kBatch, kOther};
+    if (type.starts_with("Embedding")) return Shape{kBatch, kOther};
+    if (type.ends_with("Cell") || type == "Bilinear") return Shape{kBatch, weights[0].size(1)};
+    for (const char* over_time : {"RNN", "LSTM", "GRU", "MultiheadAttention"})
+      if (type == over_time) return Shape{kBatch, kOther, weights[0].size(1)};
     if (type == "PReLU") return Shape{kBatch, weights[0].size(0) > 1 ? weights[0].size(0) : kOther};
     // Convolutions and norms begin with their channels, "3, 8, kernel_size=…"; the rank decides,
     // which names tell.
     const int64_t first = std::atoll(m.extra_repr().c_str());
     const int64_t channels = first > 0 ? first : kOther;
-    if (type.ends_with("1d")) return Shape{kBatch, channels, kOther};
+    if (type.ends_with("1d") || type == "SyncBatchNorm") return Shape{kBatch, channels, kOther};
     if (type.ends_with("2d")) return Shape{kBatch, channels, kImage, kImage};
     if (type.ends_with("3d")) return Shape{kBatch, channels, kOther, kOther, kOther};
     if (!weights.empty()) return std::nullopt;

@@ -16,6 +16,7 @@ struct ModelInput {
   std::string name;
   DType dtype = DType::f32;
   bool typed = true;               ///< false: no `inputs:`, any type and shape
+  bool asks = false;               ///< untyped, but the first layer computes with `dtype`
   std::vector<int64_t> dims;       ///< -1: free
   std::vector<std::string> names;  ///< of the free dims ("B"), "" where `*` or a number
   bool optional = false;
@@ -42,6 +43,10 @@ struct BuildOptions {
 /// Throws DiagnosticError with all independent errors (E03xx names and arguments, E04xx values and
 /// registration), each with its expansion frames.
 Model build_model(const Config& config, const BuildOptions& options);
+
+/// The first module with parameters of its own, or unless `into_classes` of a class of `define:`;
+/// null where there is none.
+Module* first_layer(Module& root, bool into_classes = false);
 
 /// Name -> shape of one batch of inputs, where known: `--shape`, or the data's headers.
 using InputShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;

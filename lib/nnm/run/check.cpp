@@ -55,7 +55,7 @@ class Check {
 
  private:
   void read_data() {
-    const size_t before = d_.all().size();
+    const std::ptrdiff_t before = errors();
     data::DataConfig data = run::read_data(config_, d_);
     for (const data::SplitConfig& s : data.splits) splits_.push_back(s.name);
     data_config_ = data;
@@ -65,7 +65,12 @@ class Check {
     attempt(d_, kData, config_.find("data")->span,
             [&] { out_.data = std::make_unique<data::Data>(std::move(data)); });
     // What was made of a section with errors says what else is wrong, and no more.
-    if (d_.all().size() > before) out_.data.reset();
+    if (errors() > before) out_.data.reset();
+  }
+
+  std::ptrdiff_t errors() const {
+    return std::count_if(d_.all().begin(), d_.all().end(),
+                         [](const Diagnostic& d) { return !d.is_warning(); });
   }
 
   // Evaluations take all samples of a split, in their order.
@@ -142,7 +147,8 @@ class Check {
         fields_.push_back({f.name, f.dtype, shape, true, place_of(out_.split, f.name)});
       }
     } catch (const Error& e) {
-      const Span at = config_of(out_.split)->span;
+      const auto* size = dynamic_cast<const data::SizeError*>(&e);
+      const Span at = size ? size->span : config_of(out_.split)->span;
       if (e.kind() != ErrorKind::input_file) {
         report(d_, kData, at, e);
         return;
@@ -221,9 +227,9 @@ class Check {
     lang::InputShapes known = options_.shapes;
     const bool names_known = !fields_.empty();
     if (names_known) {
-      const size_t before = d_.all().size();
+      const std::ptrdiff_t before = errors();
       binding = train::InputBinding(out_.model.inputs, fields_, out_.plan.dtype, d_);
-      if (d_.all().size() > before) return;
+      if (errors() > before) return;
       take_shapes(binding, known);
     }
     show_fields();

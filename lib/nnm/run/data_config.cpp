@@ -35,7 +35,7 @@ class Reader {
     if (const Tree* t = config_.find("train.seed"); t && !section.find("seed"))
       attempt(*t, [&] { out_.seed = static_cast<uint64_t>(constant(*t).integer()); });
     for (const Tree::Entry& e : section.entries) {
-      if (e.value.is_null() || e.key.text().starts_with("x-")) continue;
+      if (e.value.is_null() || e.is_note()) continue;
       if (!setting(e)) split(e);
     }
     return std::move(out_);
@@ -64,12 +64,14 @@ class Reader {
       attempt(e.value, [&] { into.all = read(e.value, e.key.text()); });
       return;
     }
-    for (const Tree::Entry& one : e.value.entries)
+    for (const Tree::Entry& one : e.value.entries) {
+      if (one.is_note()) continue;
       attempt(one.value, [&] {
         into.by_split.emplace_back(one.key.text(),
                                    read(one.value, e.key.text() + "." + one.key.text()));
         into.places.push_back(one.key.span());
       });
+    }
   }
 
   bool setting(const Tree::Entry& e) {
@@ -99,7 +101,8 @@ class Reader {
 
   void transforms(const Tree& t) {
     if (!t.is_map()) return transforms("", t);
-    for (const Tree::Entry& e : t.entries) transforms(e.key.text(), e.value);
+    for (const Tree::Entry& e : t.entries)
+      if (!e.is_note()) transforms(e.key.text(), e.value);
   }
 
   void transforms(const std::string& field, const Tree& t) {
@@ -188,12 +191,13 @@ class Reader {
       if (!value) continue;
       s.form = form;
       for (const Tree::Entry& e : t.entries)
-        good &= train::attempt(d_, kValue, e.value.span, [&, key = key] { form_key(e, key, s); });
+        good &= e.is_note() ||
+                train::attempt(d_, kValue, e.value.span, [&, key = key] { form_key(e, key, s); });
       return good;
     }
     s.form = Form::fields;
     for (const Tree::Entry& e : t.entries)
-      good &= train::attempt(d_, kValue, e.value.span, [&] { field(e, s, true); });
+      good &= e.is_note() || train::attempt(d_, kValue, e.value.span, [&] { field(e, s, true); });
     return good;
   }
 
@@ -209,6 +213,7 @@ class Reader {
       s.seed = static_cast<uint64_t>(converted(e.value, full, "int(0..)").integer());
     } else if (key == "of" && form == "split") {
       s.of = text(e.value);
+      s.of_span = e.value.span;
     } else if (key == "tokenizer" && form == "text") {
       s.tokenizer = tokenizer(e.value);
     } else if (key == "context" && form == "text") {
@@ -235,6 +240,7 @@ class Reader {
     const Value v = converted(t, key, "float(>0)");
     s.amount_count = constant(t).is(Value::Kind::integer);
     s.amount = v.real();
+    s.amount_span = t.span;
     if (!s.amount_count && s.amount >= 1)
       throw Error(ErrorKind::config,
                   fmt::format("data.{}: a share is below 1, got {}", key, v.config_text()),

@@ -69,7 +69,7 @@ InputBinding::InputBinding(const std::vector<lang::ModelInput>& inputs, std::vec
     arguments_ = fields_.size();
     Field& f = fields[static_cast<size_t>(field)];
     DType wanted = f.dtype;
-    if (input.typed) wanted = is_floating(input.dtype) ? floats : input.dtype;
+    if (input.typed || input.asks) wanted = is_floating(input.dtype) ? floats : input.dtype;
     else if (is_floating(f.dtype) || f.dtype == DType::u8) wanted = floats;
     f.converted |= wanted != f.dtype;
     f.dtype = wanted;
