@@ -272,8 +272,7 @@ TEST_CASE("checkpoint: no damaged bit goes unnoticed, whether or not a value dep
     damaged[n] ^= static_cast<char>(1 << n % 8);
     spill(dir / "b.h5", damaged);
     bool sound = false;
-    error_of(ErrorKind::input_file,
-             [&] { sound = verify(dir / "b.h5", {.probe = false}).ok(); });
+    error_of(ErrorKind::input_file, [&] { sound = verify(dir / "b.h5", {.probe = false}).ok(); });
     CHECK_MESSAGE(!sound, "byte ", n);
   }
   spill(dir / "b.h5", bytes + '\0');

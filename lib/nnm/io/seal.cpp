@@ -1,5 +1,5 @@
-// Sealing files, and looking at seals. HDF5 checks the metadata that it reads; what it does not read,
-// such as the unused rest of an index or of a chunk, nobody would.
+// Sealing files, and looking at seals. HDF5 checks the metadata that it reads; the rest, such as
+// what is unused of an index or of a chunk, nobody would.
 #include "nnm/io/seal.h"
 
 #include <algorithm>
