@@ -22,6 +22,7 @@
 #include "nnm/nn/module.h"
 #include "nnm/nn/typed_forward.h"
 #include "nnm/ops/functional.h"
+#include "nnm/ops/linalg.h"
 #include "nnm/ops/margin_loss.h"
 #include "nnm/ops/matmul_precision.h"
 #include "nnm/ops/ops.h"
