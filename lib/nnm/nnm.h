@@ -21,6 +21,7 @@
 #include "nnm/nn/layers.h"
 #include "nnm/nn/module.h"
 #include "nnm/nn/typed_forward.h"
+#include "nnm/nn/utils.h"
 #include "nnm/ops/functional.h"
 #include "nnm/ops/linalg.h"
 #include "nnm/ops/margin_loss.h"

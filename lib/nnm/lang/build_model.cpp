@@ -1,6 +1,7 @@
 // Building the model of a config: the root, its inputs, and what is left to do when all stands.
 #include "nnm/lang/build.h"
 #include "nnm/nn/construct.h"
+#include "nnm/nn/parametrize.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -56,7 +57,7 @@ std::vector<ModelInput> Builder::model_inputs(Module& root) const {
 
 std::string selector_type(const Module& m) {
   const auto* c = dynamic_cast<const ClassModule*>(&m);
-  return c ? c->qualified_type() : m.type_name();
+  return c ? c->qualified_type() : nn::utils::parametrize::type_before_parametrizations(m);
 }
 
 Model build_source(const ModelSource& source, const BuildOptions& options) {
