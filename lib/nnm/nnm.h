@@ -28,6 +28,7 @@
 #include "nnm/ops/matmul_precision.h"
 #include "nnm/ops/ops.h"
 #include "nnm/optim/clip.h"
+#include "nnm/optim/lbfgs.h"
 #include "nnm/optim/optimizers.h"
 #include "nnm/optim/schedulers.h"
 #include "nnm/tensor/print.h"
