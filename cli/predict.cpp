@@ -50,6 +50,8 @@ int run(const Options& o) {
   s.check.evaluation = true;
   s.check.split = o.split;
   s.check.hooks = o.hooks;
+  s.check.input = o.predict.input;
+  s.check.batch = o.predict.batch;
   s.data = o.predict.input.empty();
   const std::string weights = run::resolve_weights(source, o.weights);
   refuse_inputs(o.predict.output, {weights, source.config.path()});

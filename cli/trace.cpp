@@ -170,6 +170,8 @@ int run(Options o) {
   session_options.device = device;
   session_options.check.shapes = read_shapes(o.shapes);
   session_options.check.loss = o.loss;
+  session_options.check.input = o.trace.input;
+  session_options.check.batch = o.trace.batch;
   session_options.check.split = o.split;
   session_options.check.evaluation = true;
   session_options.check.rules = fmt::format("{}", fmt::join(o.rules, ", "));

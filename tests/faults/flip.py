@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
 """Flips single bits of a checkpoint and of a trace, and cuts them short.
 
-flip.py [--flips N] [--step N] [--seed S]. Whatever bit is wrong: `nnm verify` finds it, or every
-value that h5py reads is the old one; and `nnm eval`, `nnm predict` and `nnm inspect` end with an
-error or the old answer. Nothing crashes, nothing hangs. The program is put before N copies, and all
-cuts at 512 bytes; nnm_flips, which reads within one process, before every STEPth bit of small files.
+flip.py [--flips N] [--step N] [--seed S]. Whatever bit is wrong: `nnm verify` finds it, and `nnm eval`,
+`nnm predict` and `nnm inspect` end with an error or the old answer. Nothing crashes, nothing hangs. The
+program is put before N copies, and all cuts at 512 bytes; nnm_flips, which reads within one process,
+before every STEPth bit of small files.
 """
 
 import argparse
 import json
 import pathlib
 import random
-import re
 import subprocess
 import sys
 
@@ -19,14 +18,6 @@ import support
 
 AT_ONCE = 200  # files of one call of verify
 GOOD = {0, 1, 2, 3}  # exit codes that may answer a damaged file
-
-
-def values(path):
-    """What a file holds; None where h5py cannot read it."""
-    try:
-        return support.contents(path)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
-        return None
 
 
 def verify(files, where):
@@ -69,8 +60,7 @@ def answer(verb, file, where):
 
 def campaign(original, verbs, where, failures, rng, count):
     data = original.read_bytes()
-    truth = values(original)
-    names, unfound = {}, 0
+    names = {}
     for i, (name, bytes_) in enumerate(damaged(data, rng, count)):
         file = f"damaged-{i}.h5"
         (where / file).write_bytes(bytes_)
@@ -83,12 +73,8 @@ def campaign(original, verbs, where, failures, rng, count):
     for i, file in enumerate(files):
         name = f"{original.name}: {names[file]}"
         failures.check("CRASH" not in said[file], f"{name}: verify: {said[file]}")
-        silent = said[file] == "ok"
-        if silent:
-            unfound += 1
-            failures.check(values(where / file) == truth, f"{name}: unnoticed, and values differ")
-        # What verify did not find, and a share of the rest, is put before the readers as well.
-        for verb in verbs if silent or i % 4 == 0 else []:
+        failures.check(said[file] != "ok", f"{name}: not noticed by verify")
+        for verb in verbs if i % 4 == 0 else []:
             code, text = answer(verb, file, where)
             if code == 0:
                 same = text.replace(file, "FILE") if isinstance(text, str) else text
@@ -98,22 +84,15 @@ def campaign(original, verbs, where, failures, rng, count):
             else:
                 failures.check(code in GOOD, f"{name}: {verb}: exit code {code}: {text[-300:]}")
         (where / file).unlink()
-    return len(files), unfound
+    return len(files)
 
 
 def sweep(file, step, where, failures):
-    """Every STEPth bit of a file; what nobody notices must be nothing that h5py reads."""
+    """Every STEPth bit of a file."""
     done = subprocess.run([support.BUILD / "nnm_flips", file, str(step)], cwd=where, capture_output=True,
                           text=True, timeout=3600)
-    said = done.stdout.splitlines()
-    failures.check(done.returncode == 0, f"{file}: " + "; ".join(l for l in said if "unnoticed:" not in l))
-    data, truth = (where / file).read_bytes(), values(where / file)
-    for bit, byte in re.findall(r"unnoticed: bit (\d+) of byte (\d+)", done.stdout):
-        at = int(byte)
-        (where / "flipped.h5").write_bytes(data[:at] + bytes([data[at] ^ 1 << int(bit)]) + data[at + 1:])
-        failures.check(values(where / "flipped.h5") == truth,
-                       f"{file}: bit {bit} of byte {byte}: unnoticed, and values differ")
-    return said[-1]
+    failures.check(done.returncode == 0, f"{file}: {done.stdout[-600:]}")
+    return done.stdout.splitlines()[-1]
 
 
 TINY = """
@@ -146,8 +125,8 @@ def main():
         (where / "run/checkpoints/last.h5").resolve().rename(where / "checkpoint.h5")
         for file, verbs in (("checkpoint.h5", ["eval", "predict", "inspect"]),
                             ("trace.h5", ["inspect"])):
-            count, unfound = campaign(where / file, verbs, where, failures, rng, options.flips)
-            done.append(f"{count} damaged copies of {file}, {unfound} not noticed by verify")
+            count = campaign(where / file, verbs, where, failures, rng, options.flips)
+            done.append(f"{count} damaged copies of {file}")
         (where / "tiny.yaml").write_text(TINY)
         for words in ("train tiny.yaml --run tiny", "trace tiny --hook forward --split train -o tiny.h5"):
             support.nnm(*words.split(), cwd=where)

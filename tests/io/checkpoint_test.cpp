@@ -263,6 +263,24 @@ TEST_CASE("checkpoint: a file cut anywhere is an error") {
                  "truncated"));
 }
 
+TEST_CASE("checkpoint: no damaged bit goes unnoticed, whether or not a value depends on it") {
+  TempDir dir;
+  save_checkpoint(small(), dir / "a.h5");
+  const std::string bytes = slurp(dir / "a.h5");
+  for (size_t n = 0; n < bytes.size(); n += 7) {
+    std::string damaged = bytes;
+    damaged[n] ^= static_cast<char>(1 << n % 8);
+    spill(dir / "b.h5", damaged);
+    bool sound = false;
+    error_of(ErrorKind::input_file, [&] { sound = verify(dir / "b.h5", {.probe = false}).ok(); });
+    CHECK_MESSAGE(!sound, "byte ", n);
+  }
+  spill(dir / "b.h5", bytes + '\0');
+  CHECK_FALSE(verify(dir / "b.h5").ok());
+  CHECK(error_of(ErrorKind::input_file, [&] { load_checkpoint(dir / "b.h5"); }) ==
+        (dir / "b.h5") + ": /: the end of the file is not the one that nnm wrote");
+}
+
 TEST_CASE("checkpoint: unfinished, newer and foreign files are refused") {
   TempDir dir;
   const auto write = [&](int complete, int reader, const char* format) {

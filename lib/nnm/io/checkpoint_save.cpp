@@ -42,10 +42,7 @@ class Saver {
       if (!items->empty()) write_items(file_, path, *items);
     }
     metrics();
-    file_.write_manifest();
-    file_.flush();
-    file_.attribute("/", "complete", 1);
-    file_.close();
+    file_.finish();
   }
 
  private:

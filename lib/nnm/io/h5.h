@@ -49,6 +49,11 @@ struct H5Node {
   int64_t bytes() const { return numel * static_cast<int64_t>(element.size); }
 };
 
+/// Bytes [begin, begin + size) of a file.
+struct Extent {
+  uint64_t begin = 0, size = 0;
+};
+
 /// What a file may ask of us.
 struct H5Limits {
   int64_t max_objects = 100'000;
@@ -111,6 +116,10 @@ class H5Reader {
   std::string text(const H5Node& node) const;
   /// A 1-D text dataset.
   std::vector<std::string> texts(const H5Node& node) const;
+  /// Where the data of a contiguous dataset lie in the file.
+  Extent extent(const H5Node& node) const;
+  /// How many bytes of the file are HDF5's.
+  uint64_t end() const;
   /// The bytes of a dataset as they lie in the file, whatever their type; for checksums.
   void read_raw(const H5Node& node, void* dst, size_t bytes) const;
   /// Throws the reader's error about an object of this file.
@@ -206,6 +215,8 @@ class H5Writer {
   const std::vector<ManifestRow>& manifest() const { return manifest_; }
   /// Writes /manifest and the root attribute manifest_crc32c. No datasets may follow.
   void write_manifest();
+  /// Writes the manifest, says that the file is complete, closes and seals it.
+  void finish();
   void flush();
   /// Closes the file, and throws if HDF5 could not write all of it.
   void close();
@@ -232,6 +243,7 @@ class H5Writer {
   int64_t file_ = -1;
   std::unordered_set<std::string> groups_;
   std::vector<ManifestRow> manifest_;
+  std::vector<Extent> guarded_;  // where the data of the manifest's rows lie
 };
 
 /// "2,3" for {2, 3}, "" for a scalar.

@@ -326,6 +326,21 @@ void H5Reader::read_block(const H5Node& node, std::span<const int64_t> start,
   impl_->transfer(node, memory_space, file_space, dataset, dst, numel);
 }
 
+Extent H5Reader::extent(const H5Node& node) const {
+  H5Lock lock;
+  if (node.group || node.chunked || node.bytes() == 0) return {};
+  const haddr_t begin = H5Dget_offset(impl_->open(node));
+  if (begin == HADDR_UNDEF) fail(node, "has no place in the file");
+  return {begin, static_cast<uint64_t>(node.bytes())};
+}
+
+uint64_t H5Reader::end() const {
+  H5Lock lock;
+  haddr_t end = 0;
+  if (H5Fget_eoa(impl_->file, &end) < 0) impl_->fail("/", "its end is not known");
+  return end;
+}
+
 void H5Reader::read_raw(const H5Node& node, void* dst, size_t bytes) const {
   H5Lock lock;
   if (node.group || node.element.kind == Element::Kind::other) fail(node, "no plain dataset");

@@ -8,6 +8,7 @@
 #include "nnm/io/h5_disk.h"
 #include "nnm/io/h5_handle.h"
 #include "nnm/io/row_major.h"
+#include "nnm/io/seal.h"
 
 namespace nnm::io {
 namespace {
@@ -181,6 +182,7 @@ uint32_t H5Writer::write(const std::string& path, int64_t type, const char* type
   if (bytes > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
     fail(path, "cannot be written");
   }
+  if (bytes > 0) guarded_.push_back({H5Dget_offset(dataset), bytes});
   if (!dataset.close()) fail(path, "cannot be closed");
   check_disk(path);
   const uint32_t crc = crc32c(data, bytes, seed);
@@ -242,6 +244,7 @@ void H5Writer::unlink(const std::string& path) {
 void H5Writer::write_manifest() {
   H5Lock lock;
   const std::vector<ManifestRow> rows = std::move(manifest_);
+  const std::vector<Extent> guarded = guarded_;
   std::vector<std::string> paths, dtypes, shapes;
   std::vector<int64_t> nbytes;
   std::vector<uint32_t> crcs;
@@ -261,6 +264,7 @@ void H5Writer::write_manifest() {
   crc = write("/manifest/crc32c", H5T_STD_U32LE, "u32", std::span(&count, 1), crcs.data(),
               4 * rows.size(), crc);
   manifest_ = rows;
+  guarded_ = guarded;
   attribute_u32("/", "manifest_crc32c", crc);
 }
 
@@ -276,6 +280,14 @@ void H5Writer::close() {
   const int64_t file = std::exchange(file_, -1);
   if (H5Fclose(file) < 0) fail("/", "cannot be closed");
   check_disk("/");
+}
+
+void H5Writer::finish() {
+  write_manifest();
+  flush();
+  attribute("/", "complete", 1);
+  close();
+  write_seal(path_, std::move(guarded_));
 }
 
 }  // namespace nnm::io

@@ -12,7 +12,7 @@ namespace nnm::io {
 /// /manifest of a file, itself checked against the root attribute manifest_crc32c.
 class Manifest {
  public:
-  /// Throws Error(input_file) where the manifest is missing or damaged.
+  /// Throws Error(input_file) where the manifest is missing or damaged, or the file's end is.
   explicit Manifest(const H5Reader& file);
 
   const std::vector<ManifestRow>& rows() const { return rows_; }

@@ -266,10 +266,7 @@ void TraceWriter::close() {
   if (value_rows_) file_->close(*value_rows_);
   if (histogram_rows_) file_->close(*histogram_rows_);
   if (dropped_ > 0) file_->attribute("/", "dropped_records", dropped_);
-  file_->write_manifest();
-  file_->flush();
-  file_->attribute("/", "complete", 1);
-  file_->close();
+  file_->finish();
   sync_file(part_);
   if (std::rename(part_.c_str(), path_.c_str()) != 0) {
     throw Error(ErrorKind::output, fmt::format("{}: cannot be replaced", path_));

@@ -3,6 +3,7 @@
 
 #include "nnm/base/file.h"
 #include "nnm/io/manifest.h"
+#include "nnm/io/seal.h"
 #include "nnm/io/trace_record.h"
 
 namespace nnm::io {
@@ -26,6 +27,10 @@ class Verifier {
     visit(file_.root());
     for (const ManifestRow& row : manifest_.rows()) {
       if (!file_.find(row.path)) report_.lines.push_back({row.path, "missing from the file"});
+    }
+    if (!report_.ok()) return;
+    if (!seal_holds(file_, manifest_)) {
+      report_.lines.push_back({"/", "bytes that belong to no dataset are damaged"});
     }
   }
 

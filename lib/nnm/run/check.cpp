@@ -6,6 +6,7 @@
 #include "nnm/data/loader.h"
 #include "nnm/ops/ops.h"
 #include "nnm/run/data_config.h"
+#include "nnm/run/input.h"
 #include "nnm/run/tests.h"
 #include "nnm/trace/replay.h"
 #include "nnm/train/attempt.h"
@@ -219,6 +220,7 @@ class Check {
     if (!out_.model.module) return;
     train::InputBinding binding;
     lang::InputShapes known = options_.shapes;
+    if (!options_.input.empty()) add_shapes_of_input(known);
     const bool names_known = !fields_.empty();
     if (names_known) {
       const size_t before = d_.all().size();
@@ -232,7 +234,7 @@ class Check {
         forward(training_, out_.plan, known, fields, out_.shapes, out_.objective, d_);
     out_.notes = out_.shapes.notes;
     // What does not fit is what the files hold, or what --shape says.
-    if (names_known && options_.shapes.empty() && all_are(kMisfit))
+    if ((names_known || !options_.input.empty()) && options_.shapes.empty() && all_are(kMisfit))
       out_.kind = ErrorKind::input_file;
     if (training_ && bound) check_loss();
     if (!training_ || !options_.complete) return;
@@ -344,6 +346,20 @@ class Check {
     return d_.has_errors() && std::all_of(d_.all().begin(), d_.all().end(), [&](const auto& d) {
              return d.is_warning() || d.code == code;
            });
+  }
+
+  // A file that cannot be read is no matter for the check where the config tells the shapes.
+  void add_shapes_of_input(lang::InputShapes& known) const {
+    const auto& inputs = out_.model.inputs;
+    try {
+      for (auto& [name, shape] : input_shapes(inputs, options_.input, options_.batch)) {
+        const auto given = [&name = name](const auto& k) { return k.first == name; };
+        if (std::none_of(known.begin(), known.end(), given)) known.emplace_back(name, shape);
+      }
+    } catch (const Error&) {
+      const auto open = [](const lang::ModelInput& input) { return !input.typed; };
+      if (std::any_of(inputs.begin(), inputs.end(), open)) throw;
+    }
   }
 
   // Sizes of inputs from the data; what `--shape` says goes before, and its batch with it.

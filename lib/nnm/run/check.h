@@ -27,6 +27,10 @@ struct CheckOptions {
   /// All that is to be said: of a config that says by what and how long it is trained as if a run
   /// were to come, and its forward in both modes.
   bool complete = false;
+  /// A file whose headers tell the sizes that --shape does not, and how many samples of it are
+  /// taken at once (0: as the data say, else 64).
+  std::string input;
+  int64_t batch = 0;
   bool hooks = true;  ///< the config's hooks act, unless --no-hooks
   std::string rules;  ///< --fail-on: rules about tensors that stop, beside the config's hooks
   /// Where those that are about any tensor look, too: what is recorded.
@@ -56,8 +60,8 @@ struct Checked {
 
 /// Checks model, shapes, loss, metrics, data, optimizer, groups, schedule and the rest of a config
 /// on the meta device; all independent errors at once. Data files are asked for their headers
-/// alone, and may be missing; those that are there must fit. Sizes: `shapes`, then the data's, then
-/// probes.
+/// alone, and may be missing; those that are there must fit. Sizes: `shapes`, then the data's (of
+/// `input`, then of `data:`), then probes.
 Checked check(const lang::Config& config, const CheckOptions& options = {});
 
 }  // namespace nnm::run

@@ -24,22 +24,30 @@ Tensor stacked(const data::DataFile& file) {
   return to(stack(columns, 1), DType::f32);
 }
 
+std::string first_of(const std::vector<lang::ModelInput>& inputs) {
+  return inputs.empty() ? "x" : inputs[0].name;
+}
+
+// What an array of a file is called: `0`, `1` … stand for the inputs in their order.
+std::string field_name(const std::vector<lang::ModelInput>& inputs,
+                       const std::vector<data::ArrayInfo>& arrays, const std::string& array) {
+  if (array.empty()) return first_of(inputs);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (array == std::to_string(i) && !has(arrays, inputs[i].name)) return inputs[i].name;
+  return array;
+}
+
 std::vector<data::Field> read_fields(const std::vector<lang::ModelInput>& inputs,
                                      const std::string& path) {
   const auto [file_path, inner] = data::split_source(path);
   const Ref<data::DataFile> file = data::DataFile::open(file_path);
-  const std::string first = inputs.empty() ? "x" : inputs[0].name;
+  const std::string first = first_of(inputs);
   if (!inner.empty()) return {{first, file->read(inner), path}};
   if (file->format() == data::Format::csv && inputs.size() == 1 && !has(file->arrays(), first))
     return {{first, stacked(*file), path}};
   std::vector<data::Field> fields;
-  for (const data::ArrayInfo& a : file->arrays()) {
-    std::string name = a.name.empty() ? first : a.name;
-    // `0`, `1` … stand for the inputs in their order.
-    for (size_t i = 0; i < inputs.size(); ++i)
-      if (name == std::to_string(i) && !has(file->arrays(), inputs[i].name)) name = inputs[i].name;
-    fields.push_back({name, file->read(a.name), path});
-  }
+  for (const data::ArrayInfo& a : file->arrays())
+    fields.push_back({field_name(inputs, file->arrays(), a.name), file->read(a.name), path});
   NNM_CHECK(!fields.empty(), input_file, "{} holds no arrays of numbers", path);
   return fields;
 }
@@ -61,7 +69,35 @@ Value output_for(Session& session, const Input& input) {
   }
 }
 
+bool fits(const lang::ModelInput& input, const Shape& shape) {
+  if (!input.typed) return true;
+  if (static_cast<int>(input.dims.size()) != shape.size()) return false;
+  for (size_t i = 0; i < input.dims.size(); ++i)
+    if (input.dims[i] >= 0 && input.dims[i] != shape[static_cast<int>(i)]) return false;
+  return true;
+}
+
 }  // namespace
+
+lang::InputShapes input_shapes(const std::vector<lang::ModelInput>& inputs, const std::string& path,
+                               int64_t batch) {
+  lang::InputShapes out;
+  const auto [file_path, inner] = data::split_source(path);
+  // What transforms make of raw files, a loader tells.
+  if (data::is_raw(data::detect_format(file_path))) return out;
+  const Ref<data::DataFile> file = data::DataFile::open(file_path);
+  for (const data::ArrayInfo& a : file->arrays()) {
+    if (!inner.empty() && a.name != inner) continue;
+    const std::string name =
+        inner.empty() ? field_name(inputs, file->arrays(), a.name) : first_of(inputs);
+    Shape shape = a.shape;
+    if (shape.empty()) continue;
+    shape[0] = std::min(batch ? batch : kBatch, shape[0]);
+    for (const lang::ModelInput& input : inputs)
+      if (input.name == name && fits(input, shape)) out.emplace_back(name, shape.vec());
+  }
+  return out;
+}
 
 Input open_input(Session& session, const std::string& path, int64_t batch) {
   const auto& inputs = session.description().inputs;

@@ -23,4 +23,9 @@ struct Input {
 /// Error(input_file) for files, also as DiagnosticError where they do not fit the model's inputs.
 Input open_input(Session& session, const std::string& path, int64_t batch = 0);
 
+/// The shapes that the headers of such a file tell, of inputs that they fit; nothing of raw files,
+/// for which it takes a loader. Throws Error(input_file).
+lang::InputShapes input_shapes(const std::vector<lang::ModelInput>& inputs, const std::string& path,
+                               int64_t batch);
+
 }  // namespace nnm::run
