@@ -62,12 +62,13 @@ class Names(dict):
     """What a call may name: inputs, literals, then functional, torch and tensor methods."""
 
     CONSTANTS = {"true": True, "false": False, "none": None, "inf": math.inf, "f32": torch.float32,
-                 "f64": torch.float64, "i64": torch.int64, "bool": torch.bool, "nan": math.nan}
+                 "f64": torch.float64, "i64": torch.int64, "bool": torch.bool, "nan": math.nan,
+                 "linalg": torch.linalg}
 
     def __missing__(self, name):
         if name in self.CONSTANTS:
             return self.CONSTANTS[name]
-        for room in (F, torch.nn, torch):
+        for room in (F, torch.nn, torch, torch.linalg, torch.nn.utils.parametrizations):
             found = getattr(room, name, None)
             if callable(found):
                 return found
@@ -152,14 +153,17 @@ def write_functions():
                     write(group, f"after.{name}", t)
 
 
+KEPT = ("running_mean", "._u", "._v", ".base")  # buffers of layers and of their parametrizations
+
+
 def set_parameters(module, key):
-    """Numbers for all parameters and running statistics, drawn from the key and their names."""
+    """Numbers for parameters, statistics and what norms keep, drawn from the key and the names."""
     with torch.no_grad():
         for name, t in module.state_dict(keep_vars=True).items():
             u = torch.from_numpy(uniform(f"{key}\n{name}", t.numel()).reshape(tuple(t.shape)))
             if name.endswith("running_var"):
                 t.copy_(u + 0.5)
-            elif isinstance(t, torch.nn.Parameter) or name.endswith("running_mean"):
+            elif isinstance(t, torch.nn.Parameter) or name.endswith(KEPT):
                 t.copy_(u - 0.5)
 
 

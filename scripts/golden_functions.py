@@ -6,6 +6,7 @@ a gradient, i[…]<n integers below n, b booleans. A third entry replaces the ca
 where PyTorch spells it differently.
 """
 
+import golden_matrices
 import golden_rare
 
 # Where PyTorch's gradients in float64 go through a constant in float32: relative tolerances.
@@ -648,3 +649,4 @@ CASES += [
 ]
 
 CASES += golden_rare.CASES
+CASES += golden_matrices.CASES

@@ -296,6 +296,25 @@ CASES += [
      "x: f[8]; y: i[]<12"),
 ]
 
+CASES += [
+    ("CrossMapLRN2d(3)", "m(x)", "x: c[2, 5, 3, 2]"),
+    ("CrossMapLRN2d(4, alpha=0.5, beta=0.6, k=2)", "m(x)", "x: c[2, 7, 3, 2]"),
+    ("weight_norm(Linear(4, 5))", "m(x)", X),
+    ("weight_norm(Linear(4, 5), dim=none)", "m(x)", X),
+    ("weight_norm(Conv1d(3, 4, 2), \"weight\", dim=1)", "m(x)", "x: f[2, 3, 5]"),
+    ("weight_norm(Linear(4, 5), name=\"bias\")", "m(x)", X),
+    ("weight_norm(weight_norm(Linear(4, 5), name=\"bias\"))", "m(x)", X),
+    ("spectral_norm(Linear(4, 5))", "m(x)", X),
+    ("spectral_norm(Linear(4, 5), n_power_iterations=3)", "m.eval()(x)", X),
+    ("spectral_norm(Linear(4, 5), name=\"bias\")", "m(x)", X),
+    ("spectral_norm(ConvTranspose2d(4, 3, 2), n_power_iterations=2)", "m(x)", IMAGE),
+    ("spectral_norm(weight_norm(Linear(4, 5)))", "m(x)", X),
+    ("Sequential(weight_norm(Conv2d(4, 3, 2)), BatchNorm2d(3), ReLU())", "m.eval()(x)", IMAGE),
+    ("orthogonal(Linear(4, 4))", "m(x)", X),
+    ("orthogonal(Linear(4, 3), orthogonal_map=\"matrix_exp\")", "m(x)", X),
+    ("orthogonal(Linear(4, 6), orthogonal_map=\"cayley\")", "m(x)", X),
+]
+
 # Printed only: layers that cannot be called, or too large to be called here.
 PRINTED = [
     "ModuleList([Linear(2, 3), Linear(2, 3), ReLU()])",

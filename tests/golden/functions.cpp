@@ -17,9 +17,11 @@ namespace {
 /// Why a function needs no case.
 const std::map<std::string, std::string> kWithoutCase = {
     {"accuracy", "a metric, not PyTorch's: tests/lang"},
+    {"eigh", "eigenvectors have any sign: tests/ops"},
     {"load", "reads a file: tests/lang"},
     {"mae", "a metric, not PyTorch's: tests/lang"},
     {"mse", "a metric, not PyTorch's: tests/lang"},
+    {"svd", "singular vectors have any sign: tests/ops"},
     {"top_k_accuracy", "a metric, not PyTorch's: tests/lang"},
     {"zero", "clears parts of a tensor, for hooks: tests/lang"}};
 

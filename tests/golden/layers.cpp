@@ -17,17 +17,19 @@ std::string lines(const std::vector<std::string>& texts) {
   return out;
 }
 
-/// The numbers that write_layers gave to parameters and running statistics.
+/// The numbers that write_layers gave to parameters, statistics and what norms keep.
 void set_parameters(Module& module, const std::string& key) {
   const StateDict state = module.state_dict();
   for (const auto& [name, value] : state) {
     const Tensor t = value.as<Tensor>();
-    const bool variance = name.ends_with("running_var"), mean = name.ends_with("running_mean");
+    const bool variance = name.ends_with("running_var");
+    bool kept = false;
+    for (const char* end : {"running_mean", "._u", "._v", ".base"}) kept |= name.ends_with(end);
     bool is_parameter = false;
     for (const auto& [parameter, tensor] : module.named_parameters("", true, false)) {
       is_parameter |= parameter == name;
     }
-    if (!variance && !mean && !is_parameter) continue;
+    if (!variance && !kept && !is_parameter) continue;
     std::vector<double> v = uniform(key + "\n" + name, t.numel());
     for (double& x : v) x += variance ? 0.5 : -0.5;
     copy_(t, tensor_of<double>(v, t.shape(), t.options()));

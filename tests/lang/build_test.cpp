@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "lang/model_support.h"
+#include "nnm/autograd/node.h"
 #include "nnm/ops/ops.h"
 #include "support/checks.h"
 
@@ -336,6 +337,53 @@ TEST_CASE("build: a layer can be pasted as PyTorch prints it") {
 )",
                              "C(2)"));
   CHECK(contains(m.module->repr(), "padding=(2, 2)"));
+}
+
+TEST_CASE("build: norms of weights stand around a layer, and are drawn as without them") {
+  const auto model = [](const std::string& layer) {
+    return ParsedModel(file("  C:\n    modules:\n      fc: " + layer +
+                                "\n    forward:\n      - return fc(x) * fc.in_features\n",
+                            "C()"))
+        .build({.seed = 3});
+  };
+  const Tensor x = ones({2, 4});
+  const Model plain = model("Linear(4, 3)"), normed = model("weight_norm(Linear(4, 3))");
+  CHECK(parameters_of(*normed.module) ==
+        "fc.bias fc.parametrizations.weight.original0 fc.parametrizations.weight.original1");
+  CHECK(allclose((*normed.module)(x), (*plain.module)(x)));
+  const Model spectral = model("spectral_norm(Linear(4, 3), n_power_iterations=2)");
+  CHECK(parameters_of(*spectral.module) == "fc.bias fc.parametrizations.weight.original");
+  CHECK_FALSE(allclose((*spectral.module)(x), (*plain.module)(x)));
+  const Model orthogonal = model("orthogonal(Linear(4, 3), orthogonal_map=\"cayley\")");
+  CHECK((*orthogonal.module)(x).shape() == Shape{2, 3});
+  CHECK(contains(
+      error(file("  C:\n    modules:\n      fc: weight_norm(Linear(4, 3), \"w\")\n", "C()")),
+      "Module 'Linear(in_features=4, out_features=3, bias=True)' does not have a "
+      "parameter, a buffer, or a parametrized element with name 'w'"));
+  CHECK(contains(error(file("  C:\n    modules:\n      fc: weight_norm(4)\n", "C()")), "E0304"));
+}
+
+TEST_CASE("build: a class's own parameter under a norm is read as it is computed") {
+  const Model m = build(file(R"(
+  Scaled:
+    params:
+      weight: {shape: [2, 3], init: normal()}
+    forward:
+      - return x @ weight.T
+  Net:
+    modules:
+      scaled: weight_norm(Scaled())
+    forward:
+      - return scaled(x)
+)",
+                             "Net()"));
+  const Tensor x = ones({1, 3});
+  const Tensor before = (*m.module)(x);
+  {
+    const NoGradGuard no_grad;
+    mul_(m.module->get_parameter("scaled.parametrizations.weight.original0"), Scalar(2.0));
+  }
+  CHECK(allclose((*m.module)(x), before * Scalar(2.0)));
 }
 
 TEST_CASE("build: a ParameterDict is written as a mapping") {

@@ -73,8 +73,9 @@ TEST_CASE("every registered layer has a class with its options") {
             ReflectionPad3d, ReplicationPad3d, CircularPad3d, Unfold, Fold, MaxUnpool1d,
             MaxUnpool2d, MaxUnpool3d, FractionalMaxPool2d, FractionalMaxPool3d, SyncBatchNorm,
             EmbeddingBag, RReLU, FeatureAlphaDropout, Transformer, TripletMarginWithDistanceLoss,
-            MultiLabelMarginLoss, CTCLoss, AdaptiveLogSoftmaxWithLoss>();
+            MultiLabelMarginLoss, CTCLoss, AdaptiveLogSoftmaxWithLoss, CrossMapLRN2d>();
   typed.insert({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"});
+  typed.insert({"weight_norm", "spectral_norm", "orthogonal"});  // around a layer
   for (const std::string& name : Registry<Module>::names()) {
     CAPTURE(name);
     CHECK(typed.count(name) == 1);

@@ -236,6 +236,7 @@ TEST_CASE("what programs in Python pass is said to be left away") {
   CHECK(contains(said({"train.optimizer=torch.optim.Adam(lr=0.1)"}), "write `Adam(…)`"));
   CHECK(contains(said({"train.clip=1.0"}), "write `norm(1.0)`"));
   CHECK(contains(said({"train.schedule=LambdaLR(0.5)"}), "there is no `lambda`"));
+  CHECK(contains(said({"train.optimizer=LBFGS(lr=1)"}), "a program in C++ has `optim::LBFGS`"));
   CHECK(contains(said({"train.checkpoint.keep=best(acc)"}), "did you mean `val.acc`?"));
   CHECK(contains(said({"train.loss=cross_entropy(output, target)"}),
                  "the names here are x, y, out, vars"));

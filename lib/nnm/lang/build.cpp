@@ -273,7 +273,11 @@ Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, con
   try {
     Ref<Module> layer = type.layer->make(bound);
     follow_construction(*layer);
-    made_[layer.get()] = attributes(type.name, signature, bound);
+    // What wraps a layer that there is, as weight_norm does, leaves it its attributes.
+    const bool is_new = std::none_of(bound.begin(), bound.end(), [&](const Value& v) {
+      return v.is(Value::Kind::module) && v.as<Ref<Module>>() == layer;
+    });
+    if (is_new) made_[layer.get()] = attributes(type.name, signature, bound);
     return layer;
   } catch (const Fault&) {
     throw;

@@ -3,6 +3,7 @@
 
 #include "nnm/lang/build.h"
 #include "nnm/nn/construct.h"
+#include "nnm/nn/parametrize.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -89,7 +90,7 @@ std::vector<ModelInput> Builder::model_inputs(Module& root) const {
 
 std::string selector_type(const Module& m) {
   const auto* c = dynamic_cast<const ClassModule*>(&m);
-  return c ? c->qualified_type() : m.type_name();
+  return c ? c->qualified_type() : nn::utils::parametrize::type_before_parametrizations(m);
 }
 
 Model build_source(const ModelSource& source, const BuildOptions& options) {

@@ -6,6 +6,7 @@
 #include "nnm/base/items.h"
 #include "nnm/lang/build.h"
 #include "nnm/nn/construct.h"
+#include "nnm/nn/parametrize.h"
 #include "nnm/ops/ops.h"
 
 namespace nnm::lang {
@@ -285,6 +286,26 @@ void Builder::finish(Module& root) {
   for (const Tensor& t : frozen_) t.requires_grad_(false);
 }
 
+namespace {
+
+/// What a rule has drawn of a parameter that is computed of others goes into these.
+void parametrize_drawn(Module& root, const Tensors& drawn, uint64_t seed) {
+  using namespace nn::utils;
+  for (const auto& [path, m] : root.named_modules()) {
+    for (const Ref<TensorSlot>& slot : m->computed_slots()) {
+      if (!parametrize::is_parametrized(*m, slot->name)) continue;
+      auto& list = parametrize::parametrizations(*m, slot->name);
+      const auto t = std::find_if(drawn.begin(), drawn.end(),
+                                  [&](const Tensor& rule) { return list.was(rule); });
+      if (t == drawn.end()) continue;
+      list.right_inverse(clone(t->detach()));
+      list.start(seed, path.empty() ? slot->name : path + "." + slot->name);
+    }
+  }
+}
+
+}  // namespace
+
 void Builder::draw(Module& root) {
   const bool meta = options_.device.type == DeviceType::meta;
   if (!meta) initialize(root, options_.seed);
@@ -304,6 +325,10 @@ void Builder::draw(Module& root) {
       });
     });
   }
+  if (meta) return;
+  Tensors drawn;
+  for (const Rule& r : init_) drawn.push_back(r.tensor);
+  parametrize_drawn(root, drawn, options_.seed);
 }
 
 }  // namespace nnm::lang

@@ -56,7 +56,7 @@ Ref<ModuleSlot> child_slot(const Module& m, std::string_view name) {
 }
 
 NodeRef tensor_member(const Module& m, const std::string& name, Span at) {
-  for (auto slots : {m.parameter_slots(), m.buffer_slots()}) {
+  for (auto slots : {m.parameter_slots(), m.buffer_slots(), m.computed_slots()}) {
     for (const auto& slot : slots) {
       if (slot->name == name) return std::make_shared<TensorSlotNode>(std::move(at), slot);
     }

@@ -236,7 +236,7 @@ class AttributeNode final : public Node {
 class TensorSlotNode final : public Node {
  public:
   TensorSlotNode(Span span, Ref<TensorSlot> slot) : Node(std::move(span)), slot(std::move(slot)) {}
-  Value eval(Frame&) const override { return slot->value; }
+  Value eval(Frame&) const override { return slot->read(); }
   Ref<TensorSlot> slot;
 };
 

@@ -44,8 +44,8 @@ std::optional<Parts> SequenceNode::parts() const {
   const auto settled = [](const NodeRef& n) {
     // A buffer may be another one when it is read.
     const auto* tensor = dynamic_cast<const TensorSlotNode*>(n.get());
-    return n->constant() || n->child() || (tensor && is_parameter(tensor->slot->value)) ||
-           n->parts();
+    return n->constant() || n->child() ||
+           (tensor && is_parameter(tensor->slot->value) && !tensor->slot->source) || n->parts();
   };
   if (!std::all_of(items_.begin(), items_.end(), settled)) return std::nullopt;
   return items_;

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <vector>
 
+#include "nnm/nn/parametrize.h"
+
 namespace nnm::lang {
 
 namespace {
@@ -144,8 +146,10 @@ int spatial(const std::string& type) {
   return digit == std::string::npos ? -1 : type[digit] - '0';
 }
 
+using nn::utils::parametrize::type_before_parametrizations;
+
 const Signature* signature_of(const Module& layer) {
-  const auto* entry = Registry<Module>::find(layer.type_name());
+  const auto* entry = Registry<Module>::find(type_before_parametrizations(layer));
   return entry ? &entry->signature() : nullptr;
 }
 
@@ -154,7 +158,7 @@ const Signature* signature_of(const Module& layer) {
 std::optional<LayerSize> size_of_input(const Module& layer, int rank) {
   const Signature* s = signature_of(layer);
   if (!s) return std::nullopt;
-  const int image = spatial(layer.type_name());
+  const int image = spatial(type_before_parametrizations(layer));
   const std::pair<const char*, int> kArguments[] = {
       {"in_features", rank - 1}, {"in_channels", rank - 1 - image}, {"num_features", 1},
       {"num_channels", 1},       {"input_size", rank - 1},          {"normalized_shape", rank - 1}};
@@ -171,7 +175,7 @@ int dim_of_output(const Module& layer, int rank) {
   const Signature* s = signature_of(layer);
   if (!s) return -1;
   if (s->index_of("out_features") >= 0 || s->index_of("embedding_dim") >= 0) return rank - 1;
-  const int image = spatial(layer.type_name());
+  const int image = spatial(type_before_parametrizations(layer));
   return s->index_of("out_channels") >= 0 && image > 0 ? rank - 1 - image : -1;
 }
 

@@ -142,6 +142,15 @@ Module::Module(const Module& o)
     modules_.push_back(make_ref<ModuleSlot>(slot->name, std::move(child)));
     copying->slots[slot.get()] = modules_.back().get();
   }
+  for (const auto& slot : o.computed_) {
+    Tensor value;
+    if (!slot->source) value = copying->tensor(slot->value);
+    computed_.push_back(make_ref<TensorSlot>(slot->name, std::move(value), slot->persistent));
+    if (slot->source)
+      computed_.back()->source = slot->source->copied(
+          [copying](const Module& child) { return copying->module(child, {}); });
+    copying->slots[slot.get()] = computed_.back().get();
+  }
   if (o.hooks_) hooks().copy_from(*o.hooks_);
 }
 

@@ -149,6 +149,13 @@ class Module : public Object {
   std::span<const Ref<TensorSlot>> parameter_slots() const { return parameters_; }
   std::span<const Ref<TensorSlot>> buffer_slots() const { return buffers_; }
   std::span<const Ref<ModuleSlot>> module_slots() const { return modules_; }
+  /// Parameters and buffers of the class that are out of the registry, computed of others.
+  std::span<const Ref<TensorSlot>> computed_slots() const { return computed_; }
+  /// Takes one out of the registry. Its member of the class reads what `source` computes from then
+  /// on; without a source, the value that is put into the slot.
+  Ref<TensorSlot> make_computed(const std::string& name, Ref<TensorSource> source);
+  /// Registers a computed one again, as that parameter or buffer.
+  void end_computed(const std::string& name, const Tensor& value);
 
   // Modes and gradients.
   bool training() const { return training_; }
@@ -288,7 +295,7 @@ class Module : public Object {
   void load(StateDict& dict, const std::string& prefix, bool assign, IncompatibleKeys& keys,
             std::vector<std::string>& error_msgs);
 
-  std::vector<Ref<TensorSlot>> parameters_, buffers_;
+  std::vector<Ref<TensorSlot>> parameters_, buffers_, computed_;
   std::vector<Ref<ModuleSlot>> modules_;
   Ref<ModuleHooks> hooks_;
   bool training_ = true;

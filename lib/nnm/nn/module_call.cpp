@@ -4,6 +4,7 @@
 
 #include "nnm/base/log.h"
 #include "nnm/nn/bound_backward.h"
+#include "nnm/nn/computed.h"
 #include "nnm/nn/hooks_detail.h"
 #include "nnm/nn/module.h"
 
@@ -118,7 +119,10 @@ Value HookedCall::inner() {
     backward = make_ref<BoundBackward>(own_, number_, std::move(pre_), std::move(full_));
     backward->wrap_inputs(args_.pos);
   }
-  result_ = module_.forward(args_);
+  {
+    const ComputedScope computed(&module_);
+    result_ = module_.forward(args_);
+  }
   run_forward_hooks();
   if (backward) result_ = backward->wrap_output(result_);
   if (!non_full_.empty()) add_non_full_hooks();
@@ -338,14 +342,14 @@ Tensor Module::output_tensor(const Value& output) const {
 }
 
 bool Module::has_call_hooks() const {
-  if (global_hooks().any_call_hooks()) return true;
+  if (!computed_.empty() || global_hooks().any_call_hooks()) return true;
   return hooks_ && !(hooks_->forward_pre->empty() && hooks_->forward->empty() &&
                      hooks_->backward_pre->empty() && hooks_->backward->empty());
 }
 
 bool Module::is_watched_beyond(std::span<const uint64_t> ids) const {
   if (!is_watched()) return false;
-  if (ids.empty() || global_hooks().any_call_hooks()) return true;
+  if (ids.empty() || !computed_.empty() || global_hooks().any_call_hooks()) return true;
   return !(all_within(*hooks_->forward_pre, ids) && all_within(*hooks_->forward, ids) &&
            all_within(*hooks_->backward_pre, ids) && all_within(*hooks_->backward, ids));
 }

@@ -67,6 +67,7 @@ void check_new(bool exists, const std::string& name) {
 Module::Module(Module&& m) noexcept
     : parameters_(std::move(m.parameters_)),
       buffers_(std::move(m.buffers_)),
+      computed_(std::move(m.computed_)),
       modules_(std::move(m.modules_)),
       hooks_(std::move(m.hooks_)),
       training_(m.training_),
@@ -134,6 +135,7 @@ Ref<ModuleSlot> Module::put_module(const std::string& name, Ref<Module> m) {
 bool Module::has_attribute(std::string_view name) const {
   const auto own = member_names();
   return find(parameters_, name) || find(buffers_, name) || find(modules_, name) ||
+         find(computed_, name) ||
          std::binary_search(std::begin(kMemberNames), std::end(kMemberNames), name) ||
          std::binary_search(own.begin(), own.end(), name);
 }
@@ -150,6 +152,7 @@ std::vector<std::string> Module::dir() const {
   add(parameters_);
   add(modules_);
   add(buffers_);
+  add(computed_);
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -158,12 +161,16 @@ Value Module::get_attribute(std::string_view name) const {
   if (const TensorSlot* p = find(parameters_, name)) return p->value;
   if (const TensorSlot* b = find(buffers_, name)) return b->value;
   if (const ModuleSlot* m = find(modules_, name)) return m->value;
+  if (const TensorSlot* c = find(computed_, name)) return c->read();
   fail(ErrorKind::attribute, "'{}' object has no attribute '{}'", type_name(), name);
 }
 
 void Module::set_attribute(const std::string& name, const Value& value) {
   const bool tensor = value.holds<Tensor>();
-  if (tensor && is_parameter(value.as<Tensor>())) {
+  if (const TensorSlot* c = find(computed_, name); c && tensor) {
+    if (c->source) c->source->assign(value.as<Tensor>());
+    else c->value = value.as<Tensor>();
+  } else if (tensor && is_parameter(value.as<Tensor>())) {
     drop(buffers_, name);
     drop(modules_, name);
     register_parameter(name, value.as<Tensor>());
@@ -195,6 +202,39 @@ void Module::set_attribute(const std::string& name, const Value& value) {
 void Module::delete_attribute(std::string_view name) {
   if (drop(parameters_, name) || drop(buffers_, name) || drop(modules_, name)) return;
   fail(ErrorKind::attribute, "'{}' object has no attribute '{}'", type_name(), name);
+}
+
+Ref<TensorSlot> Module::make_computed(const std::string& name, Ref<TensorSource> source) {
+  for (auto* slots : {&parameters_, &buffers_}) {
+    const auto at =
+        std::find_if(slots->begin(), slots->end(), [&](const auto& s) { return s->name == name; });
+    if (at == slots->end()) continue;
+    const Ref<TensorSlot> slot = *at;
+    slots->erase(at);
+    slot->source = std::move(source);
+    if (slot->source) slot->value = {};
+    computed_.push_back(slot);
+    hooks();  // calls look at nothing else in a module without hooks
+    return slot;
+  }
+  fail(ErrorKind::attribute, "'{}' object has no parameter or buffer '{}'", type_name(), name);
+}
+
+void Module::end_computed(const std::string& name, const Tensor& value) {
+  const auto at = std::find_if(computed_.begin(), computed_.end(),
+                               [&](const auto& s) { return s->name == name; });
+  NNM_CHECK(at != computed_.end(), attribute, "'{}' of '{}' is not computed", name, type_name());
+  const Ref<TensorSlot> slot = *at;
+  computed_.erase(at);
+  slot->source = nullptr;
+  const bool is_buffer = !is_parameter(value);
+  if (is_buffer) register_buffer(name, value);
+  else register_parameter(name, value);
+  // Members of the class go on reading their own slot.
+  Ref<TensorSlot>& registered = (is_buffer ? buffers_ : parameters_).back();
+  slot->value = registered->value;
+  slot->persistent = true;
+  registered = slot;
 }
 
 Module* Module::child(std::string_view name) const {

@@ -1,6 +1,7 @@
 // How modules print.
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <typeinfo>
 
@@ -51,7 +52,7 @@ constexpr TorchFile kTorchFiles[] = {
      "MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss "
      "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss "
      "TripletMarginWithDistanceLoss "},
-    {"normalization", " GroupNorm LayerNorm LocalResponseNorm RMSNorm "},
+    {"normalization", " CrossMapLRN2d GroupNorm LayerNorm LocalResponseNorm RMSNorm "},
     {"padding",
      " CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d "
      "ConstantPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d ReplicationPad1d "
@@ -79,7 +80,12 @@ std::string demangled(const Module& m) {
 
 }  // namespace
 
-std::string Module::type_name() const { return bare_name(demangled(*this)); }
+std::string Module::type_name() const {
+  const bool parametrized = std::any_of(computed_.begin(), computed_.end(), [](const auto& s) {
+    return s->source && s->source->is_parametrization();
+  });
+  return (parametrized ? "Parametrized" : "") + bare_name(demangled(*this));
+}
 
 std::string full_type_name(const Module& m) {
   std::string name = m.type_name();

@@ -61,8 +61,9 @@ Tensors values_of(const NamedTensors& named) {
   return out;
 }
 
-// Puts another tensor's data into t, which stays the object that optimizers and ties refer to.
-void set_data(const Tensor& t, const Tensor& data) {
+}  // namespace
+
+void detail::set_data(const Tensor& t, const Tensor& data) {
   if (t.is_same(data)) return;
   TensorImpl &to = *t.impl(), &from = *data.impl();
   to.storage = from.storage;
@@ -78,8 +79,6 @@ void set_data(const Tensor& t, const Tensor& data) {
     to.meta->accumulator->outputs[0] = {to.sizes, to.dtype, to.device};
   }
 }
-
-}  // namespace
 
 NamedModules Module::named_children() const {
   NamedModules out;
@@ -154,8 +153,8 @@ Module& Module::convert(const std::function<Tensor(const Tensor&)>& f, bool recu
   const NoGradGuard no_grad;
   for (const auto& slot : parameters_) {
     if (!slot->value.defined()) continue;
-    set_data(slot->value, f(slot->value));
-    if (const Tensor grad = slot->value.grad(); grad.defined()) set_data(grad, f(grad));
+    detail::set_data(slot->value, f(slot->value));
+    if (const Tensor grad = slot->value.grad(); grad.defined()) detail::set_data(grad, f(grad));
   }
   for (const auto& slot : buffers_) {
     if (slot->value.defined()) slot->value = f(slot->value);

@@ -105,6 +105,56 @@ Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim = {
 /// How many elements lie in each of equal bins from low to high; both 0: the extremes of x.
 Tensor histc(const Tensor& x, int64_t bins = 100, double low = 0, double high = 0);
 
+/// Each value once. `inverse`: which of them stands at each place of x; `counts`: how often each
+/// does.
+struct Unique {
+  Tensor values, inverse, counts;
+};
+/// In ascending order; of slices along `dim` where that is given.
+Unique unique(const Tensor& x, std::optional<int64_t> dim = {});
+/// Only neighbours are put together.
+Unique unique_consecutive(const Tensor& x, std::optional<int64_t> dim = {});
+
+/// x with the elements of src reduced into it at the places of `index` along `dim`: "sum", "prod",
+/// "mean", "amax" or "amin"; without x's own elements there unless include_self.
+Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
+                      const std::string& reduce, bool include_self = true);
+/// The same with slices of a source, at places of the dimension: "prod", "mean", "amax", "amin".
+Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                    const std::string& reduce, bool include_self = true);
+/// x[indices] = values, or += where `accumulate`: a list of tensors and nones, as for `index`.
+Tensor index_put(const Tensor& x, const Value& indices, const Tensor& values,
+                 bool accumulate = false);
+/// The same by row-major places.
+Tensor put(const Tensor& x, const Tensor& index, const Tensor& source, bool accumulate = false);
+
+/// Of integers and bools, bit by bit.
+Tensor bitwise_and(const Tensor& a, const Tensor& b);
+Tensor bitwise_or(const Tensor& a, const Tensor& b);
+Tensor bitwise_xor(const Tensor& a, const Tensor& b);
+Tensor bitwise_not(const Tensor& x);
+Tensor bitwise_left_shift(const Tensor& a, const Tensor& b);
+Tensor bitwise_right_shift(const Tensor& a, const Tensor& b);
+/// The greatest common divisor, the least common multiple.
+Tensor gcd(const Tensor& a, const Tensor& b);
+Tensor lcm(const Tensor& a, const Tensor& b);
+
+/// The logarithm of the gamma function's size, its derivative, and the n-th derivative of that.
+Tensor lgamma(const Tensor& x);
+Tensor digamma(const Tensor& x);
+Tensor polygamma(int64_t n, const Tensor& x);
+/// The modified Bessel function of order 0.
+Tensor i0(const Tensor& x);
+
+/// The median of what is not NaN.
+std::pair<Tensor, Tensor> nanmedian(const Tensor& x, int64_t dim, bool keepdim = false);
+/// Choices of r elements of a vector, row by row.
+Tensor combinations(const Tensor& x, int64_t r = 2, bool with_replacement = false);
+/// Powers of a vector as columns, the highest first unless `increasing`; n of them.
+Tensor vander(const Tensor& x, std::optional<int64_t> n = {}, bool increasing = false);
+/// Running integrals by trapezoids.
+Tensor cumulative_trapezoid(const Tensor& y, const Tensor& x = {}, double dx = 1, int64_t dim = -1);
+
 /// x at the places that a max pooling with these arguments returned (i64), zeros elsewhere.
 /// `output_size` (the last extents or all of them) tells which of the extents that lead to x's is
 /// meant.

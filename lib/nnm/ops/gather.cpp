@@ -132,7 +132,7 @@ void check_gather(const Tensor& x, int d, const Tensor& index, const char* op) {
   }
   const int64_t n = x.dim() ? x.shape()[d] : 1;
   detail::check_index_range(index, 0, n, [&](int64_t bad) {
-    fail(ErrorKind::index, "index {} is out of bounds for dimension {} with size {}", bad, d, n);
+    fail(ErrorKind::runtime, "index {} is out of bounds for dimension {} with size {}", bad, d, n);
   });
 }
 

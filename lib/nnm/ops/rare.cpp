@@ -4,6 +4,7 @@
 
 #include "nnm/ops/arguments.h"
 #include "nnm/ops/functional.h"
+#include "nnm/ops/linalg.h"
 
 namespace nnm {
 
@@ -83,8 +84,7 @@ Tensor matrix_power(const Tensor& x, int64_t n) {
             "linalg.matrix_power: A must be batches of square matrices, but they are {} by {} "
             "matrices",
             x.dim() < 2 ? 1 : x.size(-2), x.dim() == 0 ? 1 : x.size(-1));
-  NNM_CHECK(n >= 0, not_implemented,
-            "matrix_power: negative powers need an inverse, which is not there");
+  if (n < 0) return matrix_power(inverse(x), -n);
   Tensor y = n == 0 ? expand(eye(x.size(-1), -1, x.options()), x.shape()) : Tensor();
   Tensor square = x;
   for (; n > 0; n /= 2) {

@@ -25,20 +25,22 @@ Value written(const char* name, const Value* a, size_t given) {
   }
 
 const Function kWrittenOfOne[] = {
-    NNM_WRITTEN(abs, 1, ""),      NNM_WRITTEN(neg, 1, ""),        NNM_WRITTEN(exp, 1, ""),
-    NNM_WRITTEN(log, 1, ""),      NNM_WRITTEN(sqrt, 1, ""),       NNM_WRITTEN(rsqrt, 1, ""),
-    NNM_WRITTEN(square, 1, ""),   NNM_WRITTEN(reciprocal, 1, ""), NNM_WRITTEN(round, 1, ""),
-    NNM_WRITTEN(floor, 1, ""),    NNM_WRITTEN(ceil, 1, ""),       NNM_WRITTEN(sign, 1, ""),
-    NNM_WRITTEN(sin, 1, ""),      NNM_WRITTEN(cos, 1, ""),        NNM_WRITTEN(sigmoid, 1, ""),
-    NNM_WRITTEN(tanh, 1, ""),     NNM_WRITTEN(acos, 1, ""),       NNM_WRITTEN(acosh, 1, ""),
-    NNM_WRITTEN(asin, 1, ""),     NNM_WRITTEN(asinh, 1, ""),      NNM_WRITTEN(atan, 1, ""),
-    NNM_WRITTEN(atanh, 1, ""),    NNM_WRITTEN(cosh, 1, ""),       NNM_WRITTEN(sinh, 1, ""),
-    NNM_WRITTEN(tan, 1, ""),      NNM_WRITTEN(erf, 1, ""),        NNM_WRITTEN(erfc, 1, ""),
-    NNM_WRITTEN(erfinv, 1, ""),   NNM_WRITTEN(exp2, 1, ""),       NNM_WRITTEN(expm1, 1, ""),
-    NNM_WRITTEN(log10, 1, ""),    NNM_WRITTEN(log1p, 1, ""),      NNM_WRITTEN(log2, 1, ""),
-    NNM_WRITTEN(frac, 1, ""),     NNM_WRITTEN(trunc, 1, ""),      NNM_WRITTEN(deg2rad, 1, ""),
-    NNM_WRITTEN(rad2deg, 1, ""),  NNM_WRITTEN(sinc, 1, ""),       NNM_WRITTEN(absolute, 1, ""),
-    NNM_WRITTEN(negative, 1, ""), NNM_WRITTEN(selu, 1, ""),       NNM_WRITTEN(logical_not, 1, ""),
+    NNM_WRITTEN(abs, 1, ""),      NNM_WRITTEN(neg, 1, ""),         NNM_WRITTEN(exp, 1, ""),
+    NNM_WRITTEN(log, 1, ""),      NNM_WRITTEN(sqrt, 1, ""),        NNM_WRITTEN(rsqrt, 1, ""),
+    NNM_WRITTEN(square, 1, ""),   NNM_WRITTEN(reciprocal, 1, ""),  NNM_WRITTEN(round, 1, ""),
+    NNM_WRITTEN(floor, 1, ""),    NNM_WRITTEN(ceil, 1, ""),        NNM_WRITTEN(sign, 1, ""),
+    NNM_WRITTEN(sin, 1, ""),      NNM_WRITTEN(cos, 1, ""),         NNM_WRITTEN(sigmoid, 1, ""),
+    NNM_WRITTEN(tanh, 1, ""),     NNM_WRITTEN(acos, 1, ""),        NNM_WRITTEN(acosh, 1, ""),
+    NNM_WRITTEN(asin, 1, ""),     NNM_WRITTEN(asinh, 1, ""),       NNM_WRITTEN(atan, 1, ""),
+    NNM_WRITTEN(atanh, 1, ""),    NNM_WRITTEN(cosh, 1, ""),        NNM_WRITTEN(sinh, 1, ""),
+    NNM_WRITTEN(tan, 1, ""),      NNM_WRITTEN(erf, 1, ""),         NNM_WRITTEN(erfc, 1, ""),
+    NNM_WRITTEN(erfinv, 1, ""),   NNM_WRITTEN(exp2, 1, ""),        NNM_WRITTEN(expm1, 1, ""),
+    NNM_WRITTEN(log10, 1, ""),    NNM_WRITTEN(log1p, 1, ""),       NNM_WRITTEN(log2, 1, ""),
+    NNM_WRITTEN(frac, 1, ""),     NNM_WRITTEN(trunc, 1, ""),       NNM_WRITTEN(deg2rad, 1, ""),
+    NNM_WRITTEN(rad2deg, 1, ""),  NNM_WRITTEN(sinc, 1, ""),        NNM_WRITTEN(absolute, 1, ""),
+    NNM_WRITTEN(negative, 1, ""), NNM_WRITTEN(selu, 1, ""),        NNM_WRITTEN(logical_not, 1, ""),
+    NNM_WRITTEN(lgamma, 1, ""),   NNM_WRITTEN(digamma, 1, ""),     NNM_WRITTEN(i0, 1, ""),
+    NNM_WRITTEN(sgn, 1, ""),      NNM_WRITTEN(bitwise_not, 1, ""),
 };
 
 const Function kWrittenFunctions[] = {
@@ -59,6 +61,15 @@ const Function kWrittenFunctions[] = {
     NNM_WRITTEN(logical_and, 2, ", other: any"),
     NNM_WRITTEN(logical_or, 2, ", other: any"),
     NNM_WRITTEN(logical_xor, 2, ", other: any"),
+    NNM_WRITTEN(bitwise_and, 2, ", other: any"),
+    NNM_WRITTEN(bitwise_or, 2, ", other: any"),
+    NNM_WRITTEN(bitwise_xor, 2, ", other: any"),
+    NNM_WRITTEN(bitwise_left_shift, 2, ", other: any"),
+    NNM_WRITTEN(bitwise_right_shift, 2, ", other: any"),
+    NNM_WRITTEN(gcd, 2, ", other: Tensor"),
+    NNM_WRITTEN(lcm, 2, ", other: Tensor"),
+    NNM_WRITTEN(hypot, 2, ", other: Tensor"),
+    NNM_WRITTEN(subtract, 2, ", other: any"),
     NNM_WRITTEN(lerp, 3, ", end: Tensor, weight: any"),
     NNM_WRITTEN(addcmul, 4, ", tensor1: Tensor, tensor2: Tensor, *, value: number = 1"),
     NNM_WRITTEN(addcdiv, 4, ", tensor1: Tensor, tensor2: Tensor, *, value: number = 1"),
@@ -71,16 +82,9 @@ const Function kWrittenFunctions[] = {
     NNM_WRITTEN(nan_to_num, 4, ", nan: float = 0.0, posinf: float = none, neginf: float = none"),
     NNM_WRITTEN(logit, 2, ", eps: float = none"),
     NNM_WRITTEN(renorm, 4, ", p: float, dim: int, maxnorm: float"),
-    NNM_WRITTEN(masked_scatter, 3, ", mask: Tensor, source: Tensor"),
     NNM_WRITTEN(celu, 2, ", alpha: float = 1.0"),
     NNM_WRITTEN(hardtanh, 3, ", min_val: float = -1.0, max_val: float = 1.0"),
     NNM_WRITTEN(threshold, 3, ", threshold: float, value: float"),
-    NNM_WRITTEN(masked_fill, 3, ", mask: Tensor, value: any"),
-    NNM_WRITTEN(scatter, 4, ", dim: int, index: Tensor, src: any"),
-    NNM_WRITTEN(scatter_add, 4, ", dim: int, index: Tensor, src: Tensor"),
-    NNM_WRITTEN(index_add, 4, ", dim: int, index: Tensor, source: Tensor"),
-    NNM_WRITTEN(index_fill, 4, ", dim: int, index: Tensor, value: any"),
-    NNM_WRITTEN(index_copy, 4, ", dim: int, index: Tensor, source: Tensor"),
     NNM_WRITTEN(tril, 2, ", diagonal: int = 0"),
     NNM_WRITTEN(triu, 2, ", diagonal: int = 0"),
     {"uniform_(input: Tensor, from: float = 0.0, to: float = 1.0)", "filled with uniform numbers",
@@ -94,9 +98,27 @@ const Function kWrittenFunctions[] = {
        return a[0];
      }},
 };
+const Function kWrittenAtPlaces[] = {
+    NNM_WRITTEN(scatter_reduce, 6,
+                ", dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = "
+                "true"),
+    NNM_WRITTEN(index_reduce, 6,
+                ", dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = "
+                "true"),
+    NNM_WRITTEN(index_put, 4, ", indices: any, values: any, accumulate: bool = false"),
+    NNM_WRITTEN(put, 4, ", index: Tensor, source: Tensor, accumulate: bool = false"),
+    NNM_WRITTEN(masked_fill, 3, ", mask: Tensor, value: any"),
+    NNM_WRITTEN(scatter, 4, ", dim: int, index: Tensor, src: any"),
+    NNM_WRITTEN(scatter_add, 4, ", dim: int, index: Tensor, src: Tensor"),
+    NNM_WRITTEN(index_add, 4, ", dim: int, index: Tensor, source: Tensor"),
+    NNM_WRITTEN(index_fill, 4, ", dim: int, index: Tensor, value: any"),
+    NNM_WRITTEN(index_copy, 4, ", dim: int, index: Tensor, source: Tensor"),
+    NNM_WRITTEN(masked_scatter, 3, ", mask: Tensor, source: Tensor"),
+};
 #undef NNM_WRITTEN
 NNM_REGISTER_FUNCTIONS(kWrittenOfOne);
 NNM_REGISTER_FUNCTIONS(kWrittenFunctions);
+NNM_REGISTER_FUNCTIONS(kWrittenAtPlaces);
 
 }  // namespace
 }  // namespace nnm

@@ -19,3 +19,9 @@ void clip_grad_value_(const Tensors& parameters, double clip_value);
 double grad_norm(const Tensors& parameters, double norm_type = 2.0);
 
 }  // namespace nnm::optim
+
+/// PyTorch's place for them.
+namespace nnm::nn::utils {
+using optim::clip_grad_norm_;
+using optim::clip_grad_value_;
+}  // namespace nnm::nn::utils

@@ -133,6 +133,11 @@ class Optimizer : public Object {
   /// Called before a parameter is read after its update, and after the last of a group: does what
   /// update() has put off.
   virtual void finish_updates() {}
+  /// What step() does between its hooks.
+  virtual void run_step();
+  /// What state_dict() and load_state_dict() do between theirs.
+  virtual OptimizerState current_state() const;
+  virtual void load(const OptimizerState& from);
 
  private:
   using States = std::vector<std::vector<State>>;  // [group][parameter]
@@ -140,9 +145,6 @@ class Optimizer : public Object {
   Values merged(const Items& overrides) const;
   size_t index_of(std::string_view option) const;
   void check_parameters(const std::vector<NamedParameter>& params) const;
-  void run_step();
-  OptimizerState current_state() const;
-  void load(const OptimizerState& from);
   void update_parameter(const Tensor& param, const Tensor& grad, State& state);
   Items state_items(const State& state) const;
   std::vector<ParamGroup> loaded_groups(const OptimizerState& from) const;

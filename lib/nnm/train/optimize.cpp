@@ -20,11 +20,14 @@ constexpr const char* kSchedule = "E0422";
 constexpr const char* kEpochs = "W0401";
 constexpr const char* kTooLong = "W0402";
 
-// What to write for schedules of PyTorch that are made another way here; "" for others.
-std::string schedule_advice(const std::string& name) {
+// What to write for what PyTorch has and configs make another way, or not at all; "" for others.
+std::string other_way(const std::string& name) {
   if (name == "LambdaLR" || name == "MultiplicativeLR")
     return "there is no `lambda`; `warmup(…)`, `cosine()`, LinearLR and PolynomialLR have forms of "
            "their own";
+  if (name == "LBFGS")
+    return "LBFGS asks for the loss of a batch many times in a step, which training here does not "
+           "do; a program in C++ has `optim::LBFGS`";
   return "";
 }
 
@@ -59,7 +62,7 @@ template <class Base>
 Ref<Base> make(const lang::CallSpec& call, Diagnostics& d) {
   const auto* entry = Registry<Base>::find(call.name);
   if (!entry) {
-    std::string help = schedule_advice(call.name);
+    std::string help = other_way(call.name);
     if (help.empty())
       help = did_you_mean(call.name, Registry<Base>::names(),
                           fmt::format("`nnm list {}s` lists what there is", Base::kRegistryKind));

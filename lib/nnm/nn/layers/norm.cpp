@@ -129,4 +129,39 @@ std::string LocalResponseNorm::extra_repr() const {
 
 NNM_REGISTER(Module, LocalResponseNorm);
 
+const Spec<CrossMapLRN2d::Options>& CrossMapLRN2d::spec() {
+  static const auto s =
+      Spec<Options>("CrossMapLRN2d", "divides images by the activity of channels nearby")
+          .req(NNM_ARG(size), "how many channels", at_least(1))
+          .opt(NNM_ARG(alpha), "weight of their mean square")
+          .opt(NNM_ARG(beta), "exponent")
+          .opt(NNM_ARG(k), "added to the mean square");
+  return s;
+}
+
+CrossMapLRN2d::CrossMapLRN2d(const Options& o) : options(o) {}
+
+Tensor CrossMapLRN2d::forward(const Tensor& x) {
+  NNM_CHECK(x.dim() == 4, value, "CrossMapLRN2d: Expected input to be 4D, got {}D instead.",
+            x.dim());
+  const int64_t aside = (options.size + 1) / 2 - 1, channels = x.size(1);
+  const Tensor squares = pad(square(x), {0, 0, 0, 0, aside, aside});
+  Tensor sums = narrow(squares, 1, 0, channels);
+  for (int64_t i = 1; i <= 2 * aside; ++i) sums = sums + narrow(squares, 1, i, channels);
+  // PyTorch never takes the first channel out of its running sums.
+  if (const int64_t near = aside + 1; near < channels)
+    sums = cat({narrow(sums, 1, 0, near),
+                narrow(sums, 1, near, channels - near) + narrow(squares, 1, aside, 1)},
+               1);
+  const double share = options.alpha.d / static_cast<double>(options.size);
+  return x * pow(sums * Scalar(share) + Scalar(options.k.d), Scalar(-options.beta.d));
+}
+
+std::string CrossMapLRN2d::extra_repr() const {
+  return fmt::format("{}, {}", options.size,
+                     arguments_text(spec(), options, {"alpha", "beta", "k"}));
+}
+
+NNM_REGISTER(Module, CrossMapLRN2d);
+
 }  // namespace nnm::nn

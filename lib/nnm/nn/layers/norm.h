@@ -158,6 +158,20 @@ class LocalResponseNorm : public Module {
   std::string extra_repr() const override;
 };
 
+/// The same of images (N, C, H, W) alone, over the channels up to (size + 1) / 2 - 1 away on either
+/// side, whose squares are added and divided by `size`, as PyTorch's older layer does.
+class CrossMapLRN2d : public Module {
+ public:
+  struct Options {
+    int64_t size = 1;
+    Scalar alpha = 1e-4, beta = 0.75, k = 1;
+  };
+  NNM_LAYER(CrossMapLRN2d, 1);
+  using Module::forward;
+  Tensor forward(const Tensor& x) override;
+  std::string extra_repr() const override;
+};
+
 /// x / rms(x) over the last dimensions, which are normalized_shape; weight has that shape.
 class RMSNorm : public Module {
  public:

@@ -43,6 +43,9 @@ class Look final : public lang::ForwardWatcher {
  public:
   explicit Look(Module& root) : g(root), before_(std::exchange(current(), this)) {
     for (const auto& [path, module] : root.named_modules()) {
+      // What computes a weight is no part of the graph: the weight is.
+      if (path.starts_with("parametrizations.") || path.find(".parametrizations.") != path.npos)
+        continue;
       const LayerConversion* const layer = layer_conversion(*module);
       if (!layer && is_open(*module)) continue;
       handles_.emplace_back(

@@ -29,10 +29,11 @@ Items told(const Module& m) {
   const Signature signature = L::spec().signature();
   for (size_t i = 0; i < values.size(); ++i)
     out.emplace_back(signature.params()[i].name, values[i]);
-  for (const auto slots : {m.parameter_slots(), m.buffer_slots()}) {
+  for (const auto slots : {m.parameter_slots(), m.buffer_slots(), m.computed_slots()}) {
     for (const Ref<TensorSlot>& s : slots) {
       std::erase_if(out, [&](const auto& o) { return o.first == s->name; });
-      out.emplace_back(s->name, s->value.defined() ? Value(s->value) : Value());
+      const Tensor& value = s->read();
+      out.emplace_back(s->name, value.defined() ? Value(value) : Value());
     }
   }
   return out;
