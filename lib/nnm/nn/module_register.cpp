@@ -209,7 +209,7 @@ Ref<TensorSlot> Module::make_computed(const std::string& name, Ref<TensorSource>
     const auto at =
         std::find_if(slots->begin(), slots->end(), [&](const auto& s) { return s->name == name; });
     if (at == slots->end()) continue;
-    const Ref<TensorSlot> slot = *at;
+    Ref<TensorSlot> slot = *at;
     slots->erase(at);
     slot->source = std::move(source);
     if (slot->source) slot->value = {};

@@ -150,7 +150,7 @@ Source* old_norm(const Module& m, const std::string& name) {
 /// The parameter that gets a norm. Throws where it has one, or is none.
 Tensor parameter_for(Module& m, const std::string& name, const char* norm, bool twice) {
   NNM_CHECK(!twice, runtime, "Cannot register two {} hooks on the same parameter {}", norm, name);
-  const Tensor weight = slot_of_name(m, name)->value;
+  Tensor weight = slot_of_name(m, name)->value;
   NNM_CHECK(weight.defined(), value, "`{}` cannot be applied as parameter `{}` is None", norm,
             name);
   return weight;

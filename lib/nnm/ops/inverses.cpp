@@ -43,7 +43,7 @@ using detail::mT;
 Tensor inverse(const Tensor& a) {
   detail::check_matrices(a, "linalg.inv", true);
   const int64_t n = a.size(-1);
-  const Tensor y = detail::each_matrix(a, {n, n}, [&](int64_t i, const double* x, double* out) {
+  Tensor y = detail::each_matrix(a, {n, n}, [&](int64_t i, const double* x, double* out) {
     const dense::Lu f = dense::lu(x, n);
     NNM_CHECK(f.zero_pivot < 0, runtime,
               "linalg.inv: {}The diagonal element {} is zero, the inversion could not be completed "
@@ -80,7 +80,7 @@ Tensor solution(const Tensor& a, const Tensor& b) {
 Tensor solve_matrices(const Tensor& a, const Tensor& b) {
   const Shape batch = broadcast_shapes(detail::leading(a, 2), detail::leading(b, 2));
   const Tensor wide_a = detail::with_leading(a, batch), wide_b = detail::with_leading(b, batch);
-  const Tensor x = solution(wide_a.detach(), wide_b.detach());
+  Tensor x = solution(wide_a.detach(), wide_b.detach());
   if (!needs_grad({&wide_a, &wide_b})) return x;
   return record(
       "LinalgSolveExBackward0", x, {&wide_a, &wide_b},
@@ -166,7 +166,7 @@ Tensor adjugate_transposed(const Tensor& a, const Tensor& d) {
 Tensor det(const Tensor& a) {
   detail::check_matrices(a, "linalg.det", true);
   const int64_t n = a.size(-1);
-  const Tensor d = detail::each_matrix(
+  Tensor d = detail::each_matrix(
       a, {}, [n](int64_t, const double* x, double* out) { *out = dense::determinant(x, n); });
   if (!needs_grad({&a})) return d;
   return record("LinalgDetBackward0", d, {&a},
@@ -224,7 +224,7 @@ Tensor cholesky(const Tensor& a, bool upper) {
   detail::check_matrices(a, "linalg.cholesky", true);
   if (upper) return mT(cholesky(a));
   const int64_t n = a.size(-1);
-  const Tensor l = detail::each_matrix(a, {n, n}, [&](int64_t i, const double* x, double* out) {
+  Tensor l = detail::each_matrix(a, {n, n}, [&](int64_t i, const double* x, double* out) {
     std::copy_n(x, n * n, out);
     const int64_t order = dense::cholesky(out, n);
     NNM_CHECK(order == 0, runtime,
@@ -236,7 +236,8 @@ Tensor cholesky(const Tensor& a, bool upper) {
   return record("LinalgCholeskyExBackward0", l, {&a},
                 [l = Saved::output(l, "LinalgCholeskyExBackward0")](Backward& b) {
                   const NoGradGuard no_grad;
-                  const Tensor low = l.get(), turned = mT(low);
+                  const Tensor& low = l.get();
+                  const Tensor turned = mT(low);
                   const Tensor half = tril(matmul(turned, b.grad()));
                   const Tensor whole = half + mT(tril(half, -1));
                   const Tensor right = mT(solve(turned, mT(solve(turned, whole))));
@@ -264,7 +265,7 @@ Tensor matrix_exp(const Tensor& a) {
       std::copy(y.begin(), y.end(), out);
     });
   };
-  const Tensor y = exponential(a);
+  Tensor y = exponential(a);
   if (!needs_grad({&a})) return y;
   return record("LinalgMatrixExpBackward0", y, {&a}, [a = Saved(a), n, exponential](Backward& b) {
     const NoGradGuard no_grad;

@@ -83,7 +83,7 @@ Tensor sum_or_mean(const Tensor& x, int d, const Tensor& index, const Tensor& sr
                    bool include_self) {
   const Tensor count = arrivals(x, d, index);
   const Tensor own = include_self ? x : masked_fill(x, gt(count, Scalar(0)), Scalar(0));
-  const Tensor total = scatter_add(own, d, index, src);
+  Tensor total = scatter_add(own, d, index, src);
   if (how == Into::sum) return total;
   const Tensor parts = clamp(include_self ? count + Scalar(1) : count, Scalar(1));
   return is_floating(x.dtype()) ? div(total, parts) : floor_divide(total, parts);
@@ -162,7 +162,7 @@ Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const T
     scatter_add(x, d, places, from);
   }
   const auto reduced = is_floating(x.dtype()) ? reduced_on_host<double> : reduced_on_host<int64_t>;
-  const Tensor y = reduced(x.detach(), d, places, from.detach(), how, include_self);
+  Tensor y = reduced(x.detach(), d, places, from.detach(), how, include_self);
   if (!needs_grad({&x, &from})) return y;
   return record(
       "ScatterReduceBackward0", y, {&x, &from},

@@ -223,9 +223,7 @@ Tensor vander(const Tensor& x, std::optional<int64_t> n, bool increasing) {
   const int64_t columns = n.value_or(x.numel());
   NNM_CHECK(columns >= 0, runtime, "N must be non-negative.");
   const Tensor exponents = arange(0, columns, 1, DType::i64, x.device());
-  const Tensor y =
-      pow(unsqueeze(x, 1), unsqueeze(increasing ? exponents : flip(exponents, {0}), 0));
-  return y;
+  return pow(unsqueeze(x, 1), unsqueeze(increasing ? exponents : flip(exponents, {0}), 0));
 }
 
 Tensor cumulative_trapezoid(const Tensor& y, const Tensor& x, double dx, int64_t dim) {

@@ -228,7 +228,8 @@ Tensor pinv(const Tensor& a, std::optional<double> rtol) {
   return record("LinalgPinvBackward0", p, {&a},
                 [a = Saved(a), p = Saved::output(p, "LinalgPinvBackward0")](Backward& b) {
                   const NoGradGuard no_grad;
-                  const Tensor x = a.get(), y = p.get(), g = b.grad(), yt = mT(y), gt = mT(g);
+                  const Tensor &x = a.get(), &y = p.get(), &g = b.grad();
+                  const Tensor yt = mT(y), gt = mT(g);
                   const Tensor gy = matmul(gt, y), yg = matmul(y, gt);
                   // Golub and Pereyra 1973.
                   const Tensor along = neg(matmul(matmul(yt, g), yt));
