@@ -32,7 +32,7 @@ std::vector<int64_t> integers(const H5Reader& file, const H5Node& node, int64_t 
 }  // namespace
 
 Manifest::Manifest(const H5Reader& file) {
-  read_seal(file);
+  seal_ = read_seal(file);
   uint32_t crc = 0;
   for (const char* column : kColumns) {
     const std::vector<char> data = raw_bytes(file, file.at(std::string("/manifest/") + column));

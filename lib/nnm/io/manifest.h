@@ -1,6 +1,7 @@
 // The manifest: which datasets a file of nnm has, and what their bytes add up to.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,11 +21,14 @@ class Manifest {
   std::string problem(const H5Node& node, const void* data, size_t bytes) const;
   /// The same of bytes that were read in pieces, whose CRC32C is given.
   std::string crc_problem(const H5Node& node, uint32_t crc, size_t bytes) const;
+  /// The file's seal, if it has one.
+  std::optional<uint32_t> seal() const { return seal_; }
   bool lists(const H5Node& node) const { return by_address_.contains(node.address); }
 
  private:
   std::vector<ManifestRow> rows_;
   std::unordered_map<uint64_t, size_t> by_address_;
+  std::optional<uint32_t> seal_;
 };
 
 /// The tensor of a dataset, checked. Throws Error(input_file).

@@ -88,13 +88,12 @@ std::optional<uint32_t> read_seal(const H5Reader& file) {
 }
 
 bool seal_holds(const H5Reader& file, const Manifest& manifest) {
-  const std::optional<uint32_t> seal = read_seal(file);
-  if (!seal) return true;
+  if (!manifest.seal()) return true;
   std::vector<Extent> guarded;
   for (const ManifestRow& row : manifest.rows())
     if (const H5Node* node = file.find(row.path)) guarded.push_back(file.extent(*node));
   std::ifstream in(file.path(), std::ios::binary);
-  return crc_outside(in, file.end(), std::move(guarded)) == seal;
+  return crc_outside(in, file.end(), std::move(guarded)) == manifest.seal();
 }
 
 }  // namespace nnm::io

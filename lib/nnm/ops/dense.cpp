@@ -92,6 +92,11 @@ void lu_solve(const Lu& f, double* b, int64_t k) {
   }
 }
 
+void lu_inverse(const Lu& f, double* out) {
+  for (int64_t i = 0; i < f.n; ++i) out[i * (f.n + 1)] = 1;
+  lu_solve(f, out, f.n);
+}
+
 double determinant(const double* a, int64_t n) {
   const Lu f = lu(a, n);
   double d = f.sign;

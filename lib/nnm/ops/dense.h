@@ -20,6 +20,8 @@ struct Lu {
 Lu lu(const double* a, int64_t n);
 /// Solves A X = B in place; b is n times k. The pivots are not 0.
 void lu_solve(const Lu& f, double* b, int64_t k);
+/// The inverse, into zeros. The pivots are not 0.
+void lu_inverse(const Lu& f, double* out);
 double determinant(const double* a, int64_t n);
 
 /// A = L L^T of the lower triangle of a, in place, zeros above. The order of the leading minor that

@@ -49,8 +49,7 @@ Tensor inverse(const Tensor& a) {
               "linalg.inv: {}The diagonal element {} is zero, the inversion could not be completed "
               "because the input matrix is singular.",
               detail::batch_element(a, i), f.zero_pivot + 1);
-    for (int64_t d = 0; d < n; ++d) out[d * (n + 1)] = 1;
-    dense::lu_solve(f, out, n);
+    dense::lu_inverse(f, out);
   });
   if (!needs_grad({&a})) return y;
   return record("LinalgInvExBackward0", y, {&a},
@@ -153,11 +152,9 @@ Tensor adjugate_transposed(const Tensor& a, const Tensor& d) {
   const int64_t n = a.size(-1);
   const std::vector<double> dets = d.is_meta() ? std::vector<double>() : d.to_vector<double>();
   if (std::any_of(dets.begin(), dets.end(), [](double x) { return x == 0; })) return cofactors(a);
-  const Tensor inverted =
-      detail::each_matrix(a, {n, n}, [&](int64_t, const double* x, double* out) {
-        for (int64_t i = 0; i < n; ++i) out[i * (n + 1)] = 1;
-        dense::lu_solve(dense::lu(x, n), out, n);
-      });
+  const Tensor inverted = detail::each_matrix(
+      a, {n, n},
+      [n](int64_t, const double* x, double* out) { dense::lu_inverse(dense::lu(x, n), out); });
   return mT(inverted) * unsqueeze(unsqueeze(d, -1), -1);
 }
 
@@ -181,25 +178,16 @@ namespace {
 
 std::pair<Tensor, Tensor> sign_and_log(const Tensor& a) {
   const int64_t n = a.size(-1);
-  const auto of_pivots = [&](const auto& f) {
-    return detail::each_matrix(a, {}, [n, &f](int64_t, const double* x, double* out) {
-      const dense::Lu l = dense::lu(x, n);
-      *out = f(l);
-    });
-  };
-  const Tensor sign = of_pivots([n](const dense::Lu& f) {
-    double s = f.sign;
+  const Tensor both = detail::each_matrix(a, {2}, [n](int64_t, const double* x, double* out) {
+    const dense::Lu f = dense::lu(x, n);
+    out[0] = f.sign;
     for (int64_t i = 0; i < n; ++i) {
-      const double x = f.a[static_cast<size_t>(i * (n + 1))];
-      s *= x > 0 ? 1 : x < 0 ? -1 : x;
+      const double pivot = f.a[static_cast<size_t>(i * (n + 1))];
+      out[0] *= pivot > 0 ? 1 : pivot < 0 ? -1 : pivot;
+      out[1] += std::log(std::abs(pivot));
     }
-    return s;
   });
-  const Tensor log = of_pivots([n](const dense::Lu& f) {
-    double s = 0;
-    for (int64_t i = 0; i < n; ++i) s += std::log(std::abs(f.a[static_cast<size_t>(i * (n + 1))]));
-    return s;
-  });
+  const Tensor sign = clone(select(both, -1, 0)), log = clone(select(both, -1, 1));
   if (!needs_grad({&a})) return {sign, log};
   return {sign, record("LinalgSlogdetBackward0", log, {&a}, [a = Saved(a)](Backward& b) {
             const NoGradGuard no_grad;

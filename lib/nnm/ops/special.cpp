@@ -24,7 +24,7 @@ Tensor of_integers(const Tensor& a, const Tensor& b, const char* kernel, const F
   const std::vector<int64_t> y = expand(to(b, type), shape).to_vector<int64_t>();
   std::vector<int64_t> out(x.size());
   for (size_t i = 0; i < x.size(); ++i) out[i] = f(x[i], y[i], type);
-  return to(to(tensor_of<int64_t>(out, shape, {DType::i64}), type), {type, a.device()});
+  return to(tensor_of<int64_t>(out, shape, {DType::i64}), {type, a.device()});
 }
 
 void refuse_bool(const Tensor& a, const Tensor& b, const char* kernel) {

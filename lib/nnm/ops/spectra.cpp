@@ -153,10 +153,7 @@ namespace {
 
 /// The gradient of A through U, S and V (PyTorch's svd_backward of real matrices).
 Tensor svd_gradient(const Tensor& u, const Tensor& s, const Tensor& v, Backward& b) {
-  const Tensor apart = [&s] {
-    const Tensor d = as_row(square(s)) - unsqueeze(square(s), -1);
-    return d + eye(s.size(-1), -1, s.options());
-  }();
+  const Tensor apart = gaps(square(s));
   Tensor inner = diag_embed(b.grad(1));
   const Tensor gu = b.maybe_grad(0), gv = b.maybe_grad(2);
   const auto skew = [](const Tensor& x) { return x - mT(x); };

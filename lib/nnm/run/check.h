@@ -28,7 +28,7 @@ struct CheckOptions {
   /// were to come, and its forward in both modes.
   bool complete = false;
   /// A file whose headers tell the sizes that --shape does not, and how many samples of it are
-  /// taken at once (0: as the data say, else 64).
+  /// looked at as a batch (0: 64).
   std::string input;
   int64_t batch = 0;
   bool hooks = true;  ///< the config's hooks act, unless --no-hooks
