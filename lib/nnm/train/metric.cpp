@@ -16,18 +16,21 @@ constexpr std::array kShrinking = {
 
 }  // namespace
 
+std::optional<bool> larger_is_better(std::string_view function) {
+  const auto in = [function](const auto& names) {
+    return std::find(names.begin(), names.end(), function) != names.end();
+  };
+  if (in(kGrowing)) return true;
+  if (in(kShrinking) || function.ends_with("loss")) return false;
+  return std::nullopt;
+}
+
 std::optional<bool> larger_is_better(const lang::Expr& metric) {
   if (metric.kind == lang::Expr::Kind::pipe) return larger_is_better(*metric.items[1]);
   const lang::Expr* callee = &metric;
   if (metric.kind == lang::Expr::Kind::call) callee = metric.items[0].get();
   if (callee->kind != lang::Expr::Kind::name || !callee->name.is_plain()) return std::nullopt;
-  const std::string& name = callee->name.plain();
-  const auto in = [&](const auto& names) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
-  if (in(kGrowing)) return true;
-  if (in(kShrinking) || name.ends_with("loss")) return false;
-  return std::nullopt;
+  return larger_is_better(callee->name.plain());
 }
 
 }  // namespace nnm::train

@@ -40,6 +40,7 @@ Outcome Trainer::run() {
   log_timer_ = eval_timer_ = checkpoint_timer_ = step_seconds_;
   parts_.model->train();
   masks_ = nonfinite_buffers(*parts_.model);
+  buffers_.emplace(*parts_.model);
   parts_.loader->seek(micro_ / batches_, micro_ % batches_);
   while (!ended()) {
     if (take_step()) after_step();
@@ -52,6 +53,7 @@ Outcome Trainer::run() {
 bool Trainer::take_step() {
   micro_before_ = micro_;
   const Generator random = default_generator();
+  buffers_->keep();
   double sum = 0;
   skip_ = false;
   bool stopped = false;
@@ -63,12 +65,13 @@ bool Trainer::take_step() {
   if (diverged_ || stopped) {
     // The step did not happen: a checkpoint says so.
     parts_.optimizer->zero_grad();
+    buffers_->put_back();
     default_generator() = random;
     micro_ = micro_before_;
     return false;
   }
   loss_ = sum / static_cast<double>(plan_.accumulate);
-  if (plan_.nan == NanPolicy::skip && (skip_ || !gradients_finite())) warn_of_skip();
+  if (plan_.nan == NanPolicy::skip && (skip_ || !gradients_finite())) pass_over();
   else parts_.optimizer->step();
   parts_.optimizer->zero_grad();
   lr_ = parts_.optimizer->groups()[0].lr();
@@ -218,7 +221,8 @@ bool Trainer::gradients_finite() {
   return !skip_;
 }
 
-void Trainer::warn_of_skip() {
+void Trainer::pass_over() {
+  buffers_->put_back();
   log_warning("step {} skipped: its loss or gradient is not finite", step_ + 1);
 }
 

@@ -15,6 +15,7 @@
 #include "nnm/train/evaluate.h"
 #include "nnm/train/events.h"
 #include "nnm/train/history.h"
+#include "nnm/train/kept_buffers.h"
 #include "nnm/train/objective.h"
 #include "nnm/train/optimize.h"
 #include "nnm/train/repeated_step.h"
@@ -163,7 +164,7 @@ class Trainer {
   void backward(const Tensor& loss);
   void clip();
   bool gradients_finite();
-  void warn_of_skip();
+  void pass_over();
   void diverge(std::string message);
   void diverge_in_forward(double value);
   void after_step();
@@ -192,6 +193,7 @@ class Trainer {
   Parts parts_;
   Tensors parameters_;
   std::optional<Ema> ema_;
+  std::optional<KeptBuffers> buffers_;         // as they were before the step
   std::vector<std::string> masks_;             // buffers that were not finite at the start
   std::map<uint64_t, RepeatedStep> repeated_;  // by the hooks that are due in a step
   std::optional<bool> may_repeat_;
