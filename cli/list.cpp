@@ -11,6 +11,7 @@
 #include "nnm/ops/function.h"
 #include "nnm/optim/schedule.h"
 #include "nnm/trace/rule.h"
+#include "nnm/train/metric.h"
 
 namespace nnm::cli {
 
@@ -54,6 +55,16 @@ Entries statistics() {
   return out;
 }
 
+// The functions whose values a checkpoint can be kept by: which way they improve is known.
+Entries metrics() {
+  Entries out;
+  for (Entry& e : functions())
+    if (const std::optional<bool> larger = train::larger_is_better(e.name))
+      out.push_back(
+          {e.name, e.signature, e.doc + (*larger ? " (larger" : " (smaller") + " is better)"});
+  return out;
+}
+
 struct Kind {
   const char* name;
   Entries (*entries)();
@@ -62,6 +73,7 @@ constexpr Kind kKinds[] = {{"modules", registered<Module>},
                            {"functions", functions},
                            {"optimizers", registered<optim::Optimizer>},
                            {"schedulers", registered<optim::Scheduler>},
+                           {"metrics", metrics},
                            {"initializers", registered<Initializer>},
                            {"transforms", registered<data::Transform>},
                            {"hooks", hooks},

@@ -140,6 +140,14 @@ class Override {
     return t;
   }
 
+  /// A value that is a text: quotes around all of it are YAML's, others are part of it.
+  Tree text_of(const Located& value) const {
+    const std::string& s = value.text();
+    const bool quoted = s.size() > 1 && (s[0] == '"' || s[0] == '\'');
+    if (quoted && s.find(s[0], 1) == s.size() - 1) return yaml(value);
+    return scalar(value, Tree::Style::quoted);
+  }
+
   Tree yaml(const Located& text) const {
     return read_yaml(std::make_shared<SourceFile>(file_->path, text.text()));
   }
@@ -186,7 +194,7 @@ class Override {
     }
     // A number where a file or a map is due stays one, so that its reader can refuse it.
     const bool other = form.map && core_type(text) != CoreType::text;
-    return scalar(value_, word && !other ? Tree::Style::quoted : Tree::Style::plain);
+    return word && !other ? text_of(value_) : scalar(value_, Tree::Style::plain);
   }
 
   /// The declaration of an argument: a new one, or another default for that which is there.
@@ -238,12 +246,12 @@ class Override {
     }
     // What a quoted or worded scalar is set to is a text; an expression may become anything.
     if (is_expression(present.text())) return yaml(value);
-    if (present.style != Tree::Style::plain) return scalar(value, Tree::Style::quoted);
+    if (present.style != Tree::Style::plain) return text_of(value);
     if (text.find("${") != text.npos) return scalar(value, Tree::Style::plain);
     if (present.text().find("${") != std::string::npos) return yaml(value);
     const CoreType type = core_type(text);
     switch (core_type(present.text())) {
-      case CoreType::text: return scalar(value, Tree::Style::quoted);
+      case CoreType::text: return text_of(value);
       case CoreType::boolean:
         if (type != CoreType::boolean) wrong_type("true or false", value);
         break;

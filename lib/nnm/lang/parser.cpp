@@ -73,7 +73,8 @@ void Parser::expect_end() {
   if (t.is(":"))
     help = insert_depth_ > 0 ? "`${…}` has no format behind a `:`: it puts in the value alone"
                              : "keyword arguments are written `name=value`";
-  if (t.is("]") || t.is(")")) help = fmt::format("it closes nothing", t.text);
+  if (t.is("]") || t.is(")")) help = "it closes nothing";
+  if (t.is(",")) help = "several values are a list: `[a, b]`";
   if (t.is("for")) help = "a list of results is written `[f(x) for x in xs]`";
   if (t.kind == Token::Kind::literal && at_ > 0 && tokens_[at_ - 1].kind == Token::Kind::name)
     help = fmt::format("arguments stand in parentheses: `{}({}, …)`", tokens_[at_ - 1].text,
@@ -85,9 +86,14 @@ void Parser::expect_end() {
     help = "an operator or a comma is missing between two names";
     if (at_ == 1) help = did_you_mean(tokens_[0].text, {"return", "require"}, help);
   }
-  if (const Token* before = at_ > 0 ? &tokens_[at_ - 1] : nullptr;
-      before && t.kind == Token::Kind::name) {
-    const std::string unit = unit_advice(t.text, before->value.is_number());
+  if (const Token* before = at_ > 0 ? &tokens_[at_ - 1] : nullptr) {
+    const auto is_duration = [](const Token& one) { return one.value.is(Value::Kind::duration); };
+    if (is_duration(t) && is_duration(*before))
+      help = fmt::format("several lengths are a list: `[{}, {}]`", before->value.config_text(),
+                         t.value.config_text());
+    const std::string unit = t.kind == Token::Kind::name
+                                 ? unit_advice(t.text, before->value.is_number())
+                                 : std::string();
     if (!unit.empty()) help = unit;
   }
   fail(t, fmt::format("unexpected {}", words(t)), help);

@@ -71,21 +71,41 @@ void gemm_in_parts(const OneDnn& d, const View& c, const View& a, const View& b,
                     });
 }
 
-// Whether the own kernel is ahead of oneDNN 2.6. On an Intel Xeon of 240 GFLOP/s a core, operands
-// out of the cache, GFLOP/s of oneDNN / of the kernel, one thread:
+// Whether the own kernel is ahead of oneDNN 2.6 with 512-bit vectors. On an Intel Xeon of 240
+// GFLOP/s a core, operands out of the cache, GFLOP/s of oneDNN / of the kernel, one thread:
 //   sums over rows, as weights' gradients are     others
 //    1536 x 384 x 2048   126 / 163                2048 x 1536 x 384  201 / 181
 //    1152 x 384 x 2048   151 / 163                2048 x 384 x 1536  189 / 165
 //     512 x 128 x 1024   150 / 152                1024 x 512 x 128   168 / 163
 //     128 x 784 x 1024   164 / 152                1024 x 128 x 784   168 / 170
 // and a bias costs the kernel nothing, where after oneDNN it is another pass over the product.
-bool own_wins(const View& c, const View& a, const View& b, bool biased, int64_t flops) {
+bool own_wins_wide(int64_t k, bool sums_rows, bool biased, int64_t flops) {
   constexpr int64_t kManySums = 500'000'000, kDeep = 1024;
-  if (!wide_multipliers()) return false;
-  if (biased && a.size[1] <= kDeep) return true;
-  const bool turned = c.stride[1] != 1;  // the product is made as its transpose
-  const bool sums_rows = turned ? b.stride[0] != 1 : a.stride[1] != 1;
-  return sums_rows && flops >= kManySums;
+  return (biased && k <= kDeep) || (sums_rows && flops >= kManySums);
+}
+
+// The same with 256-bit vectors. Where oneDNN reads a as it lies, its rows fall upon each other in
+// the cache if they are a large power of two apart; the kernel copies it first. GFLOP/s on an AMD
+// EPYC (Zen 3) of 96 a core, sums over rows:
+//     512 x 128 x 1024    46 / 62       512 x  512 x 1024   46 / 66
+//    1024 x 256 x 1024    36 / 79      1024 x  512 x 1024   78 / 79
+//    1536 x 128 x 1024    57 / 78      1536 x  512 x  256   74 / 67
+//     768 x 256 x 1024    74 / 79       768 x  448 x 1024   76 / 67
+//     128 x 2048 x 1024   64 / 70       128 x  768 x 1024   73 / 71
+// and others, but for a few of up to 256 rows and 2048 columns: 1024 x 512 x 128 74 / 67.
+bool own_wins_narrow(int64_t m, int64_t n, bool sums_rows) {
+  if (!sums_rows) return false;
+  if (m <= 256) return n >= 1024 && n % 1024 == 0;
+  return n <= 288 || (n <= 512 && (m == 512 || m == 1024));
+}
+
+bool own_wins(const View& c, const View& a, const View& b, bool biased, int64_t flops) {
+  // The product is made as its transpose where its columns lie in rows of memory.
+  if (c.stride[1] != 1 && c.stride[0] == 1)
+    return own_wins(transposed_view(c), transposed_view(b), transposed_view(a), biased, flops);
+  const bool sums_rows = a.stride[1] != 1;
+  if (wide_multipliers()) return own_wins_wide(a.size[1], sums_rows, biased, flops);
+  return cpu_isa() == Isa::avx2 && own_wins_narrow(c.size[0], c.size[1], sums_rows);
 }
 
 bool gemm_by_onednn(const View& c, const View& a, const View& b, double alpha, double beta,

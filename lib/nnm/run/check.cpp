@@ -236,11 +236,14 @@ class Check {
     }
     show_fields();
     const train::InputBinding* fields = names_known ? &binding : nullptr;
+    const bool good = !d_.has_errors();
     const bool bound =
         forward(training_, out_.plan, known, fields, out_.shapes, out_.objective, d_);
     out_.notes = out_.shapes.notes;
     // What does not fit is what the files hold, or what --shape says.
-    if ((names_known || !options_.input.empty()) && options_.shapes.empty() && all_are(kMisfit))
+    const bool input = !options_.input.empty();
+    if (options_.shapes.empty() && (names_known || input) &&
+        (all_are(kMisfit) || (input && good && d_.has_errors() && fits_by_itself())))
       out_.kind = ErrorKind::input_file;
     if (training_ && bound) check_loss();
     if (!training_ || !options_.complete) return;
@@ -275,6 +278,15 @@ class Check {
     objective = train::Objective(plan, config_.vars(), *binding, fields_, shapes.output, d,
                                  tracing::fields_of(out_.hooks), elsewhere);
     return true;
+  }
+
+  // Whether the model is good with the shapes that it tells itself: what a layer says of those of a
+  // file is the file's fault then.
+  bool fits_by_itself() const {
+    Diagnostics ignored;
+    return attempt(ignored, kShapes, {}, [&] {
+      (void)lang::check_shapes(config_, out_.model, options_.shapes, training_);
+    });
   }
 
   // A table of which the model is given one column, as its fields are.
