@@ -220,7 +220,9 @@ void tiled(const Problem<T>& p) {
   const int64_t col_block = even_part(p.n, S::kColBlock, S::kCols);
   const int64_t depth_block = std::max<int64_t>(1, even_part(p.k, S::kDepth, S::kLanes));
   T* const pb = copy_b ? scratch<T>(0, static_cast<size_t>(col_block * depth_block)) : nullptr;
-  T* const pa = copy_a ? scratch<T>(1, static_cast<size_t>(S::kRowBlock * depth_block)) : nullptr;
+  // Packing may write a little beyond the last slab.
+  T* const pa =
+      copy_a ? scratch<T>(1, static_cast<size_t>(S::kRowBlock * depth_block + S::kCols)) : nullptr;
   for (int64_t j0 = 0; j0 < p.n; j0 += col_block) {
     const int64_t cols = std::min(col_block, p.n - j0);
     for (int64_t k0 = 0; k0 < p.k; k0 += depth_block) {

@@ -29,9 +29,10 @@ struct Tile {
   static constexpr bool kWide = kVectorBytes == 64;
   static constexpr int64_t kRows = kWide ? 12 : 6, kCols = 2 * kLanes;
   // A block of b stays in the second cache, of 2 MB where vectors are wide, while rows of tiles
-  // pass.
+  // pass. Where they are not, that cache is small, and copying a once more for each of several
+  // blocks of b costs more than reading b from the third.
   static constexpr int64_t kDepth = kWide ? 400 : 256, kRowBlock = 96;
-  static constexpr int64_t kColBlock = (kWide ? 2048 : 1024) / static_cast<int64_t>(sizeof(T));
+  static constexpr int64_t kColBlock = (kWide ? 2048 : 4096) / static_cast<int64_t>(sizeof(T));
 };
 
 // Numbers of a cache line.
@@ -103,14 +104,17 @@ template <class T>
 void pack_a(T* out, Mat<const T> a, int64_t rows, int64_t depth) {
   constexpr int64_t R = Tile<T>::kRows;
   int64_t whole = 0;
-#ifdef __AVX512F__
   if constexpr (std::is_same_v<T, float>) {
     if (a.cs == 1) {
-      for (; whole + R <= rows; whole += R)
+      for (; whole + R <= rows; whole += R) {
+#ifdef __AVX512F__
         transpose_twelve(out + whole * depth, &a.at(whole, 0), a.rs, depth);
+#else
+        transpose_columns<R>(out + whole * depth, R, &a.at(whole, 0), a.rs, depth);
+#endif
+      }
     }
   }
-#endif
   if (a.rs == 1) {
     // Some terms of all slabs before the next terms: what is read lies close together.
     whole = rows / R * R;

@@ -84,19 +84,20 @@ bool own_wins_wide(int64_t k, bool sums_rows, bool biased, int64_t flops) {
   return (biased && k <= kDeep) || (sums_rows && flops >= kManySums);
 }
 
-// The same with 256-bit vectors. Where oneDNN reads a as it lies, its rows fall upon each other in
-// the cache if they are a large power of two apart; the kernel copies it first. GFLOP/s on an AMD
-// EPYC (Zen 3) of 96 a core, sums over rows:
-//     512 x 128 x 1024    46 / 62       512 x  512 x 1024   46 / 66
-//    1024 x 256 x 1024    36 / 79      1024 x  512 x 1024   78 / 79
-//    1536 x 128 x 1024    57 / 78      1536 x  512 x  256   74 / 67
-//     768 x 256 x 1024    74 / 79       768 x  448 x 1024   76 / 67
-//     128 x 2048 x 1024   64 / 70       128 x  768 x 1024   73 / 71
-// and others, but for a few of up to 256 rows and 2048 columns: 1024 x 512 x 128 74 / 67.
-bool own_wins_narrow(int64_t m, int64_t n, bool sums_rows) {
-  if (!sums_rows) return false;
-  if (m <= 256) return n >= 1024 && n % 1024 == 0;
-  return n <= 288 || (n <= 512 && (m == 512 || m == 1024));
+// The same with 256-bit vectors. Where oneDNN reads operands as they lie, rows a large power of two
+// apart fall upon each other in the cache; the kernel copies them first. GFLOP/s on an AMD EPYC
+// (Zen 3) of 96 a core:
+//   sums over rows                               others
+//     512 x  128 x 1024   58 / 80                 256 x 3072 x  384   52 / 64
+//    1024 x  256 x 1024   35 / 86                 256 x 1536 x  384   51 / 63
+//     256 x 1024 x 1024   69 / 84                 256 x  384 x  384   69 / 70
+//     768 x  512 x 1024   86 / 84                1024 x  384 x  384   73 / 69
+//    1536 x  384 x  256   74 / 71                  64 x 1536 x  384   66 / 62
+bool own_wins_narrow(int64_t m, int64_t n, int64_t k, bool sums_rows, bool biased) {
+  constexpr int64_t kShallow = 256;  // where another pass over the product counts
+  if (!sums_rows) return (biased && k <= kShallow) || (m >= 128 && m <= 512 && n >= 1024);
+  if (m <= 256) return n >= 1024 && (m >= 128 || n % 1024 == 0);
+  return n <= 256 || (n <= 512 && m <= 1024);
 }
 
 bool own_wins(const View& c, const View& a, const View& b, bool biased, int64_t flops) {
@@ -105,7 +106,8 @@ bool own_wins(const View& c, const View& a, const View& b, bool biased, int64_t 
     return own_wins(transposed_view(c), transposed_view(b), transposed_view(a), biased, flops);
   const bool sums_rows = a.stride[1] != 1;
   if (wide_multipliers()) return own_wins_wide(a.size[1], sums_rows, biased, flops);
-  return cpu_isa() == Isa::avx2 && own_wins_narrow(c.size[0], c.size[1], sums_rows);
+  return cpu_isa() == Isa::avx2 &&
+         own_wins_narrow(c.size[0], c.size[1], a.size[1], sums_rows, biased);
 }
 
 bool gemm_by_onednn(const View& c, const View& a, const View& b, double alpha, double beta,
