@@ -77,5 +77,6 @@ TEST_CASE("gemm: more than one block of rows, columns and depth is exact") {
     CHECK(exact({109, 290, 19, layout, DType::f32}));
     CHECK(exact({25, 290, 417, layout, DType::f32}));
     CHECK(exact({13, 1061, 37, layout, DType::f32}));
+    CHECK(exact({25, 1061, 417, layout, DType::f32}));
   }
 }
