@@ -136,4 +136,36 @@ TEST_CASE("tensors stand where numbers do: in fills and repeats") {
   CHECK(values(one("hstack", {L({Value(nine), Value(ones({2}))})})) == Numbers{9, 1, 1});
 }
 
+TEST_CASE("losses by targets that have gradients, and by variances of other shapes") {
+  const Tensor p = reals({0, 1, 0.5}, {3}, DType::f64), t = reals({0, 1, 1}, {3}, DType::f64);
+  const auto bce = [&](const Tensor& x) {
+    return one("binary_cross_entropy", {x, clone(t).requires_grad_()}, {{"reduction", "sum"}});
+  };
+  CHECK(bce(p).item().d == doctest::Approx(0.69314718));
+  CHECK(slope(p, bce) == Numbers{0, 0, -2});
+  const Numbers along = slope(t, [&](const Tensor& v) {
+    return one("binary_cross_entropy", {reals({0.25, 0.75, 0.5}, {3}, DType::f64), v},
+               {{"reduction", "sum"}});
+  });
+  CHECK(along[0] == doctest::Approx(1.0986123));
+  CHECK(along[1] == doctest::Approx(-1.0986123));
+  CHECK(along[2] == 0);
+  const Tensor chances = reals({0, 0.5, 0.5}, {3}, DType::f64).requires_grad_();
+  const Tensor logs = reals({-1, -2, -0.5}, {3}, DType::f64);
+  CHECK(one("kl_div", {logs, chances}, {{"reduction", "sum"}}).item().d ==
+        doctest::Approx(0.5568528));
+
+  const Tensor x = reals({1, 2, 3, 4}, {2, 2}, DType::f64), y = zeros({2, 2}, {DType::f64, {}});
+  const Items whole = {{"reduction", "sum"}};
+  const double by_row =
+      one("gaussian_nll_loss", {x, y, reals({1, 2}, {2}, DType::f64)}, whole).item().d;
+  CHECK(by_row == doctest::Approx(0.5 * (1 + 4 + 4.5 + 8) + std::log(2.0)));
+  CHECK(one("gaussian_nll_loss", {x, y, 2.0}, whole).item().d ==
+        doctest::Approx(0.25 * 30 + 2 * std::log(2.0)));
+  CHECK_THROWS_WITH_AS(run("gaussian_nll_loss", {x, y, reals({1, 2, 3}, {3}, DType::f64)}, {}),
+                       "var is of incorrect size", Error);
+  CHECK_THROWS_WITH_AS(run("gaussian_nll_loss", {x, y, neg(x)}, {}),
+                       "var has negative entry/entries", Error);
+}
+
 TEST_SUITE_END();
