@@ -168,4 +168,30 @@ TEST_CASE("losses by targets that have gradients, and by variances of other shap
                        "var has negative entry/entries", Error);
 }
 
+TEST_CASE("interpolate filters before it shrinks where antialias asks for it") {
+  const Tensor x = ramp({1, 1, 4, 5}, 7919, 23, 11, 8, DType::f64);
+  const auto shrunk = [](const char* mode) {
+    return [mode](const Tensor& t) {
+      return one("interpolate", {t},
+                 {{"size", L({Value(2), Value(3)})}, {"mode", mode}, {"antialias", true}});
+    };
+  };
+  const auto is = [](const Numbers& got, const Numbers& expected) {
+    REQUIRE(got.size() == expected.size());
+    for (size_t i = 0; i < got.size(); ++i)
+      CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-6));
+  };
+  is(values(shrunk("bilinear")(x)),
+     {-0.3392857, 0.077381, 0.2397959, -0.0357143, 0.0615079, 0.3673469});
+  is(values(shrunk("bicubic")(x)),
+     {-0.3855372, 0.1213002, 0.2365385, -0.0317705, 0.0874207, 0.375});
+  const Tensor weights = ramp({1, 1, 2, 3}, 1, 7, -1, 1, DType::f64);
+  const Numbers g = slope(x, [&](const Tensor& t) { return mul(shrunk("bicubic")(t), weights); });
+  is({g[0], g[7], g[19]}, {0.1539674, 0.8817029, 1.4611068});
+  CHECK_THROWS_WITH_AS(run("interpolate", {x}, {{"scale_factor", 2}, {"antialias", true}}),
+                       "Anti-alias option is restricted to bilinear and bicubic modes and requires "
+                       "a 4-D tensor as input",
+                       Error);
+}
+
 TEST_SUITE_END();
