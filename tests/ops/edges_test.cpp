@@ -194,4 +194,14 @@ TEST_CASE("interpolate filters before it shrinks where antialias asks for it") {
                        Error);
 }
 
+TEST_CASE("accuracy of one class says how to ask for yes and no") {
+  const Tensor logits = reals({-1, 2, 3}, {3, 1}, DType::f32);
+  const Tensor truth = integers({0, 1, 0}, {3});
+  CHECK_THROWS_WITH_AS(run("accuracy", {logits, truth}, {}),
+                       "accuracy: input [3, 1] has one class beside target [3], which is always "
+                       "the largest",
+                       Error);
+  CHECK(one("accuracy", {squeeze(logits, 1), truth}).item().d == doctest::Approx(2.0 / 3));
+}
+
 TEST_SUITE_END();
