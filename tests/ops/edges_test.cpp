@@ -127,6 +127,9 @@ TEST_CASE("tensors stand where numbers do: in fills and repeats") {
   CHECK_THROWS_WITH_AS(run("masked_fill", {whole, mask, kInf}, {}),
                        "value cannot be converted to type long int without overflow", Error);
   CHECK(values(one("index_fill", {x, 1, integers({-1}, {1}), nine})) == Numbers{0, 1, 9, 3, 4, 9});
+  CHECK(slope(nine, [&](const Tensor& v) {
+          return one("index_fill", {x, 1, integers({2, -1}, {2}), v});
+        }) == Numbers{2});
   CHECK(values(one("repeat_interleave", {x, integers({2, 0, 1}, {3}), 1})) ==
         Numbers{0, 0, 2, 3, 3, 5});
   CHECK(values(one("repeat_interleave", {x, integers({2}, {1})}, {{"dim", 0}})) ==

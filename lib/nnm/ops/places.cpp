@@ -36,7 +36,9 @@ Tensor filled_at(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
   NNM_CHECK(index.dim() <= 1, index, "index_fill_(): Expected a vector for index.");
   const int64_t d = wrap_dim(dim, x.dim());
   const Tensor places = along(remainder(index, Scalar(x.size(d))), d, x.shape());
-  return scatter(x, d, places, expand(value, places.shape()));
+  // A place that is named twice counts once in the gradient of the value.
+  const TensorOptions flags{DType::b8, x.device()};
+  return where(scatter(zeros(x.shape(), flags), d, places, ones(places.shape(), flags)), value, x);
 }
 
 }  // namespace
