@@ -167,6 +167,7 @@ NNM_HD inline int64_t integer_of(Unary f, int64_t x) {
     case Unary::sign: return (x > 0) - (x < 0);
     case Unary::square: return times(x, x);
     case Unary::relu: return x > 0 ? x : 0;
+    case Unary::relu6: return x < 0 ? 0 : x > 6 ? 6 : x;
     default: return x;
   }
 }

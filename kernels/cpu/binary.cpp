@@ -175,6 +175,7 @@ bool copied_transposed(const Walk<2>& w) {
 }
 
 void copy_cpu(const View& out, const View& src) {
+  if (out.numel() == 0) return;
   const Walk<2> w({&out, &src});
   if (out.dtype == src.dtype && copied_transposed(w)) return;
   if (out.dtype == src.dtype && out.dtype != DType::f32 && out.dtype != DType::f64)

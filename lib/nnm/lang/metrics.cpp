@@ -36,7 +36,16 @@ Tensor accuracy(const Tensor& input, const Tensor& target) {
     const Tensor yes = gt(input, zeros_like(input));
     return mean(to(eq(to(yes, target.dtype()), target), DType::f32));
   }
-  const Tensor best = argmax(input, class_dim(input, target));
+  const int64_t classes = class_dim(input, target);
+  if (input.size(classes) == 1)
+    throw Error(ErrorKind::runtime,
+                fmt::format("accuracy: input {} has one class beside target {}, which is always "
+                            "the largest",
+                            input.shape().str(), target.shape().str()),
+                fmt::format("of yes and no, where more than 0 is a yes: accuracy(squeeze(out, "
+                            "{}), y)",
+                            classes));
+  const Tensor best = argmax(input, classes);
   return share(eq(best, to(target, DType::i64)), target);
 }
 
@@ -60,8 +69,8 @@ Tensor mae(const Tensor& input, const Tensor& target) {
 
 constexpr Function kMetricsFunctions[] = {
     {"accuracy(input: Tensor, target: Tensor)",
-     "the share of targets whose class has the largest input; of yes and no, where shapes are "
-     "equal",
+     "the share of targets whose class has the largest input; of yes (above 0) and no, where "
+     "shapes are equal",
      call<accuracy>},
     {"top_k_accuracy(input: Tensor, target: Tensor, k: int(1..) = 5)",
      "the share of targets among the k largest inputs", call<top_k_accuracy>},

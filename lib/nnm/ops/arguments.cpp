@@ -39,4 +39,12 @@ Tensor operand(Scalar s, const Tensor& like) {
   return scalar_tensor(s, result_type(like, s), like.device());
 }
 
+Tensor filler(const Value& v, const Tensor& like, const char* op) {
+  const Tensor value = tensor(v);
+  NNM_CHECK(value.dim() == 0, runtime,
+            "{} only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
+            op, value.dim());
+  return to(value, like.dtype());
+}
+
 }  // namespace nnm::detail

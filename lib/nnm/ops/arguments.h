@@ -38,6 +38,10 @@ inline TensorOptions options(const Value& type, const Value& where) {
 Scalar number(const Value& v);
 /// A number as an operand beside `like`: 0-d, of the type that the result will have.
 Tensor operand(Scalar s, const Tensor& like);
+/// A 0-d tensor that `op` fills with, as `like`'s type; a config may give one in place of a number.
+Tensor filler(const Value& v, const Tensor& like, const char* op);
+/// The median of all elements, NaN where there are none; equals share its gradient, as in PyTorch.
+Tensor middle_of_all(const char* node, const Tensor& x, Tensor (*of_flat)(const Tensor&));
 /// f(x), or where `inplace` is true x itself with f(x) written into it.
 template <class F>
 Value maybe_inplace(const Value& x, const Value& inplace, const F& f) {

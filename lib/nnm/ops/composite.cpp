@@ -81,8 +81,22 @@ Tensor logaddexp(const Tensor& a, const Tensor& b) {
 }
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
-  const Tensor p = eps ? clamp(x, Scalar(*eps), Scalar(1 - *eps)) : x;
-  return log(div(p, rsub(Scalar(1.0), p)));
+  detail::check_defined(x, "logit");
+  Tensor y;
+  {
+    const NoGradGuard no_grad;
+    const Tensor p = eps ? clamp(x, Scalar(*eps), Scalar(1 - *eps)) : x;
+    y = log(div(p, rsub(Scalar(1.0), p)));
+  }
+  if (!needs_grad({&x})) return y;
+  return record("LogitBackward0", y, {&x}, [x = Saved(x), eps](Backward& b) {
+    const NoGradGuard no_grad;
+    const Tensor& p = x.get();
+    const double low = eps.value_or(0), high = 1 - low;
+    const Tensor outside = logical_or(lt(p, Scalar(low)), gt(p, Scalar(high)));
+    const Tensor slope = div(b.grad(), mul(p, rsub(Scalar(1.0), p)));
+    b.set(0, masked_fill(slope, outside, eps ? Scalar(0.0) : Scalar(NAN)));
+  });
 }
 
 Tensor diff(const Tensor& x, int64_t n, int64_t dim) {

@@ -6,6 +6,12 @@ namespace nnm {
 
 namespace {
 
+void check_castable(DType type, DType into) {
+  NNM_CHECK(info(type).category <= info(into).category, runtime,
+            "result type {} can't be cast to the desired output type {}",
+            detail::scalar_type_name(type), detail::scalar_type_name(into));
+}
+
 /// The type of the computation, after the checks of an in-place operation with another tensor.
 DType check_operands(const Tensor& self, const Tensor& b, DType type, const char* op) {
   detail::check_defined(b, op);
@@ -14,17 +20,13 @@ DType check_operands(const Tensor& self, const Tensor& b, DType type, const char
   NNM_CHECK(shape == self.shape(), runtime,
             "output with shape {} doesn't match the broadcast shape {}", self.shape().str(),
             shape.str());
-  NNM_CHECK(info(type).category <= info(self.dtype()).category, runtime,
-            "result type {} can't be cast to the desired output type {}",
-            detail::scalar_type_name(type), detail::scalar_type_name(self.dtype()));
+  check_castable(type, self.dtype());
   check_inplace(self, {&b});
   return type;
 }
 
 DType check_operands(const Tensor& self, DType type) {
-  NNM_CHECK(info(type).category <= info(self.dtype()).category, runtime,
-            "result type {} can't be cast to the desired output type {}",
-            detail::scalar_type_name(type), detail::scalar_type_name(self.dtype()));
+  check_castable(type, self.dtype());
   check_inplace(self);
   return type;
 }
@@ -124,10 +126,12 @@ const Tensor& apply_(const Tensor& self, const std::function<Tensor(const Tensor
   check_inplace(self);
   const bool recorded = needs_grad({&self});
   // What f saves of its operand must outlive the write.
-  const Tensor y = f(recorded ? clone(self) : self);
-  NNM_CHECK(y.shape() == self.shape() && y.dtype() == self.dtype(), runtime,
-            "an in-place operation on {} of size {} gave {} of size {}", info(self.dtype()).name,
-            self.shape().str(), info(y.dtype()).name, y.shape().str());
+  const Tensor result = f(recorded ? clone(self) : self);
+  check_castable(result.dtype(), self.dtype());
+  NNM_CHECK(result.shape() == self.shape(), runtime,
+            "output with shape {} doesn't match the broadcast shape {}", self.shape().str(),
+            result.shape().str());
+  const Tensor y = to(result, self.dtype());
   check_inplace(self, {&y});
   kernels::copy(self, y);
   record_inplace(y.grad_fn() ? y.grad_fn()->name : "", self, {&y},

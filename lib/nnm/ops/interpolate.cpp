@@ -144,12 +144,15 @@ Tensor area(const Tensor& x, const std::vector<Resampled>& dims) {
   return adaptive_avg_pool3d(x, {extent(0), extent(1), extent(2)});
 }
 
-}  // namespace
+/// What `interpolate` is asked for beside its input.
+struct Asked {
+  std::vector<int64_t> size;
+  std::vector<double> scale_factor;
+  bool align_corners, recompute_scale_factor;
+};
 
-Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
-                   const std::vector<double>& scale_factor, const std::string& mode,
-                   std::optional<bool> align_corners, bool recompute_scale_factor) {
-  const ResampleMode& m = checked_mode(x, mode, align_corners.has_value());
+std::vector<Resampled> checked_dims(const Tensor& x, Resampling how, const Asked& a) {
+  const auto& [size, scale_factor, align_corners, recompute_scale_factor] = a;
   NNM_CHECK(size.empty() || scale_factor.empty(), value,
             "only one of size or scale_factor should be defined");
   NNM_CHECK(!size.empty() || !scale_factor.empty(), value,
@@ -161,8 +164,60 @@ Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
   NNM_CHECK(given == 1 || given == spatial, value,
             "Input and {} must have the same number of spatial dimensions, but got {} and {}",
             size.empty() ? "scale_factor" : "output", spatial, given);
+  return dims_of(x, size, scale_factor, how, align_corners, recompute_scale_factor);
+}
+
+/// The filters of Pillow, which PyTorch has taken over: a tent, and a cubic with a = -0.5.
+double filter_at(bool cubic, double t) {
+  t = std::abs(t);
+  if (!cubic) return t < 1 ? 1 - t : 0;
+  constexpr double a = -0.5;
+  if (t < 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
+  return t < 2 ? (((t - 5) * t + 8) * t - 4) * a : 0;
+}
+
+/// (out, in): what each place of the output takes of the input, a filter as wide as a step is long.
+Tensor filter_matrix(const Resample& r, bool cubic, const TensorOptions& options) {
+  const double width = std::max(r.step, 1.0), support = (cubic ? 2 : 1) * width;
+  std::vector<double> rows(static_cast<size_t>(r.out * r.in));
+  for (int64_t i = 0; i < r.out; ++i) {
+    const double middle = r.step * (static_cast<double>(i) + 0.5);
+    const auto first = std::max(static_cast<int64_t>(middle - support + 0.5), int64_t{0});
+    const auto end = std::min(static_cast<int64_t>(middle + support + 0.5), r.in);
+    double* row = rows.data() + i * r.in;
+    double total = 0;
+    for (int64_t j = first; j < end; ++j)
+      total += row[j] = filter_at(cubic, (static_cast<double>(j) - middle + 0.5) / width);
+    for (int64_t j = first; j < end && total != 0; ++j) row[j] /= total;
+  }
+  return to(tensor_of<double>(rows, {r.out, r.in}, {DType::f64}), options);
+}
+
+Tensor antialiased(const Tensor& x, const std::string& mode, const Asked& asked) {
+  const bool cubic = mode == "bicubic";
+  NNM_CHECK((cubic || mode == "bilinear") && x.dim() == 4, value,
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D "
+            "tensor as input");
   const std::vector<Resampled> dims =
-      dims_of(x, size, scale_factor, m.how, align_corners.value_or(false), recompute_scale_factor);
+      checked_dims(x, cubic ? Resampling::cubic : Resampling::linear, asked);
+  if (x.dtype() == DType::u8) {
+    const Tensor y = antialiased(to(x, DType::f32), mode, asked);
+    return to(clamp(round(y), Scalar(0.0), Scalar(255.0)), DType::u8);
+  }
+  detail::check_floating(x, "compute_indices_weights_aa");
+  const Tensor rows = filter_matrix(dims[0].how, cubic, x.options());
+  const Tensor columns = filter_matrix(dims[1].how, cubic, x.options());
+  return matmul(rows, matmul(x, transpose(columns, 0, 1)));
+}
+
+}  // namespace
+
+Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
+                   const std::vector<double>& scale_factor, const std::string& mode,
+                   std::optional<bool> align_corners, bool recompute_scale_factor) {
+  const ResampleMode& m = checked_mode(x, mode, align_corners.has_value());
+  const std::vector<Resampled> dims = checked_dims(
+      x, m.how, {size, scale_factor, align_corners.value_or(false), recompute_scale_factor});
   if (mode == "area") return area(x, dims);
   if (x.dtype() == DType::u8 && (x.dim() == 4 || !m.interpolates())) {
     const Tensor y = interpolate(to(x, DType::f32), size, scale_factor, mode, align_corners,
@@ -176,11 +231,15 @@ Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
 namespace {
 
 Value interpolate_call(const Value* a) {
-  NNM_CHECK(!Codec<bool>::read(a[6]), not_implemented, "interpolate: antialias is not there");
-  return interpolate(a[0].as<Tensor>(), detail::numbers<int64_t>(a[1]),
-                     detail::numbers<double>(a[2]), a[3].string(),
-                     Codec<std::optional<bool>>::read(a[4]),
-                     Codec<std::optional<bool>>::read(a[5]).value_or(false));
+  const Tensor x = a[0].as<Tensor>();
+  const auto size = detail::numbers<int64_t>(a[1]);
+  const auto scale_factor = detail::numbers<double>(a[2]);
+  const auto align_corners = Codec<std::optional<bool>>::read(a[4]);
+  const bool recompute = Codec<std::optional<bool>>::read(a[5]).value_or(false);
+  if (Codec<bool>::read(a[6]))
+    return antialiased(x, a[3].string(),
+                       {size, scale_factor, align_corners.value_or(false), recompute});
+  return interpolate(x, size, scale_factor, a[3].string(), align_corners, recompute);
 }
 
 constexpr Function kInterpolateFunctions[] = {

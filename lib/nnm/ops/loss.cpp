@@ -4,6 +4,7 @@
 #include "nnm/ops/autocast.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
+#include "nnm/ops/functional.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/reduction.h"
 
@@ -127,10 +128,13 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
   check_probabilities(p.x, "input");
   check_probabilities(p.t, "target");
   if (needs_grad({&p.t})) {
+    // Linear in the target: what the loss is for a fixed one, and the slope along it.
+    const Pair fixed{p.x, p.t.detach()};
+    const Tensor losses = reduced_loss(fixed, Loss::binary_cross_entropy, 0, "none", 0);
+    const Tensor x = p.x.detach();
     const Scalar floor(-100.0);
-    const Tensor yes = mul(p.t, clamp(log(p.x), floor)),
-                 no = mul(rsub(Scalar(1.0), p.t), clamp(log1p(neg(p.x)), floor));
-    return weighted(neg(add(yes, no)), weight, reduction);
+    const Tensor slope = sub(clamp(log1p(neg(x)), floor), clamp(log(x), floor));
+    return weighted(add(losses, mul(sub(p.t, fixed.t), slope)), weight, reduction);
   }
   if (!weight.defined()) return reduced_loss(p, Loss::binary_cross_entropy, 0, reduction, 0);
   return weighted(reduced_loss(p, Loss::binary_cross_entropy, 0, "none", 0), weight, reduction);
@@ -167,7 +171,7 @@ Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& redu
   const double share = batchmean && input.dim() > 0 ? 1 / static_cast<double>(input.shape()[0]) : 1;
   if (needs_grad({&p.t})) {
     const Tensor losses =
-        log_target ? mul(exp(p.t), sub(p.t, p.x)) : sub(mul(p.t, log(p.t)), mul(p.t, p.x));
+        log_target ? mul(exp(p.t), sub(p.t, p.x)) : sub(xlogy(p.t, p.t), mul(p.t, p.x));
     return batchmean ? mul(sum(losses), Scalar(share)) : reduce(losses, reduction);
   }
   if (batchmean) return elementwise(p, f, 0, true, share, 0);

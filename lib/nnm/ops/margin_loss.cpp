@@ -21,6 +21,32 @@ Tensor reduced_terms(const Tensor& terms, const std::string& reduction) {
   return terms;
 }
 
+/// The variances in a shape that broadcasts with the input, which lacks or has 1 in one dimension.
+Tensor variance_beside(const Tensor& input, const Tensor& var) {
+  if (var.device().type == DeviceType::cpu && var.numel() > 0) {
+    const NoGradGuard no_grad;
+    NNM_CHECK(!(min(var).item().d < 0), value, "var has negative entry/entries");
+  }
+  if (var.shape() == input.shape()) return var;
+  Dims leading(input.shape().begin(), input.shape().end());
+  if (!leading.empty()) leading.pop_back();
+  if (var.shape() == Shape(leading)) return unsqueeze(var, -1);
+  int64_t differing = 0;
+  for (int d = 0; d < std::min(var.dim(), input.dim()); ++d)
+    if (var.size(d) != input.size(d)) differing += var.size(d);
+  NNM_CHECK(var.dim() == input.dim() && differing == 1, value, "var is of incorrect size");
+  return var;
+}
+
+Value gaussian_nll_of(const Value* a) {
+  const Tensor input = a[0].as<Tensor>();
+  const Tensor var = a[2].is(Value::Kind::tensor)
+                         ? a[2].as<Tensor>()
+                         : full(input.shape(), Scalar(a[2].real()), input.options());
+  return gaussian_nll_loss(input, a[1].as<Tensor>(), var, a[3].boolean(), a[4].real(),
+                           a[5].string());
+}
+
 Tensor above_zero(const Tensor& x) { return clamp(x, Scalar(0)); }
 
 /// x where the condition holds, else 0.
@@ -119,8 +145,9 @@ Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_inpu
 
 Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor& var, bool full,
                          double eps, const std::string& reduction) {
+  const Tensor spread = variance_beside(input, var);
   // The gradient passes the bound as if there were none.
-  const Tensor bounded = var + (clamp(var.detach(), Scalar(eps)) - var.detach());
+  const Tensor bounded = spread + (clamp(spread.detach(), Scalar(eps)) - spread.detach());
   const Tensor difference = input - target;
   Tensor terms = Scalar(0.5) * (log(bounded) + difference * difference / bounded);
   if (full) terms = terms + Scalar(0.5 * std::log(2 * std::numbers::pi));
@@ -248,9 +275,9 @@ constexpr Function kMarginLossFunctions[] = {
      "size_average: bool? = none, eps: float = 1e-08, reduce: bool? = none, "
      "reduction: str = \"mean\")",
      "exp(input) - target input", poisson_nll_call},
-    {"gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor, full: bool = false, "
+    {"gaussian_nll_loss(input: Tensor, target: Tensor, var: any, full: bool = false, "
      "eps: float = 1e-06, reduction: str = \"mean\")",
-     "(log(var) + (input - target)² / var) / 2", call<gaussian_nll_loss>},
+     "(log(var) + (input - target)² / var) / 2", gaussian_nll_of},
     {"multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, "
      "weight: Tensor? = none, " NNM_REDUCTION,
      "what other classes come nearer to the target's than the margin", multi_margin_call},

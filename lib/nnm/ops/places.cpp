@@ -32,13 +32,19 @@ Tensor along(const Tensor& index, int64_t dim, const Shape& shape) {
   return expand(reshape(index, ones), full);
 }
 
-}  // namespace
-
-Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
+Tensor filled_at(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& value) {
   NNM_CHECK(index.dim() <= 1, index, "index_fill_(): Expected a vector for index.");
   const int64_t d = wrap_dim(dim, x.dim());
   const Tensor places = along(remainder(index, Scalar(x.size(d))), d, x.shape());
-  return scatter(x, d, places, full(places.shape(), value, x.options()));
+  // A place that is named twice counts once in the gradient of the value.
+  const TensorOptions flags{DType::b8, x.device()};
+  return where(scatter(zeros(x.shape(), flags), d, places, ones(places.shape(), flags)), value, x);
+}
+
+}  // namespace
+
+Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
+  return filled_at(x, dim, index, full({}, value, x.options()));
 }
 
 Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
@@ -162,7 +168,10 @@ const Function kPlaceFunctions[] = {
     {"index_fill(input: Tensor, dim: int, index: Tensor, value: any)",
      "with a number at places of a dimension",
      [](const Value* a) -> Value {
-       return index_fill(tensor(a[0]), a[1].integer(), tensor(a[2]), number(a[3]));
+       const Tensor x = tensor(a[0]), index = tensor(a[2]);
+       if (is_tensor(a[3]))
+         return filled_at(x, a[1].integer(), index, filler(a[3], x, "index_fill_"));
+       return index_fill(x, a[1].integer(), index, number(a[3]));
      }},
     {"index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor)",
      "with the source at places of a dimension", call<index_copy>},

@@ -12,7 +12,8 @@ Tensor fmod(const Tensor& a, const Tensor& b) {
   Tensor rest, quotient;
   {
     const NoGradGuard no_grad;
-    const Tensor size = remainder(abs(a), abs(b));
+    const DType type = detail::result_type(a, b);
+    const Tensor size = remainder(abs(to(a, type)), abs(to(b, type)));
     rest = where(lt(a, Scalar(0)), neg(size), size);
     if (is_floating(rest.dtype())) quotient = round((a - rest) / b);
   }
@@ -53,7 +54,7 @@ Tensor signbit(const Tensor& x) {
 }
 
 Tensor copysign(const Tensor& a, const Tensor& b) {
-  const Tensor size = abs(to(a, detail::float_type(a.dtype())));
+  const Tensor size = abs(to(a, detail::float_type(detail::result_type(a, b))));
   return where(signbit(b.detach()), neg(size), size);
 }
 
@@ -131,7 +132,7 @@ Tensor cov(const Tensor& x, int64_t correction, const Tensor& fweights, const Te
   else norm = total - Scalar(correction);
   const Tensor other = weight.defined() ? centred * weight : centred;
   const Tensor out = matmul(other, transpose(centred, 0, 1)) / clamp(norm, Scalar(0));
-  return x.dim() < 2 ? reshape(out, {}) : out;
+  return squeeze(out);
 }
 
 Tensor corrcoef(const Tensor& x) {

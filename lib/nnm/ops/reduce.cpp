@@ -29,6 +29,11 @@ Tensor spread(const Tensor& g, uint32_t mask, bool keepdim, const Shape& shape) 
   return expand_view(keep_dims(g, mask, shape.size(), keepdim), shape);
 }
 
+/// Whether elements become `dtype` before they are added up, not their sum afterwards.
+bool converts_first(const Tensor& x, std::optional<DType> dtype) {
+  return dtype && compute_type(*dtype) != compute_type(x.dtype());
+}
+
 DType sum_type(const Tensor& x, std::optional<DType> dtype) {
   return dtype.value_or(is_floating(x.dtype()) ? x.dtype() : DType::i64);
 }
@@ -43,6 +48,7 @@ void check_norm_input(const Tensor& x, const char* op) {
 
 Tensor sum(const Tensor& x, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
   detail::check_defined(x, "sum");
+  if (converts_first(x, dtype)) return sum(to(x, *dtype), dims, keepdim, dtype);
   const uint32_t mask = dim_mask(dims, x.dim());
   Tensor y = reduced(x, mask, keepdim, Reduce::sum, sum_type(x, dtype));
   if (!needs_grad({&x})) return y;
@@ -59,6 +65,7 @@ Tensor mean(const Tensor& x, const Dims& dims, bool keepdim, std::optional<DType
             "mean(): could not infer output dtype. Input dtype must be either a floating point or "
             "complex dtype. Got: {}",
             detail::scalar_type_name(type));
+  if (converts_first(x, dtype)) return mean(to(x, type), dims, keepdim, type);
   const uint32_t mask = dim_mask(dims, x.dim());
   const auto n = static_cast<double>(reduced_count(x.shape(), mask));
   // Halves are summed and divided in f32, then rounded once.
@@ -162,6 +169,7 @@ Tensor products_of_others(const Tensor& x) {
 
 Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, std::optional<DType> dtype) {
   detail::check_defined(x, "prod");
+  if (converts_first(x, dtype)) return prod(to(x, *dtype), dim, keepdim, dtype);
   const uint32_t mask = dim ? dim_mask({*dim}, x.dim()) : dim_mask({}, x.dim());
   Tensor y = reduced(x, mask, keepdim && dim, Reduce::prod, sum_type(x, dtype));
   if (!needs_grad({&x})) return y;

@@ -1,7 +1,31 @@
 // Where values stand: in order, in a sequence, in sets.
+#include <cmath>
+
 #include "nnm/ops/arguments.h"
 
 namespace nnm {
+
+namespace detail {
+
+Tensor middle_of_all(const char* node, const Tensor& x, Tensor (*of_flat)(const Tensor&)) {
+  check_defined(x, node);
+  Tensor y;
+  {
+    const NoGradGuard no_grad;
+    y = x.numel() == 0 ? to(full({}, Scalar(NAN), {DType::f64, x.device()}), x.dtype())
+                       : of_flat(reshape(x, {-1}));
+  }
+  if (!needs_grad({&x})) return y;
+  return record(node, y, {&x}, [x = Saved(x), y = Saved::output(y, node)](Backward& b) {
+    const NoGradGuard no_grad;
+    const Tensor& v = x.get();
+    const Tensor both_unknown = logical_and(isnan(v), isnan(y.get()));
+    const Tensor ties = to(logical_or(eq(v, y.get()), both_unknown), b.grad().dtype());
+    b.set(0, mul(ties, div(b.grad(), sum(ties))));
+  });
+}
+
+}  // namespace detail
 
 std::pair<Tensor, Tensor> median(const Tensor& x, int64_t dim, bool keepdim) {
   detail::check_defined(x, "median");
@@ -20,7 +44,10 @@ std::pair<Tensor, Tensor> median(const Tensor& x, int64_t dim, bool keepdim) {
   return {squeeze(value, dim), squeeze(place, dim)};
 }
 
-Tensor median(const Tensor& x) { return median(reshape(x, {-1}), 0).first; }
+Tensor median(const Tensor& x) {
+  return detail::middle_of_all("MedianBackward0", x,
+                               [](const Tensor& flat) { return median(flat, 0).first; });
+}
 
 Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right) {
   const NoGradGuard no_grad;
@@ -67,6 +94,7 @@ Tensor isin(const Tensor& elements, const Tensor& test_elements, bool invert) {
 
 Tensor nonzero(const Tensor& x) {
   const NoGradGuard no_grad;
+  if (x.numel() == 0) return zeros({0, x.dim()}, {DType::i64, x.device()});
   Tensor places = detail::nonzero_positions(x.dtype() == DType::b8 ? x : ne(x, Scalar(0)));
   Tensors columns(static_cast<size_t>(x.dim()));
   for (int d = x.dim() - 1; d >= 0; --d) {

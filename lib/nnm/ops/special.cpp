@@ -274,7 +274,10 @@ const Function kSpecialFunctions[] = {
     {"nanmedian(input: Tensor, dim: int = none, keepdim: bool = false)",
      "the median of what is not NaN",
      [](const Value* a) -> Value {
-       if (a[1].is_none()) return nanmedian(reshape(tensor(a[0]), {-1}), 0).first;
+       if (a[1].is_none()) {
+         return middle_of_all("NanmedianBackward0", tensor(a[0]),
+                              [](const Tensor& flat) { return nanmedian(flat, 0).first; });
+       }
        return to_value(nanmedian(tensor(a[0]), a[1].integer(), a[2].boolean()));
      }},
     {"combinations(input: Tensor, r: int = 2, with_replacement: bool = false)",

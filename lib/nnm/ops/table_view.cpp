@@ -31,7 +31,10 @@ Value split_of(const Value* a) {
 
 /// cat along the second dimension, of vectors along the first.
 Value hstack_of(const Value* a) {
-  const auto tensors = Codec<Tensors>::read(a[0]);
+  auto tensors = Codec<Tensors>::read(a[0]);
+  for (Tensor& t : tensors) {
+    if (t.dim() == 0) t = reshape(t, {1});
+  }
   return cat(tensors, !tensors.empty() && tensors[0].dim() == 1 ? 0 : 1);
 }
 
@@ -41,6 +44,38 @@ Value vstack_of(const Value* a) {
     if (t.dim() < 2) t = reshape(t, {1, t.numel()});
   }
   return cat(tensors, 0);
+}
+
+/// Each element as often as its own entry of `repeats` says. While shapes are checked there are no
+/// entries; each counts as 1 then.
+Tensor repeated_each(const Tensor& x, const Tensor& repeats, int64_t dim) {
+  NNM_CHECK(repeats.dim() <= 1, runtime, "repeat_interleave only accept 1D vector as repeat");
+  NNM_CHECK(repeats.dtype() == DType::i64 || repeats.dtype() == DType::i32, runtime,
+            "repeats has to be Long or Int tensor");
+  const int64_t n = x.size(dim);
+  NNM_CHECK(repeats.numel() == n || repeats.numel() == 1, runtime,
+            "repeats must have the same size as input along dim, but got repeats.size(0) = {} and "
+            "input.size({}) = {}",
+            repeats.numel(), dim, n);
+  if (repeats.is_meta()) return x;
+  std::vector<int64_t> places;
+  const auto times = repeats.to_vector<int64_t>();
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t count = times[times.size() == 1 ? 0 : static_cast<size_t>(i)];
+    NNM_CHECK(count >= 0, runtime, "repeats can not be negative");
+    places.insert(places.end(), static_cast<size_t>(count), i);
+  }
+  const auto total = static_cast<int64_t>(places.size());
+  return index_select(
+      x, dim, to(tensor_of<int64_t>(places, {total}, {DType::i64}), {DType::i64, x.device()}));
+}
+
+Value repeat_interleave_of(const Value* a) {
+  Tensor x = tensor(a[0]);
+  if (a[2].is_none() || x.dim() == 0) x = reshape(x, {-1});
+  const int64_t dim = a[2].is_none() ? 0 : a[2].integer();
+  if (is_tensor(a[1])) return repeated_each(x, tensor(a[1]), dim);
+  return repeat_interleave(x, a[1].integer(), dim);
 }
 
 Value where_of(const Value* a) {
@@ -125,8 +160,8 @@ const Function kViewFunctions[] = {
      [](const Value* a) -> Value { return repeat(tensor(a[0]), shape(a[1])); }},
     {"tile(input: Tensor, *dims: any)", "copied along the last dimensions",
      [](const Value* a) -> Value { return tile(tensor(a[0]), shape(a[1])); }},
-    {"repeat_interleave(input: Tensor, repeats: int, dim: int = none)", "every element repeated",
-     call<repeat_interleave>},
+    {"repeat_interleave(input: Tensor, repeats: any, dim: int = none)",
+     "every element repeated, each as often as `repeats` says", repeat_interleave_of},
     {"roll(input: Tensor, shifts: int[], dims: int[] = none)", "moved along, end around",
      [](const Value* a) -> Value { return roll(tensor(a[0]), integers(a[1]), dims(a[2])); }},
     {"flip(input: Tensor, *dims: any)", "in reverse order",
@@ -166,7 +201,11 @@ const Function kViewFunctions[] = {
     {"flipud(input: Tensor)", "rows in reverse order",
      [](const Value* a) -> Value { return flip(tensor(a[0]), {0}); }},
     {"masked_fill(input: Tensor, mask: Tensor, value: any)", "a number where the mask is true",
-     [](const Value* a) -> Value { return masked_fill(tensor(a[0]), tensor(a[1]), number(a[2])); }},
+     [](const Value* a) -> Value {
+       if (is_tensor(a[2]))
+         return where(tensor(a[1]), filler(a[2], tensor(a[0]), "masked_fill_"), tensor(a[0]));
+       return masked_fill(tensor(a[0]), tensor(a[1]), number(a[2]));
+     }},
     {"masked_select(input: Tensor, mask: Tensor)", "the elements where the mask is true",
      call<masked_select>},
     {"where(condition: Tensor, input: any = none, other: any = none)",

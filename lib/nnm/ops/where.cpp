@@ -27,6 +27,17 @@ Tensor masked_gradient(const Tensor& g, const Tensor& condition, bool keep) {
   return out;
 }
 
+/// A real number cut off behind the point; integers refuse what does not fit into them.
+Scalar whole_number(double value, DType type) {
+  if (type == DType::b8) return Scalar(value != 0);
+  const int bits = static_cast<int>(8 * item_size(type)), sign = type == DType::u8 ? 0 : 1;
+  const double limit = std::ldexp(1.0, bits - sign);
+  const double cut = std::trunc(value);
+  NNM_CHECK(cut < limit && cut >= (sign ? -limit : 0), runtime,
+            "value cannot be converted to type {} without overflow", detail::c_type_name(type));
+  return Scalar(static_cast<int64_t>(cut));
+}
+
 }  // namespace
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
@@ -54,8 +65,8 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
   NNM_CHECK(mask.dtype() == DType::b8, runtime,
             "masked_fill_ only supports boolean masks, but got mask with dtype {}",
             detail::c_type_name(mask.dtype()));
-  NNM_CHECK(value.kind != Scalar::Kind::real || is_floating(x.dtype()), runtime,
-            "value cannot be converted to type {} without overflow", info(x.dtype()).torch_name);
+  if (value.kind == Scalar::Kind::real && !is_floating(x.dtype()))
+    value = whole_number(value.d, x.dtype());
   const Shape shape = broadcast_shapes(x.shape(), mask.shape());
   Tensor y = detail::empty_pointwise(shape, x.dtype(), x, mask);
   kernels::where(y, broadcast_view(mask, shape), ScalarOperand(value, shape, x.device()),
