@@ -102,8 +102,12 @@ void* allocate(size_t bytes, Device device) {
     imagined.add(bytes);
     return nullptr;
   }
+  if (device.type == DeviceType::cuda) {
+    // Kernels are there once the table is, for tensors without elements, too.
+    const Cuda& gpu = cuda_table(device);
+    return bytes ? gpu.allocate(bytes, device.index) : nullptr;
+  }
   if (bytes == 0) return nullptr;
-  if (device.type == DeviceType::cuda) return cuda_table(device).allocate(bytes, device.index);
   const size_t rounded = round_up(bytes);
   if (void* p = cache().get(rounded)) return p;
   const size_t align = rounded >= 2 * kHugePage ? kHugePage : kAlign;
