@@ -229,14 +229,16 @@ void Recorder::attach_leaves(Site& site, std::set<const TensorImpl*>& seen) {
       kinds.insert(own->second.begin(), own->second.end());
     if (kinds.empty() || !seen.insert(leaf.impl()).second) continue;
     if (kinds.contains(HookKind::tensor))
-      handles_.push_back(leaf.register_hook([this, &site](const Tensor&) -> std::optional<Tensor> {
-        if (recording_) told(site, HookKind::tensor, 0);
-        return std::nullopt;
-      }));
+      handles_.push_back(leaf.register_hook(
+          [this, &site, name = slot->name](const Tensor&) -> std::optional<Tensor> {
+            if (recording_) told(site, HookKind::tensor, 0, name);
+            return std::nullopt;
+          }));
     if (kinds.contains(HookKind::post_accumulate_grad))
-      handles_.push_back(leaf.register_post_accumulate_grad_hook([this, &site](const Tensor&) {
-        if (recording_) told(site, HookKind::post_accumulate_grad, 0);
-      }));
+      handles_.push_back(
+          leaf.register_post_accumulate_grad_hook([this, &site, name = slot->name](const Tensor&) {
+            if (recording_) told(site, HookKind::post_accumulate_grad, 0, name);
+          }));
   }
 }
 
@@ -285,7 +287,7 @@ void Recorder::attach_tensors(Site& site, What what, const T& value, int64_t cal
       if (!hooked->records()) return std::nullopt;
       Recorder& r = *hooked->recorder;
       const Overhead here(r.ticks_, r.overhead_);
-      r.told(site, HookKind::tensor, call);
+      r.told(site, HookKind::tensor, call, std::string(name_of(what)) + name);
       if (!site.takes(HookKind::tensor, what)) return std::nullopt;
       r.args_.assign({{name, grad}});
       r.capture_args(site, HookKind::tensor, what, call);
@@ -371,11 +373,11 @@ void Recorder::capture_parameters(Site& site, What what) {
   capture_args(site, *by, what, 0);
 }
 
-void Recorder::told(Site& site, HookKind kind, int64_t call) {
+void Recorder::told(Site& site, HookKind kind, int64_t call, const std::string& tensor) {
   if (options_.call && *options_.call != call) return;
   fired_ = true;
-  script_.told.push_back({&site, kind, call});
-  sink_.call(kind, site.name, call);
+  script_.told.push_back({&site, kind, call, tensor});
+  sink_.call(kind, site.name, call, tensor);
 }
 
 template <class T>
@@ -462,7 +464,7 @@ void Recorder::repeat(const Script& script) {
   script_ = script;
   for (const Told& t : script.told) {
     fired_ = true;
-    sink_.call(t.kind, t.site->name, t.call);
+    sink_.call(t.kind, t.site->name, t.call, t.tensor);
   }
 }
 
