@@ -82,10 +82,12 @@ struct Recorder::Hooked {
 };
 
 struct Recorder::Site {
-  Site(Module* m, std::string n) : module(m), name(std::move(n)) {}
+  Site(Module* m, std::string n, const std::string& arg)
+      : module(m), name(std::move(n)), named(input_place(*m, arg)) {}
 
   Module* module;
-  std::string name;  // the dotted path, the root's class name
+  std::string name;             // the dotted path, the root's class name
+  std::optional<size_t> named;  // the position of the input that is asked for by name
   bool kinds[kHookKinds] = {};
   bool tensor_input = false, tensor_output = false;
   // Parameters that were selected themselves; all where the module was.
@@ -153,7 +155,7 @@ Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink, LateStatist
 void Recorder::select(Module& root, const HookRequest& request, Sites& sites) const {
   const auto site_of = [&](const Targets::OfModule& m) -> Site& {
     std::unique_ptr<Site>& site = sites[m.place];
-    if (!site) site = std::make_unique<Site>(m.module, m.name);
+    if (!site) site = std::make_unique<Site>(m.module, m.name, options_.arg);
     return *site;
   };
   const Targets targets = find_targets(root, request, options_.optional);
@@ -279,7 +281,7 @@ void Recorder::attach_tensors(Site& site, What what, const T& value, int64_t cal
   if (options_.call && *options_.call != call) return;
   args_.clear();
   flatten(value, args_);
-  keep_wanted();
+  keep_wanted(site, what);
   for (const io::TraceArg& arg : args_) {
     if (!arg.tensor.requires_grad()) continue;
     arg.tensor.register_hook([hooked = hooked_, &site, what, call,
@@ -385,16 +387,18 @@ void Recorder::capture(Site& site, HookKind kind, What what, int64_t call, const
   if (!site.takes(kind, what) || (options_.call && *options_.call != call)) return;
   args_.clear();
   flatten(value, args_);
-  keep_wanted();
+  keep_wanted(site, what);
   capture_args(site, kind, what, call);
 }
 
 // Leaves those in args_ that were asked for.
-void Recorder::keep_wanted() {
+void Recorder::keep_wanted(const Site& site, What what) {
   if (options_.arg == "all") return;
+  const bool of_input = what == What::input || what == What::grad_input;
+  const std::optional<size_t> named = of_input ? site.named : std::nullopt;
   size_t kept = 0;
   for (size_t i = 0; i < args_.size(); ++i)
-    if (options_.wants(i, args_[i].name)) std::swap(args_[kept++], args_[i]);
+    if (options_.wants(i, args_[i].name, named)) std::swap(args_[kept++], args_[i]);
   args_.resize(kept);
 }
 

@@ -102,7 +102,7 @@ class Recorder {
   void told(Site& site, HookKind kind, int64_t call, const std::string& tensor = "");
   template <class T>
   void capture(Site& site, HookKind kind, What what, int64_t call, const T& value);
-  void keep_wanted();
+  void keep_wanted(const Site& site, What what);
   void capture_args(Site& site, HookKind kind, What what, int64_t call);
   void capture_parameters(Site& site, What what);
   int64_t number(Site& site, HookKind kind, What what, int64_t call, size_t position);
