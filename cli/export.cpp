@@ -4,10 +4,12 @@
 
 #include "cli/config_file.h"
 #include "cli/dry_run.h"
+#include "cli/selection.h"
 #include "nnm/base/error.h"
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
 #include "nnm/base/output.h"
+#include "nnm/io/module_rows.h"
 #include "nnm/io/safetensors.h"
 #include "nnm/io/torch_file.h"
 #include "nnm/run/diagram.h"
@@ -22,7 +24,7 @@ struct Options {
   ConfigFile file;
   run::WeightsOptions weights;
   std::vector<std::string> shapes;
-  std::string to, output, format;
+  std::string to, output, format, select;
   bool ema = false, partial = false, dry_run = false;
 };
 
@@ -30,14 +32,24 @@ struct Options {
 struct Format {
   const char* name;
   std::vector<std::string> endings;  // the first is the usual one
+  void (*weights)(const std::string& path, const std::vector<io::NamedTensor>& tensors);
   void (*model)(const std::string& path, run::Session& session);
   std::string (*diagram)(const run::Summary& s);
 };
 
-std::vector<io::NamedTensor> weights_of(const run::Session& session) {
+/// All of the model, or what `--select` picks.
+std::vector<io::NamedTensor> weights_of(const run::Session& session, const std::string& select) {
   std::vector<io::NamedTensor> out;
-  for (const auto& [name, value] : session.model()->state_dict())
-    if (value.is(Value::Kind::tensor)) out.push_back({name, value.as<Tensor>()});
+  std::vector<std::string> names;
+  for (const auto& [name, value] : session.model()->state_dict()) {
+    if (!value.is(Value::Kind::tensor)) continue;
+    out.push_back({name, value.as<Tensor>()});
+    names.push_back(name);
+  }
+  if (select.empty()) return out;
+  const std::set<std::string> picked =
+      select_tensors(io::module_rows(*session.model()), names, select);
+  std::erase_if(out, [&](const io::NamedTensor& t) { return !picked.contains(t.name); });
   return out;
 }
 
@@ -45,25 +57,22 @@ const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
       {"safetensors",
        {".safetensors"},
-       [](const std::string& path, run::Session& session) {
-         if (!path.empty()) io::write_safetensors(path, weights_of(session), {{"format", "pt"}});
+       [](const std::string& path, const std::vector<io::NamedTensor>& tensors) {
+         io::write_safetensors(path, tensors, {{"format", "pt"}});
        },
+       nullptr,
        nullptr},
-      {"pytorch",
-       {".pt", ".pth", ".bin"},
-       [](const std::string& path, run::Session& session) {
-         if (!path.empty()) io::write_torch(path, weights_of(session));
-       },
-       nullptr},
+      {"pytorch", {".pt", ".pth", ".bin"}, io::write_torch, nullptr, nullptr},
       {"onnx",
        {".onnx"},
+       nullptr,
        [](const std::string& path, run::Session& session) {
          const io::OnnxGraph graph = run::to_onnx(session);
          if (!path.empty()) io::write_onnx(path, graph);
        },
        nullptr},
-      {"dot", {".dot", ".gv"}, nullptr, run::to_dot},
-      {"mermaid", {".mmd", ".mermaid", ".md"}, nullptr, run::to_mermaid}};
+      {"dot", {".dot", ".gv"}, nullptr, nullptr, run::to_dot},
+      {"mermaid", {".mmd", ".mermaid", ".md"}, nullptr, nullptr, run::to_mermaid}};
   return all;
 }
 
@@ -85,6 +94,10 @@ run::Session open(run::Source source, const Options& o) {
 int run(Options o) {
   auto format = formats().begin();
   while (o.to != format->name) ++format;
+  if (!o.select.empty() && !format->weights)
+    throw Error(ErrorKind::config,
+                fmt::format("--select picks tensors, and {} takes the whole model", o.to),
+                "--to safetensors and --to pytorch take some");
   run::Source source = o.file.open();
   if (o.output.empty())
     o.output = std::filesystem::path(source.config.path()).stem().string() + format->endings[0];
@@ -96,7 +109,13 @@ int run(Options o) {
     if (!o.dry_run) write_file_atomic(o.output, text);
   } else {
     run::Session session = open(std::move(source), o);
-    format->model(o.dry_run ? "" : o.output, session);
+    const std::string path = o.dry_run ? "" : o.output;
+    if (format->model) {
+      format->model(path, session);
+    } else {
+      const std::vector<io::NamedTensor> tensors = weights_of(session, o.select);
+      if (!path.empty()) format->weights(path, tensors);
+    }
   }
   if (o.dry_run) print_planned(o.output, o.format);
   else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
@@ -119,6 +138,9 @@ Action export_(App app) {
   add_weights(app, o->weights);
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   app.add_flag("--partial", o->partial, "load the weights that fit");
+  app.add_option("--select", o->select,
+                 "of the weights those of some modules and tensors: a selector such as "
+                 "'encoder.**, Linear.bias'");
   add_shape(app, o->shapes);
   app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
   add_format(app, o->format);

@@ -23,8 +23,8 @@ struct Options {
   run::TraceOptions trace;
   run::WeightsOptions weights;
   std::vector<std::string> hooks, rules, shapes;
-  std::string checkpoint, split, max_bytes, what, reduce, tensor = "full", mode = "eval", loss,
-                                                          format;
+  std::string checkpoint, split, max_bytes, what, reduce, select, tensor = "full", mode = "eval",
+                                                                  loss, format;
   bool list = false, strict = false, dry_run = false, partial = false;
 };
 
@@ -36,6 +36,9 @@ void declare(App app, Options& o) {
                  "kinds: forward_pre, forward, full_backward_pre, full_backward, tensor, "
                  "post_accumulate_grad")
       .repeatable();
+  app.add_option(
+      "--select", o.select,
+      "where the hooks are that name no SELECTOR: a selector such as 'conv1.**, Linear'");
   app.add_option("--what", o.what,
                  "a list of input, output, grad_input, grad_output, weight, weight_grad");
   app.add_option("--reduce", o.reduce, "a list of statistics, or none");
@@ -71,6 +74,15 @@ void declare(App app, Options& o) {
 void read_capture(Options& o) {
   tracing::CaptureOptions& c = o.trace.capture;
   if (o.hooks.empty()) o.hooks = {"forward"};
+  if (!o.select.empty()) {
+    bool any = false;
+    for (std::string& h : o.hooks) {
+      if (h.find(':') != std::string::npos) continue;
+      h += ":" + o.select;
+      any = true;
+    }
+    NNM_CHECK(any, config, "--select is for hooks without a selector, and each --hook has its own");
+  }
   for (const std::string& h : o.hooks) c.hooks.push_back(tracing::parse_hook(h));
   if (!o.what.empty()) c.set_what(o.what);
   if (!o.reduce.empty()) c.set_reduce(o.reduce);

@@ -60,6 +60,18 @@ TEST_CASE("diagnostic: places beyond the text and long lines are harmless") {
   CHECK(text.find('B') - row - 2 == text.find('^') - mark);
 }
 
+TEST_CASE("diagnostic: the same of the same place is told once") {
+  const auto file = std::make_shared<SourceFile>("a.yaml", "seed: abc\n");
+  const Diagnostic d{"E0301", "unknown name `abc`", {file, 1, 7, 10}, "", {}};
+  Diagnostic other = d;
+  other.notes = {{"with i = 1", {}}};
+  Diagnostics all;
+  all.add(d);
+  all.add(d);
+  all.add(other);
+  CHECK(all.all().size() == 2);
+}
+
 TEST_CASE("diagnostic: twenty errors are shown, the rest counted") {
   Diagnostics all;
   for (int i = 0; i < 23; ++i) all.add({"E1", fmt::format("number {}.", i), {}, "", {}});

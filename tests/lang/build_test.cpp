@@ -150,11 +150,14 @@ TEST_CASE("build: parameters, buffers, ties, rules, frozen") {
     args: {n: int = 2}
     params:
       scale: 0.5
+      wide: ones(2, dtype=f64)
       for i in range(n):
         p_${i}: zeros(3) + i
     buffers:
       mask: {value: tril(ones(2, 2)), persistent: false}
       steps: {value: 7, dtype: i32}
+      brief: zeros(2, dtype=bf16)
+      real: ones(1)
     modules:
       x: A()
       y: A()
@@ -171,7 +174,7 @@ TEST_CASE("build: parameters, buffers, ties, rules, frozen") {
 )",
                              "C()"));
   Module& c = *m.module;
-  CHECK(parameters_of(c) == "scale p_0 p_1 x.w x.b y.b");
+  CHECK(parameters_of(c) == "scale wide p_0 p_1 x.w x.b y.b");
   CHECK(c.get_parameter("y.w").is_same(c.get_parameter("x.w")));
   CHECK(c.get_parameter("x.w").to_vector<double>() == std::vector<double>(6, 5));
   CHECK(c.get_parameter("x.b").to_vector<double>() == std::vector<double>(3, 2));
@@ -182,6 +185,10 @@ TEST_CASE("build: parameters, buffers, ties, rules, frozen") {
   CHECK_FALSE(c.get_parameter("y.b").requires_grad());
   CHECK(c.get_parameter("x.b").requires_grad());
   CHECK(c.get_buffer("steps").dtype() == DType::i32);
+  // A type that was asked for stays; what has none follows the model.
+  CHECK(c.get_buffer("brief").dtype() == DType::bf16);
+  CHECK(c.get_parameter("wide").dtype() == DType::f64);
+  CHECK(c.get_buffer("real").dtype() == DType::f32);
   CHECK(c.get_buffer("mask").to_vector<double>() == std::vector<double>{1, 0, 1, 1});
   CHECK(c.state_dict().contains("steps"));
   CHECK_FALSE(c.state_dict().contains("mask"));

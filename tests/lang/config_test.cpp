@@ -247,11 +247,13 @@ TEST_CASE("config: a class that hides a layer is a warning") {
 }
 
 TEST_CASE("config: core types") {
-  for (const char* s : {"1", "-3", "+4", "11_689"}) CHECK(core_type(s) == CoreType::integer);
+  for (const char* s : {"1", "-3", "+4", "11_689", "0x1F", "0o17"})
+    CHECK(core_type(s) == CoreType::integer);
   for (const char* s : {"1.", ".5", "1e3", "-1.5E-3", ".inf", "-.inf", ".nan", "inf"}) {
     CHECK(core_type(s) == CoreType::real);
   }
-  for (const char* s : {"", "-", ".", "e3", "1e", "1.2.3", "_1", "no", "0x10", "1 2"}) {
+  for (const char* s :
+       {"", "-", ".", "e3", "1e", "1.2.3", "_1", "no", "1 2", "0x", "0o8", "-0x1", "0X1", "0b1"}) {
     CHECK(core_type(s) == CoreType::text);
   }
 }

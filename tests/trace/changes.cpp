@@ -279,3 +279,61 @@ TEST_CASE("changes: selectors that match nothing are all told, and leave no hook
   CHECK(told == 2);
   CHECK(t.output().to_vector<double>() == before);
 }
+
+// An input is meant by the name that its class gives it, whether a call gives it by position or
+// not.
+TEST_CASE("changes: an input by its name") {
+  const auto gradients = [](const std::string& call, const std::string& hook) {
+    const lang::Config config = lang::Config::from_text(R"yaml(nnm: 1
+define:
+  Mix:
+    modules: {fc: "Linear(2, 2, bias=false)"}
+    inputs: {a: "f64[B, 2]", b: "f64[B, 2]"}
+    forward:
+      - return fc(a) + 10 * b
+  Outer:
+    modules: {pre: "Linear(2, 2, bias=false)", mix: Mix()}
+    inputs: {x: "f64[B, 2]"}
+    forward:
+      - y = pre(x)
+      - return )yaml" + call + "\nmodel: Outer()\nhooks:\n" +
+                                                            hook,
+                                                        "h.yaml");
+    const Ref<Module> model = lang::build_model(config, {.dtype = DType::f64}).module;
+    const NoGradGuard no_grad;
+    for (const Tensor& p : model->parameters()) fill_(p, 1);
+    Diagnostics d;
+    Hooks hooks(*model, read_hooks(config, d));
+    d.throw_if_errors();
+    const EnableGradGuard grad;
+    sum((*model)(doubles({1, 2}, {1, 2}))).backward();
+    Doubles out = model->get_parameter("pre.weight").grad().to_vector<double>();
+    for (double g : model->get_parameter("mix.fc.weight").grad().to_vector<double>())
+      out.push_back(g);
+    return out;
+  };
+  const Doubles plain = {12, 24, 12, 24, 3, 3, 3, 3};
+  for (const std::string call : {"mix(y, y)", "mix(y, b=y)", "mix(b=y, a=y)"}) {
+    CAPTURE(call);
+    const auto pre = [](const std::string& arg) {
+      return "  - {on: forward_pre, at: mix, arg: " + arg + ", input: input * 2}\n";
+    };
+    CHECK(gradients(call, pre("a")) == Doubles{14, 28, 14, 28, 6, 6, 6, 6});
+    CHECK(gradients(call, pre("b")) == Doubles{22, 44, 22, 44, 3, 3, 3, 3});
+    CHECK(gradients(call, pre("c")) == plain);
+    // The tensor is one: its whole gradient is doubled.
+    CHECK(gradients(call, "  - {on: tensor, at: mix.input, arg: b, grad: grad * 2}\n") ==
+          Doubles{24, 48, 24, 48, 3, 3, 3, 3});
+  }
+  CHECK(gradients("mix(y, y)",
+                  "  - {on: full_backward, at: mix, arg: b, grad_input: grad_input * "
+                  "2}\n") == Doubles{22, 44, 22, 44, 3, 3, 3, 3});
+  CHECK(gradients("mix(y, y)",
+                  "  - {on: full_backward_pre, at: mix, arg: a, grad_output: "
+                  "grad_output * 2}\n") == plain);
+  CHECK(gradients("mix(y, y)", "  - {on: forward, at: mix, arg: a, output: output * 2}\n") ==
+        plain);
+  CHECK(
+      gradients("mix(y, y)", "  - {on: forward_pre, at: mix.fc, arg: input, input: input * 2}\n") ==
+      Doubles{14, 28, 14, 28, 6, 6, 6, 6});
+}

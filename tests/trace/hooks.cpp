@@ -130,6 +130,50 @@ TEST_CASE("captures: several side by side in one file") {
   CHECK(trace.hooks().find("reduce: [mean, histogram]") != std::string::npos);
 }
 
+// A call is told once, whoever captures it; the hooks of its tensors are told each.
+TEST_CASE("captures: side by side, hooks of several tensors stay several") {
+  const std::string model = R"yaml(nnm: 1
+define:
+  Two:
+    modules: {fc: "Linear(2, 2)"}
+    inputs: {x: "f64[B, 2]"}
+    forward:
+      - y = fc(x)
+      - return y, y * 2
+  Net:
+    modules: {two: Two()}
+    inputs: {x: "f64[B, 2]"}
+    forward:
+      - a, b = two(x)
+      - return a + b
+model: Net()
+)yaml";
+  const auto calls = [&](const std::string& hooks) {
+    const io::testing::TempDir dir;
+    Trial t(hooks, model);
+    const io::TraceHeader header = t.header();
+    io::TraceWriter writer(dir / "t.h5", header);
+    t.hooks->captures().record_into(writer, header);
+    t.step(0, kInput);
+    writer.close();
+    std::vector<std::string> out;
+    for (const auto& c : io::TraceReader(dir / "t.h5").calls())
+      out.push_back(c.hook + " " + c.module);
+    return out;
+  };
+  const std::string leaves =
+      "  - {on: post_accumulate_grad, at: two.fc, capture: {reduce: [l2]}}\n";
+  const std::vector<std::string> twice(2, "post_accumulate_grad two.fc");
+  CHECK(calls(leaves) == twice);
+  CHECK(calls(leaves + leaves) == twice);
+  CHECK(calls("  - {on: post_accumulate_grad, at: two.fc.weight, capture: {reduce: [l2]}}\n"
+              "  - {on: post_accumulate_grad, at: two.fc.bias, capture: {reduce: [l2]}}\n") ==
+        twice);
+  const std::string outputs =
+      "  - {on: tensor, at: two, arg: all, capture: {what: grad_output, reduce: [l2]}}\n";
+  CHECK(calls(outputs + outputs) == std::vector<std::string>(2, "tensor two"));
+}
+
 TEST_CASE("captures: results are the same with and without") {
   const auto trained = [](const std::string& hooks) {
     const io::testing::TempDir dir;

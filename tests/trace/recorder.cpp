@@ -55,7 +55,7 @@ struct Log final : Sink {
       kept.push_back(a.tensor.defined() ? clone(a.tensor) : Tensor());
     }
   }
-  void call(HookKind kind, const std::string& module, int64_t call) override {
+  void call(HookKind kind, const std::string& module, int64_t call, const std::string&) override {
     calls.push_back(fmt::format("{} {}#{}", name_of(kind), module, call));
   }
   void timing(HookKind, const std::string&, int64_t, int64_t, int64_t ns) override {

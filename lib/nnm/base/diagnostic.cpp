@@ -11,6 +11,19 @@ namespace {
 
 bool starts_point(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
 
+bool same(const Span& a, const Span& b) {
+  return a.file == b.file && a.line == b.line && a.column == b.column &&
+         a.end_column == b.end_column;
+}
+
+bool same(const Note& a, const Note& b) { return a.text == b.text && same(a.span, b.span); }
+
+bool same(const Diagnostic& a, const Diagnostic& b) {
+  return a.code == b.code && a.message == b.message && same(a.span, b.span) && a.help == b.help &&
+         std::equal(a.notes.begin(), a.notes.end(), b.notes.begin(), b.notes.end(),
+                    [](const Note& x, const Note& y) { return same(x, y); });
+}
+
 }  // namespace
 
 SourceFile::SourceFile(std::string path_, std::string text_)
@@ -41,7 +54,13 @@ std::string_view SourceFile::line(int number) const {
   return std::string_view(text).substr(begin, end - begin);
 }
 
-Diagnostic& Diagnostics::add(Diagnostic d) { return all_.emplace_back(std::move(d)); }
+// What two readers of one place find is told once; beyond those that are shown nobody looks.
+Diagnostic& Diagnostics::add(Diagnostic d) {
+  const auto end = all_.begin() + static_cast<long>(std::min(all_.size(), kMaxErrors));
+  const auto known =
+      std::find_if(all_.begin(), end, [&](const Diagnostic& x) { return d.span && same(x, d); });
+  return known == end ? all_.emplace_back(std::move(d)) : *known;
+}
 
 bool Diagnostics::has_errors() const {
   return std::any_of(all_.begin(), all_.end(), [](const auto& d) { return !d.is_warning(); });

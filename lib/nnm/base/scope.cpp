@@ -167,8 +167,11 @@ Error Scope::no_match(const Selector& s) const {
     if (hint.empty()) hint = type ? type_suggestion(pattern) : path_suggestion(pattern);
   }
   std::vector<std::string> children;
+  // What two files have is known by one name.
   for (const Name& n : module_names_)
-    if (n.segments.size() == 1) children.emplace_back(n.segments[0]);
+    if (n.segments.size() == 1 &&
+        std::find(children.begin(), children.end(), n.segments[0]) == children.end())
+      children.emplace_back(n.segments[0]);
   if (hint.empty() && !children.empty())
     hint = fmt::format("the model's children are {}", first_few(children));
   return Error(ErrorKind::config, fmt::format("`{}` matches nothing in the model", s.text()), hint);

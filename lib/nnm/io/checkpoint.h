@@ -15,6 +15,7 @@ namespace nnm::io {
 struct NamedTensor {
   std::string name;
   Tensor tensor;
+  std::string stored = {};  ///< where the file has it as another type: "f32 (big-endian)"
 };
 
 /// A row of /model/modules: the tree as named_modules gives it.

@@ -199,10 +199,11 @@ std::string header_of(const std::vector<NamedTensor>& tensors,
     json += ",";
   }
   size_t at = 0;
-  for (const auto& [name, t] : tensors) {
+  for (const NamedTensor& named : tensors) {
+    const Tensor& t = named.tensor;
     const size_t end = at + t.numel() * item_size(t.dtype());
     json += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}},",
-                        json_quoted(name), type_name(t.dtype()),
+                        json_quoted(named.name), type_name(t.dtype()),
                         shape_text(std::span(t.shape().begin(), t.shape().end())), at, end);
     at = end;
   }

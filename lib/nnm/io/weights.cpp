@@ -43,7 +43,7 @@ std::vector<NamedTensor> hdf5_weights(const std::string& path) {
                 "a group where a tensor is needed: weights are one dataset per state_dict key");
     const auto [it, fresh] = seen.emplace(node.address, out.size());
     Tensor t = fresh ? file.tensor(node) : out[it->second].tensor;
-    out.push_back({node.name, std::move(t)});
+    out.push_back({node.name, std::move(t), node.element.exact ? "" : node.element.name});
   }
   if (out.empty() && !named) file.fail(group, "holds no tensors");
   return out;

@@ -93,6 +93,14 @@ std::string selector_type(const Module& m) {
   return c ? c->qualified_type() : nn::utils::parametrize::type_before_parametrizations(m);
 }
 
+std::vector<std::string> input_names(const Module& m) {
+  const auto* c = dynamic_cast<const ClassModule*>(&m);
+  if (!c || c->program().inputs.empty()) return {"input"};
+  std::vector<std::string> out;
+  for (const ForwardInput& in : c->program().inputs) out.push_back(in.name);
+  return out;
+}
+
 Model build_source(const ModelSource& source, const BuildOptions& options) {
   if (options.device.type != DeviceType::meta) {
     // Errors and limits are found before memory is taken.

@@ -39,7 +39,8 @@ Tensor tensor_from(const Value& v, std::optional<DType> dtype) {
   const Construction& c = Construction::current();
   if (v.is(Kind::tensor)) {
     const Tensor t = v.as<Tensor>().detach();
-    const DType type = dtype.value_or(is_floating(t.dtype()) ? c.dtype : t.dtype());
+    // f32 is what functions give where nobody asks for a type; another one was asked for.
+    const DType type = dtype.value_or(t.dtype() == DType::f32 ? c.dtype : t.dtype());
     return to(t, TensorOptions{type, c.device});
   }
   Shape shape;

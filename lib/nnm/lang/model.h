@@ -32,6 +32,8 @@ struct Model {
 
 /// What type selectors know a module by: its class, `rn.BasicBlock` where that is imported.
 std::string selector_type(const Module& m);
+/// What the forward of a class of `define:` calls its inputs, in their order; of a layer `input`.
+std::vector<std::string> input_names(const Module& m);
 
 struct BuildOptions {
   Device device;             ///< meta: no memory, no draws

@@ -15,6 +15,13 @@ CoreType core_type(std::string_view text) {
   for (const char* word : {"true", "True", "TRUE", "false", "False", "FALSE"}) {
     if (text == word) return CoreType::boolean;
   }
+  // YAML 1.2 core's other bases: no sign, lower case.
+  for (const auto& [prefix, figures] :
+       {std::pair("0x", "0123456789abcdefABCDEF"), std::pair("0o", "01234567")}) {
+    if (text.size() > 2 && text.starts_with(prefix) &&
+        text.find_first_not_of(figures, 2) == std::string_view::npos)
+      return CoreType::integer;
+  }
   std::string_view rest = text;
   if (rest.starts_with('-') || rest.starts_with('+')) rest.remove_prefix(1);
   for (const char* word : {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN", "inf", "nan"}) {

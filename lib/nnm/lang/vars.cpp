@@ -2,6 +2,7 @@
 #include "nnm/lang/vars.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <unordered_map>
 #include <unordered_set>
@@ -150,10 +151,7 @@ class Vars : public Env {
     if (s.empty() || s[0] < '0' || s[0] > '9') return s;
     try {
       const std::vector<Token> tokens = tokenize(t.scalar);
-      const bool whole = tokens.size() == 2;
-      const bool prefixed = s.starts_with("0x") || s.starts_with("0o");
-      if (whole && tokens[0].value.is(Value::Kind::duration)) return tokens[0].value;
-      if (whole && prefixed && tokens[0].value.is(Value::Kind::integer)) return tokens[0].value;
+      if (tokens.size() == 2 && tokens[0].value.is(Value::Kind::duration)) return tokens[0].value;
     } catch (const SyntaxError&) {
       return s;  // a text that starts with a digit
     }
@@ -172,6 +170,12 @@ class Vars : public Env {
 
 Value core_number(const Tree& t) {
   std::string s = t.text();
+  if (s.starts_with("0x") || s.starts_with("0o")) {
+    int64_t i = 0;
+    const char *from = s.data() + 2, *end = s.data() + s.size();
+    if (std::from_chars(from, end, i, s[1] == 'x' ? 16 : 8).ec == std::errc()) return i;
+    fault(t.span, "E0203", "this number is out of range");
+  }
   std::erase(s, '_');
   if (s.find('.') == 0 || s.find('.') == 1) {
     const char c = static_cast<char>(s[s.find('.') + 1] | 0x20);

@@ -98,10 +98,11 @@ Items fitting(const Named& weights, const StateDict& model, const std::string& p
       left.insert(w.name);
       continue;
     }
-    if (t.defined() && t.dtype() != w.tensor.dtype() && !said) {
+    const std::string stored = w.stored.empty() ? Value(w.tensor.dtype()).config_text() : w.stored;
+    const std::string wanted = t.defined() ? Value(t.dtype()).config_text() : stored;
+    if (stored != wanted && !said) {
       said = true;
-      log_note("{}: converted from {} to {}", path, Value(w.tensor.dtype()).config_text(),
-               Value(t.dtype()).config_text());
+      log_note("{}: converted from {} to {}", path, stored, wanted);
     }
     out.emplace_back(w.name, w.tensor);
   }

@@ -41,8 +41,11 @@ const std::string& name_of(What what);
 What parse_what(std::string_view name);
 
 /// Whether `arg` (a position, a name, or "all") means the tensor at this position, of this name.
-inline bool means_arg(const std::string& arg, size_t position, const std::string& name) {
-  return arg == "all" || arg == name || arg == std::to_string(position);
+/// `named`: the position that it is the name of, where calls give by position what has one.
+inline bool means_arg(const std::string& arg, size_t position, const std::string& name,
+                      std::optional<size_t> named = {}) {
+  return arg == "all" || arg == name || arg == std::to_string(position) ||
+         (named == position && name == std::to_string(position));
 }
 
 /// `--hook KIND[:SELECTOR]`. A selector names modules, for `tensor` and `post_accumulate_grad` also
@@ -81,8 +84,8 @@ struct CaptureOptions {
   bool optional = false;        ///< selectors may match nothing
 
   /// Whether the tensor at this position, of this name, is wanted.
-  bool wants(size_t position, const std::string& name) const {
-    return means_arg(arg, position, name);
+  bool wants(size_t position, const std::string& name, std::optional<size_t> named) const {
+    return means_arg(arg, position, name, named);
   }
   /// Comma lists of `--what` and `--reduce` (`none`: no statistics). Throw Error(config) with the
   /// nearest name.

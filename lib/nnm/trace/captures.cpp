@@ -53,9 +53,10 @@ class Captures::Part final : public Sink {
     if (all.first("tensors", module, what, call, names))
       all.writer_->record(module, what, call, args);
   }
-  void call(HookKind kind, const std::string& module, int64_t call) override {
+  void call(HookKind kind, const std::string& module, int64_t call,
+            const std::string& tensor) override {
     fired += !picks();
-    if (all.first("call", module, name_of(kind), call))
+    if (all.first("call", module, name_of(kind), call, tensor))
       all.writer_->call(name_of(kind), module, call);
   }
   void timing(HookKind kind, const std::string& module, int64_t call, int64_t start_ns,

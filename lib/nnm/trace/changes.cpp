@@ -31,10 +31,10 @@ struct Changes::Live {
     scope[0] = t;
     const Value v = spec.change.run(scope, training);
     scope[0] = Value();
-    if (!v.is(Value::Kind::tensor)) wrong(t, "gives " + std::string(v.type_name()));
+    if (!v.is(Value::Kind::tensor)) wrong(t, "gives " + std::string(v.type_name()), advice());
     Tensor out = v.as<Tensor>();
     if (!spec.allows(out.shape(), out.dtype(), t.shape(), t.dtype()))
-      wrong(t, fmt::format("gives {} {}", info(out.dtype()).name, out.shape().str()));
+      wrong(t, out.shape(), out.dtype());
     ++fired;
     return out;
   }
@@ -56,8 +56,7 @@ struct Changes::Live {
     Shape own = t.shape(), loaded = v.as<Tensor>().shape();
     const bool batch = !own.empty() && own.size() == loaded.size();
     if (batch) own[0] = loaded[0];
-    if (!spec.allows(loaded, dtype, own, t.dtype()))
-      wrong(t, fmt::format("gives {} {}", info(dtype).name, loaded.str()));
+    if (!spec.allows(loaded, dtype, own, t.dtype())) wrong(t, loaded, dtype);
     if (batch) loaded[0] = t.shape()[0];
     return empty(loaded, {dtype, t.device()});
   }
@@ -71,23 +70,32 @@ struct Changes::Live {
     return spec.keeps_dtype ? "the hook says `keep: dtype`" : "a change gives a tensor";
   }
 
-  [[noreturn]] void wrong(const Tensor& t, const std::string& gives) const {
+  [[noreturn]] void wrong(const Tensor& t, const Shape& given, DType dtype) const {
+    // As many of them as a trace has records.
+    const bool records = spec.loads() && t.dim() > 0 && given.size() == t.shape().size() + 1 &&
+                         std::equal(t.shape().begin() + 1, t.shape().end(), given.begin() + 2);
+    wrong(t, fmt::format("gives {} {}", info(dtype).name, given.str()),
+          records ? "a trace holds a record per step: `load(…)[0]` is the first" : advice());
+  }
+
+  [[noreturn]] void wrong(const Tensor& t, const std::string& gives, const char* help) const {
     Diagnostics d;
     d.add({"E0501",
            fmt::format("hook `{}`: `{}` is {} {}, and the change {}", spec.name, spec.what,
                        info(t.dtype()).name, t.shape().str(), gives),
            spec.change.span(),
-           advice(),
+           help,
            {}});
     throw DiagnosticError(std::move(d));
   }
 
   /// A value with the meant tensors in it changed; named as in traces (capture.h).
   Value replace(const Value& v, const std::string& prefix, size_t& position, bool training,
-                bool& any) {
+                bool& any, std::optional<size_t> named = {}) {
     if (v.is_sequence()) {
       Values items;
-      for (const Value& x : v.items()) items.push_back(replace(x, prefix, position, training, any));
+      for (const Value& x : v.items())
+        items.push_back(replace(x, prefix, position, training, any, named));
       return v.is(Value::Kind::tuple) ? Value::tuple(std::move(items))
                                       : Value::list(std::move(items));
     }
@@ -108,7 +116,8 @@ struct Changes::Live {
     }
     const size_t place = position++;
     const std::string name = (prefix.empty() ? "" : prefix + ".") + std::to_string(place);
-    if (!v.is(Value::Kind::tensor) || !(spec.arg == "all" || spec.arg == name)) return v;
+    if (!v.is(Value::Kind::tensor) || !(spec.arg == "all" || spec.arg == name || named == place))
+      return v;
     any = true;
     return changed(v.as<Tensor>(), training);
   }
@@ -184,12 +193,13 @@ void Changes::attach(Live& h, HookKind kind, const Targets& targets) {
 
 void Changes::attach_forward_pre(Live& h, Module& m) {
   handles_.push_back(m.register_forward_pre_hook(
-      [this, &h, &calls = new_calls()](Module&, Args& args) -> std::optional<Args> {
+      [this, &h, &calls = new_calls(), named = input_place(m, h.spec.arg)](
+          Module&, Args& args) -> std::optional<Args> {
         if (!h.due(calls.next(), step_, root_.training())) return std::nullopt;
         Args out = args;
         bool any = false;
         size_t position = 0;
-        for (Value& v : out.pos) v = h.replace(v, "", position, root_.training(), any);
+        for (Value& v : out.pos) v = h.replace(v, "", position, root_.training(), any, named);
         for (auto& [name, v] : out.kw)
           if (h.spec.means(position++, name) && v.is(Value::Kind::tensor))
             v = h.changed(v.as<Tensor>(), root_.training()), any = true;
@@ -215,12 +225,14 @@ void Changes::attach_forward(Live& h, Module& m) {
 void Changes::attach_backward(Live& h, HookKind kind, Module& m) {
   Calls& calls = new_calls();
   handles_.push_back(m.register_forward_pre_hook([&calls](Module&, Args&) { calls.next(); }));
-  const auto change = [this, &h, &calls](const Tensors& grads) -> std::optional<Tensors> {
+  const std::optional<size_t> named =
+      kind == HookKind::full_backward ? input_place(m, h.spec.arg) : std::nullopt;
+  const auto change = [this, &h, &calls, named](const Tensors& grads) -> std::optional<Tensors> {
     if (!h.due(calls.of_backward(), step_, root_.training())) return std::nullopt;
     Tensors out = grads;
     bool any = false;
     for (size_t i = 0; i < out.size(); ++i) {
-      if (!out[i].defined() || !h.spec.means(i, std::to_string(i))) continue;
+      if (!out[i].defined() || !h.spec.means(i, std::to_string(i), named)) continue;
       out[i] = h.changed(out[i], root_.training());
       any = true;
     }
@@ -246,11 +258,13 @@ void Changes::attach_backward(Live& h, HookKind kind, Module& m) {
 
 /// A hook on the gradient of what the module takes or gives, renewed at each of its calls.
 void Changes::attach_tensor(Live& h, Module& m, bool of_input) {
-  const auto watch = [this, &h, &calls = new_calls()](const std::vector<io::TraceArg>& args) {
+  const std::optional<size_t> named = of_input ? input_place(m, h.spec.arg) : std::nullopt;
+  const auto watch = [this, &h, named,
+                      &calls = new_calls()](const std::vector<io::TraceArg>& args) {
     if (!h.due(calls.next(), step_, root_.training())) return;
     for (size_t i = 0; i < args.size(); ++i) {
       const io::TraceArg& a = args[i];
-      if (!h.spec.means(i, a.name) || !a.tensor.requires_grad()) continue;
+      if (!h.spec.means(i, a.name, named) || !a.tensor.requires_grad()) continue;
       a.tensor.register_hook([this, &h](const Tensor& grad) -> std::optional<Tensor> {
         if (!grad.defined()) return std::nullopt;
         return h.changed(grad, root_.training());

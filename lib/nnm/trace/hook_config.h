@@ -39,8 +39,8 @@ struct HookSpec {
   std::string text;      ///< the hook as one line of YAML, defaults left out
 
   /// Whether the tensor at this position, of this name, is meant.
-  bool means(size_t position, const std::string& tensor) const {
-    return means_arg(arg, position, tensor);
+  bool means(size_t position, const std::string& tensor, std::optional<size_t> named = {}) const {
+    return means_arg(arg, position, tensor, named);
   }
   /// What it asks for, for one of its kinds.
   HookRequest request(HookKind kind) const;

@@ -82,10 +82,12 @@ struct Recorder::Hooked {
 };
 
 struct Recorder::Site {
-  Site(Module* m, std::string n) : module(m), name(std::move(n)) {}
+  Site(Module* m, std::string n, const std::string& arg)
+      : module(m), name(std::move(n)), named(input_place(*m, arg)) {}
 
   Module* module;
-  std::string name;  // the dotted path, the root's class name
+  std::string name;             // the dotted path, the root's class name
+  std::optional<size_t> named;  // the position of the input that is asked for by name
   bool kinds[kHookKinds] = {};
   bool tensor_input = false, tensor_output = false;
   // Parameters that were selected themselves; all where the module was.
@@ -153,7 +155,7 @@ Recorder::Recorder(Module& root, CaptureOptions options, Sink& sink, LateStatist
 void Recorder::select(Module& root, const HookRequest& request, Sites& sites) const {
   const auto site_of = [&](const Targets::OfModule& m) -> Site& {
     std::unique_ptr<Site>& site = sites[m.place];
-    if (!site) site = std::make_unique<Site>(m.module, m.name);
+    if (!site) site = std::make_unique<Site>(m.module, m.name, options_.arg);
     return *site;
   };
   const Targets targets = find_targets(root, request, options_.optional);
@@ -229,14 +231,16 @@ void Recorder::attach_leaves(Site& site, std::set<const TensorImpl*>& seen) {
       kinds.insert(own->second.begin(), own->second.end());
     if (kinds.empty() || !seen.insert(leaf.impl()).second) continue;
     if (kinds.contains(HookKind::tensor))
-      handles_.push_back(leaf.register_hook([this, &site](const Tensor&) -> std::optional<Tensor> {
-        if (recording_) told(site, HookKind::tensor, 0);
-        return std::nullopt;
-      }));
+      handles_.push_back(leaf.register_hook(
+          [this, &site, name = slot->name](const Tensor&) -> std::optional<Tensor> {
+            if (recording_) told(site, HookKind::tensor, 0, name);
+            return std::nullopt;
+          }));
     if (kinds.contains(HookKind::post_accumulate_grad))
-      handles_.push_back(leaf.register_post_accumulate_grad_hook([this, &site](const Tensor&) {
-        if (recording_) told(site, HookKind::post_accumulate_grad, 0);
-      }));
+      handles_.push_back(
+          leaf.register_post_accumulate_grad_hook([this, &site, name = slot->name](const Tensor&) {
+            if (recording_) told(site, HookKind::post_accumulate_grad, 0, name);
+          }));
   }
 }
 
@@ -277,7 +281,7 @@ void Recorder::attach_tensors(Site& site, What what, const T& value, int64_t cal
   if (options_.call && *options_.call != call) return;
   args_.clear();
   flatten(value, args_);
-  keep_wanted();
+  keep_wanted(site, what);
   for (const io::TraceArg& arg : args_) {
     if (!arg.tensor.requires_grad()) continue;
     arg.tensor.register_hook([hooked = hooked_, &site, what, call,
@@ -285,7 +289,7 @@ void Recorder::attach_tensors(Site& site, What what, const T& value, int64_t cal
       if (!hooked->records()) return std::nullopt;
       Recorder& r = *hooked->recorder;
       const Overhead here(r.ticks_, r.overhead_);
-      r.told(site, HookKind::tensor, call);
+      r.told(site, HookKind::tensor, call, std::string(name_of(what)) + name);
       if (!site.takes(HookKind::tensor, what)) return std::nullopt;
       r.args_.assign({{name, grad}});
       r.capture_args(site, HookKind::tensor, what, call);
@@ -371,11 +375,11 @@ void Recorder::capture_parameters(Site& site, What what) {
   capture_args(site, *by, what, 0);
 }
 
-void Recorder::told(Site& site, HookKind kind, int64_t call) {
+void Recorder::told(Site& site, HookKind kind, int64_t call, const std::string& tensor) {
   if (options_.call && *options_.call != call) return;
   fired_ = true;
-  script_.told.push_back({&site, kind, call});
-  sink_.call(kind, site.name, call);
+  script_.told.push_back({&site, kind, call, tensor});
+  sink_.call(kind, site.name, call, tensor);
 }
 
 template <class T>
@@ -383,16 +387,18 @@ void Recorder::capture(Site& site, HookKind kind, What what, int64_t call, const
   if (!site.takes(kind, what) || (options_.call && *options_.call != call)) return;
   args_.clear();
   flatten(value, args_);
-  keep_wanted();
+  keep_wanted(site, what);
   capture_args(site, kind, what, call);
 }
 
 // Leaves those in args_ that were asked for.
-void Recorder::keep_wanted() {
+void Recorder::keep_wanted(const Site& site, What what) {
   if (options_.arg == "all") return;
+  const bool of_input = what == What::input || what == What::grad_input;
+  const std::optional<size_t> named = of_input ? site.named : std::nullopt;
   size_t kept = 0;
   for (size_t i = 0; i < args_.size(); ++i)
-    if (options_.wants(i, args_[i].name)) std::swap(args_[kept++], args_[i]);
+    if (options_.wants(i, args_[i].name, named)) std::swap(args_[kept++], args_[i]);
   args_.resize(kept);
 }
 
@@ -462,7 +468,7 @@ void Recorder::repeat(const Script& script) {
   script_ = script;
   for (const Told& t : script.told) {
     fired_ = true;
-    sink_.call(t.kind, t.site->name, t.call);
+    sink_.call(t.kind, t.site->name, t.call, t.tensor);
   }
 }
 

@@ -25,7 +25,9 @@ class Sink {
   /// All tensors of one firing, cut to what is kept.
   virtual void tensors(const std::string& module, const std::string& what, int64_t call,
                        std::span<const io::TraceArg> args) = 0;
-  virtual void call(HookKind kind, const std::string& module, int64_t call) = 0;
+  /// `tensor`: whose hook it is where a call has a hook of each, else "".
+  virtual void call(HookKind kind, const std::string& module, int64_t call,
+                    const std::string& tensor) = 0;
   /// Of a forward pass, or with `full_backward` of a backward pass; children's included, hooks'
   /// not. `start_ns` counts from the beginning of the step.
   virtual void timing(HookKind kind, const std::string& module, int64_t call, int64_t start_ns,
@@ -62,6 +64,7 @@ class Recorder {
     Site* site;
     HookKind kind;
     int64_t call;
+    std::string tensor;
   };
   struct Due {
     int64_t number;
@@ -96,10 +99,10 @@ class Recorder {
   void end_call(Site& site, const Args& args, const Value& output);
   void begin_backward(Site& site, const Tensors& grad_output);
   void end_backward(Site& site, const Tensors& grad_input, const Tensors& grad_output);
-  void told(Site& site, HookKind kind, int64_t call);
+  void told(Site& site, HookKind kind, int64_t call, const std::string& tensor = "");
   template <class T>
   void capture(Site& site, HookKind kind, What what, int64_t call, const T& value);
-  void keep_wanted();
+  void keep_wanted(const Site& site, What what);
   void capture_args(Site& site, HookKind kind, What what, int64_t call);
   void capture_parameters(Site& site, What what);
   int64_t number(Site& site, HookKind kind, What what, int64_t call, size_t position);

@@ -21,7 +21,7 @@ class ListSink final : public Sink {
   void stats(int64_t, std::span<const double>, std::span<const uint32_t>) override {}
   void tensors(const std::string& module, const std::string& what, int64_t call,
                std::span<const io::TraceArg> args) override;
-  void call(HookKind, const std::string&, int64_t) override {}
+  void call(HookKind, const std::string&, int64_t, const std::string&) override {}
   void timing(HookKind, const std::string&, int64_t, int64_t, int64_t) override {}
   void flops(const std::string&, int64_t) override {}
 

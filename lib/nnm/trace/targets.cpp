@@ -119,6 +119,13 @@ Span place_of(const UnmatchedItem& e, const HookSpec& hook) {
 
 }  // namespace
 
+std::optional<size_t> input_place(const Module& m, const std::string& arg) {
+  const std::vector<std::string> names = lang::input_names(m);
+  const auto at = std::find(names.begin(), names.end(), arg);
+  if (at == names.end()) return std::nullopt;
+  return static_cast<size_t>(at - names.begin());
+}
+
 void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem) {
   const auto* item = dynamic_cast<const UnmatchedItem*>(&problem);
   d.add(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "nnm/nn/onlooker.h"
@@ -43,6 +44,9 @@ Targets find_targets(Module& root, const HookSpec& hook, HookKind kind, Diagnost
 
 /// Adds what is wrong with a hook, at the place of its selector, or of the item that is wrong.
 void report_hook(Diagnostics& d, const char* code, const HookSpec& hook, const Error& problem);
+
+/// The position of the input that the module's forward calls `arg`; nothing where none is.
+std::optional<size_t> input_place(const Module& m, const std::string& arg);
 
 /// What PyTorch's hook is given beside the value that it can change (`what`): `input` beside an
 /// `output`, `grad_output` beside a `grad_input`; else "".

@@ -75,8 +75,9 @@ struct Watch::Spot {
     Memory memory() const { return {streak.state(), before}; }
   };
   Live& live;
-  std::string name, type;  // of the module
-  Tensor parameter;        // of rules about parameters
+  std::string name, type;       // of the module
+  std::optional<size_t> named;  // the position of the input that `arg` names
+  Tensor parameter;             // of rules about parameters
   std::string parameter_name;
   Calls calls;
   std::vector<Place> places;
@@ -95,10 +96,11 @@ Watch::~Watch() {
   for (RemovableHandle& h : handles_) h.remove();
 }
 
-Watch::Spot& Watch::spot(Live& rule, const std::string& name, const std::string& type) {
+Watch::Spot& Watch::spot(Live& rule, const std::string& name, const Module& m) {
   spots_.push_back(std::make_unique<Spot>(Spot{.live = rule,
                                                .name = name,
-                                               .type = type,
+                                               .type = m.type_name(),
+                                               .named = input_place(m, rule.spec.arg),
                                                .parameter = {},
                                                .parameter_name = {},
                                                .calls = {},
@@ -110,14 +112,14 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
   rules_.push_back(std::make_unique<Live>(Live{.spec = hook, .rule = hook.make()}));
   Live& live = *rules_.back();
   if (live.rule->subject() == Rule::Subject::loss) {
-    spot(live, "", "");
+    spot(live, "", root_);
     return;
   }
   if (live.about_parameters()) {
     for (const Targets::OfParameter& p :
          find_targets(root_, hook, HookKind::post_accumulate_grad, d).parameters) {
       if (p.again) continue;
-      Spot& s = spot(live, p.owner.name, p.owner.module->type_name());
+      Spot& s = spot(live, p.owner.name, *p.owner.module);
       s.parameter = p.parameter;
       s.parameter_name = p.name;
     }
@@ -127,17 +129,15 @@ void Watch::add(const RuleHook& hook, Diagnostics& d) {
     const Targets targets = find_targets(root_, hook, kind, d);
     for (const Targets::OfParameter& p : targets.parameters)
       if (!p.again)
-        attach_parameter(spot(live, p.owner.name, p.owner.module->type_name()), kind, p.parameter,
-                         p.name);
+        attach_parameter(spot(live, p.owner.name, *p.owner.module), kind, p.parameter, p.name);
     for (const Targets::OfModule& m : targets.modules) {
-      const std::string type = m.module->type_name();
       try {
-        live.rule->check(type);
+        live.rule->check(m.module->type_name());
       } catch (const Error& e) {
         report_hook(d, kUnfit, hook, e);
         return;
       }
-      attach(spot(live, m.name, type), kind, m);
+      attach(spot(live, m.name, *m.module), kind, m);
     }
   }
 }
@@ -187,12 +187,14 @@ void Watch::attach_backward(Spot& s, HookKind kind, Module& m) {
 
 void Watch::attach_tensor(Spot& s, Module& m, bool of_input) {
   const char* what = of_input ? "grad_input" : "grad_output";
-  const auto watch = [this, &s, what](const std::vector<io::TraceArg>& args) {
+  const auto watch = [this, &s, what, of_input](const std::vector<io::TraceArg>& args) {
     const int64_t call = s.calls.next();
     if (!s.live.due) return;
     for (size_t i = 0; i < args.size(); ++i) {
       const io::TraceArg& a = args[i];
-      if (!s.live.spec.means(i, a.name) || !a.tensor.requires_grad()) continue;
+      if (!s.live.spec.means(i, a.name, of_input ? s.named : std::nullopt) ||
+          !a.tensor.requires_grad())
+        continue;
       a.tensor.register_hook([this, &s, what, call, i](const Tensor& g) -> std::optional<Tensor> {
         see(s, what, call, {{std::to_string(i), g}});
         return std::nullopt;
@@ -362,10 +364,12 @@ std::vector<int64_t> Watch::fired() const {
 void Watch::see(Spot& s, const char* what, int64_t call, const std::vector<io::TraceArg>& args) {
   const RuleHook& spec = s.live.spec;
   if (!looking_ || !s.live.due || (spec.call && *spec.call != call)) return;
+  const bool of_input = std::string_view(what).ends_with("input");
+  const std::optional<size_t> named = of_input ? s.named : std::nullopt;
   for (size_t i = 0; i < args.size(); ++i) {
     const Tensor& t = args[i].tensor;
     if (!t.defined() || t.is_meta() || !is_floating(t.dtype())) continue;
-    if (spec.means(i, args[i].name)) judge(s, what, args[i].name, call, t);
+    if (spec.means(i, args[i].name, named)) judge(s, what, args[i].name, call, t);
   }
 }
 

@@ -110,7 +110,7 @@ class Watch {
   std::function<void(const Finding&)> tell;
 
  private:
-  Spot& spot(Live& rule, const std::string& name, const std::string& type);
+  Spot& spot(Live& rule, const std::string& name, const Module& m);
   void settle();
   void attach(Spot& s, HookKind kind, const Targets::OfModule& target);
   void attach_backward(Spot& s, HookKind kind, Module& m);
