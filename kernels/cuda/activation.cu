@@ -31,39 +31,75 @@ namespace {
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
 
+/// Any of them, chosen at run time: for walks that are slow anyhow.
 template <class T>
-void forward_typed(const Folded<2>& w, Activation f, ActivationParams p) {
+struct AnyValue {
+  using C = T;
+  Activation f;
+  T a, b, c;
+  __device__ T operator()(const T* in) const {
+    switch (f) {
+#define NNM_ACTIVATION(name, ...) \
+  case Activation::name:          \
+    return name##_value<T>{a, b, c}(in);
+#include "kernels/activation.def"
+#undef NNM_ACTIVATION
+    }
+    return T(0);
+  }
+};
+template <class T>
+struct AnyGradient {
+  using C = T;
+  Activation f;
+  T a, b, c;
+  __device__ T operator()(const T* in) const {
+    switch (f) {
+#define NNM_ACTIVATION(name, ...) \
+  case Activation::name:          \
+    return name##_gradient<T>{a, b, c}(in);
+#include "kernels/activation.def"
+#undef NNM_ACTIVATION
+    }
+    return T(0);
+  }
+};
+
+bool packed_forward(const Folded<2>& w, Activation f, float a, float b, float c) {
   switch (f) {
 #define NNM_ACTIVATION(name, ...) \
   case Activation::name:          \
-    return pointwise(w, name##_value<T>{T(p.a), T(p.b), T(p.c)});
+    return packed_any(w, name##_value<float>{a, b, c});
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
   }
+  return false;
 }
 
-template <class T>
-void backward_typed(const Folded<3>& w, Activation f, ActivationParams p) {
+bool packed_backward(const Folded<3>& w, Activation f, float a, float b, float c) {
   switch (f) {
 #define NNM_ACTIVATION(name, ...) \
   case Activation::name:          \
-    return pointwise(w, name##_gradient<T>{T(p.a), T(p.b), T(p.c)});
+    return packed_any(w, name##_gradient<float>{a, b, c});
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
   }
+  return false;
 }
 
 void activation(const View& y, const View& x, Activation f, ActivationParams p) {
   const Folded<2> w = flat({&y, &x});
-  if (y.dtype == DType::f64) forward_typed<double>(w, f, p);
-  else forward_typed<float>(w, f, p);
+  if (y.dtype == DType::f64) return strided(w, AnyValue<double>{f, p.a, p.b, p.c});
+  const auto a = static_cast<float>(p.a), b = static_cast<float>(p.b), c = static_cast<float>(p.c);
+  if (!packed_forward(w, f, a, b, c)) strided(w, AnyValue<float>{f, a, b, c});
 }
 
 void activation_backward(const View& dx, const View& g, const View& x, Activation f,
                          ActivationParams p) {
   const Folded<3> w = flat({&dx, &g, &x});
-  if (dx.dtype == DType::f64) backward_typed<double>(w, f, p);
-  else backward_typed<float>(w, f, p);
+  if (dx.dtype == DType::f64) return strided(w, AnyGradient<double>{f, p.a, p.b, p.c});
+  const auto a = static_cast<float>(p.a), b = static_cast<float>(p.b), c = static_cast<float>(p.c);
+  if (!packed_backward(w, f, a, b, c)) strided(w, AnyGradient<float>{f, a, b, c});
 }
 
 NNM_CUDA_KERNEL(activation, activation);

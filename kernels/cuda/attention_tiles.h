@@ -32,12 +32,15 @@ inline bool for_tensor_cores(const Attention& p, std::initializer_list<const Vie
 }
 
 /// body.template operator()<T, kWidth, kPlain>() for a type of 16 bits, tiles as wide as `columns`,
-/// and neither mask nor dropout, or perhaps both.
+/// and neither mask nor dropout, or perhaps both: of f16, which training does not use, there is no
+/// copy of the kernels for the former.
 template <class Body>
 void by_tiles(DType t, int64_t columns, bool plain, const Body& body) {
   const auto by_plain = [&]<class T, int kWidth>() {
-    plain ? body.template operator()<T, kWidth, true>()
-          : body.template operator()<T, kWidth, false>();
+    if constexpr (std::is_same_v<T, Half>) body.template operator()<T, kWidth, false>();
+    else
+      plain ? body.template operator()<T, kWidth, true>()
+            : body.template operator()<T, kWidth, false>();
   };
   const auto by_columns = [&]<class T>() {
     columns > 64 ? by_plain.template operator()<T, 128>() : by_plain.template operator()<T, 64>();

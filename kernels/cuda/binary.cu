@@ -19,24 +19,46 @@ struct ScaledSum {
   __device__ T operator()(const T* in) const { return plus(in[0], times(k, in[1])); }
 };
 
+/// Any of them, chosen at run time: for walks that are slow anyhow.
 template <class T>
-void binary_typed(const Folded<3>& w, Binary f, double alpha) {
-  switch (f) {
-    case Binary::add: return pointwise(w, ScaledSum<T>{static_cast<T>(alpha)});
+struct AnyBinary {
+  using C = T;
+  Binary f;
+  T k;
+  __device__ T operator()(const T* in) const {
+    switch (f) {
+      case Binary::add: return ScaledSum<T>{k}(in);
 #define NNM_BINARY(name) \
   case Binary::name:     \
-    return pointwise(w, BinaryOp<Binary::name, T>{});
+    return BinaryOp<Binary::name, T>()(in);
+#include "kernels/binary.def"
+#undef NNM_BINARY
+    }
+    return T(0);
+  }
+};
+
+bool packed_binary(const Folded<3>& w, Binary f, float k) {
+  switch (f) {
+    case Binary::add: return packed_any(w, ScaledSum<float>{k});
+#define NNM_BINARY(name) \
+  case Binary::name:     \
+    return packed_any(w, BinaryOp<Binary::name, float>{});
 #include "kernels/binary.def"
 #undef NNM_BINARY
   }
+  return false;
 }
 
 void binary(const View& out, const View& a, const View& b, Binary f, DType compute, double alpha) {
   const Folded<3> w({&out, &a, &b});
+  const auto k = static_cast<float>(alpha);
   switch (compute) {
-    case DType::f32: return binary_typed<float>(w, f, alpha);
-    case DType::f64: return binary_typed<double>(w, f, alpha);
-    default: return binary_typed<int64_t>(w, f, alpha);
+    case DType::f32:
+      if (!packed_binary(w, f, k)) strided(w, AnyBinary<float>{f, k});
+      return;
+    case DType::f64: return strided(w, AnyBinary<double>{f, alpha});
+    default: return strided(w, AnyBinary<int64_t>{f, static_cast<int64_t>(alpha)});
   }
 }
 

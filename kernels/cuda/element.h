@@ -1,6 +1,9 @@
 // Elements on a device: conversion at run time, accesses of 16 bytes, positions of strided walks.
 #pragma once
 
+#include <bit>
+#include <type_traits>
+
 #include "kernels/cuda/simt.h"
 #include "kernels/dtype.h"
 #include "kernels/folded.h"
@@ -48,6 +51,41 @@ __device__ inline void store(void* p, DType t, int64_t i, C x) {
       static_cast<uint8_t*>(p)[i] = static_cast<uint8_t>(static_cast<int64_t>(x));
       break;
     case DType::b8: static_cast<bool*>(p)[i] = x != C(0); break;
+  }
+}
+
+/// A bf16 or an f16: kernels whose pace memory sets are compiled once for both, and told which.
+struct Short {
+  uint16_t bits;
+};
+
+/// x as C.
+template <class C, class S>
+__device__ inline C widened(S x, [[maybe_unused]] bool f16) {
+  if constexpr (std::is_same_v<S, Short>) {
+    const float half = static_cast<float>(std::bit_cast<Half>(x.bits));
+    return f16 ? half : static_cast<float>(std::bit_cast<BFloat16>(x.bits));
+  } else {
+    return static_cast<C>(x);
+  }
+}
+
+/// x as S.
+template <class S, class C>
+__device__ inline S narrowed(C x, [[maybe_unused]] bool f16) {
+  if constexpr (std::is_same_v<S, Short>) return {f16 ? Half(x).bits : BFloat16(x).bits};
+  else return S(x);
+}
+
+/// body.template operator()<S>() with the floating type t, Short for those of 16 bits.
+template <class Body>
+void by_memory(DType t, const Body& body) {
+  switch (t) {
+    case DType::f32: return body.template operator()<float>();
+    case DType::f64: return body.template operator()<double>();
+    case DType::bf16:
+    case DType::f16: return body.template operator()<Short>();
+    default: return;
   }
 }
 

@@ -21,8 +21,8 @@ struct Share {
   __device__ static int place(int k) {
     return (k * kWarps * 32 + static_cast<int>(threadIdx.x)) * kWide;
   }
-  /// `none` for what lies beyond the end of the row.
-  __device__ static void load(Values& v, const T* row, int n, C none) {
+  /// `none` for what lies beyond the end of the row; `f16`: of a row of Short which it is.
+  __device__ static void load(Values& v, const T* row, int n, C none, bool f16 = false) {
     Pack<T> p[kPacks];
     // The first pack in place of those beyond the end: so no load waits for a branch.
 #pragma unroll
@@ -30,7 +30,7 @@ struct Share {
       p[k] = *reinterpret_cast<const Pack<T>*>(row + (place(k) < n ? place(k) : 0));
 #pragma unroll
     for (int k = 0; k < kPacks; ++k)
-      for (int j = 0; j < kWide; ++j) v[k][j] = place(k) < n ? static_cast<C>(p[k].v[j]) : none;
+      for (int j = 0; j < kWide; ++j) v[k][j] = place(k) < n ? widened<C>(p[k].v[j], f16) : none;
   }
   /// The pack at `at` of an optional vector.
   __device__ static void load_or(C (&v)[kWide], const T* vector, int at, C otherwise) {
@@ -41,9 +41,9 @@ struct Share {
     const Pack<T> p = *reinterpret_cast<const Pack<T>*>(vector + at);
     for (int j = 0; j < kWide; ++j) v[j] = static_cast<C>(p.v[j]);
   }
-  __device__ static void store(T* row, int at, const C (&v)[kWide]) {
+  __device__ static void store(T* row, int at, const C (&v)[kWide], bool f16 = false) {
     Pack<T> p;
-    for (int j = 0; j < kWide; ++j) p.v[j] = T(v[j]);
+    for (int j = 0; j < kWide; ++j) p.v[j] = narrowed<T>(v[j], f16);
     *reinterpret_cast<Pack<T>*>(row + at) = p;
   }
 };

@@ -33,6 +33,40 @@ namespace {
 #include "kernels/loss.def"
 #undef NNM_LOSS
 
+/// Any of them, chosen at run time: for walks that are slow anyhow.
+template <class T>
+struct AnyValue {
+  using C = T;
+  Loss f;
+  T a, scale;
+  __device__ T operator()(const T* in) const {
+    switch (f) {
+#define NNM_LOSS(name, ...) \
+  case Loss::name:          \
+    return name##_value<T>{a, scale}(in);
+#include "kernels/loss.def"
+#undef NNM_LOSS
+    }
+    return T(0);
+  }
+};
+template <class T>
+struct AnyGradient {
+  using C = T;
+  Loss f;
+  T a, scale;
+  __device__ T operator()(const T* in) const {
+    switch (f) {
+#define NNM_LOSS(name, ...) \
+  case Loss::name:          \
+    return name##_gradient<T>{a, scale}(in);
+#include "kernels/loss.def"
+#undef NNM_LOSS
+    }
+    return T(0);
+  }
+};
+
 constexpr int kWarps = kThreads / 32;
 /// A part of a sum, and how many parts there are at most.
 constexpr int64_t kPart = 4096, kParts = 1024;
@@ -42,19 +76,19 @@ __device__ unsigned sums_arrived;
 /// Block i sums part i into sums[i]; the last one to end leaves the sum of all in *y.
 template <class T, class F>
 __global__ void sum_parts(T* y, double* sums, const T* x, const T* t, int64_t n, int64_t part, F f,
-                          double scale) {
+                          double scale, bool f16) {
   using C = Compute<T>;
   const int64_t begin = blockIdx.x * part, end = begin + part < n ? begin + part : n;
   double sum = 0;
   for (int64_t i = begin + threadIdx.x; i < end; i += kThreads)
-    sum += static_cast<double>(f.of(static_cast<C>(x[i]), static_cast<C>(t[i])));
+    sum += static_cast<double>(f.of(widened<C>(x[i], f16), widened<C>(t[i], f16)));
   sum = over_block<kWarps>(sum, Plus());
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
   if (!last_block(&sums_arrived)) return;
   sum = 0;
   for (unsigned i = threadIdx.x; i < gridDim.x; i += kThreads) sum += __ldcg(sums + i);
   sum = over_block<kWarps>(sum, Plus());
-  if (threadIdx.x == 0) *y = T(static_cast<C>(sum * scale));
+  if (threadIdx.x == 0) *y = narrowed<T>(static_cast<C>(sum * scale), f16);
 }
 
 template <class T, class F>
@@ -64,41 +98,61 @@ void summed(const View& y, const View& x, const View& t, const F& f, double scal
   const int64_t part = (n + parts - 1) / parts;
   const Scratch<double> sums(parts);
   NNM_LAUNCH((sum_parts<T, F>), static_cast<unsigned>(parts), kThreads, 0, y.as<T>(), sums.get(),
-             x.as<T>(), t.as<T>(), n, part, f, scale);
+             x.as<T>(), t.as<T>(), n, part, f, scale, x.dtype == DType::f16);
 }
 
-/// body.template operator()<Value, Gradient>() with the functions of f that compute in C.
-template <class C, class Body>
-void by_loss(Loss f, const Body& body) {
+template <class T>
+void summed(const View& y, const View& x, const View& t, Loss f, Compute<T> a, double scale) {
   switch (f) {
 #define NNM_LOSS(name, ...) \
   case Loss::name:          \
-    return body.template operator()<name##_value<C>, name##_gradient<C>>();
+    return summed<T>(y, x, t, name##_value<Compute<T>>{a, 0}, scale);
 #include "kernels/loss.def"
 #undef NNM_LOSS
   }
 }
 
+bool packed_forward(const Folded<3>& w, Loss f, float a, float scale) {
+  switch (f) {
+#define NNM_LOSS(name, ...) \
+  case Loss::name:          \
+    return packed_any(w, name##_value<float>{a, scale});
+#include "kernels/loss.def"
+#undef NNM_LOSS
+  }
+  return false;
+}
+
+bool packed_backward(const Folded<4>& w, Loss f, float a, float scale) {
+  switch (f) {
+#define NNM_LOSS(name, ...) \
+  case Loss::name:          \
+    return packed_any(w, name##_gradient<float>{a, scale});
+#include "kernels/loss.def"
+#undef NNM_LOSS
+  }
+  return false;
+}
+
 void loss(const View& y, const View& x, const View& t, Loss f, double a, double scale) {
   const bool each = y.ndim == x.ndim && y.numel() == x.numel() && y.ndim > 0;
-  by_floating(x.dtype, [&]<class T>() {
-    using C = Compute<T>;
-    by_loss<C>(f, [&]<class Value, class Gradient>() {
-      const Value value{C(a), C(scale)};
-      if (each) pointwise(flat({&y, &x, &t}), value);
-      else summed<T>(y, x, t, value, scale);
-    });
-  });
+  if (!each) {
+    by_memory(x.dtype, [&]<class T>() { summed<T>(y, x, t, f, Compute<T>(a), scale); });
+    return;
+  }
+  const Folded<3> w = flat({&y, &x, &t});
+  if (x.dtype == DType::f64) return strided(w, AnyValue<double>{f, a, scale});
+  const auto narrow = static_cast<float>(a), factor = static_cast<float>(scale);
+  if (!packed_forward(w, f, narrow, factor)) strided(w, AnyValue<float>{f, narrow, factor});
 }
 
 void loss_backward(const View& dx, const View& g, const View& x, const View& t, Loss f, double a,
                    double scale) {
   Folded<4> w = flat({&dx, &g, &x, &t});
   if (g.ndim == 0) w.stride[1][0] = 0;
-  by_floating(x.dtype, [&]<class T>() {
-    using C = Compute<T>;
-    by_loss<C>(f, [&]<class Value, class Gradient>() { pointwise(w, Gradient{C(a), C(scale)}); });
-  });
+  if (x.dtype == DType::f64) return strided(w, AnyGradient<double>{f, a, scale});
+  const auto narrow = static_cast<float>(a), factor = static_cast<float>(scale);
+  if (!packed_backward(w, f, narrow, factor)) strided(w, AnyGradient<float>{f, narrow, factor});
 }
 
 NNM_CUDA_KERNEL(loss, loss);

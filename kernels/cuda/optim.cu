@@ -18,26 +18,27 @@ struct Memory5 {
 };
 
 template <class T, class R>
-__device__ inline void update_one(const Memory5<T>& v, const R& rule, int64_t i) {
+__device__ inline void update_one(const Memory5<T>& v, const R& rule, bool f16, int64_t i) {
   using C = Compute<T>;
   C x[kViews] = {};
   for (int k = 0; k < kViews; ++k)
-    if (v.p[k]) x[k] = static_cast<C>(v.p[k][i]);
+    if (v.p[k]) x[k] = widened<C>(v.p[k][i], f16);
   rule(x);
   for (int k = 0; k < kViews; ++k)
-    if (v.p[k] && k != 1) v.p[k][i] = T(x[k]);
+    if (v.p[k] && k != 1) v.p[k][i] = narrowed<T>(x[k], f16);
 }
 
 /// rule(C (&x)[5]) with x = parameter, gradient, states; it leaves what they become. For the
 /// `pack`-th 16 bytes of each.
 template <class T, class R>
-__device__ inline void update_pack(const Memory5<T>& v, int64_t n, int64_t pack, const R& rule) {
+__device__ inline void update_pack(const Memory5<T>& v, int64_t n, int64_t pack, const R& rule,
+                                   bool f16) {
   using C = Compute<T>;
   constexpr int kWide = 16 / sizeof(T);
   const int64_t at = pack * kWide;
   if (at + kWide > n) {
 #pragma unroll 1  // once in a vector
-    for (int64_t i = at; i < n; ++i) update_one(v, rule, i);
+    for (int64_t i = at; i < n; ++i) update_one(v, rule, f16, i);
     return;
   }
   Pack<T> packs[kViews];
@@ -46,25 +47,25 @@ __device__ inline void update_pack(const Memory5<T>& v, int64_t n, int64_t pack,
   for (int j = 0; j < kWide; ++j) {
     C x[kViews] = {};
     for (int k = 0; k < kViews; ++k)
-      if (v.p[k]) x[k] = static_cast<C>(packs[k].v[j]);
+      if (v.p[k]) x[k] = widened<C>(packs[k].v[j], f16);
     rule(x);
     for (int k = 0; k < kViews; ++k)
-      if (v.p[k]) packs[k].v[j] = T(x[k]);
+      if (v.p[k]) packs[k].v[j] = narrowed<T>(x[k], f16);
   }
   for (int k = 0; k < kViews; ++k)
     if (v.p[k] && k != 1) *reinterpret_cast<Pack<T>*>(v.p[k] + at) = packs[k];
 }
 
 template <class T, class R>
-__global__ void update_kernel(Memory5<T> v, int64_t n, R rule) {
-  update_pack(v, n, global_thread(), rule);
+__global__ void update_kernel(Memory5<T> v, int64_t n, R rule, bool f16) {
+  update_pack(v, n, global_thread(), rule, f16);
 }
 
 /// For memory that packs do not reach: a parameter that is a part of another tensor.
 template <class T, class R>
-__global__ void update_singly(Memory5<T> v, int64_t n, R rule) {
+__global__ void update_singly(Memory5<T> v, int64_t n, R rule, bool f16) {
   const int64_t i = global_thread();
-  if (i < n) update_one(v, rule, i);
+  if (i < n) update_one(v, rule, f16, i);
 }
 
 /// Parameters that one launch updates, as many as a kernel's arguments hold with the rule.
@@ -86,10 +87,10 @@ struct Together {
 };
 
 template <class T, class R>
-__global__ void update_together(Together<T> all, R rule) {
+__global__ void update_together(Together<T> all, R rule, bool f16) {
   const int k = listed(all.first, all.count);
   const int64_t block = blockIdx.x - all.first[k];
-  update_pack(all.memory[k], all.n[k], block * kThreads + threadIdx.x, rule);
+  update_pack(all.memory[k], all.n[k], block * kThreads + threadIdx.x, rule, f16);
 }
 
 template <class T>
@@ -107,7 +108,8 @@ template <class Make>
 void update(const View& param, const View& grad, const View& a, const View& b, const View& c,
             const Make& make) {
   const int64_t n = param.numel();
-  by_floating(param.dtype, [&]<class T>() {
+  const bool f16 = param.dtype == DType::f16;
+  by_memory(param.dtype, [&]<class T>() {
     bool packs = true;
     const Memory5<T> v = memory_of<T>({&param, &grad, &a, &b, &c}, &packs);
     const auto rule = make.template operator()<Compute<T>>();
@@ -115,8 +117,8 @@ void update(const View& param, const View& grad, const View& a, const View& b, c
     constexpr int64_t kWide = 16 / sizeof(T);
     if (packs)
       NNM_LAUNCH((update_kernel<T, R>), blocks_for((n + kWide - 1) / kWide), kThreads, 0, v, n,
-                 rule);
-    else NNM_LAUNCH((update_singly<T, R>), blocks_for(n), kThreads, 0, v, n, rule);
+                 rule, f16);
+    else NNM_LAUNCH((update_singly<T, R>), blocks_for(n), kThreads, 0, v, n, rule, f16);
   });
 }
 
@@ -124,13 +126,14 @@ void update(const View& param, const View& grad, const View& a, const View& b, c
 template <class Make>
 void update_all(std::span<const kernels::UpdateOperands> all, const Make& make) {
   if (all.empty()) return;
-  by_floating(all[0].param.dtype, [&]<class T>() {
+  const bool f16 = all[0].param.dtype == DType::f16;
+  by_memory(all[0].param.dtype, [&]<class T>() {
     const auto rule = make.template operator()<Compute<T>>();
     using R = std::remove_const_t<decltype(rule)>;
-    static_assert(sizeof(Together<T>) + sizeof(R) <= kMostArguments);
+    static_assert(sizeof(Together<T>) + sizeof(R) + 8 <= kMostArguments);
     Together<T> batch;
     const auto launch = [&] {
-      NNM_LAUNCH((update_together<T, R>), batch.blocks, kThreads, 0, batch, rule);
+      NNM_LAUNCH((update_together<T, R>), batch.blocks, kThreads, 0, batch, rule, f16);
       batch.count = 0;
       batch.blocks = 0;
     };

@@ -17,8 +17,8 @@ if(NNM_CUDA)
   # CMake knows no flag for C++20 in CUDA before 3.30's policies do.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
-  # Of the code on the host alone, which launches: a third smaller than with -O3. ptxas has its own.
-  set(CMAKE_CUDA_FLAGS_RELEASE "-O1 -DNDEBUG")
+  # Of the code on the host alone, which launches: half as large as with -O3. ptxas has its own.
+  set(CMAKE_CUDA_FLAGS_RELEASE "-Xcompiler=-Os -DNDEBUG")
   enable_language(CUDA)
   set(NNM_CUDA_ARCHITECTURES 75-real 80-real 90a-real 100-real 100-virtual)
   set(NNM_CUDA_COMPRESSED --compress-mode=size)

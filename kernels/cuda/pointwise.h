@@ -19,6 +19,7 @@ __global__ void packed_kernel(Folded<N> w, int64_t packs, int64_t n, F f) {
   int64_t at[N];
   offsets(w, i, at);
   const int inner = w.ndim - 1;
+  const bool f16 = w.dtype[0] == DType::f16;
   const int64_t left = n - i * kWide;
   const bool whole = left >= kWide;
   Pack<S> packed[N];
@@ -38,8 +39,8 @@ __global__ void packed_kernel(Folded<N> w, int64_t packs, int64_t n, F f) {
   for (int j = 0; j < kWide; ++j) {
     C in[N];
     for (int k = 1; k < N; ++k)
-      in[k - 1] = w.stride[k][inner] ? static_cast<C>(packed[k].v[j]) : single[k];
-    packed[0].v[j] = S(f(in));
+      in[k - 1] = w.stride[k][inner] ? widened<C>(packed[k].v[j], f16) : single[k];
+    packed[0].v[j] = narrowed<S>(f(in), f16);
   }
   S* const out = reinterpret_cast<S*>(w.data[0]) + at[0];
   if (whole) {
@@ -101,18 +102,10 @@ template <int N, class F>
 bool packed_any(const Folded<N>& w, const F& f) {
   switch (w.dtype[0]) {
     case DType::f32: return packed<float>(w, f);
-    case DType::bf16: return packed<BFloat16>(w, f);
-    case DType::f16: return packed<Half>(w, f);
+    case DType::bf16:
+    case DType::f16: return packed<Short>(w, f);
     default: return false;
   }
-}
-
-/// out = f(inputs); f(const C* inputs) computes in F::C.
-template <int N, class F>
-void pointwise(const Folded<N>& w, const F& f) {
-  if constexpr (std::is_same_v<typename F::C, float>)
-    if (packed_any(w, f)) return;
-  strided(w, f);
 }
 
 /// Operands that are dense with the same strides, in whatever order of dimensions, as rows.

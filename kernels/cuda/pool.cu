@@ -13,11 +13,12 @@
 namespace nnm::cuda {
 namespace {
 
-/// (N, C, H, W) in some strides, with `wide` channels for one.
+/// (N, C, H, W) in some strides, with `wide` channels for one; `f16`: of Short which it is.
 struct Image {
   int64_t size[4], stride[4];
-  bool inner_channels;
-  explicit Image(const View& v, int64_t wide = 1) : inner_channels(v.stride[1] == 1) {
+  bool inner_channels, f16;
+  explicit Image(const View& v, int64_t wide = 1)
+      : inner_channels(v.stride[1] == 1), f16(v.dtype == DType::f16) {
     for (int d = 0; d < 4; ++d) size[d] = v.size[d], stride[d] = v.stride[d];
     size[1] /= wide;
     stride[1] *= wide;
@@ -109,7 +110,7 @@ __global__ void max_pool(Image y, T* out, Image places, int64_t* indices, Image 
     for (int64_t w = columns.first; w < columns.last; w += columns.step) {
       const auto pack = pack_at<kWide>(in + x.at(at.n, at.c, h, w));
       for (int j = 0; j < kWide; ++j) {
-        const C value = static_cast<C>(pack.v[j]);
+        const C value = widened<C>(pack.v[j], x.f16);
         const bool better = value > best[j] || value != value;
         best[j] = better ? value : best[j];
         found.v[j] = better ? h * x.size[3] + w : found.v[j];
@@ -117,14 +118,14 @@ __global__ void max_pool(Image y, T* out, Image places, int64_t* indices, Image 
     }
   }
   Pack<T, kWide> result;
-  for (int j = 0; j < kWide; ++j) result.v[j] = T(best[j]);
+  for (int j = 0; j < kWide; ++j) result.v[j] = narrowed<T>(best[j], y.f16);
   *reinterpret_cast<Pack<T, kWide>*>(out + y.at(at.n, at.c, at.h, at.w)) = result;
   if (indices) found.store(indices + places.at(at.n, at.c, at.h, at.w));
 }
 
 void max_pool2d_cuda(const View& y, const View& indices, const View& x, const Pool2d& p) {
   const View& places = indices.data ? indices : y;
-  by_floating(x.dtype, [&]<class T>() {
+  by_memory(x.dtype, [&]<class T>() {
     by_pack<T>({&y, &places, &x}, [&]<int kWide>() {
       const Image out(y, kWide);
       NNM_LAUNCH((max_pool<T, kWide>), blocks_for(out.numel()), dim3(kThreads), 0, out, y.as<T>(),
@@ -173,11 +174,11 @@ __global__ void max_pool_backward(Image dx, T* out, Image g, const T* in, Image 
       found.load(indices + places.at(at.n, at.c, h, w));
       const auto pack = pack_at<kWide>(in + g.at(at.n, at.c, h, w));
       for (int j = 0; j < kWide; ++j)
-        if (found.v[j] == place) sum[j] += static_cast<C>(pack.v[j]);
+        if (found.v[j] == place) sum[j] += widened<C>(pack.v[j], g.f16);
     }
   }
   Pack<T, kWide> result;
-  for (int j = 0; j < kWide; ++j) result.v[j] = T(sum[j]);
+  for (int j = 0; j < kWide; ++j) result.v[j] = narrowed<T>(sum[j], dx.f16);
   *reinterpret_cast<Pack<T, kWide>*>(out + dx.at(at.n, at.c, at.h, at.w)) = result;
 }
 
@@ -203,7 +204,6 @@ __device__ inline int64_t owned_from(const Pool2d& p, int d, int64_t i, int64_t 
 template <class T, int kWide>
 __global__ void max_pool_backward_apart(Image dx, T* out, Image g, const T* in, Image places,
                                         const int64_t* indices, Pool2d p) {
-  using C = Compute<T>;
   const int64_t i = global_thread();
   if (i >= g.numel()) return;
   const Place at = place_of(g, i);
@@ -217,14 +217,14 @@ __global__ void max_pool_backward_apart(Image dx, T* out, Image g, const T* in, 
     for (int64_t w = left; w < right; ++w) {
       Pack<T, kWide> result;
       for (int j = 0; j < kWide; ++j)
-        result.v[j] = found.v[j] == h * dx.size[3] + w ? pack.v[j] : T(C(0));
+        result.v[j] = found.v[j] == h * dx.size[3] + w ? pack.v[j] : T{};
       *reinterpret_cast<Pack<T, kWide>*>(out + dx.at(at.n, at.c, h, w)) = result;
     }
   }
 }
 
 void max_pool2d_backward_cuda(const View& dx, const View& g, const View& indices, const Pool2d& p) {
-  by_floating(dx.dtype, [&]<class T>() {
+  by_memory(dx.dtype, [&]<class T>() {
     by_pack<T>({&dx, &g, &indices}, [&]<int kWide>() {
       const Image to(dx, kWide), from(g, kWide), places(indices, kWide);
       if constexpr (kWide > 1) {
@@ -251,12 +251,12 @@ __global__ void avg_pool(Image y, T* out, Image x, const T* in, Pool2d p) {
   C sum = 0;
   for (int64_t h = rows.first; h < rows.last; ++h)
     for (int64_t w = columns.first; w < columns.last; ++w)
-      sum += static_cast<C>(in[x.at(at.n, at.c, h, w)]);
-  out[y.at(at.n, at.c, at.h, at.w)] = T(sum / C(divisor(p, rows, columns)));
+      sum += widened<C>(in[x.at(at.n, at.c, h, w)], x.f16);
+  out[y.at(at.n, at.c, at.h, at.w)] = narrowed<T>(sum / C(divisor(p, rows, columns)), y.f16);
 }
 
 void avg_pool2d_cuda(const View& y, const View& x, const Pool2d& p) {
-  by_floating(x.dtype, [&]<class T>() {
+  by_memory(x.dtype, [&]<class T>() {
     NNM_LAUNCH(avg_pool<T>, blocks_for(y.numel()), dim3(kThreads), 0, Image(y), y.as<T>(), Image(x),
                x.as<T>(), p);
   });
@@ -275,14 +275,14 @@ __global__ void avg_pool_backward(Image dx, T* out, Image g, const T* in, Pool2d
     const Window wh = window(p, 0, h, dx.size[2], g.size[2]);
     for (int64_t w = columns.first; w <= columns.last; ++w) {
       const Window ww = window(p, 1, w, dx.size[3], g.size[3]);
-      sum += C(1 / divisor(p, wh, ww)) * static_cast<C>(in[g.at(at.n, at.c, h, w)]);
+      sum += C(1 / divisor(p, wh, ww)) * widened<C>(in[g.at(at.n, at.c, h, w)], g.f16);
     }
   }
-  out[dx.at(at.n, at.c, at.h, at.w)] = T(sum);
+  out[dx.at(at.n, at.c, at.h, at.w)] = narrowed<T>(sum, dx.f16);
 }
 
 void avg_pool2d_backward_cuda(const View& dx, const View& g, const Pool2d& p) {
-  by_floating(dx.dtype, [&]<class T>() {
+  by_memory(dx.dtype, [&]<class T>() {
     NNM_LAUNCH(avg_pool_backward<T>, blocks_for(dx.numel()), dim3(kThreads), 0, Image(dx),
                dx.as<T>(), Image(g), g.as<T>(), p);
   });

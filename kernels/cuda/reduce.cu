@@ -23,7 +23,9 @@ struct Elements {
   DType dtype;
   __device__ Sum operator()(int64_t i) const {
     if constexpr (std::is_same_v<S, int64_t>) return load<int64_t>(p, dtype, i);
-    else return static_cast<Sum>(static_cast<Compute<S>>(static_cast<const S*>(p)[i]));
+    else
+      return static_cast<Sum>(
+          widened<Compute<S>>(static_cast<const S*>(p)[i], dtype == DType::f16));
   }
 };
 
@@ -211,8 +213,8 @@ void reduce(const View& out, const View& x, Reduce f) {
   switch (x.dtype) {
     case DType::f32: return reduce_as<float>(out, x, f);
     case DType::f64: return reduce_as<double>(out, x, f);
-    case DType::bf16: return reduce_as<BFloat16>(out, x, f);
-    case DType::f16: return reduce_as<Half>(out, x, f);
+    case DType::bf16:
+    case DType::f16: return reduce_as<Short>(out, x, f);
     default: return reduce_as<int64_t>(out, x, f);
   }
 }
