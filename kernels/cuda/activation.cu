@@ -1,6 +1,8 @@
 // The activations of activation.def on a device.
 #include "kernels/activation.h"
 
+#include <type_traits>
+
 #include "kernels/cuda/math.h"
 #include "kernels/cuda/pointwise.h"
 
@@ -31,9 +33,9 @@ namespace {
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
 
-/// Any of them, chosen at run time: for walks that are slow anyhow.
-template <class T>
-struct AnyValue {
+/// The value or the gradient of any of them, chosen at run time: for walks that are slow anyhow.
+template <bool kGradient, class T>
+struct Any {
   using C = T;
   Activation f;
   T a, b, c;
@@ -41,23 +43,7 @@ struct AnyValue {
     switch (f) {
 #define NNM_ACTIVATION(name, ...) \
   case Activation::name:          \
-    return name##_value<T>{a, b, c}(in);
-#include "kernels/activation.def"
-#undef NNM_ACTIVATION
-    }
-    return T(0);
-  }
-};
-template <class T>
-struct AnyGradient {
-  using C = T;
-  Activation f;
-  T a, b, c;
-  __device__ T operator()(const T* in) const {
-    switch (f) {
-#define NNM_ACTIVATION(name, ...) \
-  case Activation::name:          \
-    return name##_gradient<T>{a, b, c}(in);
+    return std::conditional_t<kGradient, name##_gradient<T>, name##_value<T>>{a, b, c}(in);
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
     }
@@ -65,41 +51,35 @@ struct AnyGradient {
   }
 };
 
-bool packed_forward(const Folded<2>& w, Activation f, float a, float b, float c) {
-  switch (f) {
-#define NNM_ACTIVATION(name, ...) \
-  case Activation::name:          \
-    return packed_any(w, name##_value<float>{a, b, c});
+template <bool kGradient, int N>
+bool packed_one(const Folded<N>& w, const Any<kGradient, float>& any) {
+  switch (any.f) {
+#define NNM_ACTIVATION(name, ...)                                                                 \
+  case Activation::name:                                                                          \
+    return packed_any(w,                                                                          \
+                      std::conditional_t<kGradient, name##_gradient<float>, name##_value<float>>{ \
+                          any.a, any.b, any.c});
 #include "kernels/activation.def"
 #undef NNM_ACTIVATION
   }
   return false;
 }
 
-bool packed_backward(const Folded<3>& w, Activation f, float a, float b, float c) {
-  switch (f) {
-#define NNM_ACTIVATION(name, ...) \
-  case Activation::name:          \
-    return packed_any(w, name##_gradient<float>{a, b, c});
-#include "kernels/activation.def"
-#undef NNM_ACTIVATION
-  }
-  return false;
+template <bool kGradient, int N>
+void run(const Folded<N>& w, Activation f, ActivationParams p) {
+  if (w.dtype[0] == DType::f64) return strided(w, Any<kGradient, double>{f, p.a, p.b, p.c});
+  const Any<kGradient, float> any{f, static_cast<float>(p.a), static_cast<float>(p.b),
+                                  static_cast<float>(p.c)};
+  if (!packed_one(w, any)) strided(w, any);
 }
 
 void activation(const View& y, const View& x, Activation f, ActivationParams p) {
-  const Folded<2> w = flat({&y, &x});
-  if (y.dtype == DType::f64) return strided(w, AnyValue<double>{f, p.a, p.b, p.c});
-  const auto a = static_cast<float>(p.a), b = static_cast<float>(p.b), c = static_cast<float>(p.c);
-  if (!packed_forward(w, f, a, b, c)) strided(w, AnyValue<float>{f, a, b, c});
+  run<false>(flat({&y, &x}), f, p);
 }
 
 void activation_backward(const View& dx, const View& g, const View& x, Activation f,
                          ActivationParams p) {
-  const Folded<3> w = flat({&dx, &g, &x});
-  if (dx.dtype == DType::f64) return strided(w, AnyGradient<double>{f, p.a, p.b, p.c});
-  const auto a = static_cast<float>(p.a), b = static_cast<float>(p.b), c = static_cast<float>(p.c);
-  if (!packed_backward(w, f, a, b, c)) strided(w, AnyGradient<float>{f, a, b, c});
+  run<true>(flat({&dx, &g, &x}), f, p);
 }
 
 NNM_CUDA_KERNEL(activation, activation);

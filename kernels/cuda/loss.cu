@@ -2,6 +2,7 @@
 #include "kernels/loss.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cuda/block.h"
 #include "kernels/cuda/math.h"
@@ -33,9 +34,9 @@ namespace {
 #include "kernels/loss.def"
 #undef NNM_LOSS
 
-/// Any of them, chosen at run time: for walks that are slow anyhow.
-template <class T>
-struct AnyValue {
+/// The value or the gradient of any of them, chosen at run time: for walks that are slow anyhow.
+template <bool kGradient, class T>
+struct Any {
   using C = T;
   Loss f;
   T a, scale;
@@ -43,23 +44,7 @@ struct AnyValue {
     switch (f) {
 #define NNM_LOSS(name, ...) \
   case Loss::name:          \
-    return name##_value<T>{a, scale}(in);
-#include "kernels/loss.def"
-#undef NNM_LOSS
-    }
-    return T(0);
-  }
-};
-template <class T>
-struct AnyGradient {
-  using C = T;
-  Loss f;
-  T a, scale;
-  __device__ T operator()(const T* in) const {
-    switch (f) {
-#define NNM_LOSS(name, ...) \
-  case Loss::name:          \
-    return name##_gradient<T>{a, scale}(in);
+    return std::conditional_t<kGradient, name##_gradient<T>, name##_value<T>>{a, scale}(in);
 #include "kernels/loss.def"
 #undef NNM_LOSS
     }
@@ -112,47 +97,39 @@ void summed(const View& y, const View& x, const View& t, Loss f, Compute<T> a, d
   }
 }
 
-bool packed_forward(const Folded<3>& w, Loss f, float a, float scale) {
-  switch (f) {
-#define NNM_LOSS(name, ...) \
-  case Loss::name:          \
-    return packed_any(w, name##_value<float>{a, scale});
+template <bool kGradient, int N>
+bool packed_one(const Folded<N>& w, const Any<kGradient, float>& any) {
+  switch (any.f) {
+#define NNM_LOSS(name, ...)                                                                  \
+  case Loss::name:                                                                           \
+    return packed_any(                                                                       \
+        w, std::conditional_t<kGradient, name##_gradient<float>, name##_value<float>>{any.a, \
+                                                                                      any.scale});
 #include "kernels/loss.def"
 #undef NNM_LOSS
   }
   return false;
 }
 
-bool packed_backward(const Folded<4>& w, Loss f, float a, float scale) {
-  switch (f) {
-#define NNM_LOSS(name, ...) \
-  case Loss::name:          \
-    return packed_any(w, name##_gradient<float>{a, scale});
-#include "kernels/loss.def"
-#undef NNM_LOSS
-  }
-  return false;
+/// For each element, of inputs of the type that `x` has.
+template <bool kGradient, int N>
+void run(const Folded<N>& w, DType x, Loss f, double a, double scale) {
+  if (x == DType::f64) return strided(w, Any<kGradient, double>{f, a, scale});
+  const Any<kGradient, float> any{f, static_cast<float>(a), static_cast<float>(scale)};
+  if (!packed_one(w, any)) strided(w, any);
 }
 
 void loss(const View& y, const View& x, const View& t, Loss f, double a, double scale) {
   const bool each = y.ndim == x.ndim && y.numel() == x.numel() && y.ndim > 0;
-  if (!each) {
-    by_memory(x.dtype, [&]<class T>() { summed<T>(y, x, t, f, Compute<T>(a), scale); });
-    return;
-  }
-  const Folded<3> w = flat({&y, &x, &t});
-  if (x.dtype == DType::f64) return strided(w, AnyValue<double>{f, a, scale});
-  const auto narrow = static_cast<float>(a), factor = static_cast<float>(scale);
-  if (!packed_forward(w, f, narrow, factor)) strided(w, AnyValue<float>{f, narrow, factor});
+  if (each) return run<false>(flat({&y, &x, &t}), x.dtype, f, a, scale);
+  by_memory(x.dtype, [&]<class T>() { summed<T>(y, x, t, f, Compute<T>(a), scale); });
 }
 
 void loss_backward(const View& dx, const View& g, const View& x, const View& t, Loss f, double a,
                    double scale) {
   Folded<4> w = flat({&dx, &g, &x, &t});
   if (g.ndim == 0) w.stride[1][0] = 0;
-  if (x.dtype == DType::f64) return strided(w, AnyGradient<double>{f, a, scale});
-  const auto narrow = static_cast<float>(a), factor = static_cast<float>(scale);
-  if (!packed_backward(w, f, narrow, factor)) strided(w, AnyGradient<float>{f, narrow, factor});
+  run<true>(w, x.dtype, f, a, scale);
 }
 
 NNM_CUDA_KERNEL(loss, loss);

@@ -19,6 +19,9 @@ constexpr int64_t kShortRow = 1024;
 template <int kWarps>
 struct Group {
   static constexpr int kSize = kWarps == 0 ? 1 : kWarps * 32;
+  /// How often loops over elements are written out: several threads come to them only where packs
+  /// do not reach.
+  static constexpr int kLoop = kSize == 1 ? 4 : 1;
   __device__ static int64_t row() {
     return kWarps == 0 ? global_thread()
                        : static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
@@ -102,11 +105,6 @@ __device__ inline bool by_packs(int64_t n, int64_t step) {
   return G::kSize > 1 && step == 1 && n < INT32_MAX / 2;
 }
 
-/// How often loops over elements are written out, which several threads come to only where packs do
-/// not reach.
-template <class G>
-constexpr int kLoop = G::kSize == 1 ? 4 : 1;
-
 constexpr int kBatch = 4;  ///< packs that a thread asks for at once
 
 /// In one pass, since a long row does not stay in the cache. NaN where an element is NaN or +inf,
@@ -134,7 +132,7 @@ __device__ inline Mass<Compute<T>> mass_of(const T* x, int64_t n, int64_t step, 
       }
     }
   } else {
-#pragma unroll kLoop < G>
+#pragma unroll G::kLoop
     for (int64_t i = G::rank(); i < n; i += G::kSize) {
       const C v[] = {widened<C>(x[i * step], f16)};
       add(own, v);
@@ -344,7 +342,7 @@ __device__ inline Compute<T> sample_loss(const T* x, int64_t t, int64_t n, int64
   C loss = rule.peak * rule.weight(t) * (*lse - widened<C>(x[t * step], rule.f16));
   if (rule.even == C(0)) return loss;
   C spread = 0;
-#pragma unroll kLoop < G>
+#pragma unroll G::kLoop
   for (int64_t c = G::rank(); c < n; c += G::kSize)
     spread += rule.weight(c) * (*lse - widened<C>(x[c * step], rule.f16));
   return loss + rule.even * G::over(spread, Plus());
@@ -423,7 +421,7 @@ __device__ inline void store_gradient(T* dx, const T* x, int64_t n, int64_t step
   const auto gradient = [&](T of, int64_t c) { return slope(widened<C>(of, rule.f16), c); };
   // What smooths labels is left out of the packs, where the formula stands for every element.
   if (slope.even != C(0) || !by_packs<G>(n, step)) {
-#pragma unroll kLoop < G>
+#pragma unroll G::kLoop
     for (int64_t c = G::rank(); c < n; c += G::kSize) {
       const C d = gradient(x[c * step], c);
       dx[c * step] =
@@ -479,14 +477,14 @@ __global__ void cross_entropy_backward_kernel(T* dx, int64_t apart, Losses<T> g,
   const C gi = g[one_g ? 0 : row] * C(1 / weights);
   const C peak = ignored ? C(0) : gi * rule.peak * rule.weight(t);
   if (ignored || rule.log_probs) {
-#pragma unroll kLoop < G>
+#pragma unroll G::kLoop
     for (int64_t c = G::rank(); c < rows.n; c += G::kSize)
       dx[c * step] = narrowed<T>(ignored || c != t ? C(0) : -gi * rule.weight(t), rule.f16);
     return;
   }
   C mass = 0;
   if (rule.even != C(0)) {
-#pragma unroll kLoop < G>
+#pragma unroll G::kLoop
     for (int64_t c = G::rank(); c < rows.n; c += G::kSize) mass += rule.even * rule.weight(c);
     mass = G::over(mass, Plus());
   }

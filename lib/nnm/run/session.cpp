@@ -98,11 +98,12 @@ Items fitting(const Named& weights, const StateDict& model, const std::string& p
       left.insert(w.name);
       continue;
     }
-    const std::string stored = w.stored.empty() ? Value(w.tensor.dtype()).config_text() : w.stored;
-    const std::string wanted = t.defined() ? Value(t.dtype()).config_text() : stored;
-    if (stored != wanted && !said) {
-      said = true;
-      log_note("{}: converted from {} to {}", path, stored, wanted);
+    if (!said && t.defined()) {
+      const std::string wanted = Value(t.dtype()).config_text();
+      const std::string stored =
+          w.stored.empty() ? Value(w.tensor.dtype()).config_text() : w.stored;
+      said = stored != wanted;
+      if (said) log_note("{}: converted from {} to {}", path, stored, wanted);
     }
     out.emplace_back(w.name, w.tensor);
   }
