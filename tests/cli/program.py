@@ -1,5 +1,6 @@
 """What the tests in Python share: where the program is, and how it is run."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -25,21 +26,29 @@ data:
 """
 
 
+DEBIAN_PYTHON = "/usr/bin/python3"  # the one to which the distribution's h5py belongs
+
+
+def has_h5py():
+    return all(importlib.util.find_spec(name) for name in ("h5py", "numpy"))
+
+
 def need_h5py():
-    """Goes on with the distribution's Python, to which its h5py belongs, where this one has none."""
-    try:
-        import h5py  # noqa: F401
-        import numpy  # noqa: F401
-    except ImportError:
-        if os.environ.get("NNM_PYTHON_TRIED") or not os.path.exists("/usr/bin/python3"):
-            print(f"{sys.argv[0]}: skipped: needs h5py and numpy")
-            sys.exit(0)
-        os.environ["NNM_PYTHON_TRIED"] = "1"
-        os.execv("/usr/bin/python3", ["/usr/bin/python3"] + sys.argv)
+    """Goes on with the distribution's Python where this one has no h5py."""
+    if has_h5py():
+        return
+    if os.environ.get("NNM_PYTHON_TRIED") or not os.path.exists(DEBIAN_PYTHON):
+        print(f"{sys.argv[0]}: skipped: needs h5py and numpy")
+        sys.exit(0)
+    os.environ["NNM_PYTHON_TRIED"] = "1"
+    os.execv(DEBIAN_PYTHON, [DEBIAN_PYTHON] + sys.argv)
 
 
 def environment():
-    env = dict(os.environ, LC_ALL="C.UTF-8", PATH=f"{BUILD}:{os.environ['PATH']}")
+    # `python3` of a transcript is one with h5py, whatever another Python has put before it.
+    python = sys.executable if has_h5py() else DEBIAN_PYTHON
+    env = dict(os.environ, LC_ALL="C.UTF-8",
+               PATH=f"{BUILD}:{os.path.dirname(python)}:{os.environ['PATH']}")
     # Numbers are compared to the last digit: those of the CPU, whatever the machine has.
     env["NNM_CUDA_PLUGIN"] = "none"
     env["CPU_SECONDS"] = str(CPU_SECONDS)
