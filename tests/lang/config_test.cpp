@@ -219,6 +219,10 @@ TEST_CASE("config: errors of structure, all at once") {
   errors_start(head + "hooks: [{on: forward, output: output}]\n", "E0212 3:9 hooks[0] has no `at`");
   errors_start(head + "hooks: [{on: forwards, at: x, output: output}]\n",
                "E0213 3:14 hooks[0].on is one of");
+  CHECK(errors(head + "hooks: [{on: fc1, at: x, output: output}]\n")
+            .ends_with("not `fc1` / `on:` is when the hook fires; where is `at:`\n"));
+  errors_start(head + "hooks: [{on: forward, at: x, capture: {arg: 1, reduce: [mean]}}]\n",
+               "E0211 3:40 unknown key `arg` in `hooks[0].capture:` / `arg:` belongs to the hook");
   errors_start(head + "hooks: [{on: forward, at: x}]\n", "E0212 3:9 hooks[0] does nothing");
   errors_start(head + "hooks: [{on: forward, at: x, rule: nonfinite, output: output}]\n",
                "E0211 3:9 hooks[0] does several things: output, rule");

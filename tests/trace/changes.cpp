@@ -151,7 +151,7 @@ hooks:
   sum((*model)(x)).backward();
   const Tensor expected = sum(model->get_parameter("fc.weight"), Dims{0}) * 2.0;
   CHECK(allclose(select(x.grad(), 0, 0), expected));
-  CHECK(hooks.silent(true) == std::vector<std::string>{"second"});
+  CHECK(hooks.silent(true) == std::vector<std::string>{"`second` (call: 1)"});
 }
 
 TEST_CASE("changes: modules and parameters in one selector") {
@@ -235,7 +235,7 @@ TEST_CASE("changes: when, enabled, and what never fired") {
   ChangeTrial never(
       "  - {name: never, on: forward, at: fc2, output: output * 0, when: {start: 9}}\n");
   never.output();
-  CHECK(never.hooks->silent(true) == std::vector<std::string>{"never"});
+  CHECK(never.hooks->silent(true) == std::vector<std::string>{"`never` (when: {start: 9})"});
 }
 
 TEST_CASE("changes: gone with their owner") {

@@ -51,6 +51,8 @@ class FolderLock {
   /// Throws Error(output) at once where another process holds it (naming it) or there is no access.
   explicit FolderLock(const std::string& folder);
   ~FolderLock();
+  /// Throws as the constructor does where another process holds the folder; writes nothing.
+  static void check_free(const std::string& folder);
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 

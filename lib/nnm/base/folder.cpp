@@ -67,27 +67,41 @@ void replace_symlink(const std::string& target, const std::string& link) {
   }
 }
 
-FolderLock::FolderLock(const std::string& folder) : fd_(-1) {
-  const std::string path = folder + "/.lock";
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail_with_errno("lock", folder);
-  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) {
-    const std::string pid = fmt::format("{}\n", ::getpid());
-    // The number only serves the message below; the lock holds without it.
-    [[maybe_unused]] const bool written =
-        ::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, pid.data(), pid.size(), 0) > 0;
-    return;
-  }
+namespace {
+
+/// Takes the lock of an open `.lock`, or closes it and throws as FolderLock does.
+void take_lock(int fd, int kind, const std::string& folder) {
+  if (::flock(fd, kind | LOCK_NB) == 0) return;
   const int code = errno;
   char holder[24] = {};
-  const ssize_t n = ::pread(fd_, holder, sizeof(holder) - 1, 0);
-  ::close(fd_);
+  const ssize_t n = ::pread(fd, holder, sizeof(holder) - 1, 0);
+  ::close(fd);
   errno = code;
   if (code != EWOULDBLOCK) fail_with_errno("lock", folder);
   std::string pid(holder, n > 0 ? static_cast<size_t>(n) : 0);
   while (!pid.empty() && pid.back() == '\n') pid.pop_back();
   fail(ErrorKind::output, "{} is in use by {}", folder,
        pid.empty() ? "another process" : "process " + pid);
+}
+
+}  // namespace
+
+FolderLock::FolderLock(const std::string& folder) : fd_(-1) {
+  const std::string path = folder + "/.lock";
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_with_errno("lock", folder);
+  take_lock(fd_, LOCK_EX, folder);
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  // The number only serves the message of others; the lock holds without it.
+  [[maybe_unused]] const bool written =
+      ::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, pid.data(), pid.size(), 0) > 0;
+}
+
+void FolderLock::check_free(const std::string& folder) {
+  const int fd = ::open((folder + "/.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  take_lock(fd, LOCK_SH, folder);
+  ::close(fd);
 }
 
 FolderLock::~FolderLock() { ::close(fd_); }

@@ -180,10 +180,15 @@ const Form kEval{.example = "a mapping",
 const std::vector<const char*> kHookKinds = {
     "forward_pre", "forward", "full_backward_pre",   "full_backward", "backward_pre",
     "backward",    "tensor",  "post_accumulate_grad"};
-const Form kKind{.example = "a hook kind", .scalar = Scalar::text, .choices = kHookKinds};
+constexpr const char* kWhenNotWhere = "`on:` is when the hook fires; where is `at:`";
+const Form kKind{.example = "a hook kind",
+                 .scalar = Scalar::text,
+                 .choices = kHookKinds,
+                 .advice = kWhenNotWhere};
 const Form kKindList{.example = "a kind such as `forward`, or a list of them",
                      .scalar = Scalar::text,
                      .choices = kHookKinds,
+                     .advice = kWhenNotWhere,
                      .item = &kKind};
 // A text may be a comma list.
 constexpr const char* kWhatPattern =
@@ -280,6 +285,8 @@ namespace {
 struct Row {
   const char *section, *key, *help;
 };
+constexpr const char* kCapturesFile =
+    "captures of a run go to its traces/ folder; `nnm trace --hook … -o OUT.h5` writes elsewhere";
 constexpr std::array kRows = {
     Row{"", "network", "did you mean `model`?"},
     Row{"", "net", "did you mean `model`?"},
@@ -351,7 +358,11 @@ constexpr std::array kRows = {
     Row{"hooks", "module", "did you mean `at`?"},
     Row{"hooks", "kind", "did you mean `on`?"},
     Row{"hooks", "type", "did you mean `on`?"},
-    Row{"hooks", "if", "did you mean `when`?"}};
+    Row{"hooks", "if", "did you mean `when`?"},
+    Row{"hooks", "arg", "`arg:` belongs to the hook, beside `capture:`"},
+    Row{"hooks", "call", "`call:` belongs to the hook, beside `capture:`"},
+    Row{"hooks", "file", kCapturesFile},
+    Row{"hooks", "path", kCapturesFile}};
 
 }  // namespace
 

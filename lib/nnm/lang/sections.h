@@ -39,6 +39,7 @@ struct Form {
   const char* example;  ///< how such a value is written
   Scalar scalar = Scalar::none;
   std::vector<const char*> choices = {};  ///< of a text
+  const char* advice = "";                ///< for a text that is like none of them
   const Form* item = nullptr;             ///< a list of these
   bool map = false;
   std::vector<Key> keys = {};

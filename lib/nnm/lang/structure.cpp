@@ -119,7 +119,7 @@ class Checker {
     if (std::find(form.choices.begin(), form.choices.end(), text) != form.choices.end()) return;
     error("E0213", t.span,
           fmt::format("{} is one of {}, not `{}`", path, fmt::join(form.choices, ", "), text),
-          did_you_mean(text, {form.choices.begin(), form.choices.end()}));
+          did_you_mean(text, {form.choices.begin(), form.choices.end()}, form.advice));
   }
 
   /// Whether a value is so unlike the form that its key cannot be meant: `bacth: 128` names no

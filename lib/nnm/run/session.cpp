@@ -40,7 +40,7 @@ void Session::show_fields(train::Objective& objective) {
 
 size_t Session::warn_silent_hooks(bool backward) const {
   const std::vector<std::string> silent = hooks_->silent(backward);
-  for (const std::string& name : silent) log_warning("hook `{}` never fired", name);
+  for (const std::string& hook : silent) log_warning("hook {} never fired", hook);
   return silent.size();
 }
 

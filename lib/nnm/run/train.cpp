@@ -117,7 +117,8 @@ class Run {
       if (o.run.empty()) o.run = o.source.run;
       if (o.run.empty()) o.run = newest_run(o.source.config, false);
       if (!o.run.empty()) {
-        lock = lock_of(o.run);
+        if (o.dry_run) FolderLock::check_free(o.run);
+        else lock = lock_of(o.run);
         o.resume_from = newest_checkpoint(o.run);
       }
     }

@@ -12,13 +12,23 @@ std::string listed(const std::vector<std::string>& words) {
   return fmt::format("[{}]", fmt::join(words, ", "));
 }
 
+/// `{every: 50 steps, mode: train}`; nothing where it is always.
 std::string when_text(const When& w) {
   std::vector<std::string> parts;
   if (w.every != 1) parts.push_back(fmt::format("every: {} steps", w.every));
   if (w.start) parts.push_back(fmt::format("start: {}", w.start));
   if (w.stop) parts.push_back(fmt::format("stop: {}", *w.stop));
   if (w.training) parts.push_back(fmt::format("mode: {}", *w.training ? "train" : "eval"));
-  return parts.empty() ? "" : fmt::format(", when: {{{}}}", fmt::join(parts, ", "));
+  return parts.empty() ? "" : fmt::format("{{{}}}", fmt::join(parts, ", "));
+}
+
+/// Of what its kinds and its selector mean, what alone it takes: `, arg: "1", call: 2`.
+std::string narrowing(const HookSpec& h, const std::string& usual_arg) {
+  std::string out;
+  if (h.arg != usual_arg) out += ", arg: " + as_json(h.arg);
+  if (h.call) out += fmt::format(", call: {}", *h.call);
+  if (const std::string when = when_text(h.when); !when.empty()) out += ", when: " + when;
+  return out;
 }
 
 std::string text_of(const HookSpec& h, const std::string& effect, const std::string& usual_arg) {
@@ -26,9 +36,7 @@ std::string text_of(const HookSpec& h, const std::string& effect, const std::str
   for (HookKind k : h.kinds) kinds.emplace_back(name_of(k));
   std::string out = fmt::format("{{name: {}, on: {}, at: {}, {}", as_json(h.name), listed(kinds),
                                 as_json(h.select.text()), effect);
-  if (h.arg != usual_arg) out += ", arg: " + as_json(h.arg);
-  if (h.call) out += fmt::format(", call: {}", *h.call);
-  out += when_text(h.when);
+  out += narrowing(h, usual_arg);
   if (h.prepend) out += ", prepend: true";
   if (h.always_call) out += ", always_call: true";
   if (h.optional) out += ", optional: true";
@@ -43,6 +51,11 @@ std::string rule_text(const lang::CallSpec& call) {
 }
 
 }  // namespace
+
+std::string waits_for(const HookSpec& h) {
+  const std::string text = narrowing(h, h.arg == "all" ? "all" : "0");
+  return text.empty() ? "" : text.substr(2);
+}
 
 std::string hook_text(const ChangeHook& h) {
   std::string effect = h.what + ": " + as_json(h.code);

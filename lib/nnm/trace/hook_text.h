@@ -10,4 +10,7 @@ std::string hook_text(const ChangeHook& h);
 std::string hook_text(const CaptureHook& h);
 std::string hook_text(const RuleHook& h);
 
+/// What keeps a hook from firing at all that its selector names: `arg: "query", when: {start: 99}`.
+std::string waits_for(const HookSpec& h);
+
 }  // namespace nnm::tracing

@@ -6,6 +6,7 @@
 
 #include "nnm/base/log.h"
 #include "nnm/io/tree.h"
+#include "nnm/trace/hook_text.h"
 
 namespace nnm::tracing {
 
@@ -201,7 +202,10 @@ std::vector<std::string> Hooks::silent(bool backward) const {
     const bool training_alone =
         spec.backward_only() || (rule && rule->make()->subject() != Rule::Subject::tensors);
     const bool could = (backward || !training_alone) && (trained_ || spec.when.training != true);
-    if (fired[i] == 0 && !fired_before_[i] && could && !spec.optional) out.push_back(spec.name);
+    if (fired[i] > 0 || fired_before_[i] || !could || spec.optional) continue;
+    const std::string waits = waits_for(spec);
+    out.push_back(waits.empty() ? fmt::format("`{}`", spec.name)
+                                : fmt::format("`{}` ({})", spec.name, waits));
   }
   return out;
 }

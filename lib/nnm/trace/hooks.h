@@ -73,8 +73,8 @@ class Hooks {
   /// Error(input_file) for what is not of that kind.
   void remember(const Items& memory);
 
-  /// Names of the hooks that never fired; without those that could not: `backward`, whether there
-  /// were backward passes.
+  /// The hooks that never fired, with what they waited for, "`late` (when: {start: 99})"; without
+  /// those that could not: `backward`, whether there were backward passes.
   std::vector<std::string> silent(bool backward) const;
 
  private:
