@@ -1,21 +1,23 @@
 // Attention by blocks of queries: scores, softmax and the sum over values while they are in cache.
+// Tiles in which no query sees a key are left out.
 #include "kernels/attention.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/dtype.h"
+#include "kernels/cpu/gemm_tiles.h"
 #include "kernels/cpu/math.h"
-#include "kernels/gemm.h"
 #include "kernels/parallel.h"
 #include "kernels/philox.h"
 
 namespace nnm {
 namespace {
 
-constexpr int64_t kQueries = 64;
+constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // Matrix (b, h) of a (B, H, rows, columns) tensor.
 View slice(const View& x, int64_t b, int64_t h) {
@@ -27,71 +29,106 @@ View slice(const View& x, int64_t b, int64_t h) {
   return v;
 }
 
-View transposed(const View& m) {
-  View v = m;
-  std::swap(v.size[0], v.size[1]);
-  std::swap(v.stride[0], v.stride[1]);
-  return v;
-}
-
-template <class C>
-View matrix(C* data, int64_t r, int64_t c) {
-  View v;
-  v.data = data;
-  v.dtype = std::is_same_v<C, double> ? DType::f64 : DType::f32;
-  v.ndim = 2;
-  v.size[0] = r, v.size[1] = c, v.stride[0] = c, v.stride[1] = 1;
-  return v;
-}
-
 // A matrix in the computing type: itself, or a float copy of a half type.
 template <class T>
-struct Wide {
+class Wide {
+ public:
   using C = Compute<T>;
-  View view;
-  explicit Wide(const View& m, bool read = true) : view(m) {
+  explicit Wide(const View& m, bool read = true) : of_(m) {
     if constexpr (kIsHalf<T>) {
       copy_.resize(static_cast<size_t>(m.size[0] * m.size[1]));
-      view = matrix(copy_.data(), m.size[0], m.size[1]);
-      for (int64_t i = 0; read && i < m.size[0]; ++i) {
-        for (int64_t j = 0; j < m.size[1]; ++j)
-          copy_[static_cast<size_t>(i * m.size[1] + j)] =
-              static_cast<float>(m.as<T>()[i * m.stride[0] + j * m.stride[1]]);
-      }
+      each([&](C& wide, T& narrow) {
+        if (read) wide = static_cast<float>(narrow);
+      });
     }
   }
-  void write(const View& m) const {
-    if constexpr (kIsHalf<T>) {
-      for (int64_t i = 0; i < m.size[0]; ++i) {
-        for (int64_t j = 0; j < m.size[1]; ++j)
-          m.as<T>()[i * m.stride[0] + j * m.stride[1]] =
-              T(copy_[static_cast<size_t>(i * m.size[1] + j)]);
-      }
-    }
+  /// The rows from one on.
+  Mat<C> from(int64_t row) {
+    if constexpr (kIsHalf<T>) return Mat<C>{copy_.data(), of_.size[1], 1}.sub(row, 0);
+    else return Mat<C>{of_.as<C>(), of_.stride[0], of_.stride[1]}.sub(row, 0);
+  }
+  /// Puts what was written there into the matrix of half types.
+  void write() {
+    if constexpr (kIsHalf<T>) each([](C& wide, T& narrow) { narrow = T(wide); });
   }
 
  private:
+  template <class F>
+  void each(const F& f) {
+    for (int64_t i = 0; i < of_.size[0]; ++i)
+      for (int64_t j = 0; j < of_.size[1]; ++j)
+        f(copy_[static_cast<size_t>(i * of_.size[1] + j)],
+          of_.as<T>()[i * of_.stride[0] + j * of_.stride[1]]);
+  }
+
+  View of_;
   std::vector<C> copy_;
 };
 
-// Scores of queries [begin, end) against keys [0, keys): scaled and masked.
+template <class C>
+Mat<const C> reading(const Mat<C>& m) {
+  return {m.p, m.rs, m.cs};
+}
+template <class C>
+Mat<const C> turned(const Mat<C>& m) {
+  return {m.p, m.cs, m.rs};
+}
+
+// Memory of a thread's blocks, dealt out in parts that begin at a cache line.
+template <class C>
+class Room {
+ public:
+  explicit Room(int64_t count) : rest_(scratch<C>(0, static_cast<size_t>(count))) {}
+  C* take(int64_t count) { return std::exchange(rest_, rest_ + padded(count)); }
+  static int64_t padded(int64_t count) { return round_up(count, kLine<C>); }
+
+ private:
+  C* rest_;
+};
+
+// How the queries of a head meet its keys.
 template <class T>
 struct Scores {
   using C = Compute<T>;
+  using S = Tile<C>;
+  static constexpr int64_t kBlock = 8 * S::kRows;  // queries whose scores are in cache at a time
   const View& mask;
   const Attention& p;
   int64_t b, h, heads, queries, all_keys;
 
+  // What the queries before `end` see.
   int64_t keys(int64_t end) const { return p.causal ? std::min(all_keys, end) : all_keys; }
+  // The numbers of a row of scores that are computed with: whole vectors of what the tiles with
+  // query i read.
+  int64_t width(int64_t i) const { return round_up(keys(round_up(i + 1, S::kRows)), S::kLanes); }
+  // From a row of scores to the next: tiles write whole vectors, and rows a power of two apart
+  // would fall upon each other in the cache.
+  static int64_t stride(int64_t keys) { return round_up(keys, S::kCols) + S::kLanes; }
 
-  void compute(C* s, const View& q, const View& k, int64_t begin, int64_t end, int64_t n) const {
-    kernels::gemm(matrix(s, end - begin, n), q.part(begin, end), transposed(k.part(0, n)), View{},
-                  p.scale, 0);
+  // What tiles take whose queries end at `last`: of queries by keys, of queries by features.
+  Part<C> by_keys(int64_t last, int64_t depth) const {
+    return {round_up(keys(last), S::kCols), 0, depth, 0};
+  }
+  Part<C> by_features(int64_t last, int64_t cols) const { return {cols, 0, keys(last), 0}; }
+  // Of keys from `key` by features, summed over the queries of a block.
+  Part<C> by_queries(int64_t key, int64_t begin, int64_t end, int64_t cols) const {
+    const int64_t first = p.causal ? std::max<int64_t>(0, key - begin) : 0;
+    const bool earlier = begin > (p.causal ? key : 0);
+    return {cols, first, end - begin - first, C(earlier)};
+  }
+
+  // Scores of queries [begin, end), scaled and masked; -inf where tiles read beyond.
+  void compute(C* s, Mat<const C> q, const Slabs<C>& keys_across, int64_t depth, int64_t begin,
+               int64_t end) const {
+    const int64_t step = stride(all_keys);
+    multiply_by_tiles<C>(q, keys_across, {s, step, 1}, end - begin, by_keys(end, depth).cols,
+                         C(p.scale),
+                         [&](int64_t i, int64_t r) { return by_keys(begin + i + r, depth); });
     for (int64_t i = begin; i < end; ++i) {
-      C* row = s + (i - begin) * n;
-      if (p.causal)
-        for (int64_t j = i + 1; j < n; ++j) row[j] = -std::numeric_limits<C>::infinity();
+      C* row = s + (i - begin) * step;
+      const int64_t n = keys(i + 1);
       if (mask.data) add_mask(row, i, n);
+      std::fill(row + n, row + width(i), -std::numeric_limits<C>::infinity());
     }
   }
 
@@ -144,61 +181,144 @@ C normalise(C* row, int64_t n) {
   return top + m::log(sum);
 }
 
+template <class T>
+void attention_block(const Scores<T>& scores, Mat<Compute<T>> out, Compute<T>* lse,
+                     Mat<const Compute<T>> q, const Slabs<Compute<T>>& keys_across, int64_t depth,
+                     const Slabs<Compute<T>>& values, int64_t cols, int64_t begin, int64_t end,
+                     Compute<T>* s) {
+  using C = Compute<T>;
+  const int64_t step = scores.stride(scores.all_keys);
+  scores.compute(s, q, keys_across, depth, begin, end);
+  for (int64_t i = begin; i < end; ++i) {
+    C* row = s + (i - begin) * step;
+    lse[i] = normalise(row, scores.width(i));
+    if (scores.p.dropout_p > 0) scores.drop(row, i, scores.keys(i + 1));
+  }
+  multiply_by_tiles<C>(
+      {s, step, 1}, values, out, end - begin, cols, C(1),
+      [&](int64_t i, int64_t r) { return scores.by_features(begin + i + r, cols); });
+}
+
 void attention_cpu(const View& out, const View& lse, const View& q, const View& k, const View& v,
                    const View& mask, const Attention& p) {
-  const int64_t heads = q.size[1], queries = q.size[2], keys = k.size[2],
-                blocks = (queries + kQueries - 1) / kQueries;
+  const int64_t heads = q.size[1], queries = q.size[2], keys = k.size[2], depth = q.size[3],
+                cols = v.size[3];
   by_floating(q.dtype, [&]<class T>() {
     using C = Compute<T>;
+    constexpr int64_t kBlock = Scores<T>::kBlock;
+    const int64_t blocks = (queries + kBlock - 1) / kBlock;
+    const int64_t of_scores = Room<C>::padded(kBlock * Scores<T>::stride(keys)),
+                  of_keys = Room<C>::padded(slabs_room<C>(depth, keys)),
+                  of_values = slabs_room<C>(keys, cols);
     parallel_for(q.size[0] * heads * blocks, 1, [&](int64_t from, int64_t to) {
-      std::vector<C> s(static_cast<size_t>(kQueries * keys));
+      Room<C> room(of_scores + of_keys + of_values);
+      C *const s = room.take(of_scores), *const key_room = room.take(of_keys),
+               *const value_room = room.take(of_values);
+      Slabs<C> keys_across{}, values{};
       for (int64_t item = from; item < to; ++item) {
         const int64_t bh = item / blocks, b = bh / heads, h = bh % heads;
-        const int64_t begin = item % blocks * kQueries, end = std::min(queries, begin + kQueries);
-        const Scores<T> scores{mask, p, b, h, heads, queries, keys};
-        const int64_t n = scores.keys(end);
-        const Wide<T> block(slice(q, b, h).part(begin, end)), kw(slice(k, b, h).part(0, n)),
-            vw(slice(v, b, h).part(0, n));
-        // Rows of `block` count from 0; causal masking needs the query's own number.
-        View shifted = block.view;
-        shifted.data = static_cast<C*>(shifted.data) - begin * shifted.stride[0];
-        scores.compute(s.data(), shifted, kw.view, begin, end, n);
-        for (int64_t i = begin; i < end; ++i) {
-          C* row = s.data() + (i - begin) * n;
-          lse.as<C>()[bh * queries + i] = normalise(row, n);
-          if (p.dropout_p > 0) scores.drop(row, i, n);
+        const int64_t begin = item % blocks * kBlock, end = std::min(queries, begin + kBlock);
+        if (item == from || begin == 0) {
+          keys_across = slabs_of(turned(Wide<T>(slice(k, b, h)).from(0)), depth, keys, key_room);
+          values = slabs_of(reading(Wide<T>(slice(v, b, h)).from(0)), keys, cols, value_room);
         }
-        const View target = slice(out, b, h).part(begin, end);
-        const Wide<T> result(target, false);
-        kernels::gemm(result.view, matrix(s.data(), end - begin, n), vw.view, View{}, 1, 0);
-        result.write(target);
+        Wide<T> block(slice(q, b, h).part(begin, end)),
+            result(slice(out, b, h).part(begin, end), false);
+        attention_block(Scores<T>{mask, p, b, h, heads, queries, keys}, result.from(0),
+                        lse.as<C>() + bh * queries, reading(block.from(0)), keys_across, depth,
+                        values, cols, begin, end, s);
+        result.write();
       }
     });
   });
 }
 
-// One block of queries: recomputes its weights P and turns dP into dS, both in place.
+// A thread's memory for the gradients of one head after another.
 template <class T>
-void block_gradients(const Scores<T>& scores, const View& lse, int64_t bh, int64_t begin,
-                     int64_t end, int64_t n, std::vector<Compute<T>>& w,
-                     std::vector<Compute<T>>& dw, std::vector<Compute<T>>& dropped) {
+class HeadGradients {
+ public:
   using C = Compute<T>;
-  const bool drop = scores.p.dropout_p > 0;
-  for (int64_t i = begin; i < end; ++i) {
-    C* pr = w.data() + (i - begin) * n;
-    C* dr = dw.data() + (i - begin) * n;
-    const C shift = lse.as<C>()[bh * scores.queries + i];
-    if (shift == -std::numeric_limits<C>::infinity()) {
+  struct Operands {
+    Mat<const C> q, k, v, g;
+    Mat<C> dq, dk, dv;
+    const C* lse;
+  };
+
+  HeadGradients(int64_t keys, int64_t depth, int64_t cols, bool drops)
+      : keys_(keys), depth_(depth), cols_(cols), step_(Scores<T>::stride(keys)) {
+    constexpr int64_t kBlock = Scores<T>::kBlock;
+    C** const parts[] = {&w_, &dw_, &dropped_, &k_across_, &v_across_, &k_, &q_, &g_};
+    const int64_t sizes[] = {kBlock * step_,
+                             kBlock * step_,
+                             drops ? kBlock * step_ : 0,
+                             slabs_room<C>(depth, keys),
+                             slabs_room<C>(cols, keys),
+                             slabs_room<C>(keys, depth),
+                             slabs_room<C>(kBlock, depth),
+                             slabs_room<C>(kBlock, cols)};
+    int64_t all = 0;
+    for (const int64_t size : sizes) all += Room<C>::padded(size);
+    Room<C> room(all);
+    for (size_t i = 0; i < std::size(parts); ++i) *parts[i] = room.take(sizes[i]);
+    if (!drops) dropped_ = nullptr;
+  }
+
+  void compute(const Scores<T>& scores, const Operands& x) {
+    const Keys keys{slabs_of(turned(x.k), depth_, keys_, k_across_),
+                    slabs_of(turned(x.v), cols_, keys_, v_across_),
+                    slabs_of(x.k, keys_, depth_, k_)};
+    for (int64_t begin = 0; begin < scores.queries; begin += scores.kBlock)
+      block(scores, x, keys, begin, std::min(scores.queries, begin + scores.kBlock));
+    for (int64_t j = scores.queries ? scores.keys(scores.queries) : 0; j < keys_; ++j) {
+      for (int64_t e = 0; e < depth_; ++e) x.dk.at(j, e) = 0;
+      for (int64_t e = 0; e < cols_; ++e) x.dv.at(j, e) = 0;
+    }
+  }
+
+ private:
+  struct Keys {
+    Slabs<C> k_across, v_across, k;
+  };
+
+  void block(const Scores<T>& scores, const Operands& x, const Keys& keys, int64_t begin,
+             int64_t end) {
+    const int64_t rows = end - begin;
+    const Mat<const C> q = x.q.sub(begin, 0), g = x.g.sub(begin, 0);
+    scores.compute(w_, q, keys.k_across, depth_, begin, end);
+    multiply_by_tiles<C>(
+        g, keys.v_across, {dw_, step_, 1}, rows, scores.by_keys(end, cols_).cols, C(1),
+        [&](int64_t i, int64_t r) { return scores.by_keys(begin + i + r, cols_); });
+    for (int64_t i = 0; i < rows; ++i)
+      row_gradients(scores, begin + i, x.lse[begin + i], w_ + i * step_, dw_ + i * step_,
+                    dropped_ ? dropped_ + i * step_ : nullptr);
+    const Mat<const C> ds{dw_, step_, 1}, weights{dropped_ ? dropped_ : w_, step_, 1};
+    multiply_by_tiles<C>(
+        ds, keys.k, x.dq.sub(begin, 0), rows, depth_, C(1),
+        [&](int64_t i, int64_t r) { return scores.by_features(begin + i + r, depth_); });
+    const auto add_keys = [&](Mat<const C> over_keys, const Slabs<C>& by, const Mat<C>& to,
+                              int64_t cols) {
+      multiply_by_tiles<C>(
+          turned(over_keys), by, to, scores.keys(end), cols, C(1),
+          [&](int64_t key, int64_t) { return scores.by_queries(key, begin, end, cols); });
+    };
+    add_keys(ds, slabs_of(q, rows, depth_, q_), x.dk, depth_);
+    add_keys(weights, slabs_of(g, rows, cols_, g_), x.dv, cols_);
+  }
+
+  // Scores of query i become weights P, and dP becomes dS, both in place.
+  static void row_gradients(const Scores<T>& scores, int64_t i, C lse, C* pr, C* dr, C* dropped) {
+    const int64_t seen = scores.keys(i + 1), n = scores.width(i);
+    std::fill(dr + seen, dr + n, C(0));
+    if (lse == -std::numeric_limits<C>::infinity()) {
       std::fill_n(pr, n, C(0));
     } else {
 #pragma omp simd
-      for (int64_t j = 0; j < n; ++j) pr[j] = m::exp(pr[j] - shift);
+      for (int64_t j = 0; j < n; ++j) pr[j] = m::exp(pr[j] - lse);
     }
-    if (drop) {
-      C* kept = dropped.data() + (i - begin) * n;
-      std::copy_n(pr, n, kept);
-      scores.drop(kept, i, n);
-      scores.drop(dr, i, n);
+    if (dropped) {
+      std::copy_n(pr, n, dropped);
+      scores.drop(dropped, i, seen);
+      scores.drop(dr, i, seen);
     }
     C along = 0;
 #pragma omp simd reduction(+ : along)
@@ -207,7 +327,10 @@ void block_gradients(const Scores<T>& scores, const View& lse, int64_t bh, int64
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) dr[j] = pr[j] * (dr[j] - along) * scale;
   }
-}
+
+  int64_t keys_, depth_, cols_, step_;
+  C *w_, *dw_, *dropped_, *k_across_, *v_across_, *k_, *q_, *g_;
+};
 
 void attention_backward_cpu(const View& dq, const View& dk, const View& dv, const View& g,
                             const View&, const View& lse, const View& q, const View& k,
@@ -216,39 +339,19 @@ void attention_backward_cpu(const View& dq, const View& dk, const View& dv, cons
   by_floating(q.dtype, [&]<class T>() {
     using C = Compute<T>;
     parallel_for(q.size[0] * heads, 1, [&](int64_t from, int64_t to) {
-      const auto room = static_cast<size_t>(kQueries * keys);
-      std::vector<C> w(room), dw(room), dropped(p.dropout_p > 0 ? room : 0);
+      HeadGradients<T> gradients(keys, q.size[3], v.size[3], p.dropout_p > 0);
       for (int64_t bh = from; bh < to; ++bh) {
         const int64_t b = bh / heads, h = bh % heads;
-        const Scores<T> scores{mask, p, b, h, heads, queries, keys};
-        const Wide<T> qw(slice(q, b, h)), kw(slice(k, b, h)), vw(slice(v, b, h)),
-            gw(slice(g, b, h));
-        const View dqs = slice(dq, b, h), dks = slice(dk, b, h), dvs = slice(dv, b, h);
-        const Wide<T> dqw(dqs, false), dkw(dks, false), dvw(dvs, false);
-        const auto clear = [](const View& m) {
-          for (int64_t i = 0; i < m.size[0]; ++i)
-            for (int64_t j = 0; j < m.size[1]; ++j)
-              m.as<C>()[i * m.stride[0] + j * m.stride[1]] = C(0);
-        };
-        clear(dkw.view);
-        clear(dvw.view);
-        for (int64_t begin = 0; begin < queries; begin += kQueries) {
-          const int64_t end = std::min(queries, begin + kQueries), n = scores.keys(end);
-          scores.compute(w.data(), qw.view, kw.view, begin, end, n);
-          const View gb = gw.view.part(begin, end);
-          kernels::gemm(matrix(dw.data(), end - begin, n), gb, transposed(vw.view.part(0, n)),
-                        View{}, 1, 0);
-          block_gradients<T>(scores, lse, bh, begin, end, n, w, dw, dropped);
-          const View weights = matrix(p.dropout_p > 0 ? dropped.data() : w.data(), end - begin, n);
-          const View ds = matrix(dw.data(), end - begin, n);
-          kernels::gemm(dqw.view.part(begin, end), ds, kw.view.part(0, n), View{}, 1, 0);
-          kernels::gemm(dkw.view.part(0, n), transposed(ds), qw.view.part(begin, end), View{}, 1,
-                        1);
-          kernels::gemm(dvw.view.part(0, n), transposed(weights), gb, View{}, 1, 1);
-        }
-        dqw.write(dqs);
-        dkw.write(dks);
-        dvw.write(dvs);
+        Wide<T> qw(slice(q, b, h)), kw(slice(k, b, h)), vw(slice(v, b, h)), gw(slice(g, b, h));
+        Wide<T> dqw(slice(dq, b, h), false), dkw(slice(dk, b, h), false),
+            dvw(slice(dv, b, h), false);
+        gradients.compute(
+            {mask, p, b, h, heads, queries, keys},
+            {reading(qw.from(0)), reading(kw.from(0)), reading(vw.from(0)), reading(gw.from(0)),
+             dqw.from(0), dkw.from(0), dvw.from(0), lse.as<C>() + bh * queries});
+        dqw.write();
+        dkw.write();
+        dvw.write();
       }
     });
   });

@@ -4,11 +4,9 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
-#include <array>
 #include <memory>
-#include <utility>
 
-#include "kernels/cpu/gemm_panels.h"
+#include "kernels/cpu/gemm_tiles.h"
 #include "kernels/half.h"
 #include "kernels/parallel.h"
 
@@ -25,109 +23,6 @@ struct Problem {
   T alpha, beta;
 };
 
-// What one tile is made from: `depth` terms, rows of a and rows of kCols columns of b where they
-// lie.
-template <class T>
-struct Source {
-  int64_t depth;
-  const T* a;
-  int64_t a_row, a_column;
-  const T* b;
-  int64_t b_row;
-};
-
-// kR rows of a product, into `write(row, vector of its columns, which of kV)`.
-template <int kR, int kV, class T, class Write>
-inline void multiply_rows(const Source<T>& from, const Write& write) {
-  using V = typename Tile<T>::Vec;
-  constexpr int64_t L = Tile<T>::kLanes;
-  V acc[kR][kV] = {};
-  const T *a = from.a, *b = from.b;
-  const int64_t a_row = from.a_row, a_column = from.a_column, b_row = from.b_row;
-  for (int64_t k = from.depth; k > 0; --k) {
-    V row[kV];
-    for (int v = 0; v < kV; ++v) row[v] = *reinterpret_cast<const V*>(b + v * L);
-#pragma GCC unroll 12
-    for (int r = 0; r < kR; ++r)
-      for (int v = 0; v < kV; ++v) acc[r][v] += a[r * a_row] * row[v];
-    a += a_column;
-    b += b_row;
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < kR; ++r)
-    for (int v = 0; v < kV; ++v) write(r, acc[r][v], v);
-}
-
-// What becomes of a sum over one block of depth.
-template <class T>
-struct Target {
-  T* c;  ///< the tile's first element
-  int64_t rs, cs;
-  const T* bias;
-  int64_t bias_stride;
-  T alpha, beta;
-  int64_t cols;
-};
-
-// A tile whose rows lie in rows of memory, all columns of kV vectors there.
-template <int kR, int kV, class T>
-void whole_tile(const Source<T>& from, const Target<T>& to) {
-  using V = typename Tile<T>::Vec;
-  multiply_rows<kR, kV>(from, [&](int r, const V& product, int v) {
-    const int64_t at = v * Tile<T>::kLanes;
-    V* c = reinterpret_cast<V*>(to.c + r * to.rs + at);
-    V sum = to.alpha * product;
-    if (to.beta != T(0)) sum += to.beta * *c;
-    if (to.bias) sum += *reinterpret_cast<const V*>(to.bias + at);
-    *c = sum;
-  });
-}
-
-// Any other tile of at most kV vectors.
-template <int kR, int kV, class T>
-void ragged_tile(const Source<T>& from, const Target<T>& to) {
-  using V = typename Tile<T>::Vec;
-  constexpr int64_t C = kV * Tile<T>::kLanes;
-  alignas(64) T tile[kR * C];
-  multiply_rows<kR, kV>(from, [&](int r, const V& sum, int v) {
-    *reinterpret_cast<V*>(tile + r * C + v * Tile<T>::kLanes) = to.alpha * sum;
-  });
-  for (int r = 0; r < kR; ++r) {
-    for (int64_t x = 0; x < to.cols; ++x) {
-      T* c = to.c + r * to.rs + x * to.cs;
-      T sum = tile[r * C + x];
-      if (to.beta != T(0)) sum += to.beta * *c;
-      if (to.bias) sum += to.bias[x * to.bias_stride];
-      *c = sum;
-    }
-  }
-}
-
-template <class T>
-using MakeTile = void (*)(const Source<T>&, const Target<T>&);
-template <class T>
-using Tiles = std::array<MakeTile<T>, Tile<T>::kRows>;
-
-// Tiles of one row, two rows ...
-template <class T, int kV, size_t... kRow>
-constexpr Tiles<T> whole_tiles(std::index_sequence<kRow...>) {
-  return {whole_tile<kRow + 1, kV, T>...};
-}
-template <class T, int kV, size_t... kRow>
-constexpr Tiles<T> ragged_tiles(std::index_sequence<kRow...>) {
-  return {ragged_tile<kRow + 1, kV, T>...};
-}
-
-// ... for `cols` columns.
-template <class T>
-const Tiles<T>& tiles_for(int64_t cols, bool in_rows) {
-  using S = Tile<T>;
-  using Rows = std::make_index_sequence<S::kRows>;
-  static constexpr Tiles<T> kWhole[] = {whole_tiles<T, 1>(Rows()), whole_tiles<T, 2>(Rows())};
-  static constexpr Tiles<T> kRagged[] = {ragged_tiles<T, 1>(Rows()), ragged_tiles<T, 2>(Rows())};
-  return (in_rows && cols % S::kLanes == 0 ? kWhole : kRagged)[cols > S::kLanes];
-}
-
 // A block of the product: rows [i0, i0 + rows) and columns [j0, j0 + cols), `depth` terms from k0.
 struct Block {
   int64_t i0, rows, j0, cols, k0, depth;
@@ -141,7 +36,18 @@ struct Block {
   }
 };
 
-// What is packed next, on its way into the second cache a few lines at a time.
+// The rows and terms of a whose turn is next over the same columns, none at the end.
+template <class T>
+Block after(Block b, int64_t rows, int64_t terms, int64_t depth) {
+  b.i0 += b.rows;
+  if (b.i0 == rows) b.i0 = 0, b.k0 += b.depth;
+  b.rows = std::min(Tile<T>::kRowBlock, rows - b.i0);
+  b.depth = std::min(depth, terms - b.k0);
+  if (b.depth == 0) b.rows = 0;
+  return b;
+}
+
+// What is read next, on its way into the second cache a few lines at a time.
 template <class T>
 class Ahead {
  public:
@@ -194,7 +100,7 @@ void multiply_block(const Problem<T>& p, const Block& block, Mat<const T> a, int
     if (first && p.bias) to.bias = p.bias + (block.j0 + j * S::kCols) * p.bias_stride;
     const int64_t rows = std::min(S::kRows, block.rows - i * S::kRows);
     // The sum takes longer than the way of its place in memory to the cache.
-    for (int64_t r = 0; wide && r < rows; ++r)
+    for (int64_t r = 0; r < rows; ++r)
       for (int64_t x = 0; x < S::kCols; x += kLine<T>) __builtin_prefetch(to.c + r * to.rs + x, 1);
     ahead.fetch();
     const Source<T> from{block.depth, a.p + i * slab, a.rs, a.cs, b + j * b_panel, b_row};
@@ -233,8 +139,8 @@ void tiled(const Problem<T>& p) {
         const Block block{i0, std::min(S::kRowBlock, p.m - i0), j0, cols, k0, depth};
         Mat<const T> a = p.a.sub(i0, k0);
         int64_t slab = S::kRows * a.rs;
-        const int64_t next = std::min(S::kRowBlock, p.m - i0 - block.rows);
-        const Ahead<T> ahead(a.sub(block.rows, 0), copy_a ? next : 0, copy_a && next ? depth : 0,
+        const Block next = after<T>(block, p.m, p.k, depth_block);
+        const Ahead<T> ahead(p.a.sub(next.i0, next.k0), next.rows, next.depth,
                              block.tile_rows<S>() * block.tile_cols<S>());
         if (copy_a) {
           pack_a(pa, a, block.rows, depth);

@@ -86,18 +86,21 @@ bool own_wins_wide(int64_t k, bool sums_rows, bool biased, int64_t flops) {
 
 // The same with 256-bit vectors. Where oneDNN reads operands as they lie, rows a large power of two
 // apart fall upon each other in the cache; the kernel copies them first. GFLOP/s on an AMD EPYC
-// (Zen 3) of 96 a core:
-//   sums over rows                               others
-//     512 x  128 x 1024   58 / 80                 256 x 3072 x  384   52 / 64
-//    1024 x  256 x 1024   35 / 86                 256 x 1536 x  384   51 / 63
-//     256 x 1024 x 1024   69 / 84                 256 x  384 x  384   69 / 70
-//     768 x  512 x 1024   86 / 84                1024 x  384 x  384   73 / 69
-//    1536 x  384 x  256   74 / 71                  64 x 1536 x  384   66 / 62
+// (Zen 3) of 94 a core, oneDNN's with its pass for the bias:
+//   sums over rows                               others, with a bias
+//     512 x  128 x 1024   53 / 74                1024 x  128 x  512   69 / 82
+//     128 x  512 x 1024   47 / 65                1024 x  512 x  128   72 / 78
+//    1024 x  256 x 1024   30 / 58                2048 x  384 x  384   80 / 81
+//     384 x  384 x 2048   61 / 71                2048 x 1152 x  384   87 / 85
+//     768 x  768 x  128   71 / 62                1024 x  128 x  784   60 / 58
+//     128 x  784 x 1024   60 / 56                  64 x  512 x  512   57 / 49
+//    1536 x  384 x 2048   74 / 66               and 2048 x 256 x 384 without one   47 / 87
 bool own_wins_narrow(int64_t m, int64_t n, int64_t k, bool sums_rows, bool biased) {
-  constexpr int64_t kShallow = 256;  // where another pass over the product counts
-  if (!sums_rows) return (biased && k <= kShallow) || (m >= 128 && m <= 512 && n >= 1024);
-  if (m <= 256) return n >= 1024 && (m >= 128 || n % 1024 == 0);
-  return n <= 256 || (n <= 512 && m <= 1024);
+  if (sums_rows && m <= 256) return m >= 128 ? n >= 1024 || n % 256 == 0 : n % 1024 == 0;
+  if (sums_rows) return n <= 256 || (n <= 512 && m <= 1024);
+  const bool rows = m >= 512;
+  if (biased && (k <= 256 || (rows && k <= 512 && n <= 512))) return true;
+  return (rows && n <= 256 && n % 64 == 0) || (m >= 128 && m <= 512 && n >= 1024);
 }
 
 bool own_wins(const View& c, const View& a, const View& b, bool biased, int64_t flops) {
