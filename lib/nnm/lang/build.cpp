@@ -383,8 +383,8 @@ void Builder::fill_class(Instance& instance, const BuildScope& outer) {
   block([&](BuildScope& s) { params(instance, s); });
   block([&](BuildScope& s) { buffers(instance, s); });
   block([&](BuildScope& s) { children(c.modules, s, *instance.module, instance.path); });
-  // Children without a name could be any that forward calls.
-  if (!instance.lost)
+  // Children without a name, and those that there was no room for, could be any that forward calls.
+  if (!instance.lost && !exhausted_)
     instance.module->compile({shared(c), instance.values, instance.failed, instance.made},
                              reporter_);
   if (reporter_.reported == errors) block([&](BuildScope& s) { rules(instance, s); });

@@ -94,13 +94,12 @@ bool own_wins_wide(int64_t k, bool sums_rows, bool biased, int64_t flops) {
 //     384 x  384 x 2048   61 / 71                2048 x 1152 x  384   87 / 85
 //     768 x  768 x  128   71 / 62                1024 x  128 x  784   60 / 58
 //     128 x  784 x 1024   60 / 56                  64 x  512 x  512   57 / 49
-//    1536 x  384 x 2048   74 / 66               and 2048 x 256 x 384 without one   47 / 87
+//    1536 x  384 x 2048   74 / 66               and without one 2048 x 256 x 384   62 / 56
 bool own_wins_narrow(int64_t m, int64_t n, int64_t k, bool sums_rows, bool biased) {
   if (sums_rows && m <= 256) return m >= 128 ? n >= 1024 || n % 256 == 0 : n % 1024 == 0;
   if (sums_rows) return n <= 256 || (n <= 512 && m <= 1024);
-  const bool rows = m >= 512;
-  if (biased && (k <= 256 || (rows && k <= 512 && n <= 512))) return true;
-  return (rows && n <= 256 && n % 64 == 0) || (m >= 128 && m <= 512 && n >= 1024);
+  if (biased && (k <= 256 || (m >= 512 && k <= 512 && n <= 512))) return true;
+  return m >= 128 && m <= 512 && n >= 1024;
 }
 
 bool own_wins(const View& c, const View& a, const View& b, bool biased, int64_t flops) {

@@ -132,11 +132,7 @@ class Check {
     if (splits_.empty()) return;
     if (!options_.evaluation) check_eval_split();
     out_.split = split();
-    if (!has_split(out_.split)) {
-      throw Error(
-          ErrorKind::config, fmt::format("the data have no split `{}`", out_.split),
-          did_you_mean(out_.split, splits_, fmt::format("there is {}", fmt::join(splits_, ", "))));
-    }
+    if (!has_split(out_.split)) refuse_split();
     if (!out_.data) return;
     try {
       const data::SplitInfo info = out_.data->peek(out_.split);
@@ -163,6 +159,16 @@ class Check {
       for (const std::string& name : names_of(out_.split))
         fields_.push_back({name, DType::f32, {}, false, place_of(out_.split, name)});
     }
+  }
+
+  // One that the command line names stands nowhere in the config.
+  [[noreturn]] void refuse_split() {
+    const std::string what = fmt::format("the data have no split `{}`", out_.split),
+                      help = did_you_mean(out_.split, splits_,
+                                          fmt::format("there is {}", fmt::join(splits_, ", ")));
+    if (out_.split != "train") throw Error(ErrorKind::config, what, help);
+    report(d_, kNoSplit, config_.find("data")->span, what, help);
+    throw DiagnosticError(d_);
   }
 
   // What `nnm eval` would take.
