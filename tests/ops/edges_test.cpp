@@ -3,6 +3,7 @@
 #include "nnm/base/error.h"
 #include "nnm/ops/functional.h"
 #include "ops/torch_row.h"
+#include "support/checks.h"
 
 using namespace nnm;
 using namespace nnm::torch_row;
@@ -226,6 +227,39 @@ TEST_CASE("a 0-d tensor is compared as the type of what it is beside has it") {
   CHECK(values(one("lt", {tenth, half})) == Numbers{0, 0});
   CHECK(values(one("ge", {half, tenth})) == Numbers{1, 1});
   CHECK(values(one("eq", {half, full({1}, Scalar(0.1))})) == Numbers{0, 0});
+}
+
+TEST_CASE("integers divided towards zero keep their type and all of their digits") {
+  const Items toward_zero = {{"rounding_mode", "trunc"}};
+  const Tensor x = integers({16777217, -7, 7}, {3}), y = integers({1, 2, -2}, {3});
+  CHECK(values(one("div", {x, y}, toward_zero)) == Numbers{16777217, -3, -3});
+  CHECK(values(one("div", {x, 2}, toward_zero)) == Numbers{8388608, -3, 3});
+  CHECK(values(one("div", {7, y}, toward_zero)) == Numbers{7, 3, -3});
+  CHECK(values(one("div", {gt(x, Scalar(0)), -2}, toward_zero)) == Numbers{0, 0, 0});
+  CHECK(one("div", {to(x, DType::i16), 2}, toward_zero).dtype() == DType::i16);
+  CHECK(one("div", {to(x, DType::u8), to(x, DType::u8)}, toward_zero).dtype() == DType::u8);
+  CHECK_THROWS_WITH_AS(run("div", {x, 0}, toward_zero), "ZeroDivisionError", Error);
+}
+
+TEST_CASE("memory that elements share is not written in place") {
+  const Tensor row = ramp({1, 3}, 1, 7, 0, 1), square = ramp({3, 3}, 1, 17, 0, 1);
+  const char* const several = "unsupported operation: more than one element of the written-to";
+  for (const auto& [f, rest] : std::vector<std::pair<const char*, Values>>{
+           {"add_", {1}}, {"mul_", {row}}, {"clamp_", {0}}, {"exp_", {}}}) {
+    Values arguments = {expand(row, {2, 3})};
+    arguments.insert(arguments.end(), rest.begin(), rest.end());
+    const std::string said = nnm::testing::message_of([&] { run(f, arguments, {}); });
+    CHECK_MESSAGE(said.find(several) == 0, f << ": " << said);
+  }
+  const char* const some = "unsupported operation: some elements of the input tensor and the";
+  const Tensor turned = transpose(square, 0, 1), part = narrow(square, 0, 0, 1);
+  for (const Tensor& other : {turned, part}) {
+    const std::string said = nnm::testing::message_of([&] { run("sub_", {square, other}, {}); });
+    CHECK_MESSAGE(said.find(some) == 0, said);
+  }
+  CHECK(values(one("sub_", {clone(square), square}))[5] == 0);
+  CHECK(values(one("sub_", {square, square}))[5] == 0);
+  CHECK(values(one("add_", {expand(row, {1, 3}), 1})) == Numbers{1, 2, 3});
 }
 
 TEST_CASE("hsplit, vsplit and dsplit give equal parts") {

@@ -85,8 +85,16 @@ Tensor rounded_quotient(const Value* a, bool floor) {
   if (floor) {
     return binary<floor_divide, floor_divide, left_number<floor_divide>>(a).as<Tensor>();
   }
-  const Tensor quotient = trunc(binary<div, div, div>(a).as<Tensor>());
-  return is_whole(a[0]) && is_whole(a[1]) ? to(quotient, DType::i64) : quotient;
+  if (!is_whole(a[0]) || !is_whole(a[1])) return trunc(binary<div, div, div>(a).as<Tensor>());
+  if (!is_tensor(a[0]) && !is_tensor(a[1])) throw_no_tensor(a[0]);
+  // Floats would not hold all of them.
+  const Tensor like = is_tensor(a[0]) ? tensor(a[0]) : tensor(a[1]);
+  const auto whole = [&](const Value& v) {
+    return is_tensor(v) ? tensor(v) : operand(v.scalar(), like);
+  };
+  const DType type = result_type(whole(a[0]), whole(a[1]));
+  const Tensor x = to(whole(a[0]), type), y = to(whole(a[1]), type);
+  return floor_divide(sub(x, fmod(x, y)), y);
 }
 
 Value div_of(const Value* a) {
