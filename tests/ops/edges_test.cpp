@@ -44,6 +44,13 @@ TEST_CASE("tensors without elements keep their shape in any order of dimensions"
   const Tensor places = one("nonzero", {zeros({3, 0, 2, 1})});
   CHECK(places.shape() == Shape{0, 4});
   CHECK(places.dtype() == DType::i64);
+  for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+    const Tensor heads = zeros({2, 5, 0}, {type}).requires_grad_();
+    const Tensor seen = one("scaled_dot_product_attention", {heads, heads, heads});
+    CHECK(seen.shape() == Shape{2, 5, 0});
+    sum(seen).backward();
+    CHECK(heads.grad().shape() == Shape{2, 5, 0});
+  }
   CHECK(std::isnan(one("median", {zeros({0})}).item().d));
   CHECK(std::isnan(one("nanmedian", {zeros({2, 0})}).item().d));
 }
@@ -259,6 +266,7 @@ TEST_CASE("memory that elements share is not written in place") {
   }
   CHECK(values(one("sub_", {clone(square), square}))[5] == 0);
   CHECK(values(one("sub_", {square, square}))[5] == 0);
+  CHECK(one("add_", {expand(zeros({1, 0}), {2, 0}), 1}).numel() == 0);
   CHECK(values(one("add_", {expand(row, {1, 3}), 1})) == Numbers{1, 2, 3});
 }
 

@@ -14,6 +14,7 @@ void check_castable(DType type, DType into) {
 
 /// An expanded tensor has its elements in one place: each would be written several times.
 void check_apart(const Tensor& self) {
+  if (self.numel() == 0) return;
   for (int d = 0; d < self.dim(); ++d)
     NNM_CHECK(self.strides()[d] != 0 || self.shape()[d] <= 1, runtime,
               "unsupported operation: more than one element of the written-to tensor refers to a "
