@@ -141,7 +141,7 @@ void batch_norm_cpu(const View& y, const View& x, const View& weight, const View
     for (size_t c = 0; c < channels; ++c) {
       const auto i = static_cast<int64_t>(c);
       const double delta = sums[c] / n, mu = static_cast<double>(shift[c]) + delta;
-      const double var = std::max(0.0, sums[channels + c] / n - delta * delta);
+      const double var = std::max(sums[channels + c] / n - delta * delta, 0.0);  // NaN stays
       const double s = 1 / std::sqrt(var + eps);
       mean.as<C>()[i] = C(mu);
       invstd.as<C>()[i] = C(s);

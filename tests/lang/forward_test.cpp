@@ -71,6 +71,9 @@ TEST_CASE("forward: arithmetic, pipes, methods, attributes") {
   CHECK(numbers(run_class("forward:\n  - return reshape(x, 3, 1).shape[1] * x[1:]")) == D{2, -3});
   CHECK(numbers(run_class("forward:\n  - return reshape(x, [1, 3])[0, ::2]")) == D{-1, -3});
   CHECK(numbers(run_class("forward:\n  - return x[x > 0]")) == D{2});
+  CHECK(numbers(run_class("forward:\n  - return x[argmax(x)].mT + x[none, argmin(x), none]")) ==
+        D{-1});
+  CHECK(numbers(run_class("forward:\n  - return x[0][x[0] < 0]")) == D{-1});
   CHECK(numbers(run_class("forward:\n  - return x[-1] + x[none, ...].flatten()")) == D{-4, -1, -6});
   CHECK(numbers(run_class("forward:\n  - return cat([x, x[:1]], dim=0)")) == D{-1, 2, -3, -1});
   CHECK(numbers(run_class("forward:\n  - return max(x, dim=0)[0] + max(1, 2)")) == D{4});

@@ -253,4 +253,43 @@ model: Net()
   CHECK(shape_of(*r.output.find("mean")) == "[]");
 }
 
+TEST_CASE("shapes: sizes that only values can tell are others where all would not fit") {
+  const auto said = [](const std::string& statements) {
+    return diagnostics_of([&] {
+      ParsedModel(
+          "nnm: 1\ndefine:\n  Net:\n    modules:\n      fc: Linear(3, 5)\n      whole: "
+          "Linear(4, 5)\n    inputs: {x: \"f32[4, 3]\"}\n    forward:\n" +
+          statements + "model: Net()\n")
+          .check();
+    });
+  };
+  // Fewer elements may fit where all do not.
+  for (const char* fine : {
+           "      - return masked_select(x, x > 0).view(-1, 5)\n",
+           "      - return x[x[:, 0] > 0] + ones(3, 3)\n",
+           "      - y = nonzero(x) + 1\n      - return y + ones(7, 2)\n",
+           "      - y = x[x > 0]\n      - z = whole(y)\n      - return z * 2\n",
+           "      - i = where(x > 0)[0]\n      - return (i > 0) == (ones(5) > 0)\n",
+           "      - y = x[x > 0] |> rearrange(\"(a b) -> a b\", b=5)\n      - return y\n",
+       }) {
+    CHECK_MESSAGE(said(fine) == "no error", said(fine));
+  }
+  const ShapeReport r = ParsedModel(
+                            "nnm: 1\ndefine:\n  Net:\n    inputs: {x: \"f32[4, 3]\"}\n    "
+                            "forward:\n      - return x[x > 0].view(-1, 5) * 2\nmodel: Net()\n")
+                            .check();
+  CHECK(shape_of(r.output) == "[1, 5]");
+  // Sizes that the values do not change are errors all the same.
+  for (const char* wrong : {
+           "      - return x[x[:, 0] > 0] + ones(1, 4)\n",
+           "      - return embedding(nonzero(x), ones(2, 3, 4))\n",
+           "      - return whole(x[x[:, 0] > 0])\n",
+           "      - y = fc(x[x[:, 0] > 0])\n      - return y @ ones(4, 2)\n",
+           "      - return fc(x[x[:, 0] > 0], 3)\n",
+           "      - y = x[x > 0]\n      - return x @ ones(4, 2)\n",
+       }) {
+    CHECK_MESSAGE(said(wrong) != "no error", wrong);
+  }
+}
+
 TEST_SUITE_END();

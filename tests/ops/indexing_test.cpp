@@ -73,6 +73,19 @@ TEST_CASE("indexing takes what PyTorch takes, of row-major and of scattered memo
       CHECK(y.to_vector<double>() == c.values);
     }
   }
+  // A 0-d integer is a number: what it picks does not stand apart from its neighbours, and shares
+  // x's memory.
+  const Value last = places({-1}, {});
+  CHECK(index(x, tuple({last, kAll, places({1, 0, 1}, {3})})).shape() == Shape{3, 3});
+  CHECK(index(x, tuple({kAll, last, kNone, places({{1}}, {1, 1})})).shape() == Shape{2, 1, 1, 1});
+  CHECK(index(x, last).impl()->storage == x.impl()->storage);
+  // Truth values make a dimension of one place or of none.
+  CHECK(index(x, true).shape() == Shape{1, 2, 3, 4});
+  CHECK(index(x, tuple({0, kAll, false})).shape() == Shape{3, 0, 4});
+  CHECK(index(x, tuple({kNone, true, 1})).shape() == Shape{1, 1, 3, 4});
+  const Value yes = tensor_of<int64_t>(std::vector<int64_t>{1}, {}, {DType::b8, {}});
+  CHECK(index(full({}, Scalar(2.0)), yes).to_vector<double>() == std::vector<double>{2});
+  CHECK(index(full({}, Scalar(2.0)), false).shape() == Shape{0});
   CHECK(index(x, kNone).shape() == Shape{1, 2, 3, 4});
   CHECK(index(x, tuple({kAll, kNone, kDots})).shape() == Shape{2, 1, 3, 4});
   CHECK(index(x, tuple({kNone, places({1, 0}, {2})})).shape() == Shape{1, 2, 3, 4});
@@ -115,6 +128,8 @@ TEST_CASE("indexing on the meta device") {
   const Tensor i = empty({5}, {DType::i64, {DeviceType::meta, 0}});
   CHECK(index(x, tuple({kAll, Value(i)})).shape() == Shape{2, 5, 4});
   CHECK(index(x, tuple({kAll, Value::list({0, 2})})).shape() == Shape{2, 2, 4});
+  const Tensor one = empty({}, {DType::i64, {DeviceType::meta, 0}});
+  CHECK(index(x, tuple({Value(one), kAll, Value(i)})).shape() == Shape{3, 5});
 }
 
 TEST_SUITE_END();

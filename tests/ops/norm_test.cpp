@@ -91,6 +91,10 @@ TEST_CASE("batch_norm: running statistics") {
   CHECK(mean.version() == before + 1);
   batch_norm(wave({2, 2, 3}), mean, var, {}, {}, false);
   CHECK(mean.version() == before + 1);
+  // What is not finite shows in them.
+  batch_norm(full({2, 2, 3}, Scalar(INFINITY), {DType::f64}), mean, var, {}, {}, true);
+  CHECK(!std::isfinite(mean.to_vector<double>()[0]));
+  CHECK(std::isnan(var.to_vector<double>()[1]));
 }
 
 TEST_CASE("normalisation: errors and nodes are PyTorch's") {

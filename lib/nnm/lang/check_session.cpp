@@ -5,6 +5,7 @@
 
 #include "nnm/lang/forward.h"
 #include "nnm/lang/size_clash.h"
+#include "nnm/ops/ops.h"
 
 namespace nnm::lang {
 
@@ -13,6 +14,65 @@ namespace {
 using Kind = Value::Kind;
 
 constexpr int64_t kMaxRounds = 200'000;
+
+bool is_mask(const Value& v) {
+  if (v.is(Kind::list))
+    return std::any_of(v.items().begin(), v.items().end(),
+                       [](const Value& item) { return item.is(Kind::boolean); });
+  if (!v.is(Kind::tensor)) return false;
+  const DType t = v.as<Tensor>().dtype();
+  return t == DType::b8 || t == DType::u8;
+}
+
+/// The dimensions of what a function gives whose sizes count something in its operands, a bit each.
+uint32_t counted_dims(const std::string& what, const Value* in, size_t n) {
+  constexpr uint32_t kAll = ~0u;
+  if (what == "masked_select" || what == "nonzero" || what == "argwhere" || what == "bincount")
+    return 1;
+  if (what == "where") return n > 1 && in[1].is_none() ? 1 : 0;
+  if (what == "unique" || what == "unique_consecutive") return kAll;
+  if (what == "repeat_interleave")
+    return n > 3 && in[1].is(Kind::tensor) && in[3].is_none() ? kAll : 0;
+  if (what != "[…]" || n < 2) return 0;
+  if (is_mask(in[1])) return 1;
+  const bool tuple = in[1].is(Kind::tuple);
+  return tuple && std::any_of(in[1].items().begin(), in[1].items().end(), is_mask) ? kAll : 0;
+}
+
+/// Sizes that operands may have to have for a function to take them: those that stand among its
+/// arguments, their product, and small ones.
+class Sizes {
+ public:
+  void add(const Value& v) {
+    if (v.is_sequence()) {
+      for (const Value& item : v.items()) add(item);
+    } else if (v.is(Kind::integer)) {
+      add(v.integer());
+    } else if (v.is(Kind::tensor)) {
+      const Shape shape = v.as<Tensor>().shape();
+      sizes_.insert(sizes_.end(), shape.begin(), shape.end());
+    } else if (v.is(Kind::module)) {
+      for (const Tensor& p : v.as<Ref<Module>>()->parameters()) add(Value(p));
+    }
+  }
+  std::vector<int64_t> all() const {
+    std::vector<int64_t> out = sizes_;
+    if (product_ > 1) out.push_back(product_);
+    constexpr int64_t kSmall = 64;
+    for (int64_t n = kSmall; n >= 0; --n) out.push_back(n);
+    return out;
+  }
+
+ private:
+  void add(int64_t n) {
+    constexpr int64_t kMost = int64_t{1} << 31;
+    if (n < 1) return;
+    sizes_.push_back(n);
+    if (product_ < kMost && n < kMost) product_ *= n;
+  }
+  std::vector<int64_t> sizes_;
+  int64_t product_ = 1;
+};
 
 std::string place(const Span& s) { return s ? fmt::format(" ({}:{})", s.file->path, s.line) : ""; }
 
@@ -49,9 +109,41 @@ const std::vector<std::string>* CheckSession::origins(const Value& v) const {
   return it == tensors_.end() ? nullptr : &it->second.origins;
 }
 
-void CheckSession::set(const Value& v, std::vector<std::string> origins) {
+void CheckSession::set(const Value& v, std::vector<std::string> origins, uint32_t open) {
   const Tensor t = v.as<Tensor>();
-  tensors_[t.impl()] = {t, std::move(origins)};
+  tensors_[t.impl()] = {t, std::move(origins), open};
+}
+
+uint32_t CheckSession::open_dims(const Value& v) const {
+  uint32_t open = 0;
+  if (v.is_sequence())
+    for (const Value& item : v.items()) open |= open_dims(item);
+  if (!v.is(Kind::tensor)) return open;
+  const auto it = tensors_.find(static_cast<const TensorImpl*>(v.object()));
+  return it == tensors_.end() ? 0 : it->second.open;
+}
+
+uint32_t CheckSession::open_of_result(const std::string& what, const Value* in, size_t n,
+                                      const Shape& shape) const {
+  if (const uint32_t own = counted_dims(what, in, n)) return own;
+  uint32_t any = 0;
+  for (size_t k = 0; k < n; ++k) any |= open_dims(in[k]);
+  if (!any) return 0;
+  // A size that an operand of the same rank has is as sure as there; others may follow from
+  // guesses.
+  uint32_t open = (1u << shape.size()) - 1;
+  const auto take = [&](const Value& v) {
+    if (!v.is(Kind::tensor)) return;
+    const Shape& from = static_cast<const TensorImpl*>(v.object())->sizes;
+    if (from.size() != shape.size()) return;
+    for (int i = 0; i < shape.size(); ++i)
+      if (from[i] == shape[i] && !(open_dims(v) >> i & 1)) open &= ~(1u << i);
+  };
+  for (size_t k = 0; k < n; ++k) {
+    if (in[k].is_sequence()) std::for_each(in[k].items().begin(), in[k].items().end(), take);
+    else take(in[k]);
+  }
+  return open;
 }
 
 Span CheckSession::site_of(const std::string& label) const {
@@ -116,7 +208,9 @@ void CheckSession::called(const Module& m, const std::string& path, const Value&
     const bool kept = from && i != owned && before.size() == shape.size() && before[i] == shape[i];
     result.push_back(kept ? (*from)[static_cast<size_t>(i)] : own);
   }
-  set(out, std::move(result));
+  uint32_t open = open_of_result("", &in, 1, shape);
+  if (owned >= 0) open &= ~(1u << owned);
+  set(out, std::move(result), open);
 }
 
 /// A size that has moved, as in a transpose; "" where the arguments have none like it.
@@ -158,7 +252,7 @@ void CheckSession::computed(const std::string& what, const Span& at, const Value
     if (origin.empty()) origin = origin_of_size(shape[i], in, n);
     if (origin.empty()) origin = "`" + what + "`" + place(at);
   }
-  set(out, std::move(result));
+  set(out, std::move(result), open_of_result(what, in, n, shape));
 }
 
 std::vector<Note> CheckSession::sources(const std::string& what, const Value* in, size_t n,
@@ -184,6 +278,43 @@ std::vector<Note> CheckSession::sources_of_call() const {
            {}}};
 }
 
+Value CheckSession::resized(const Value& v, int64_t size) {
+  if (v.is_sequence()) {
+    Values items;
+    for (const Value& item : v.items()) items.push_back(resized(item, size));
+    return v.is(Kind::list) ? Value::list(std::move(items)) : Value::tuple(std::move(items));
+  }
+  const uint32_t open = open_dims(v);
+  if (!open) return v;
+  Tensor t = v.as<Tensor>();
+  for (int d = 0; d < t.dim(); ++d)
+    if (open >> d & 1) t = narrow(t, d, 0, std::min(size, t.size(d)));
+  const auto* from = origins(v);
+  set(t, from ? *from : std::vector<std::string>(), open);
+  return t;
+}
+
+std::optional<Value> CheckSession::refit(const std::string& what, const Span& at, const Value* in,
+                                         size_t n, const std::function<Value(const Value*)>& run) {
+  if (std::none_of(in, in + n, [this](const Value& v) { return open_dims(v) != 0; })) return {};
+  Sizes sizes;
+  for (size_t k = 0; k < n; ++k) sizes.add(in[k]);
+  const Entered entered = entered_;
+  for (const int64_t size : sizes.all()) {
+    Values operands;
+    for (size_t k = 0; k < n; ++k) operands.push_back(resized(in[k], size));
+    try {
+      Value out = run(operands.data());
+      if (!what.empty()) computed(what, at, operands.data(), n, out);
+      return out;
+    } catch (const Error&) {
+      // The next size may do.
+    }
+  }
+  entered_ = entered;
+  return {};
+}
+
 CheckSession::Running::Running(CheckSession& s, const std::string& path)
     : session_(s), call_(s.call) {
   // Several in a Sequential share the call that led there.
@@ -198,7 +329,8 @@ void CheckSession::Running::input(const std::string& name, bool only, const Valu
   const std::string& path = session_.stack_.back().path;
   const std::string of = path.empty() ? "" : " of " + path;
   const std::string text = only && !path.empty() ? "the input" + of : "input `" + name + "`" + of;
-  session_.set(v, std::vector<std::string>(static_cast<size_t>(impl->sizes.size()), text));
+  session_.set(v, std::vector<std::string>(static_cast<size_t>(impl->sizes.size()), text),
+               session_.open_dims(v));
 }
 
 CheckSession::Running::~Running() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -41,6 +42,14 @@ class CheckSession final : public ForwardWatcher {
                             const Error& e) const;
   /// Of the module called last.
   std::vector<Note> sources_of_call() const;
+
+  // Some sizes only values tell: how many elements a mask picks. A check takes them as the largest
+  // they can be, and another where that fits nothing.
+
+  /// Runs what failed again with other sizes in place of such guesses; what it gives, or nothing
+  /// where none fits. `what` is "" of a module, whose calls are seen anyway.
+  std::optional<Value> refit(const std::string& what, const Span& at, const Value* in, size_t n,
+                             const std::function<Value(const Value*)>& run);
 
   /// "conv1 is Conv2d(3, 8, …) (t.yaml:7)": the layer `inner` of what `label` calls.
   std::string described(Module& called, const std::string& label, const std::string& inner,
@@ -82,6 +91,7 @@ class CheckSession final : public ForwardWatcher {
   struct Known {
     Tensor keep;                       ///< so that its address stays its own
     std::vector<std::string> origins;  ///< per dimension
+    uint32_t open = 0;                 ///< bit i: the size of dimension i is a guess
   };
   /// A module being called: its path, and what it got.
   struct Entered {
@@ -90,7 +100,13 @@ class CheckSession final : public ForwardWatcher {
     Value in;
   };
   const std::vector<std::string>* origins(const Value& v) const;
-  void set(const Value& v, std::vector<std::string> origins);
+  void set(const Value& v, std::vector<std::string> origins, uint32_t open = 0);
+  /// The dimensions whose sizes are guesses, a bit each; of a list those of its tensors.
+  uint32_t open_dims(const Value& v) const;
+  /// The operand with `size` in place of its guesses, unless they are smaller.
+  Value resized(const Value& v, int64_t size);
+  uint32_t open_of_result(const std::string& what, const Value* in, size_t n,
+                          const Shape& shape) const;
   std::string origin_of_size(int64_t size, const Value* in, size_t n) const;
   /// A path as the forward being run calls it.
   std::string label(const std::string& path) const;

@@ -50,6 +50,14 @@ std::vector<Note> sources(const Frame& f, const std::string& what, std::initiali
   return f.check->sources(what, in.begin(), in.size(), e);
 }
 
+/// CheckSession::refit in a check; nothing elsewhere.
+std::optional<Value> refit(const Frame& f, const std::string& what, const Span& at,
+                           std::initializer_list<Value> in,
+                           const std::function<Value(const Value*)>& run) {
+  if (!f.check) return {};
+  return f.check->refit(what, at, in.begin(), in.size(), run);
+}
+
 /// Tells of an operator and its result.
 void trace(const Frame& f, const char* what, const Span& at, std::initializer_list<Value> in,
            const Value& out) {
@@ -217,6 +225,8 @@ Value BinaryNode::eval(Frame& f) const {
 
 Value BinaryNode::complain(const Frame& f, const Value& a, const Value& b, const Error& e) const {
   if (poisoned(a) || poisoned(b)) return quiet(f, span);
+  const auto again = [this](const Value* in) { return binary(op_, in[0], in[1]); };
+  if (const auto out = refit(f, op_, span, {a, b}, again)) return *out;
   if (op_ != "@" && a.is(Kind::tensor) && b.is(Kind::tensor) && e.kind() == ErrorKind::runtime) {
     const Shape x = a.as<Tensor>().shape(), y = b.as<Tensor>().shape();
     try {
@@ -241,6 +251,8 @@ Value CompareNode::eval(Frame& f) const {
       if (i + 1 < ops_.size() && !truth(result)) return result;
     } catch (const Error& e) {
       if (poisoned(a) || poisoned(b)) return quiet(f, span);
+      const auto again = [&](const Value* in) { return compare(ops_[i], in[0], in[1]); };
+      if (const auto out = refit(f, ops_[i], span, {a, b}, again)) return *out;
       return failed(f, span, ops_[i], e, sources(f, ops_[i], {a, b}, e));
     }
     a = std::move(b);
@@ -365,6 +377,9 @@ void FunctionNode::convert(const Frame& f, const Arg& a, Value& v) const {
 Value FunctionNode::complain(const Frame& f, const Value* values, const Error& e) const {
   if (std::any_of(values, values + args_.size(), poisoned)) return quiet(f, span);
   const std::string name(function_->name());
+  const auto again = [this](const Value* in) { return function_->run(in); };
+  if (f.check)
+    if (const auto out = f.check->refit(name, span, values, args_.size(), again)) return *out;
   return failed(f, span, name, e,
                 f.check ? f.check->sources(name, values, args_.size(), e) : std::vector<Note>());
 }
@@ -438,6 +453,10 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
     if (poisoned(single) || std::any_of(args.pos.begin(), args.pos.end(), poisoned) ||
         std::any_of(args.kw.begin(), args.kw.end(), is_bad))
       return quiet(f, span);
+    if (one) {
+      const auto again = [&](const Value* in) { return m(in[0]); };
+      if (const auto out = refit(f, "", span, {single, Value(Ref<Module>(&m))}, again)) return *out;
+    }
     std::string inner = label_;
     if (!e.module_path().empty()) inner += "." + e.module_path();
     std::vector<Note> notes;
@@ -470,6 +489,10 @@ Value RearrangeNode::eval(Frame& f) const {
     return out;
   } catch (const Error& e) {
     if (is_poison(x)) return quiet(f, span);
+    const auto again = [&](const Value* in) -> Value {
+      return rearrange(in[0].as<Tensor>(), pattern.string(), sizes);
+    };
+    if (const auto out = refit(f, "rearrange", span, {x}, again)) return *out;
     return failed(f, span, "rearrange", e);
   }
 }

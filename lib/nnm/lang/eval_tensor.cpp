@@ -85,6 +85,7 @@ namespace {
 
 /// T, H, mT and mH: transposed views of what is real.
 Value transposed(const Tensor& t, const std::string& name) {
+  if (t.dim() == 0) return t;
   if (name[0] == 'm') {
     NNM_CHECK(t.dim() >= 2, runtime,
               "tensor.{} is only supported on matrices or batches of matrices. Got {}-D tensor.",

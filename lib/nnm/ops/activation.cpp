@@ -73,6 +73,8 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
 }
 Tensor hardtanh(const Tensor& x, double min_val, double max_val) {
   NNM_CHECK(min_val <= max_val, value, "min_val cannot be greater than max_val");
+  if (is_integral(x.dtype()))
+    return clamp(x, Scalar(static_cast<int64_t>(min_val)), Scalar(static_cast<int64_t>(max_val)));
   return apply(x, Activation::hardtanh, "hardtanh_cpu", {min_val, max_val});
 }
 Tensor hardshrink(const Tensor& x, double lambd) {
@@ -88,6 +90,8 @@ Tensor softshrink(const Tensor& x, double lambd) {
   return apply(x, Activation::softshrink, "softshrink_cpu", {lambd});
 }
 Tensor threshold(const Tensor& x, double threshold, double value) {
+  if (is_integral(x.dtype()))
+    return masked_fill(x, le(x, Scalar(std::trunc(threshold))), Scalar(std::trunc(value)));
   return apply(x, Activation::threshold, "threshold_cpu", {threshold, value});
 }
 

@@ -29,6 +29,10 @@ std::vector<T> numbers(const Value& v) {
 inline Dims dims(const Value& v) { return v.is_none() ? Dims() : integers(v); }
 
 inline std::optional<DType> dtype(const Value& v) { return Codec<std::optional<DType>>::read(v); }
+/// A tensor in the type that `dtype=` asks for, where it does.
+inline Tensor converted(const Value& x, const Value& type) {
+  return type.is_none() ? x.as<Tensor>() : to(x.as<Tensor>(), type.dtype());
+}
 /// "cpu", "cuda", "cuda:1", "meta"; none is the default device.
 Device device(const Value& v);
 inline TensorOptions options(const Value& type, const Value& where) {
@@ -40,6 +44,11 @@ Scalar number(const Value& v);
 Tensor operand(Scalar s, const Tensor& like);
 /// A 0-d tensor that `op` fills with, as `like`'s type; a config may give one in place of a number.
 Tensor filler(const Value& v, const Tensor& like, const char* op);
+/// torch.clamp with bounds of their own for each element; one of them may be undefined.
+Tensor clamped_between(const Tensor& x, const Tensor& min, const Tensor& max);
+/// What `where` of a condition alone gives: the places where it holds, a tensor for each dimension,
+/// and one for a condition without dimensions.
+Tensors places_of(const Tensor& condition);
 /// The median of all elements, NaN where there are none; equals share its gradient, as in PyTorch.
 Tensor middle_of_all(const char* node, const Tensor& x, Tensor (*of_flat)(const Tensor&));
 /// f(x), or where `inplace` is true x itself with f(x) written into it.

@@ -25,8 +25,13 @@ Tensor block_diag(const Tensors& tensors) {
               &t - tensors.data(), t.dim());
     width += atleast(t, 2).size(1);
   }
+  Tensor all = tensors[0];
   for (const Tensor& t : tensors) {
-    const Tensor block = atleast(t, 2);
+    const DType type = detail::result_type(all, t);
+    all = t.dim() > all.dim() ? to(t, type) : to(all, type);
+  }
+  for (const Tensor& t : tensors) {
+    const Tensor block = to(atleast(t, 2), all.dtype());
     const int64_t n = block.size(1);
     rows.push_back(pad(block, {before, width - before - n}));
     before += n;
@@ -75,9 +80,10 @@ Tensor windows_along(const Tensor& x, int64_t dimension, int64_t size, int64_t s
   NNM_CHECK(size >= 0 && size <= n, runtime,
             "maximum size for tensor at dimension {} is {} but size is {}", d, n, size);
   NNM_CHECK(step > 0, runtime, "step is {} but must be > 0", step);
+  if (x.dim() == 0) return narrow(reshape(x, {1}), 0, 0, size);
   const Tensor starts = arange(0, n - size + 1, step, DType::i64, x.device());
   const Tensor places = unsqueeze(starts, 1) + arange(0, size, 1, DType::i64, x.device());
-  const Tensor all = index_select(x.dim() == 0 ? reshape(x, {1}) : x, d, reshape(places, {-1}));
+  const Tensor all = index_select(x, d, reshape(places, {-1}));
   return movedim(unflatten(all, d, {starts.numel(), size}), {d + 1}, {-1});
 }
 
@@ -170,8 +176,20 @@ Value atleast_of(const Value* a) {
   return to_value(out);
 }
 
-/// hsplit, vsplit, dsplit: tensor_split along one dimension.
-Value split_along(const Value* a, int64_t dim) {
+/// hsplit, vsplit, dsplit: tensor_split along one dimension, into equal parts alone.
+Value split_along(const Value* a, const char* name, int64_t rank, int64_t dim) {
+  const Tensor x = tensor(a[0]);
+  NNM_CHECK(x.dim() >= rank, runtime,
+            "torch.{} requires a tensor with at least {} dimension, but got a tensor with {} "
+            "dimensions!",
+            name, rank, x.dim());
+  if (a[1].is(Value::Kind::integer)) {
+    const int64_t n = a[1].integer();
+    NNM_CHECK(n > 0 && x.size(dim) % n == 0, runtime,
+              "torch.{} attempted to split along dimension {}, but the size of the dimension {} is "
+              "not divisible by the split_size {}!",
+              name, dim, x.size(dim), n);
+  }
   const Value args[] = {a[0], a[1], Value(dim)};
   return find_function("tensor_split")->run(args);
 }
@@ -203,11 +221,11 @@ const Function kAssembleFunctions[] = {
     {"row_stack(tensors: Tensor[])", "joined one under the other",
      [](const Value* a) -> Value { return find_function("vstack")->run(a); }},
     {"hsplit(input: Tensor, indices_or_sections: any)", "parts side by side",
-     [](const Value* a) { return split_along(a, tensor(a[0]).dim() == 1 ? 0 : 1); }},
+     [](const Value* a) { return split_along(a, "hsplit", 1, tensor(a[0]).dim() < 2 ? 0 : 1); }},
     {"vsplit(input: Tensor, indices_or_sections: any)", "parts one under the other",
-     [](const Value* a) { return split_along(a, 0); }},
+     [](const Value* a) { return split_along(a, "vsplit", 2, 0); }},
     {"dsplit(input: Tensor, indices_or_sections: any)", "parts one behind the other",
-     [](const Value* a) { return split_along(a, 2); }},
+     [](const Value* a) { return split_along(a, "dsplit", 3, 2); }},
     {"diagflat(input: Tensor, offset: int = 0)", "a matrix with these elements on its diagonal",
      [](const Value* a) -> Value { return diag(reshape(tensor(a[0]), {-1}), a[1].integer()); }},
     {"rot90(input: Tensor, k: int = 1, dims: int[] = [0, 1])", "turned by right angles",

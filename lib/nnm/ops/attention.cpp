@@ -152,7 +152,10 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
   p.scale = scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1))));
   p.causal = is_causal;
   p.dropout_p = dropout_p;
-  if (batch.size() > 2 || needs_grad({&mask})) {
+  // Blocks of heads without width have no size to divide by.
+  const bool flat = q.size(-1) == 0 || v.size(-1) == 0;
+  if (batch.size() > 2 || needs_grad({&mask}) || flat) {
+    if (!mask.defined()) return composed(q, k, v, mask, p);
     if (!boolean) return composed(q, k, v, mask, p);
     const double inf = std::numeric_limits<double>::infinity();
     const Tensor bias =

@@ -377,15 +377,22 @@ Scalar rounded(Scalar s, DType t) {
   return s;
 }
 
+/// A tensor without dimensions is such a number.
+Tensor rounded(const Tensor& x, DType t) {
+  const bool half = t == DType::bf16 || t == DType::f16;
+  return half && x.dim() == 0 && is_floating(x.dtype()) ? to(x.detach(), t) : x;
+}
+
 }  // namespace
 
-#define NNM_COMPARISON(name)                                             \
-  Tensor name(const Tensor& a, const Tensor& b) {                        \
-    return run(Binary::name, a, b, common_type(a, b, #name), DType::b8); \
-  }                                                                      \
-  Tensor name(const Tensor& a, Scalar b) {                               \
-    const DType type = common_type(a, b, #name);                         \
-    return run(Binary::name, a, rounded(b, type), type, DType::b8);      \
+#define NNM_COMPARISON(name)                                                       \
+  Tensor name(const Tensor& a, const Tensor& b) {                                  \
+    const DType type = common_type(a, b, #name);                                   \
+    return run(Binary::name, rounded(a, type), rounded(b, type), type, DType::b8); \
+  }                                                                                \
+  Tensor name(const Tensor& a, Scalar b) {                                         \
+    const DType type = common_type(a, b, #name);                                   \
+    return run(Binary::name, a, rounded(b, type), type, DType::b8);                \
   }
 NNM_COMPARISON(eq)
 NNM_COMPARISON(ne)

@@ -72,9 +72,14 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) 
   return add(x, div(a, b), value);
 }
 
-Tensor hypot(const Tensor& a, const Tensor& b) { return sqrt(add(square(a), square(b))); }
+Tensor hypot(const Tensor& a, const Tensor& b) {
+  const DType type = detail::float_type(detail::result_type(a, b));
+  return sqrt(add(square(to(a, type)), square(to(b, type))));
+}
 
-Tensor logaddexp(const Tensor& a, const Tensor& b) {
+Tensor logaddexp(const Tensor& left, const Tensor& right) {
+  const DType type = detail::float_type(detail::result_type(left, right));
+  const Tensor a = to(left, type), b = to(right, type);
   // Two infinities of one sign have no distance, and neither have two equal numbers.
   const Tensor apart = neg(abs(masked_fill(sub(a, b), eq(a, b), Scalar(0))));
   return add(maximum(a, b), log1p(exp(apart)));
@@ -82,6 +87,7 @@ Tensor logaddexp(const Tensor& a, const Tensor& b) {
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
   detail::check_defined(x, "logit");
+  if (!is_floating(x.dtype())) return logit(to(x, DType::f32), eps);
   Tensor y;
   {
     const NoGradGuard no_grad;

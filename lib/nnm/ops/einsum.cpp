@@ -215,8 +215,11 @@ Term multiply(Term a, Term b, const Subscripts& wanted) {
   };
   const int64_t nb = count(a, batch), ns = count(a, summed), nl = count(a, left),
                 nr = count(b, right);
-  const Tensor y = bmm(grouped(a, {batch, left, summed}, {nb, nl, ns}),
-                       grouped(b, {batch, summed, right}, {nb, ns, nr}));
+  const Tensor x = grouped(a, {batch, left, summed}, {nb, nl, ns});
+  const Tensor z = grouped(b, {batch, summed, right}, {nb, ns, nr});
+  // Without a sum numbers of different types, and truth values, may meet, as in any product.
+  const bool any_types = summed.empty() && (x.dtype() != z.dtype() || x.dtype() == DType::b8);
+  const Tensor y = any_types ? mul(x, z) : bmm(x, z);
   Term out;
   Shape shape;
   for (const Subscripts* g : {&batch, &left, &right}) {

@@ -3,6 +3,7 @@
 
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
+#include "nnm/ops/functional.h"
 #include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
 #include "nnm/tensor/device.h"
@@ -76,9 +77,19 @@ Tensor embedding(const Tensor& indices, const Tensor& weight, std::optional<int6
 
 namespace {
 
+/// Gradients are dense here, whatever `sparse` says.
+Tensor embedding_call(const Tensor& input, const Tensor& weight, std::optional<int64_t> padding_idx,
+                      std::optional<double> max_norm, double norm_type, bool scale_grad_by_freq,
+                      bool) {
+  if (max_norm) embedding_renorm_(weight, input, *max_norm, norm_type);
+  const Tensor y = embedding(input, weight, padding_idx);
+  return scale_grad_by_freq ? scale_grad_by_frequency(y, input, weight.size(0)) : y;
+}
+
 constexpr Function kEmbeddingFunctions[] = {
-    {"embedding(input: Tensor, weight: Tensor, padding_idx: int? = none)",
-     "rows of weight at the indices in input", call<embedding>},
+    {"embedding(input: Tensor, weight: Tensor, padding_idx: int? = none, max_norm: float? = none, "
+     "norm_type: float = 2, scale_grad_by_freq: bool = false, sparse: bool = false)",
+     "rows of weight at the indices in input", call<embedding_call>},
 };
 NNM_REGISTER_FUNCTIONS(kEmbeddingFunctions);
 

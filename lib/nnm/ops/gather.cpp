@@ -90,6 +90,8 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
   NNM_CHECK(x.dtype() == source.dtype(), runtime,
             "index_add_(): self ({}) and source ({}) must have the same scalar type",
             detail::scalar_type_name(x.dtype()), detail::scalar_type_name(source.dtype()));
+  if (x.dim() == 0 && source.numel() == index.numel())
+    return reshape(index_add(reshape(x, {1}), dim, index, reshape(source, {-1}), alpha), {});
   Shape wanted = x.shape();
   if (x.dim() > 0) wanted[d] = index.numel();
   NNM_CHECK(x.dim() > 0 && source.shape() == wanted, runtime,

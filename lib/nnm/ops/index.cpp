@@ -33,8 +33,9 @@ Tensor tensor_of_list(const Value& v, Device device) {
 
 /// Dimensions of x that an item takes.
 int consumed(const Value& item) {
-  if (item.is(Value::Kind::none) || item.is(Value::Kind::ellipsis)) return 0;
-  if (!item.is(Value::Kind::tensor)) return 1;
+  using Kind = Value::Kind;
+  if (item.is(Kind::none) || item.is(Kind::ellipsis) || item.is(Kind::boolean)) return 0;
+  if (!item.is(Kind::tensor)) return 1;
   const Tensor t = item.as<Tensor>();
   return t.dtype() == DType::b8 || t.dtype() == DType::u8 ? t.dim() : 1;
 }
@@ -78,6 +79,7 @@ class Indexing {
   void one(const Value& item, Picks& picks) {
     switch (item.kind()) {
       case Value::Kind::none: y_ = unsqueeze(y_, dim_++); return;
+      case Value::Kind::boolean: flag(item.boolean(), picks); return;
       case Value::Kind::integer: integer(item.integer()); return;
       case Value::Kind::slice: sliced(item.items()); return;
       case Value::Kind::list: picked(tensor_of_list(item, y_.device()), picks); return;
@@ -107,9 +109,21 @@ class Indexing {
     ++dim_;
   }
 
+  /// A truth value makes a new dimension: of one place where true, of none where false.
+  void flag(bool on, Picks& picks) {
+    y_ = unsqueeze(y_, dim_);
+    add(picks, zeros({on ? 1 : 0}, {DType::i64, y_.device()}));
+  }
+
   void picked(const Tensor& t, Picks& picks) {
+    const bool is_mask = t.dtype() == DType::b8 || t.dtype() == DType::u8;
+    if (t.dim() == 0 && !is_floating(t.dtype())) {
+      // Values are not known without memory: any place will do there.
+      const int64_t i = t.is_meta() ? (is_mask ? 1 : 0) : t.item().i;
+      return is_mask ? flag(i != 0, picks) : integer(i);
+    }
     NoGradGuard no_grad;
-    if (t.dtype() == DType::b8 || t.dtype() == DType::u8) return masked(to(t, DType::b8), picks);
+    if (is_mask) return masked(to(t, DType::b8), picks);
     NNM_CHECK(t.dtype() == DType::i64 || t.dtype() == DType::i32, index,
               "tensors used as indices must be long, int, byte or bool tensors");
     add(picks, t.dtype() == DType::i64 ? t : to(t, DType::i64));
@@ -123,7 +137,6 @@ class Indexing {
                 "tensor {} at index {}",
                 mask.shape().str(), k, y_.shape().str(), dim_ + k);
     }
-    NNM_CHECK(mask.dim() > 0, index, "a 0-d mask is no index");
     const Tensor at = detail::nonzero_positions(mask);
     int64_t inner = mask.numel();
     for (int k = 0; k < mask.dim(); ++k) {

@@ -12,6 +12,27 @@ void check_castable(DType type, DType into) {
             detail::scalar_type_name(type), detail::scalar_type_name(into));
 }
 
+/// An expanded tensor has its elements in one place: each would be written several times.
+void check_apart(const Tensor& self) {
+  if (self.numel() == 0) return;
+  for (int d = 0; d < self.dim(); ++d)
+    NNM_CHECK(self.strides()[d] != 0 || self.shape()[d] <= 1, runtime,
+              "unsupported operation: more than one element of the written-to tensor refers to a "
+              "single memory location. Please clone() the tensor before performing the operation.");
+}
+
+/// What is read must not be what was written for another element.
+void check_overlap(const Tensor& self, const Tensor& b) {
+  if (self.ref()->storage.get() != b.ref()->storage.get() || self.is_same(b)) return;
+  if (!self.is_dense() || !b.is_dense() || self.numel() == 0 || b.numel() == 0) return;
+  const int64_t begin = self.impl()->offset, from = b.impl()->offset;
+  if (begin + self.numel() <= from || from + b.numel() <= begin) return;
+  NNM_CHECK(begin == from && self.numel() == b.numel() && self.strides() == b.strides(), runtime,
+            "unsupported operation: some elements of the input tensor and the written-to tensor "
+            "refer to a single memory location. Please clone() the tensor before performing the "
+            "operation.");
+}
+
 /// The type of the computation, after the checks of an in-place operation with another tensor.
 DType check_operands(const Tensor& self, const Tensor& b, DType type, const char* op) {
   detail::check_defined(b, op);
@@ -21,12 +42,15 @@ DType check_operands(const Tensor& self, const Tensor& b, DType type, const char
             "output with shape {} doesn't match the broadcast shape {}", self.shape().str(),
             shape.str());
   check_castable(type, self.dtype());
+  check_apart(self);
+  check_overlap(self, b);
   check_inplace(self, {&b});
   return type;
 }
 
 DType check_operands(const Tensor& self, DType type) {
   check_castable(type, self.dtype());
+  check_apart(self);
   check_inplace(self);
   return type;
 }
@@ -123,6 +147,7 @@ const Tensor& relu_(const Tensor& self) {
 }
 
 const Tensor& apply_(const Tensor& self, const std::function<Tensor(const Tensor&)>& f) {
+  check_apart(self);
   check_inplace(self);
   const bool recorded = needs_grad({&self});
   // What f saves of its operand must outlive the write.

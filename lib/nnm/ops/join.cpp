@@ -213,7 +213,8 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats, std::optional<int64_t
   Shape shape = x.shape();
   shape[d] = n * repeats;
   const Tensor runs = expand(reshape(x, {outer, n, 1, inner}), {outer, n, repeats, inner});
-  return view(reshape(runs, {outer, n * repeats, inner}), shape);
+  // Where nothing is repeated, or one element alone, reshape would give a view of x.
+  return reshape(clone(runs), shape);
 }
 
 namespace {

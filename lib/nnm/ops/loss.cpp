@@ -182,10 +182,28 @@ namespace {
 
 using Flag = std::optional<bool>;
 
+/// Losses of single elements times their weights; the mean is that of the weights, too.
+Tensor weighed(const Tensor& losses, const Tensor& input, const Tensor& weight,
+               const std::string& reduction) {
+  NNM_CHECK(weight.shape() == input.shape(), value, "Weights and input must have the same size.");
+  const Tensor all = mul(losses, weight);
+  return parse_reduction(reduction) == Reduction::mean ? div(sum(all), sum(weight))
+                                                       : reduce(all, reduction);
+}
+
 template <Tensor (*F)(const Tensor&, const Tensor&, const std::string&)>
 Tensor simple_call(const Tensor& x, const Tensor& t, Flag size_average, Flag reduce,
-                   const std::string& reduction) {
-  return F(x, t, detail::legacy_reduction(size_average, reduce, reduction));
+                   const std::string& reduction, const Tensor& weight) {
+  const std::string how = detail::legacy_reduction(size_average, reduce, reduction);
+  return weight.defined() ? weighed(F(x, t, "none"), x, weight, how) : F(x, t, how);
+}
+
+/// Its mean is that of the products, unlike that of the others.
+Tensor huber_call(const Tensor& x, const Tensor& t, const std::string& reduction, double delta,
+                  const Tensor& weight) {
+  if (!weight.defined()) return huber_loss(x, t, reduction, delta);
+  NNM_CHECK(weight.shape() == x.shape(), value, "Weights and input must have the same size.");
+  return reduce(mul(huber_loss(x, t, "none", delta), weight), reduction);
 }
 
 Tensor smooth_l1_call(const Tensor& x, const Tensor& t, Flag size_average, Flag reduce,
@@ -213,16 +231,17 @@ Tensor kl_div_call(const Tensor& x, const Tensor& t, Flag size_average, Flag red
 
 constexpr Function kLossFunctions[] = {
     {"mse_loss(input: Tensor, target: Tensor, size_average: bool? = none, reduce: bool? = none, "
-     "reduction: str = \"mean\")",
+     "reduction: str = \"mean\", weight: Tensor? = none)",
      "(input - target)²", call<simple_call<mse_loss>>},
     {"l1_loss(input: Tensor, target: Tensor, size_average: bool? = none, reduce: bool? = none, "
-     "reduction: str = \"mean\")",
+     "reduction: str = \"mean\", weight: Tensor? = none)",
      "|input - target|", call<simple_call<l1_loss>>},
     {"smooth_l1_loss(input: Tensor, target: Tensor, size_average: bool? = none, reduce: bool? = "
      "none, reduction: str = \"mean\", beta: float = 1.0)",
      "squared below beta, absolute above", call<smooth_l1_call>},
-    {"huber_loss(input: Tensor, target: Tensor, reduction: str = \"mean\", delta: float = 1.0)",
-     "squared below delta, delta times absolute above", call<huber_loss>},
+    {"huber_loss(input: Tensor, target: Tensor, reduction: str = \"mean\", delta: float = 1.0, "
+     "weight: Tensor? = none)",
+     "squared below delta, delta times absolute above", call<huber_call>},
     {"binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor? = none, size_average: "
      "bool? = none, reduce: bool? = none, reduction: str = \"mean\")",
      "-target log(input) - (1 - target) log(1 - input)", call<bce_call>},

@@ -153,6 +153,8 @@ Tensor histc(const Tensor& x, int64_t bins, double low, double high) {
   if (low == high && all.numel() > 0 && !all.is_meta()) {
     low = min(all).item().d;
     high = max(all).item().d;
+    NNM_CHECK(std::isfinite(low) && std::isfinite(high), runtime,
+              "torch.histc: range of [{}, {}] is not finite", low, high);
   }
   if (low == high) {
     low -= 1;

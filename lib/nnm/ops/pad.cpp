@@ -43,7 +43,7 @@ Tensor constant_pad(const Tensor& x, const Dims& pad, double value) {
   }
   Tensor y = x.is_channels_last() && shape.size() == 4 ? empty_channels_last(shape, x.options())
                                                        : empty(shape, x.options());
-  kernels::fill(y, value, static_cast<int64_t>(value));
+  kernels::fill(y, value, x.dtype() == DType::b8 ? value != 0 : static_cast<int64_t>(value));
   kernels::copy(inner_part(y, pad, 1), inner_part(x, pad, -1));
   if (!needs_grad({&x})) return y;
   return record("ConstantPadNdBackward0", y, {&x}, [pad](Backward& b) {

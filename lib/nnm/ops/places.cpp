@@ -34,6 +34,7 @@ Tensor along(const Tensor& index, int64_t dim, const Shape& shape) {
 
 Tensor filled_at(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& value) {
   NNM_CHECK(index.dim() <= 1, index, "index_fill_(): Expected a vector for index.");
+  if (x.dim() == 0) return reshape(filled_at(reshape(x, {1}), dim, index, value), {});
   const int64_t d = wrap_dim(dim, x.dim());
   const Tensor places = along(remainder(index, Scalar(x.size(d))), d, x.shape());
   // A place that is named twice counts once in the gradient of the value.
@@ -50,6 +51,8 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, Scalar valu
 Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
   NNM_CHECK(index.dim() <= 1, index, "index_copy_(): Index should have dimension 1 or 0 (got {})",
             index.dim());
+  if (x.dim() == 0 && source.numel() == 1)
+    return reshape(index_copy(reshape(x, {1}), dim, index, reshape(source, {1})), {});
   const int64_t d = wrap_dim(dim, x.dim());
   NNM_CHECK(source.dim() == x.dim() && source.size(d) == index.numel(), index,
             "index_copy_(): Number of indices ({}) should be equal to source.size(dim) ({})",
@@ -154,6 +157,11 @@ Value tensor_split_of(const Value* a) {
   return to_value(tensor_split(x, std::vector<int64_t>(integers(a[1])), dim));
 }
 
+template <Tensor (*F)(int64_t, int64_t, int64_t)>
+Value places_as(const Value* a) {
+  return converted(F(a[0].integer(), a[1].integer(), a[2].integer()), a[3]);
+}
+
 /// cat along the second dimension; a vector is a column.
 Value column_stack_of(const Value* a) {
   auto tensors = Codec<Tensors>::read(a[0]);
@@ -182,10 +190,10 @@ const Function kPlaceFunctions[] = {
        return to_value(broadcast_tensors(Codec<Tensors>::read(a[0])));
      }},
     {"column_stack(tensors: Tensor[])", "joined side by side, vectors as columns", column_stack_of},
-    {"tril_indices(row: int, col: int, offset: int = 0)", "the places of the lower triangle",
-     call<tril_indices>},
-    {"triu_indices(row: int, col: int, offset: int = 0)", "the places of the upper triangle",
-     call<triu_indices>},
+    {"tril_indices(row: int, col: int, offset: int = 0, *, dtype: dtype = none)",
+     "the places of the lower triangle", places_as<tril_indices>},
+    {"triu_indices(row: int, col: int, offset: int = 0, *, dtype: dtype = none)",
+     "the places of the upper triangle", places_as<triu_indices>},
     {"channel_shuffle(input: Tensor, groups: int)", "channels of several groups in turn",
      call<channel_shuffle>},
 };

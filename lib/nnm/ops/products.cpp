@@ -72,7 +72,9 @@ Tensor inner(const Tensor& a, const Tensor& b) {
   return tensordot(a, b, {-1}, {-1});
 }
 
-Tensor tensordot(const Tensor& a, const Tensor& b, const Dims& dims_a, const Dims& dims_b) {
+Tensor tensordot(const Tensor& left_operand, const Tensor& right_operand, const Dims& dims_a,
+                 const Dims& dims_b) {
+  Tensor a = left_operand, b = right_operand;
   NNM_CHECK(dims_a.size() == dims_b.size(), runtime,
             "both dimension lists should have same length, got {} and {}", dims_a.size(),
             dims_b.size());
@@ -89,6 +91,9 @@ Tensor tensordot(const Tensor& a, const Tensor& b, const Dims& dims_a, const Dim
   }
   for (size_t i = 0; i < dims_a.size(); ++i) {
     const int64_t da = wrap_dim(dims_a[i], a.dim()), db = wrap_dim(dims_b[i], b.dim());
+    // One number beside many: it multiplies their sum.
+    if (a.size(da) == 1 && b.size(db) != 1) b = sum(b, {db}, true);
+    if (b.size(db) == 1 && a.size(da) != 1) a = sum(a, {da}, true);
     NNM_CHECK(a.size(da) == b.size(db), runtime,
               "contracted dimensions need to match, but first has size {} in dim {} and second has "
               "size {} in dim {}",

@@ -8,12 +8,13 @@
 
 namespace nnm {
 
-Tensor fmod(const Tensor& a, const Tensor& b) {
+Tensor fmod(const Tensor& left, const Tensor& right) {
+  const DType type = detail::result_type(left, right);
+  const Tensor a = to(left, type), b = to(right, type);
   Tensor rest, quotient;
   {
     const NoGradGuard no_grad;
-    const DType type = detail::result_type(a, b);
-    const Tensor size = remainder(abs(to(a, type)), abs(to(b, type)));
+    const Tensor size = remainder(abs(a), abs(b));
     rest = where(lt(a, Scalar(0)), neg(size), size);
     if (is_floating(rest.dtype())) quotient = round((a - rest) / b);
   }
@@ -35,7 +36,8 @@ Tensor float_power(const Tensor& a, const Tensor& b) {
 }
 
 Tensor xlogy(const Tensor& a, const Tensor& b) {
-  const Tensor x = to(a, detail::float_type(a.dtype())), y = to(b, detail::float_type(b.dtype()));
+  const DType type = detail::float_type(detail::result_type(a, b));
+  const Tensor x = to(a, type), y = to(b, type);
   const Tensor nothing = logical_and(eq(x, Scalar(0)), le(y, Scalar(0)));
   return x * log(where(nothing, ones({}, y.options()), y));
 }
@@ -66,10 +68,16 @@ Tensor heaviside(const Tensor& x, const Tensor& values) {
 }
 
 Tensor ldexp(const Tensor& x, const Tensor& exponent) {
-  return x * pow(Scalar(2.0), to(exponent, detail::float_type(exponent.dtype())));
+  if (is_floating(exponent.dtype())) return x * pow(Scalar(2.0), exponent);
+  // Powers of two that bf16 and f16 do not hold may still give products that they do.
+  const DType type = detail::float_type(x.dtype());
+  const DType wide = type == DType::f64 ? DType::f64 : DType::f32;
+  return to(to(x, wide) * pow(Scalar(2.0), to(exponent, wide)), type);
 }
 
-Tensor logaddexp2(const Tensor& a, const Tensor& b) {
+Tensor logaddexp2(const Tensor& left, const Tensor& right) {
+  const DType type = detail::float_type(detail::result_type(left, right));
+  const Tensor a = to(left, type), b = to(right, type);
   const Tensor apart = neg(abs(masked_fill(a - b, eq(a, b), Scalar(0))));
   return maximum(a, b) + log1p(exp2(apart)) * Scalar(std::numbers::log2e);
 }
@@ -92,7 +100,7 @@ Tensor matrix_power(const Tensor& x, int64_t n) {
     if (n % 2 == 1) y = y.defined() ? matmul(y, square) : square;
     if (n > 1) square = matmul(square, square);
   }
-  return y;
+  return y.is_same(x) ? clone(x) : y;
 }
 
 Tensor trapezoid(const Tensor& y, const Tensor& x, double dx, int64_t dim) {
@@ -185,12 +193,16 @@ using namespace detail;
 
 using Pair = Tensor (*)(const Tensor&, const Tensor&);
 
-/// A number becomes a tensor beside the other.
+/// A number becomes a tensor beside the other; one below 0 keeps its sign beside bytes.
 template <Pair F>
 Value of_two(const Value* a) {
   const Tensor like = is_tensor(a[0]) ? tensor(a[0]) : tensor(a[1]);
-  const auto given = [&](const Value& v) {
-    return is_tensor(v) ? tensor(v) : operand(number(v), like);
+  const auto given = [&](const Value& v) -> Tensor {
+    if (is_tensor(v)) return tensor(v);
+    const Scalar n = number(v);
+    if (like.dtype() == DType::u8 && n.kind == Scalar::Kind::integer && n.i < 0)
+      return scalar_tensor(n, DType::i64, like.device());
+    return operand(n, like);
   };
   return F(given(a[0]), given(a[1]));
 }
@@ -262,7 +274,10 @@ const Function kRareFunctions[] = {
     {"chain_matmul(*matrices: Tensor)", "product of several matrices", chain_of},
     {"matrix_power(input: Tensor, n: int)", "product of a matrix with itself", call<matrix_power>},
     {"adjoint(input: Tensor)", "matrices transposed",
-     [](const Value* a) -> Value { return transpose(tensor(a[0]), -2, -1); }},
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       return x.dim() == 0 ? x : transpose(x, -2, -1);
+     }},
     {"trapezoid(y: Tensor, x: Tensor = none, *, dx: float = 1, dim: int = -1)",
      "integral by trapezoids", call<trapezoid>},
     {"trapz(y: Tensor, x: Tensor = none, *, dx: float = 1, dim: int = -1)",

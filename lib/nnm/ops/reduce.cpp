@@ -287,7 +287,8 @@ Tensor truth(const Tensor& x, const Dims& dims, bool keepdim, Reduce f) {
   // As a number, since an empty `all` is true and an empty `any` false.
   const uint32_t mask = dim_mask(dims, x.dim());
   const Reduce op = f == Reduce::max ? Reduce::sum : Reduce::prod;
-  return reduced(is_true, mask, keepdim, op, x.dtype() == DType::u8 ? DType::u8 : DType::b8);
+  const Tensor y = reduced(is_true, mask, keepdim, op, DType::b8);
+  return x.dtype() == DType::u8 ? to(y, DType::u8) : y;
 }
 
 }  // namespace

@@ -27,6 +27,10 @@ Tensor middle_of_all(const char* node, const Tensor& x, Tensor (*of_flat)(const 
 
 }  // namespace detail
 
+Tensors detail::places_of(const Tensor& condition) {
+  return unbind(nonzero(condition.dim() == 0 ? reshape(condition, {1}) : condition), 1);
+}
+
 std::pair<Tensor, Tensor> median(const Tensor& x, int64_t dim, bool keepdim) {
   detail::check_defined(x, "median");
   if (x.dim() == 0) return {clone(x), zeros({}, {DType::i64, x.device()})};
@@ -64,7 +68,8 @@ Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right) {
               sorted.shape().str(), values.shape().str());
     s = unsqueeze(sorted, -2);
   }
-  return sum(right ? le(s, v) : lt(s, v), {-1});
+  // What is no number stands behind all others.
+  return sum(logical_not(right ? gt(s, v) : ge(s, v)), {-1});
 }
 
 Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
@@ -120,7 +125,7 @@ Tensor as_index(const Tensor& places, const Value& out_int32) {
 }
 
 Value searchsorted_of(const Value* a) {
-  const Tensor sorted = tensor(a[0]);
+  const Tensor sorted = a[5].is_none() ? tensor(a[0]) : gather(tensor(a[0]), -1, tensor(a[5]));
   const Tensor values = is_tensor(a[1]) ? tensor(a[1]) : operand(number(a[1]), sorted);
   const bool side = !a[4].is_none();
   NNM_CHECK(!side || !a[3].boolean() || a[4].string() == "right", runtime,
@@ -149,15 +154,14 @@ Value isin_of(const Value* a) {
 }
 
 Value nonzero_of(const Value* a) {
-  const Tensor places = nonzero(tensor(a[0]));
-  return a[1].boolean() ? to_value(unbind(places, 1)) : Value(places);
+  return a[1].boolean() ? to_value(places_of(tensor(a[0]))) : Value(nonzero(tensor(a[0])));
 }
 
 const Function kSearchFunctions[] = {
     {"median(input: Tensor, dim: int = none, keepdim: bool = false)",
      "the middle element, the lower of two; with dim, and its place", median_of},
     {"searchsorted(sorted_sequence: Tensor, input: any, *, out_int32: bool = false, right: bool = "
-     "false, side: str(\"left\", \"right\") = none)",
+     "false, side: str(\"left\", \"right\") = none, sorter: Tensor = none)",
      "where values would be put in a sorted sequence", searchsorted_of},
     {"bucketize(input: any, boundaries: Tensor, *, out_int32: bool = false, right: bool = false)",
      "between which boundaries values lie", bucketize_of},

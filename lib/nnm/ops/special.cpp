@@ -147,7 +147,10 @@ double lgamma_at(int64_t, double x) { return std::lgamma(x); }
 
 /// I_n for n of 0 and 1.
 double bessel_at(int64_t n, double x) {
-  const double y = std::cyl_bessel_i(static_cast<double>(n), std::abs(x));
+  constexpr double kOverflows = 714;  // where even f64 holds no more; the library throws far above
+  if (std::isnan(x)) return x;
+  const double size = std::abs(x);
+  const double y = size > kOverflows ? INFINITY : std::cyl_bessel_i(static_cast<double>(n), size);
   return n == 1 && x < 0 ? -y : y;
 }
 

@@ -269,7 +269,7 @@ Value matrix_norm_of(const Value* a) {
   const Dims over = dims(a[2]);
   NNM_CHECK(over.size() == 2, runtime, "linalg.matrix_norm: dim must be a 2-tuple. Got {}",
             a[2].config_text());
-  const Tensor x = movedim(tensor(a[0]), over, {-2, -1});
+  const Tensor x = movedim(converted(a[0], a[4]), over, {-2, -1});
   const Tensor y =
       a[1].is(Value::Kind::string) ? matrix_norm(x, a[1].string()) : matrix_norm(x, a[1].real());
   if (!a[3].boolean()) return y;
@@ -320,12 +320,14 @@ const Function kSpectraFunctions[] = {
      }},
     {"pinv(A: Tensor, *, rtol: float = none)", "pseudo-inverses", call<pinv>},
     {"matrix_rank(A: Tensor, *, rtol: float = none)", "ranks of matrices", call<matrix_rank>},
-    {"matrix_norm(A: Tensor, ord: any = \"fro\", dim: int[] = [-2, -1], keepdim: bool = false)",
+    {"matrix_norm(A: Tensor, ord: any = \"fro\", dim: int[] = [-2, -1], keepdim: bool = false, *, "
+     "dtype: dtype = none)",
      "norms of matrices: \"fro\", \"nuc\", 1, -1, 2, -2, inf, -inf", matrix_norm_of},
-    {"vector_norm(x: Tensor, ord: float = 2, dim: int[] = none, keepdim: bool = false)",
+    {"vector_norm(x: Tensor, ord: float = 2, dim: int[] = none, keepdim: bool = false, *, "
+     "dtype: dtype = none)",
      "norms of vectors",
      [](const Value* a) -> Value {
-       return norm(tensor(a[0]), a[1].real(), dims(a[2]), a[3].boolean());
+       return norm(converted(a[0], a[4]), a[1].real(), dims(a[2]), a[3].boolean());
      }},
     {"cond(A: Tensor, p: any = none)", "condition numbers", cond_of},
     {"multi_dot(tensors: Tensor[])", "product of several matrices", multi_dot_of},

@@ -234,8 +234,11 @@ const Function kCreationFunctions[] = {
      [](const Value* a) -> Value {
        return to(randperm(a[0].integer()), {dtype(a[1]).value_or(DType::i64), device(a[2])});
      }},
-    {"bernoulli(input: Tensor)", "1 with the probability given, else 0",
-     [](const Value* a) -> Value { return bernoulli(tensor(a[0])); }},
+    {"bernoulli(input: Tensor, p: float = none)", "1 with the probability given, else 0",
+     [](const Value* a) -> Value {
+       const Tensor x = tensor(a[0]);
+       return bernoulli(a[1].is_none() ? x : full_like(x, Scalar(a[1].real())));
+     }},
     {"clone(input: Tensor)", "a copy", call<clone>},
     {"contiguous(input: Tensor)", "row-major in memory, copied where it is not", call<contiguous>},
     {"detach(input: Tensor)", "the same data without history",

@@ -85,8 +85,16 @@ Tensor rounded_quotient(const Value* a, bool floor) {
   if (floor) {
     return binary<floor_divide, floor_divide, left_number<floor_divide>>(a).as<Tensor>();
   }
-  const Tensor quotient = trunc(binary<div, div, div>(a).as<Tensor>());
-  return is_whole(a[0]) && is_whole(a[1]) ? to(quotient, DType::i64) : quotient;
+  if (!is_whole(a[0]) || !is_whole(a[1])) return trunc(binary<div, div, div>(a).as<Tensor>());
+  if (!is_tensor(a[0]) && !is_tensor(a[1])) throw_no_tensor(a[0]);
+  // Floats would not hold all of them.
+  const Tensor like = is_tensor(a[0]) ? tensor(a[0]) : tensor(a[1]);
+  const auto whole = [&](const Value& v) {
+    return is_tensor(v) ? tensor(v) : operand(v.scalar(), like);
+  };
+  const DType type = result_type(whole(a[0]), whole(a[1]));
+  const Tensor x = to(whole(a[0]), type), y = to(whole(a[1]), type);
+  return floor_divide(sub(x, fmod(x, y)), y);
 }
 
 Value div_of(const Value* a) {
@@ -107,19 +115,17 @@ Value div_of(const Value* a) {
 }
 
 Value clamp_of(const Value* a) {
-  Tensor x = tensor(a[0]);
+  const Tensor x = tensor(a[0]);
   if (!is_tensor(a[1]) && !is_tensor(a[2])) {
     const auto bound = [](const Value& v) {
       return v.is_none() ? std::nullopt : std::optional(v.scalar());
     };
     return clamp(x, bound(a[1]), bound(a[2]));
   }
-  for (int i = 1; i <= 2; ++i) {
-    if (a[i].is_none()) continue;
-    const Tensor bound = is_tensor(a[i]) ? tensor(a[i]) : operand(a[i].scalar(), x);
-    x = i == 1 ? maximum(x, bound) : minimum(x, bound);
-  }
-  return x;
+  const auto bound = [&](const Value& v) {
+    return v.is_none() ? Tensor() : is_tensor(v) ? tensor(v) : operand(v.scalar(), x);
+  };
+  return clamped_between(x, bound(a[1]), bound(a[2]));
 }
 
 Value lerp_of(const Value* a) {
@@ -142,9 +148,9 @@ const Function kOperators[] = {
     {"add(input: any, other: any, *, alpha: number = 1)", "input + alpha * other", add_of},
     {"sub(input: any, other: any, *, alpha: number = 1)", "input - alpha * other", sub_of},
     {"subtract(input: any, other: any, *, alpha: number = 1)", "input - alpha * other", sub_of},
-    {"rsub(input: Tensor, other: any)", "other - input",
+    {"rsub(input: Tensor, other: any, *, alpha: number = 1)", "other - alpha * input",
      [](const Value* a) {
-       const Value swapped[] = {a[1], a[0], Value(1)};
+       const Value swapped[] = {a[1], a[0], a[2]};
        return sub_of(swapped);
      }},
     {"mul(input: any, other: any)", "input * other", binary<mul, mul, swapped<mul>>},
@@ -305,9 +311,16 @@ const Function kInPlace[] = {
        const Tensor x = tensor(a[0]);
        return is_tensor(a[1]) ? mul_(x, tensor(a[1])) : mul_(x, a[1].scalar());
      }},
-    {"div_(input: Tensor, other: any)", "input /= other",
+    {"div_(input: Tensor, other: any, *, rounding_mode: str(\"trunc\", \"floor\") = none)",
+     "input /= other",
      [](const Value* a) -> Value {
        const Tensor x = tensor(a[0]);
+       if (!a[2].is_none()) {
+         return apply_(x, [&](const Tensor& t) {
+           const Value args[] = {t, a[1], a[2]};
+           return div_of(args).as<Tensor>();
+         });
+       }
        if (!is_tensor(a[1])) return div_(x, a[1].scalar());
        return apply_(x, [y = tensor(a[1])](const Tensor& t) { return div(t, y); });
      }},

@@ -35,6 +35,9 @@ double correction_of(const Value& unbiased, const Value& correction) {
 
 template <auto F>
 Value moment_of(const Value* a) {
+  // std(x, false): PyTorch's form without dimensions.
+  if (a[1].is(Value::Kind::boolean))
+    return to_value(F(tensor(a[0]), {}, correction_of(a[1], a[4]), a[3].boolean()));
   return to_value(F(tensor(a[0]), dims(a[1]), correction_of(a[2], a[4]), a[3].boolean()));
 }
 
@@ -46,7 +49,15 @@ Value norm_of(const Value* a) {
   } else if (!a[1].is_none()) {
     p = a[1].real();
   }
-  return norm(tensor(a[0]), p, dims(a[2]), a[3].boolean());
+  return norm(converted(a[0], a[4]), p, dims(a[2]), a[3].boolean());
+}
+
+Value diff_of(const Value* a) {
+  const int64_t dim = a[2].integer();
+  Tensors parts;
+  for (int i : {3, 0, 4})
+    if (!a[i].is_none()) parts.push_back(tensor(a[i]));
+  return diff(parts.size() == 1 ? parts[0] : cat(parts, dim), a[1].integer(), dim);
 }
 
 Tensor count_nonzero(const Tensor& x, const Dims& over) {
@@ -63,24 +74,32 @@ const Function kReduceFunctions[] = {
      [](const Value* a) -> Value {
        return mean(tensor(a[0]), dims(a[1]), a[2].boolean(), dtype(a[3]));
      }},
-    {"var(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+    {"var(input: Tensor, dim: any = none, unbiased: bool = true, keepdim: bool = false, *, "
      "correction: number = none)",
      "variance, divided by n - 1", moment_of<var>},
-    {"std(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+    {"std(input: Tensor, dim: any = none, unbiased: bool = true, keepdim: bool = false, *, "
      "correction: number = none)",
      "standard deviation, divided by n - 1", moment_of<std>},
-    {"var_mean(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+    {"var_mean(input: Tensor, dim: any = none, unbiased: bool = true, keepdim: bool = false, *, "
      "correction: number = none)",
      "variance and mean", moment_of<var_mean>},
-    {"std_mean(input: Tensor, dim: int[] = none, unbiased: bool = true, keepdim: bool = false, *, "
+    {"std_mean(input: Tensor, dim: any = none, unbiased: bool = true, keepdim: bool = false, *, "
      "correction: number = none)",
      "standard deviation and mean", moment_of<std_mean>},
     {"trace(input: Tensor)", "sum of the diagonal", call<trace>},
-    {"diff(input: Tensor, n: int = 1, dim: int = -1)", "differences of neighbours", call<diff>},
-    {"nansum(input: Tensor, dim: int[] = none, keepdim: bool = false)", "sum of what is not NaN",
-     [](const Value* a) -> Value { return nansum(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
-    {"nanmean(input: Tensor, dim: int[] = none, keepdim: bool = false)", "mean of what is not NaN",
-     [](const Value* a) -> Value { return nanmean(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
+    {"diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor = none, append: Tensor = "
+     "none)",
+     "differences of neighbours", diff_of},
+    {"nansum(input: Tensor, dim: int[] = none, keepdim: bool = false, *, dtype: dtype = none)",
+     "sum of what is not NaN",
+     [](const Value* a) -> Value {
+       return nansum(converted(a[0], a[3]), dims(a[1]), a[2].boolean());
+     }},
+    {"nanmean(input: Tensor, dim: int[] = none, keepdim: bool = false, *, dtype: dtype = none)",
+     "mean of what is not NaN",
+     [](const Value* a) -> Value {
+       return nanmean(converted(a[0], a[3]), dims(a[1]), a[2].boolean());
+     }},
     {"prod(input: Tensor, dim: int = none, keepdim: bool = false, *, dtype: dtype = none)",
      "product",
      [](const Value* a) -> Value {
@@ -103,7 +122,8 @@ const Function kReduceFunctions[] = {
      [](const Value* a) -> Value { return any(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
     {"all(input: Tensor, dim: int[] = none, keepdim: bool = false)", "all are true",
      [](const Value* a) -> Value { return all(tensor(a[0]), dims(a[1]), a[2].boolean()); }},
-    {"norm(input: Tensor, p: any = \"fro\", dim: int[] = none, keepdim: bool = false)",
+    {"norm(input: Tensor, p: any = \"fro\", dim: int[] = none, keepdim: bool = false, *, "
+     "dtype: dtype = none)",
      "the p-norm of the elements", norm_of},
     {"logsumexp(input: Tensor, dim: int[], keepdim: bool = false)", "log of the sum of e^x",
      call<logsumexp>},

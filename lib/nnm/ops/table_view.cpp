@@ -47,8 +47,9 @@ Value vstack_of(const Value* a) {
 }
 
 /// Each element as often as its own entry of `repeats` says. While shapes are checked there are no
-/// entries; each counts as 1 then.
-Tensor repeated_each(const Tensor& x, const Tensor& repeats, int64_t dim) {
+/// entries: `total` says how many there will be, else each counts as 1 then.
+Tensor repeated_each(const Tensor& x, const Tensor& repeats, int64_t dim,
+                     std::optional<int64_t> total) {
   NNM_CHECK(repeats.dim() <= 1, runtime, "repeat_interleave only accept 1D vector as repeat");
   NNM_CHECK(repeats.dtype() == DType::i64 || repeats.dtype() == DType::i32, runtime,
             "repeats has to be Long or Int tensor");
@@ -57,7 +58,8 @@ Tensor repeated_each(const Tensor& x, const Tensor& repeats, int64_t dim) {
             "repeats must have the same size as input along dim, but got repeats.size(0) = {} and "
             "input.size({}) = {}",
             repeats.numel(), dim, n);
-  if (repeats.is_meta()) return x;
+  if (repeats.is_meta())
+    return total ? index_select(x, dim, zeros({*total}, repeats.options())) : x;
   std::vector<int64_t> places;
   const auto times = repeats.to_vector<int64_t>();
   for (int64_t i = 0; i < n; ++i) {
@@ -65,22 +67,26 @@ Tensor repeated_each(const Tensor& x, const Tensor& repeats, int64_t dim) {
     NNM_CHECK(count >= 0, runtime, "repeats can not be negative");
     places.insert(places.end(), static_cast<size_t>(count), i);
   }
-  const auto total = static_cast<int64_t>(places.size());
+  const auto all = static_cast<int64_t>(places.size());
   return index_select(
-      x, dim, to(tensor_of<int64_t>(places, {total}, {DType::i64}), {DType::i64, x.device()}));
+      x, dim, to(tensor_of<int64_t>(places, {all}, {DType::i64}), {DType::i64, x.device()}));
 }
 
 Value repeat_interleave_of(const Value* a) {
   Tensor x = tensor(a[0]);
   if (a[2].is_none() || x.dim() == 0) x = reshape(x, {-1});
   const int64_t dim = a[2].is_none() ? 0 : a[2].integer();
-  if (is_tensor(a[1])) return repeated_each(x, tensor(a[1]), dim);
-  return repeat_interleave(x, a[1].integer(), dim);
+  const auto total = Codec<std::optional<int64_t>>::read(a[3]);
+  const Tensor y = is_tensor(a[1]) ? repeated_each(x, tensor(a[1]), dim, total)
+                                   : repeat_interleave(x, a[1].integer(), dim);
+  NNM_CHECK(!total || y.size(dim) == *total, runtime,
+            "repeat_interleave: Invalid output_size, expected {} but got {}", y.size(dim), *total);
+  return y;
 }
 
 Value where_of(const Value* a) {
   const Tensor condition = tensor(a[0]);
-  if (a[1].is_none() && a[2].is_none()) return to_value(unbind(nonzero(condition), 1));
+  if (a[1].is_none() && a[2].is_none()) return to_value(places_of(condition));
   NNM_CHECK(!a[1].is_none() && !a[2].is_none(), type,
             "a condition stands alone, or with what to take where it holds and what elsewhere");
   const bool left = is_tensor(a[1]), right = is_tensor(a[2]);
@@ -160,7 +166,7 @@ const Function kViewFunctions[] = {
      [](const Value* a) -> Value { return repeat(tensor(a[0]), shape(a[1])); }},
     {"tile(input: Tensor, *dims: any)", "copied along the last dimensions",
      [](const Value* a) -> Value { return tile(tensor(a[0]), shape(a[1])); }},
-    {"repeat_interleave(input: Tensor, repeats: any, dim: int = none)",
+    {"repeat_interleave(input: Tensor, repeats: any, dim: int = none, *, output_size: int = none)",
      "every element repeated, each as often as `repeats` says", repeat_interleave_of},
     {"roll(input: Tensor, shifts: int[], dims: int[] = none)", "moved along, end around",
      [](const Value* a) -> Value { return roll(tensor(a[0]), integers(a[1]), dims(a[2])); }},
@@ -184,13 +190,16 @@ const Function kViewFunctions[] = {
        const bool list = v.size() == 1 && v[0].is_sequence();
        return to_value(meshgrid(Codec<Tensors>::read(list ? v[0] : a[0]), a[1].string()));
      }},
-    {"scatter(input: Tensor, dim: int, index: Tensor, src: any)",
+    {"scatter(input: Tensor, dim: int, index: Tensor, src: any, *, reduce: str(\"add\", "
+     "\"multiply\") = none)",
      "with src, or a number, written at places of a dimension",
      [](const Value* a) -> Value {
        const Tensor x = tensor(a[0]), index = tensor(a[2]);
        const Tensor src =
            is_tensor(a[3]) ? tensor(a[3]) : full(index.shape(), a[3].scalar(), x.options());
-       return scatter(x, a[1].integer(), index, src);
+       if (a[4].is_none()) return scatter(x, a[1].integer(), index, src);
+       const char* how = a[4].string() == "add" ? "sum" : "prod";
+       return scatter_reduce(x, a[1].integer(), index, src, how);
      }},
     {"pixel_shuffle(input: Tensor, upscale_factor: int)", "channels into space",
      call<pixel_shuffle>},

@@ -5,7 +5,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/pointwise.h"
-#include "nnm/ops/detail.h"
+#include "nnm/ops/arguments.h"
 
 namespace nnm {
 
@@ -118,6 +118,42 @@ Tensor clamp(const Tensor& x, std::optional<Scalar> min, std::optional<Scalar> m
                                      : le(v, *max);
     b.set(0, masked_gradient(b.grad(), inside, true));
   });
+}
+
+Tensor detail::clamped_between(const Tensor& x, const Tensor& min, const Tensor& max) {
+  Tensor y = x;
+  {
+    const NoGradGuard no_grad;
+    if (min.defined()) y = maximum(y, min);
+    if (max.defined()) y = minimum(y, max);
+  }
+  if (!needs_grad({&x, &min, &max})) return y;
+  return record("ClampBackward0", y, {&x, &min, &max},
+                [x = Saved(x), min = min.defined() ? Saved(min) : Saved(),
+                 max = max.defined() ? Saved(max) : Saved()](Backward& b) {
+                  const NoGradGuard no_grad;
+                  const Tensor& v = x.get();
+                  const auto flow = [&](size_t i, const Tensor& where) {
+                    const Tensor g = masked_gradient(b.grad(), where, true);
+                    b.set(i, sum_to(g, b.input(i).sizes));
+                  };
+                  // What is equal to a bound counts as its own; of crossed bounds the upper one
+                  // counts.
+                  if (!min.defined()) {
+                    if (b.needs(0)) flow(0, le(v, max.get()));
+                    if (b.needs(2)) flow(2, gt(v, max.get()));
+                    return;
+                  }
+                  const Tensor below = lt(v, min.get());
+                  if (!max.defined()) {
+                    if (b.needs(0)) flow(0, ge(v, min.get()));
+                    if (b.needs(1)) flow(1, below);
+                    return;
+                  }
+                  if (b.needs(0)) flow(0, logical_and(ge(v, min.get()), le(v, max.get())));
+                  if (b.needs(1)) flow(1, logical_and(below, lt(min.get(), max.get())));
+                  if (b.needs(2)) flow(2, logical_or(gt(v, max.get()), lt(max.get(), min.get())));
+                });
 }
 
 }  // namespace nnm
