@@ -41,6 +41,8 @@ class CheckSession final : public ForwardWatcher {
                             const Error& e) const;
   /// Of the module called last.
   std::vector<Note> sources_of_call() const;
+  /// What to write where the module called last cannot take what it is given.
+  std::string advice_of_call(const Error& e) const;
 
   /// "conv1 is Conv2d(3, 8, …) (t.yaml:7)": the layer `inner` of what `label` calls.
   std::string described(Module& called, const std::string& label, const std::string& inner,
