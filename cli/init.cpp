@@ -18,9 +18,10 @@ struct Options {
   bool list = false, dry_run = false;
 };
 
-/// What the comment at its head says.
+/// What the first line of the comment at its head says, in whole sentences.
 std::string_view description(const StarterConfig& t) {
-  const std::string_view line = t.text.substr(0, t.text.find('\n'));
+  std::string_view line = t.text.substr(0, t.text.find('\n'));
+  if (!line.ends_with('.')) line = line.substr(0, line.rfind(". ") + 1);
   return line.substr(std::min(line.find_first_not_of("# "), line.size()));
 }
 

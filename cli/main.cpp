@@ -163,6 +163,37 @@ std::string verb_advice(const std::string& word) {
                      word);
 }
 
+/// What to write for an option of other programs; "" where the verb cannot do that.
+std::string other_option(const CLI::App& verb, const std::string& word) {
+  struct Known {
+    const char *word, *has, *advice;
+  };
+  static constexpr Known kKnown[] = {
+      {"--epochs", "--max", "write `--max '10 epochs'`"},
+      {"--num-epochs", "--max", "write `--max '10 epochs'`"},
+      {"--steps", "--max", "write `--max '5000 steps'`"},
+      {"--lr", "--set", "write `--set 'train.optimizer=AdamW(lr=3e-4)'`"},
+      {"--learning-rate", "--set", "write `--set 'train.optimizer=AdamW(lr=3e-4)'`"},
+      {"--optimizer", "--set", "write `--set 'train.optimizer=AdamW(lr=3e-4)'`"},
+      {"--batch", "--set", "write `--set data.batch=32`"},
+      {"--batch-size", "--set", "write `--set data.batch=32`"},
+      {"--workers", "--set", "write `--set data.workers=2`"},
+      {"--seed", "--set", "write `--set train.seed=1`"},
+      {"--gpu", "--device", "write `--device cuda`"},
+      {"--cuda", "--device", "write `--device cuda`"},
+      {"--cpu", "--device", "write `--device cpu`"},
+      {"--output-dir", "--run", "write `--run DIR`"},
+      {"--save-dir", "--run", "write `--run DIR`"},
+      {"--logdir", "--run", "write `--run DIR`"},
+      {"--checkpoint", "--weights", "write `--weights FILE`"},
+      {"--json", "--format", "write `--format json`"}};
+  const std::string option = word.substr(0, word.find('='));
+  for (const Known& k : kKnown)
+    if (option == k.word && verb.get_option_no_throw(k.has)) return k.advice;
+  if (option != "--config") return "";
+  return fmt::format("a config stands by itself: `nnm {} net.yaml`", verb.get_name());
+}
+
 /// The option or verb nearest to a word that was not understood.
 std::string suggestion(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
@@ -191,6 +222,11 @@ int usage_error(const CLI::App& app, const CLI::ParseError& e) {
                             extra[0]);
       help = order_advice(app, *verb, extra[0].substr(0, extra[0].find('=')));
       if (help.empty() && is_verb) help = verb_advice(extra[0]);
+      const std::vector<std::string> before = app.remaining(false);
+      const bool early = verb != &app && !before.empty() && before[0] == extra[0];
+      if (help.empty() && early && !extra[0].starts_with('-'))
+        help = fmt::format("it stands behind the verb: `nnm {} {}`", verb->get_name(), extra[0]);
+      if (help.empty()) help = other_option(*verb, extra[0]);
       if (help.empty()) help = suggestion(*verb, extra[0]);
     }
   }

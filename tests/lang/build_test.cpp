@@ -268,6 +268,46 @@ TEST_CASE("build: errors of registration, scope and recursion") {
                  "error[E0402]: n=3 must be even"));
 }
 
+TEST_CASE("build: a class may contain itself where that ends") {
+  const auto tree = [](const std::string& inner) {
+    return file(R"(
+  Tree:
+    args: {depth: int, d: int = 4}
+    modules:
+      fc: Linear(d, d, bias=false)
+      if depth > 0:
+        left: Tree()" +
+                    inner + R"()
+        right: Other(depth)
+    inputs: {x: "f32[B, d]"}
+    forward:
+      - y = fc(x)
+      - if depth > 0:
+          - y = left(y) + right(y)
+      - return y
+  Other:
+    args: {depth: int}
+    modules:
+      tree: Tree(depth - 1)
+    forward:
+      - return tree(x)
+)",
+                "Tree(2)");
+  };
+  const Model m = build(tree("depth - 1"));
+  CHECK(parameters_of(*m.module) ==
+        "fc.weight left.fc.weight left.left.fc.weight left.right.tree.fc.weight "
+        "right.tree.fc.weight right.tree.left.fc.weight right.tree.right.tree.fc.weight");
+  CHECK(ParsedModel(tree("depth - 1")).check().output.is(Value::Kind::tensor));
+  CHECK(contains(error(tree("depth")), "E0408]: Tree contains itself: Tree → Tree"));
+  const std::string endless = error(tree("depth + 1"));
+  CHECK_MESSAGE(contains(endless, "E0408]: Tree contains itself without an end: Tree → Tree"),
+                endless);
+  CHECK(count(endless, "error[") == 1);
+  CHECK(count(endless, "= note:") < 20);
+  CHECK(contains(error(file("  A:\n    args: {a: \"module = A()\"}\n", "A()")), "E0408"));
+}
+
 TEST_CASE("build: errors of rules") {
   const auto rule = [](const std::string& lines) {
     return error(

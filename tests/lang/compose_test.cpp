@@ -337,6 +337,20 @@ TEST_CASE("profiles: those of a base are there, too") {
   CHECK(at(c, "vars.p") == "0");
 }
 
+TEST_CASE("overrides: a selector in a path stands in quotes") {
+  Files f;
+  f.add("c.yaml", "nnm: 1\nmodel: ReLU()\n");
+  f.add("d.yaml",
+        "nnm: 1\nmodel: ReLU()\ntrain: {groups: {\"**.bias\": {weight_decay: 1, lr: 2}}}\n");
+  const std::vector<std::string> set = {"train.groups.\"**.bias\".weight_decay=0"};
+  CHECK(at(f.load("c.yaml", {.set = set}), "train.groups") ==
+        "{\"**.bias\": {\"weight_decay\": 0}}");
+  CHECK(at(f.load("d.yaml", {.set = set}), "train.groups") ==
+        "{\"**.bias\": {\"weight_decay\": 0, \"lr\": 2}}");
+  text_starts(f.errors("c.yaml", {.set = {"train.lr=1"}}),
+              "E0214 --set:1:7 unknown path `train.lr` / it stands in the optimizer");
+}
+
 TEST_CASE("overrides: a path below what is written in short") {
   Files f;
   f.add("c.yaml",
@@ -352,7 +366,9 @@ TEST_CASE("overrides: a path below what is written in short") {
 
 TEST_CASE("overrides: a list of numbers and texts is set to numbers and texts") {
   Files f;
-  f.add("c.yaml", "nnm: 1\nvars: {cfg: [4, M], ws: [1, 2], m: {a: 1}}\nmodel: Linear(2, 2)\n");
+  f.add(
+      "c.yaml",
+      "nnm: 1\nvars: {cfg: [4, M], ws: [1, 2], m: {a: 1}, pairs: [[1, 2]]}\nmodel: Linear(2, 2)\n");
   const auto after = [&](const char* set, const char* path) {
     return at(f.load("c.yaml", {.set = {set}}), path);
   };
@@ -360,9 +376,15 @@ TEST_CASE("overrides: a list of numbers and texts is set to numbers and texts") 
   CHECK(after("vars.cfg+=M", "vars.cfg") == "[4, \"M\", \"M\"]");
   CHECK(after("vars.cfg+=32", "vars.cfg") == "[4, \"M\", 32]");
   CHECK(after("vars.ws+=3", "vars.ws") == "[1, 2, 3]");
+  // Several at once, as a list is appended to in Python; a list is one item of a list of lists.
+  CHECK(after("vars.ws+=3,4", "vars.ws") == "[1, 2, 3, 4]");
+  CHECK(after("vars.ws+=[3, 4]", "vars.ws") == "[1, 2, 3, 4]");
+  CHECK(after("vars.cfg+=[8, M]", "vars.cfg") == "[4, \"M\", 8, \"M\"]");
+  CHECK(after("vars.pairs+=[3, 4]", "vars.pairs") == "[[1, 2], [3, 4]]");
   text_starts(f.errors("c.yaml", {.set = {"vars.ws=3,M"}}), "E0214 --set:1:11 vars.ws is a number");
   text_starts(f.errors("c.yaml", {.set = {"vars.ws+=M"}}),
-              "E0214 --set:1:10 an item of vars.ws is a number, not `M` / `+=` appends one item");
+              "E0214 --set:1:10 an item of vars.ws is a number, not `M` / `+=` appends an item, or "
+              "a list of them");
 }
 
 TEST_CASE("overrides: an argument of a class keeps its type and gets another default") {

@@ -148,8 +148,10 @@ TEST_CASE("expression: constants and calls of settings") {
   const Value& first = nested.args.pos[0].items()[0];
   CHECK(static_cast<const CallValue*>(first.object())->call.name == "LinearLR");
   CHECK(read_calls(code("constant"), vars)[0].name == "constant");
-  const std::string text = diagnostics_of(
-      [&] { throw_at(adam, BindError("AdamW has no argument `foo`", "", -1, "foo")); });
+  const std::string text = diagnostics_of([&] {
+    throw_at(adam, BindError("AdamW has no argument `foo`", "", -1, "foo"), "E0303",
+             "AdamW(lr=0.001)");
+  });
   CHECK_MESSAGE(contains(text, "c.yaml:1:38"), text);
 }
 

@@ -79,7 +79,7 @@ TEST_CASE("yaml: every byte knows its place") {
   CHECK(place_of("a: 1\r\nb: f(\r\n  x, yy)\r\n", "b", "yy") == "3:6-8");
   CHECK(place_of("\xef\xbb\xbf"
                  "a: yy\n",
-                 "a", "yy") == "1:5-7");
+                 "a", "yy") == "1:4-6");
   CHECK(place_of("- [f(x), g(a,  yy)]\n", "[0][1]", "yy") == "1:16-18");
   // A span ends with its first line.
   CHECK(place_of("a: one\n  yy zz\n", "a", "one yy") == "1:4-7");

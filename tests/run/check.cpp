@@ -321,6 +321,20 @@ TEST_CASE("a loss that broadcasts its target is warned of") {
   CHECK(of("mse_loss(out.mean(1), y.squeeze(1))") == "");
 }
 
+TEST_CASE("a softmax before a cross entropy is warned of") {
+  const std::string base =
+      replaced(kBase, "    - Linear(8, 3)\n", "    - Linear(8, 3)\n    - Softmax(dim=1)\n");
+  CHECK(contains(said({}, base), "W0511"));
+  CHECK(contains(said({"train.loss=cross_entropy(out.view(-1, 3), y)"}, base), "W0511"));
+  CHECK(contains(said({"train.loss=nll_loss(out, y)"}, base), "W0511"));
+  CHECK(said({"train.loss=nll_loss(log(out), y)"}, base) == "");
+  CHECK(said({"train.loss=cross_entropy(out, y)"}, kBase) == "");
+  const std::string binary = "binary_cross_entropy_with_logits(OUT, one_hot(y, 3).float())";
+  CHECK(
+      contains(said({"train.loss=" + replaced(binary, "OUT", "sigmoid(out)")}, kBase), "sigmoid"));
+  CHECK(said({"train.loss=" + replaced(binary, "OUT", "out")}, kBase) == "");
+}
+
 TEST_CASE("one check looks at both modes of a config that tells how it is trained") {
   const std::string text = with_class(R"(define:
   Net:

@@ -94,6 +94,8 @@ std::string advice(const ArgType& t, const Value& v) {
     return "`/` gives a float, `//` divides to an integer";
   if (numeric(t.base) && is_number_text(v))
     return fmt::format("a number stands without quotes: {}", v.string());
+  if (numeric(t.base) && v.is(Value::Kind::string) && v.string().find("vars.") != std::string::npos)
+    return fmt::format("values of `vars:` are data; an expression there is `${{{}}}`", v.string());
   if (t.base == Base::tensor && !t.list && v.is_sequence())
     return fmt::format("write `tensor({})`", v.config_text());
   return "";

@@ -28,6 +28,8 @@ bool same(const Diagnostic& a, const Diagnostic& b) {
 
 SourceFile::SourceFile(std::string path_, std::string text_)
     : path(std::move(path_)), text(std::move(text_)), line_starts{0} {
+  // A byte order mark is none of the text: columns count from behind it.
+  if (text.starts_with("\xef\xbb\xbf")) line_starts[0] = 3;
   size_t points = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     if (i % kBlock == 0) points_.push_back(points);

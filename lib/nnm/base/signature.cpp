@@ -179,16 +179,59 @@ struct Binder {
   }
 
   [[noreturn]] void throw_unknown(const std::string& key) const {
-    std::vector<std::string> names;
-    for (const Param& p : params) {
-      if (!p.keywords) names.push_back(p.name);
-    }
-    throw BindError(fmt::format("{} has no argument `{}`", name, key), did_you_mean(key, names), -1,
-                    key);
+    throw BindError(fmt::format("{} has no argument `{}`", name, key), argument_advice(key, params),
+                    -1, key);
   }
 };
 
 }  // namespace
+
+std::string argument_advice(const std::string& key, const std::vector<Param>& params) {
+  std::vector<std::string> names;
+  for (const Param& p : params) {
+    if (!p.keywords) names.push_back(p.name);
+  }
+  const std::string near = nearest(key, names);
+  if (!near.empty()) return fmt::format("did you mean `{}`?", near);
+  // What numpy, other libraries and other layers call it.
+  static const std::vector<std::pair<std::string, std::string>> kSame = {
+      {"axis", "dim"},
+      {"axes", "dim"},
+      {"keepdims", "keepdim"},
+      {"x", "input"},
+      {"learning_rate", "lr"},
+      {"wd", "weight_decay"},
+      {"decay", "weight_decay"},
+      {"beta1", "betas"},
+      {"beta2", "betas"},
+      {"epsilon", "eps"},
+      {"use_bias", "bias"},
+      {"input_size", "in_features"},
+      {"input_dim", "in_features"},
+      {"in_dim", "in_features"},
+      {"output_size", "out_features"},
+      {"output_dim", "out_features"},
+      {"out_dim", "out_features"},
+      {"units", "out_features"},
+      {"filters", "out_channels"},
+      {"features", "num_features"},
+      {"hidden_dim", "hidden_size"},
+      {"vocab_size", "num_embeddings"},
+      {"rate", "p"},
+      {"prob", "p"},
+      {"dropout", "p"},
+      {"heads", "num_heads"},
+      {"nhead", "num_heads"},
+      {"n_head", "num_heads"},
+      {"d_model", "embed_dim"},
+      {"smoothing", "label_smoothing"},
+      {"activation", "nonlinearity"}};
+  for (const auto& [other, ours] : kSame) {
+    if (key == other && std::find(names.begin(), names.end(), ours) != names.end())
+      return fmt::format("did you mean `{}`?", ours);
+  }
+  return "";
+}
 
 Values Signature::bind(const Args& args) const {
   Binder b{name_, params_, Values(params_.size()), std::vector<char>(params_.size())};

@@ -108,6 +108,8 @@ size_t edit_distance(std::string_view a, std::string_view b);
 /// The candidate nearest to `name` by edit distance (cases count as equal), if near enough to be a
 /// likely slip; else "".
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
+/// "did you mean `dim`?" for an argument that there is not: by its letters, or as others call it.
+std::string argument_advice(const std::string& key, const std::vector<Param>& params);
 /// "did you mean `x`?" of the nearest candidate; `otherwise` where nothing is near.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates,
                          std::string otherwise = {});

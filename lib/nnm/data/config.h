@@ -51,6 +51,7 @@ struct SplitConfig {
   std::string path;
   std::vector<FieldConfig> fields;
   std::string tokenizer = "char";  ///< `char`, `byte`, `bpe: FILE` (GPT-2's merges.txt)
+  Span tokenizer_span = {};
   int64_t context = 256;
   double amount = 0;          ///< a share, or a number of samples
   bool amount_count = false;  ///< amount is a number of samples

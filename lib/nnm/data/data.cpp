@@ -170,7 +170,8 @@ void Data::check(Diagnostics& d) const {
       if (s.tokenizer != "char" && s.tokenizer != "byte" && !s.tokenizer.starts_with("bpe:"))
         error(fmt::format("unknown tokenizer `{}`", s.tokenizer),
               s.tokenizer == "bpe" ? "name the file of merges: `bpe: merges.txt`"
-                                   : "nnm has the tokenizers char, byte and `bpe: FILE`");
+                                   : "nnm has the tokenizers char, byte and `bpe: FILE`",
+              s.tokenizer_span);
     }
     if (s.form == SplitConfig::Form::random) check_random(s, d);
     if (s.form != SplitConfig::Form::split) continue;

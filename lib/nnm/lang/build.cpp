@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kMaxModules = 100'000;
 constexpr int64_t kMaxSteps = 1'000'000;  // rounds of loops in blocks
+constexpr size_t kMaxNesting = 256;       // classes in each other: each takes of the stack
 
 /// "Block(d, n_head, p=0.0)".
 std::string class_signature(const ClassDef& c) {
@@ -40,6 +41,15 @@ std::string bind_code(const BindError& e) {
   });
   all.throw_if_any();
   throw error;
+}
+
+/// A path of many levels by its ends.
+std::string shortened(const std::string& path) {
+  constexpr size_t kMost = 80, kEnd = 30;
+  if (path.size() <= kMost) return path;
+  const size_t begin = path.find('.', kEnd), end = path.rfind('.', path.size() - kEnd);
+  if (begin == path.npos || end == path.npos || begin >= end) return path;
+  return path.substr(0, begin) + ".…" + path.substr(end);
 }
 
 /// What is set where a default stands; no config can write it.
@@ -288,13 +298,43 @@ Ref<Module> Builder::construct_layer(const ClassValue& type, CallArgs& args, con
   }
 }
 
-void Builder::check_recursion(const ClassDef& c, const Span& callee) const {
-  const auto it = std::find(stack_.begin(), stack_.end(), &c);
-  if (it == stack_.end()) return;
-  std::string chain;
-  for (auto i = it; i != stack_.end(); ++i) chain += (*i)->name + " → ";
-  fault(callee, "E0408", fmt::format("{} contains itself: {}{}", c.name, chain, c.name),
-        "a class cannot be part of itself; use a loop");
+std::string Builder::chain(size_t from, size_t to, const ClassDef& last) const {
+  std::string out;
+  for (size_t i = from; i < to; ++i) out += stack_[i]->definition->name + " → ";
+  return out + last.name;
+}
+
+void Builder::check_nesting(const ClassDef& c, const Span& callee) {
+  if (stack_.size() < kMaxNesting) return;
+  exhausted_ = true;
+  size_t last = stack_.size();
+  while (last > 0 && stack_[last - 1]->definition != &c) --last;
+  if (last == 0)
+    fault(callee, "E0404", fmt::format("more than {} classes inside of each other", kMaxNesting));
+  fault(callee, "E0408",
+        fmt::format("{} contains itself without an end: {}", c.name,
+                    chain(last - 1, stack_.size(), c)),
+        fmt::format("below a condition, `if depth > 0:`, it ends with a smaller argument, "
+                    "`{}(depth - 1)`; at most {} classes stand inside of each other",
+                    c.name, kMaxNesting));
+}
+
+void Builder::check_recursion(const Instance& instance, const Span& callee) const {
+  const ClassDef& c = *instance.definition;
+  for (size_t i = 0; i + 1 < stack_.size(); ++i) {
+    const Instance& outer = *stack_[i];
+    const bool same =
+        outer.definition == &c && std::all_of(c.args.begin(), c.args.end(), [&](const ArgDecl& a) {
+          const auto value = outer.values.find(a.name);
+          return value != outer.values.end() && value->second == instance.values.at(a.name);
+        });
+    if (!same) continue;
+    fault(callee, "E0408",
+          fmt::format("{} contains itself: {}", c.name, chain(i, stack_.size() - 1, c)),
+          c.args.empty() ? "a class cannot be part of itself; use a loop"
+                         : "with the same arguments it never ends; use a loop, or a smaller "
+                           "argument below a condition: `if depth > 0:`");
+  }
 }
 
 void Builder::bind_args(Instance& instance, CallArgs& args, const Span& callee) {
@@ -335,21 +375,25 @@ Value Builder::default_of(Instance& instance, const ArgDecl& arg) {
 }
 
 Ref<Module> Builder::instantiate(const ClassDef& c, CallArgs& args, const Span& callee) {
-  check_recursion(c, callee);
+  check_nesting(c, callee);
   Instance instance;
   instance.definition = &c;
   instance.path = path_;
+  // Defaults can make classes as well.
+  stack_.push_back(&instance);
+  const auto leave = [this](const Instance*) { stack_.pop_back(); };
+  const std::unique_ptr<const Instance, decltype(leave)> entered(&instance, leave);
   bind_args(instance, args, callee);
+  check_recursion(instance, callee);
   instance.module = make_ref<ClassModule>(c.home->prefix + c.name, path_);
   const size_t errors = reporter_.reported;
   const std::string path = path_;
-  stack_.push_back(&c);
   {
     BuildScope scope(*this, instance);
     std::optional<FrameGuard> frame;
     if (!path.empty())
       frame.emplace(reporter_, [&] {
-        return Note{fmt::format("in {} ({}), built at {}:{}:{}", path, c.name,
+        return Note{fmt::format("in {} ({}), built at {}:{}:{}", shortened(path), c.name,
                                 callee.file ? callee.file->path : "", callee.line, callee.column),
                     {}};
       });
@@ -357,7 +401,6 @@ Ref<Module> Builder::instantiate(const ClassDef& c, CallArgs& args, const Span& 
     if (reporter_.reported == errors) check_requirements(c.require, scope);
     if (reporter_.reported == errors) fill_class(instance, scope);
   }
-  stack_.pop_back();
   path_ = path;
   if (reporter_.reported != errors) {
     Fault quiet(Diagnostic{.code = "E0403", .message = "follows from earlier errors"});

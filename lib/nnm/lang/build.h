@@ -119,7 +119,13 @@ class Builder {
   void fill_class(Instance& instance, const BuildScope& scope);
   /// The definition for modules to keep: they outlive the config.
   std::shared_ptr<const ClassDef> shared(const ClassDef& c);
-  void check_recursion(const ClassDef& c, const Span& callee) const;
+  /// "Tree → Block → Tree": the classes of some of the stack, and one more.
+  std::string chain(size_t from, size_t to, const ClassDef& last) const;
+  /// Throws Fault where too many classes stand inside of each other.
+  void check_nesting(const ClassDef& c, const Span& callee);
+  /// Throws Fault where an instance stands in one with the same arguments: it would in itself
+  /// again.
+  void check_recursion(const Instance& instance, const Span& callee) const;
   void count(Module& m, const Span& at);
   void read_lets(Instance& instance, BuildScope& scope);
   void check_requirements(const Block& block, const BuildScope& scope);
@@ -171,8 +177,8 @@ class Builder {
   const ModelSource& source_;
   const BuildOptions& options_;
   Reporter reporter_;
-  std::string path_;  ///< of the entry being built
-  std::vector<const ClassDef*> stack_;
+  std::string path_;                    ///< of the entry being built
+  std::vector<const Instance*> stack_;  ///< being built, outermost first
   std::unordered_map<const ClassDef*, std::shared_ptr<const ClassDef>> definitions_;
   std::vector<std::pair<std::string, Span>> sites_;
   /// Of layers the arguments that PyTorch keeps as attributes.

@@ -71,7 +71,9 @@ void Builder::child(const BlockItem& item, const BuildScope& scope, Module& into
   } catch (const Fault&) {
     path_ = before;
     // Of a container's child it is the container that is not whole.
-    if (own) instance.failed.insert(name);
+    if (own) instance.failed.insert(name.starts_with("self.") ? name.substr(5) : name);
+    // Of two with one name, one was meant to have another, which forward may call.
+    if (own && child_slot(into, name)) instance.lost = true;
     throw;
   }
 }
@@ -155,8 +157,10 @@ Ref<Module> Builder::mapped(const Layer& l, const BuildScope& scope) {
   if (!type) {
     std::vector<std::string> all;
     scope.callables(all);
+    const bool list = std::any_of(l.args.begin(), l.args.end(),
+                                  [](const Expr::Arg& a) { return a.name.empty(); });
     fault(l.type_span, "E0302", fmt::format("unknown layer `{}`", l.type),
-          did_you_mean(l.type, all));
+          did_you_mean(l.type, all, list ? "a list of layers stands below `Sequential:`" : ""));
   }
   CallArgs args = mapped_args(l, *type, scope);
   return construct(*type, args, l.type_span);

@@ -13,7 +13,14 @@ void Reporter::report(const Fault& f) {
 void Reporter::add(Diagnostic d) {
   const Span& s = d.span;
   if (!seen_.emplace(d.code, s ? s.file->path : "", s.line, s.column).second) return;
-  for (auto it = frames.rbegin(); it != frames.rend(); ++it) d.notes.push_back((*it)());
+  // Of a class in itself many levels deep, the innermost and the outermost frames tell all.
+  constexpr size_t kInner = 8, kOuter = 4;
+  const size_t n = frames.size();
+  for (size_t i = 0; i < n; ++i) {
+    const bool shown = n <= kInner + kOuter || i < kInner || i + kOuter >= n;
+    if (shown) d.notes.push_back(frames[n - 1 - i]());
+    else if (i == kInner) d.notes.push_back({fmt::format("… {} more", n - kInner - kOuter), {}});
+  }
   diagnostics.add(std::move(d));
 }
 

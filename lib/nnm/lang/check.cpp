@@ -282,7 +282,7 @@ ShapeReport check_shapes(const Config&, const Model& meta, const InputShapes& kn
   } catch (const Error& e) {
     const std::string& path = e.module_path();
     Diagnostic d{"E0501", path.empty() ? e.what() : fmt::format("`{}`: {}", path, e.what()),
-                 site_of(meta, path), e.hint(), session.sources_of_call()};
+                 site_of(meta, path), session.advice_of_call(e), session.sources_of_call()};
     session.diagnostics.add(std::move(d));
   }
   finish(session.diagnostics, report);

@@ -315,6 +315,28 @@ std::optional<Value> CheckSession::refit(const std::string& what, const Span& at
   return {};
 }
 
+std::string CheckSession::advice_of_call(const Error& e) const {
+  const std::string_view what = e.what();
+  if (!e.hint().empty()) return e.hint();
+  // In a chain of layers each takes what the one before it gives.
+  if (what.ends_with("must be Tensor, not tuple"))
+    return "the layer before it gives several values, as LSTM does `(output, (h, c))`: call both "
+           "in "
+           "a forward, `y, state = lstm(x)`";
+  if (what.ends_with("missing 1 required positional argument: 'target'"))
+    return "a loss is no layer of the model: it stands under `train:`, as `loss: "
+           "cross_entropy(out, y)`";
+  if (!origins(entered_.in)) return "";
+  const Shape shape = entered_.in.as<Tensor>().shape();
+  const auto wanted = size_of_input(*entered_.module, shape.size());
+  if (!wanted || shape[wanted->dim] == wanted->size) return "";
+  const bool features = std::string_view(wanted->argument) == "in_features" && shape.size() > 2;
+  if (features && entered_.in.as<Tensor>().numel() == shape[0] * wanted->size)
+    return "`Flatten()`, in a forward `flatten(x, 1)`, is missing before it";
+  return fmt::format("with `{}={}` it takes what comes before", wanted->argument,
+                     shape[wanted->dim]);
+}
+
 CheckSession::Running::Running(CheckSession& s, const std::string& path)
     : session_(s), call_(s.call) {
   // Several in a Sequential share the call that led there.

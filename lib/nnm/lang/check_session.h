@@ -42,6 +42,8 @@ class CheckSession final : public ForwardWatcher {
                             const Error& e) const;
   /// Of the module called last.
   std::vector<Note> sources_of_call() const;
+  /// What to write where the module called last cannot take what it is given.
+  std::string advice_of_call(const Error& e) const;
 
   // Some sizes only values tell: how many elements a mask picks. A check takes them as the largest
   // they can be, and another where that fits nothing.

@@ -153,6 +153,14 @@ model: Scale()
     {"W0510",
      {NNM_RUN("{x: \"f32[100, 10]\", y: \"f32[100, 1]\"}", "  loss: mse_loss(out, y)\n")},
      {NNM_RUN("{x: \"f32[100, 10]\", y: \"f32[100, 3]\"}", "  loss: mse_loss(out, y)\n")}},
+    {"W0511",
+     {"model:\n  - Linear(10, 3)\n  - Softmax(dim=1)\ndata:\n  train: {random: {x: \"f32[100, "
+      "10]\", "
+      "y: \"i64[100] < 3\"}}\ntrain:\n  max: 10 epochs\n  optimizer: SGD(lr=0.1)\n  "
+      "loss: cross_entropy(out, y)\n"},
+     {"model:\n  - Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\", "
+      "y: \"i64[100] < 3\"}}\ntrain:\n  max: 10 epochs\n  optimizer: SGD(lr=0.1)\n  "
+      "loss: cross_entropy(out, y)\n"}},
     {"W0441",
      {"model: Linear(10, 3)\ndata:\n  train: {x: images.npy}\n"},
      {"model: Linear(10, 3)\ndata:\n  train: {random: {x: \"f32[100, 10]\"}}\n"}},

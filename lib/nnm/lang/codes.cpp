@@ -194,6 +194,9 @@ constexpr CodeInfo kCodes[] = {
     {"W0510", "a target of another size than its input",
      "mse_loss, l1_loss, smooth_l1_loss and huber_loss broadcast the one over the other, as in "
      "PyTorch: (N, 1) against (N) gives (N, N), and seldom what is meant."},
+    {"W0511", "an activation in front of a loss that has it",
+     "cross_entropy begins with log_softmax, binary_cross_entropy_with_logits with a sigmoid: a "
+     "model that ends with one as well learns slowly. They take logits."},
 };
 
 }  // namespace

@@ -275,7 +275,8 @@ void Compiler::unknown_member(const std::string& name, const Span& at) const {
   std::vector<std::string> all;
   names(all);
   fault(at, "E0301", fmt::format("`self` has no child, parameter or buffer `{}`", name),
-        did_you_mean(name, all));
+        name == "device" ? "leave it away: `--device` places the model and what it is given"
+                         : did_you_mean(name, all));
 }
 
 NodeRef Compiler::compile_sequence(const Expr& e) {
@@ -488,7 +489,9 @@ NodeRef Compiler::compile_attribute(const Expr& e) {
     }
     fault(at, "E0301",
           fmt::format("`{}` has no child, parameter or buffer `{}`", child->path, *name),
-          did_you_mean(*name, all));
+          *name == "forward" || *name == "__call__"
+              ? fmt::format("a child is called by its name: `{}(…)`", child->path)
+              : did_you_mean(*name, all));
   }
   const bool known = is_known(a) && (eager() || !is_tensor(a));
   return folded(std::make_shared<AttributeNode>(at, a, *name), known);

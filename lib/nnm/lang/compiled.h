@@ -166,6 +166,8 @@ class Compiler {
   /// Callables for suggestions, beside functions.
   virtual void callables(std::vector<std::string>&) const {}
   virtual const char* callable_kind() const { return "function"; }
+  /// Whether a class of `define:` has that name.
+  virtual bool is_class(const std::string&) const { return false; }
   /// Whether functions of tensors of constants are computed at once (outside of forward).
   virtual bool eager() const { return true; }
 

@@ -1,6 +1,7 @@
 // Compiling calls: children first, then functions; arguments bound and converted once.
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include "nnm/lang/fused_nodes.h"
 
@@ -33,6 +34,29 @@ std::string longer_names(const std::string& name, const std::vector<std::string>
     if (c.starts_with(name)) longer.push_back(c);
   const bool few = !longer.empty() && longer.size() <= kMost && name.size() >= kLeast;
   return few ? fmt::format("there is {}", fmt::join(longer, ", ")) : "";
+}
+
+/// What to write for a layer by the name that another library gives it; "" for other names.
+std::string foreign_layer(const std::string& name) {
+  static const std::map<std::string, const char*> known = {
+      {"Dense", "did you mean `Linear`?"},
+      {"FullyConnected", "did you mean `Linear`?"},
+      {"Convolution2D", "did you mean `Conv2d`?"},
+      {"MaxPooling2D", "did you mean `MaxPool2d`?"},
+      {"AveragePooling2D", "did you mean `AvgPool2d`?"},
+      {"GlobalAveragePooling2D", "write `AdaptiveAvgPool2d(1)`, and `Flatten()` behind it"},
+      {"BatchNormalization", "there is BatchNorm1d, BatchNorm2d, BatchNorm3d"},
+      {"LayerNormalization", "did you mean `LayerNorm`?"},
+      {"Activation", "an activation is a layer of its own: `ReLU()`, `GELU()`"},
+      {"Input", "what a model is given stands under `inputs:` of its class"},
+      {"Reshape", "did you mean `Unflatten`? In forward write `reshape(x, …)`"},
+      {"Permute", "in forward write `permute(x, …)`"},
+      {"Lambda", "there is no `lambda`: write a class of `define:`"},
+      {"Concatenate", "in forward write `cat([a, b], dim=1)`"},
+      {"Add", "in forward write `a + b`"},
+      {"Attention", "did you mean `MultiheadAttention`?"}};
+  const auto it = known.find(name);
+  return it == known.end() ? "" : it->second;
 }
 
 }  // namespace
@@ -201,6 +225,11 @@ void Compiler::unknown_callable(const std::string& name, const char* kind, const
   for (auto n : function_names()) all.emplace_back(n);
   const bool layer = std::string_view(kind) == "layer";
   std::string help;
+  if (!layer && is_class(name)) {
+    help = fmt::format(
+        "a class is made under `modules:`, `child: {}(…)`, and called by its name, `child(x)`",
+        name);
+  }
   if (!layer && Registry<Module>::find(name)) {
     const std::string function = twin(name, all);
     help = fmt::format(
@@ -214,6 +243,7 @@ void Compiler::unknown_callable(const std::string& name, const char* kind, const
     callables(layers);
     help = longer_names(name, layers);
     if (help.empty()) help = did_you_mean(name, layers);
+    if (help.empty()) help = foreign_layer(name);
   }
   // Of a short name nearly everything is near.
   if (help.empty() && (!layer || name.size() > 3)) help = did_you_mean(name, all);
@@ -369,10 +399,8 @@ struct Binding {
       return;
     }
     misnamed = true;
-    std::vector<std::string> names;
-    for (const Param& p : signature.params()) names.push_back(p.name);
     complain(BindError(fmt::format("{} has no argument `{}`", signature.name(), a.name),
-                       did_you_mean(a.name, names), -1, a.name));
+                       argument_advice(a.name, signature.params()), -1, a.name));
   }
 
   void defaults() {

@@ -422,10 +422,13 @@ Value ModuleCallNode::eval(Frame& f) const {
   const Value callee = callee_->eval(f);
   if (!callee.is(Kind::module)) {
     if (is_poison(callee)) return quiet(f, span);
+    // Names of digits are numbers in code.
+    const bool child = f.self && f.self->child(label_);
     return failed(
         f, span, label_,
         Error(ErrorKind::type,
-              fmt::format("{} cannot be called", callee.is_none() ? "none" : callee.type_name())));
+              fmt::format("{} cannot be called", callee.is_none() ? "none" : callee.type_name()),
+              child ? fmt::format("the child is called `self.{}(…)`", label_) : ""));
   }
   return call(f, *callee.as<Ref<Module>>());
 }
@@ -464,7 +467,8 @@ Value ModuleCallNode::call(Frame& f, Module& m) const {
       notes = f.check->sources_of_call();
       notes.push_back({f.check->described(m, label_, inner, e.module_path()), {}});
     }
-    const std::string advice = e.hint().empty() ? call_advice(m, single, e) : "";
+    std::string advice = e.hint().empty() ? call_advice(m, single, e) : "";
+    if (e.hint().empty() && advice.empty() && f.check) advice = f.check->advice_of_call(e);
     if (!advice.empty())
       return failed(f, span, inner, Error(e.kind(), e.what(), advice), std::move(notes));
     return failed(f, span, inner, e, std::move(notes));

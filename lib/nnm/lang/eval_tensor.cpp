@@ -111,7 +111,9 @@ Value tensor_attribute(const Value& v, const std::string& name) {
   if (name == "data") return t.detach();
   if (name == "device") return nnm::detail::device_name(t.device());
   if (name == "T" || name == "H" || name == "mT" || name == "mH") return transposed(t, name);
-  const std::string hint = find_function(name)
+  const bool place = name == "cuda" || name == "cpu";
+  const std::string hint = place ? "leave it away: `--device` places the model and what it is given"
+                           : find_function(name)
                                ? fmt::format("`{0}` is a function: write `.{0}(…)`", name)
                                : did_you_mean(name, {"shape", "dtype", "ndim", "T", "mT"});
   throw Error(ErrorKind::attribute, fmt::format("a Tensor has no attribute `{}`", name), hint);

@@ -274,7 +274,8 @@ Span CallSpec::place_of(int position, const std::string& argument) const {
   return {};
 }
 
-void throw_at(const CallSpec& call, const BindError& error, const std::string& code) {
+void throw_at(const CallSpec& call, const BindError& error, const std::string& code,
+              const std::string& signature) {
   Diagnostics all;
   error.each([&](const BindError& one) {
     const Span place = call.place_of(one.position, one.name);
@@ -287,6 +288,7 @@ void throw_at(const CallSpec& call, const BindError& error, const std::string& c
       slip(call.args.pos[static_cast<size_t>(one.position)]);
     for (const auto& [name, value] : call.args.kw)
       if (name == one.name) slip(value);
+    if (!signature.empty()) d.notes.push_back({signature, {}});
     all.add(std::move(d));
   });
   throw DiagnosticError(std::move(all));

@@ -74,8 +74,9 @@ struct CallValue final : Object {
 /// `a |> b |> c` gives three; one call one.
 std::vector<CallSpec> read_calls(const Located& code, const Value& vars);
 
-/// A DiagnosticError at the places of a call's arguments, from what binding them threw.
-[[noreturn]] void throw_at(const CallSpec& call, const BindError& error,
-                           const std::string& code = "E0303");
+/// A DiagnosticError at the places of a call's arguments, from what binding them threw; its note is
+/// what the call should look like.
+[[noreturn]] void throw_at(const CallSpec& call, const BindError& error, const std::string& code,
+                           const std::string& signature);
 
 }  // namespace nnm::lang

@@ -42,6 +42,10 @@ class ForwardCompiler final : public Compiler {
  protected:
   bool eager() const override { return false; }
 
+  bool is_class(const std::string& name) const override {
+    return scope_.definition->home && scope_.definition->home->find(name);
+  }
+
   NodeRef resolve(const std::string& path, const Expr& at) override {
     if (path == "training") return std::make_shared<TrainingNode>(at.span);
     if (NodeRef value = names_.value(path, at.span)) return value;

@@ -7,7 +7,7 @@ namespace nnm::lang {
 
 Span source_span(const SourceRef& file, size_t begin, size_t end) {
   if (!file) return {};
-  begin = std::min(begin, file->text.size());
+  begin = std::clamp(begin, file->line_starts[0], file->text.size());
   end = std::clamp(end, begin, file->text.size());
   const auto& starts = file->line_starts;
   const auto line = std::upper_bound(starts.begin(), starts.end(), begin) - starts.begin();

@@ -121,6 +121,14 @@ class Override {
       out.span = value_.span();
       if (!node.is_null()) out.items.push_back(node);
     }
+    if (!written_ && !form && is_several(out.items)) {
+      for (Tree& item : by_present(out).items) {
+        item.mark("--set " + text_);
+        out.items.push_back(std::move(item));
+      }
+      out.origin.clear();
+      return out;
+    }
     Tree item = written_             ? Tree(*written_)
                 : form && form->item ? by_form(*form->item)
                 : alike(out.items)   ? by_present(out.items.back())
@@ -129,6 +137,16 @@ class Override {
     out.origin.clear();
     out.items.push_back(std::move(item));
     return out;
+  }
+
+  /// Whether what is appended is several items: a list, to one whose items are none.
+  bool is_several(const std::vector<Tree>& items) const {
+    const std::string& text = value_.text();
+    if (std::any_of(items.begin(), items.end(), [](const Tree& t) { return t.is_list(); }))
+      return false;
+    const bool words =
+        items.empty() || !alike(items) || core_type(items[0].text()) == CoreType::text;
+    return text.starts_with('[') || (!words && find_outside(text, ',') != text.npos);
   }
 
   Tree scalar(const Located& text, Tree::Style style) const {
@@ -267,7 +285,7 @@ class Override {
                          fmt::format("{}{} is {}, not `{}`", append_ ? "an item of " : "",
                                      path(end_), type, value.text()),
                          value.span(),
-                         append_ ? "`+=` appends one item; write it once for each" : "",
+                         append_ ? "`+=` appends an item, or a list of them" : "",
                          {}}};
   }
 

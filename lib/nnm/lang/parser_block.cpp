@@ -71,9 +71,10 @@ void BlockReader::read_map(const Tree& tree, BlockKind kind, Block& out) {
 void BlockReader::read_entry(const Tree::Entry& e, BlockKind kind, Block& out) {
   const std::string& key = e.key.text();
   if (is_header(key)) return read_header_block(e, kind, out);
-  if (key == "let" && kind != BlockKind::let && !e.value.is_scalar()) return read_lets(e, out);
+  if (key == "let" && kind != BlockKind::let) return read_lets(e, out);
   if (key == "add_module" && is_children(kind)) return read_add_module(e, out);
   if (kind == BlockKind::let) return read_let(e, out);
+  if (refuse_name(e.key, kind)) return;
   const std::string advice = mapping_advice(key);
   if (!advice.empty() || kind == BlockKind::require || kind == BlockKind::tie) {
     return error("E0113", e.key.span(), "YAML reads a mapping here, because of `: `",
@@ -84,6 +85,32 @@ void BlockReader::read_entry(const Tree::Entry& e, BlockKind kind, Block& out) {
   item.key = parse_template(e.key, d_);
   read_value(e.value, kind, item);
   out.items.push_back(std::move(item));
+}
+
+/// A name that is none, in another case or language, or one that code could not say.
+bool BlockReader::refuse_name(const Located& at, BlockKind kind) {
+  const std::string& key = at.text();
+  std::string lower = key;
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const bool format = key.size() > 3 && key[0] == 'f' && (key[1] == '"' || key[1] == '\'');
+  const bool named = is_children(kind) || kind == BlockKind::params || kind == BlockKind::buffers;
+  if (format) {
+    std::string name = key.substr(2, key.size() - 3);
+    for (size_t i = name.find('{'); i != name.npos; i = name.find('{', i + 2))
+      name.insert(i, 1, '$');
+    error("E0202", at.span(), "names have no prefix `f`", fmt::format("write `{}`", name));
+  } else if (is_header(lower)) {
+    const size_t word = lower.find(' ');
+    error(
+        "E0206", at.span(), fmt::format("`{}` starts no block", key.substr(0, word)),
+        fmt::format("write `{}:`", lower.substr(0, word) + key.substr(std::min(word, key.size()))));
+  } else if (named && is_reserved(key) && key != "inf" && key != "nan" && key != "null") {
+    error("E0204", at.span(), fmt::format("`{}` is a reserved word and no name", key),
+          fmt::format("use another name, such as `{}_`", key));
+  } else {
+    return false;
+  }
+  return true;
 }
 
 /// `{type: Linear, in_features: 3}`: the form of other tools. Says what to write instead.

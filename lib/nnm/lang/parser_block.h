@@ -37,6 +37,7 @@ class BlockReader {
 
   void read_map(const Tree& tree, BlockKind kind, Block& out);
   void read_entry(const Tree::Entry& e, BlockKind kind, Block& out);
+  bool refuse_name(const Located& at, BlockKind kind);
   bool refuse_type_key(const Tree& tree);
   void read_item(const Tree& tree, BlockKind kind, Block& out);
   void read_header_block(const Tree::Entry& e, BlockKind kind, Block& out);

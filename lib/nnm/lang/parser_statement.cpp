@@ -353,6 +353,14 @@ class StatementReader {
       return error("E0205", e.key.span(), fmt::format("`{}` is no statement", first_word(key)),
                    advice);
     }
+    if (const size_t question = key.find(" ? "); e.value.is_scalar() && question != key.npos) {
+      // `y = c ? a : b`
+      const size_t word = key.rfind("= ", question), begin = word == key.npos ? 0 : word + 2;
+      return error(
+          "E0205", e.key.span(), "there is no `?` that chooses",
+          fmt::format("write `{}{} if {} else {}`", key.substr(0, begin), key.substr(question + 3),
+                      key.substr(begin, question - begin), e.value.text()));
+    }
     if (e.value.is_scalar()) {
       // `return: y`, `y: Tensor = f(x)` and `y: f(x)`.
       const std::string& value = e.value.text();

@@ -77,9 +77,10 @@ class Walk {
   }
 
   Place key(const Place& of, size_t& at) {
-    // A key may hold dots: the longest that fits.
+    // A key may hold dots: the longest that fits, or all of what stands in quotes.
     Tree::Entry* best = nullptr;
-    if (of.node) {
+    const bool quoted = text_[at] == '"' && text_.find('"', at + 1) != text_.npos;
+    if (of.node && !quoted) {
       for (Tree::Entry& e : of.node->entries) {
         const std::string& key = e.key.text();
         if (text_.compare(at, key.size(), key) != 0) continue;
@@ -88,8 +89,15 @@ class Walk {
         if (next == text_.size() || text_[next] == '.' || text_[next] == '[') best = &e;
       }
     }
-    const size_t end = best ? at + best->key.text().size() : segment_end(at);
-    const std::string key = text_.substr(at, end - at);
+    const size_t end = best     ? at + best->key.text().size()
+                       : quoted ? text_.find('"', at + 1) + 1
+                                : segment_end(at);
+    const size_t cut = quoted ? 1 : 0;
+    const std::string key = text_.substr(at + cut, end - at - 2 * cut);
+    if (of.node && quoted) {
+      for (Tree::Entry& e : of.node->entries)
+        if (e.key.text() == key) best = &e;
+    }
     if (of.form == &config_form()) check_order(key, at, end);
     const Key* known = of.form ? of.form->find(key) : nullptr;
     // Notes are the file's own.
@@ -111,7 +119,7 @@ class Walk {
     if (!note && (!below || key.empty() || below_absent)) unknown(of, at);
     const size_t begin = std::exchange(at, end);
     if (missing_ == Missing::keep || !of.node) return {nullptr, below, nullptr};
-    of.node->entries.push_back({path_.part(begin, end), {}});
+    of.node->entries.push_back({path_.part(begin + cut, end - cut), {}});
     Tree& made = of.node->entries.back().value;
     made.span = path_.span(begin, end);
     return {&made, below, of.node};
@@ -177,7 +185,8 @@ class Walk {
   [[noreturn]] void suggest(size_t at, size_t end, const std::vector<std::string>& names) {
     const std::string key = text_.substr(at, end - at);
     const std::string near = nearest(key, names);
-    std::string help;
+    std::string help = key_advice(up_to(at).substr(0, up_to(at).find_first_of(".[")), key);
+    if (!help.empty()) fail(at, end, fmt::format("unknown path `{}`", up_to(end)), help);
     if (!near.empty()) {
       const std::string whole = up_to(at);
       const bool dot = !whole.empty() && !whole.ends_with('.');

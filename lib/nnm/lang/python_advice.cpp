@@ -39,7 +39,9 @@ constexpr std::array kStatements = {
     Known{"raise", "write `require condition, \"text\"`"},
     Known{"pass", "leave it away"},
     Known{"print", "leave it away: `nnm trace --hook forward` records what modules give"},
+    Known{"yield", "a forward ends with `return …`"},
     Known{"del", "leave it away: what nobody needs any more is freed"},
+    Known{"nonlocal", "leave it away: a class sees its args, lets, inputs and children"},
     Known{"global", "leave it away: a class sees its args, lets, inputs and children"},
 };
 

@@ -82,7 +82,7 @@ class Checker {
 
   void require(const Tree& t, const Form& form, const std::string& path, const Span& span) {
     for (const Key& k : form.keys) {
-      if (!k.required || t.find(k.name)) continue;
+      if (!k.required || t.find(k.name) || is_misspelt(t, form, path, k.name)) continue;
       const std::string help = path.empty() && std::string_view(k.name) == "nnm"
                                    ? "write `nnm: 1` in the first line"
                                    : fmt::format("`{}:` is {}", k.name, k.doc);
@@ -94,6 +94,26 @@ class Checker {
  private:
   void error(const char* code, const Span& span, std::string message, std::string help = {}) {
     d_.add({code, std::move(message), span, std::move(help), {}});
+  }
+
+  /// What is said about a key that the form does not know.
+  static std::string advice(const std::string& key, const Form& form, const std::string& path) {
+    std::string help = key_advice(path.substr(0, path.find_first_of(".[")), key);
+    if (help.empty()) help = python_advice(key);
+    if (help.empty() && key.starts_with("\u00a0"))
+      help = "it starts with no-break spaces; write plain ones";
+    return help.empty() ? did_you_mean(key, form.names()) : help;
+  }
+
+  /// Whether an unknown key is told to be this one: what is missing is there, then.
+  static bool is_misspelt(const Tree& t, const Form& form, const std::string& path,
+                          const std::string& name) {
+    return std::any_of(t.entries.begin(), t.entries.end(), [&](const Tree::Entry& e) {
+      if (form.find(e.key.text()) || e.is_note()) return false;
+      const std::string help = advice(e.key.text(), form, path);
+      return help == fmt::format("did you mean `{}`?", name) ||
+             help.starts_with(fmt::format("write `{}:", name));
+    });
   }
 
   void wrong_form(const Tree& t, const Form& form, const std::string& path) {
@@ -176,15 +196,10 @@ class Checker {
 
   void unknown(const Tree::Entry& e, const Form& form, const std::string& path) {
     const std::string& key = e.key.text();
-    const std::string section = path.substr(0, path.find_first_of(".["));
-    std::string help = key_advice(section, key);
-    if (help.empty()) help = python_advice(key);
-    const std::vector<std::string> names = form.names();
-    const bool share = path == "data" && e.value.is_scalar() && nearest(key, names).empty();
-    if (help.empty() && share)
+    std::string help = advice(key, form, path);
+    if (help.empty() && path == "data" && e.value.is_scalar())
       help = fmt::format("a split is a file or a mapping: `{}: {{split: 0.2}}`", key);
-    if (help.empty())
-      help = did_you_mean(key, names, fmt::format("there is {}", fmt::join(names, ", ")));
+    if (help.empty()) help = fmt::format("there is {}", fmt::join(form.names(), ", "));
     const std::string where = path.empty() ? "a config" : fmt::format("`{}:`", path);
     error("E0211", e.key.span(), fmt::format("unknown key `{}` in {}", key, where), help);
   }

@@ -42,6 +42,10 @@ std::string mapping_advice(std::string_view text) {
   if (const size_t word = text.rfind("lambda");
       word != text.npos && text.find(')', word) == text.npos)
     return "there is no `lambda`: a function of its own is a class of `define:`";
+  // `fc{i}` may be a name.
+  if (const size_t brace = text.find('{'); o.balanced() && brace != text.npos && brace > 0 &&
+                                           (text[brace - 1] == ' ' || text[brace - 1] == '('))
+    return "there are no dictionaries in code; several outputs are `return a=x, b=y`";
   if (o.brackets > 0)
     return "write a slice without the space, `x[1:3]`, or put the value into quotes";
   if (o.parens > 0)
@@ -51,6 +55,8 @@ std::string mapping_advice(std::string_view text) {
 
 std::string colon_advice(const std::string& key, bool flow) {
   const size_t colon = key.find(':'), equals = key.find('=');
+  if (colon != key.npos && key.compare(colon + 1, 2, "\u00a0") == 0)
+    return "a no-break space stands behind the `:`; write a plain one";
   if (colon != key.npos) {
     return fmt::format("a space is missing: `{}: {}`", key.substr(0, colon), key.substr(colon + 1));
   }
@@ -199,6 +205,12 @@ class Explainer {
           insert ? "put the name into quotes: \"linear_${i}\""
                  : "put the expression into quotes, or on a line of its own");
     }
+    if (const size_t inner = bracket_in_call(begin); inner != text_.npos) {
+      return error(
+          "E0111", inner, inner + 1,
+          fmt::format("brackets inside of YAML's `{}…{}`", bracket, bracket == '{' ? '}' : ']'),
+          "put the expression into quotes, or on a line of its own");
+    }
     const size_t next = skip_to_content(text_, state_.last_end);
     // What follows is a line of a block around it, or nothing of it has been read.
     const size_t start = text_.find_first_not_of(' ', line_start(begin));
@@ -215,6 +227,16 @@ class Explainer {
     return error("E0104", next, next + 1,
                  fmt::format("a comma or `{}` is missing here", bracket == '{' ? '}' : ']'),
                  "a text with brackets, quotes or commas in it needs quotes");
+  }
+  /// A bracket between the parentheses of a call, as in `[f(1, [2])]`, or npos: YAML cut the call
+  /// at its comma, and read the bracket as a list of its own.
+  size_t bracket_in_call(size_t begin) const {
+    Openness o;
+    for (size_t i = begin + 1; i < state_.last_end; ++i) {
+      if (!o.quote && o.parens > 0 && (text_[i] == '[' || text_[i] == '{')) return i;
+      o = openness(text_.substr(i, 1), o);
+    }
+    return text_.npos;
   }
   std::string_view flow_text(size_t begin) const {
     return text_.substr(begin + 1, state_.last_end - std::min(state_.last_end, begin + 1));
@@ -264,11 +286,12 @@ class Explainer {
   }
 
   Diagnostic second_colon() const {
-    const std::string advice = mapping_advice(state_.last_text);
+    std::string advice = mapping_advice(state_.last_text);
+    const size_t key = std::max(line_start(at_), text_.find_first_not_of(" ", line_start(at_)));
+    if (advice.empty()) advice = mapping_advice(text_.substr(key, at_ - key));
     if (!advice.empty()) {
       return error("E0113", at_, at_ + 1, "YAML reads a mapping here, because of `: `", advice);
     }
-    const size_t key = std::max(line_start(at_), text_.find_first_not_of(" ", line_start(at_)));
     if (at_ - key > 1024 && state_.last_end <= key) {
       return error("E0104", key, key + 1, "a key of more than 1024 characters", "");
     }

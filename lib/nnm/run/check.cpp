@@ -2,7 +2,9 @@
 #include "nnm/run/check.h"
 
 #include <algorithm>
+#include <unordered_set>
 
+#include "nnm/autograd/node.h"
 #include "nnm/data/loader.h"
 #include "nnm/ops/ops.h"
 #include "nnm/run/data_config.h"
@@ -30,7 +32,47 @@ constexpr const char* kUnread = "E0442";    // a file that load() names and that
 constexpr const char* kNoLoss = "E0432";    // nothing to minimise
 constexpr const char* kNoGrad = "E0433";    // a loss that no parameter reaches
 
+constexpr const char* kTwice = "W0511";  // an activation before a loss that has it
+
 constexpr double kGuess = 1000;  // steps of a run of unknown length
+
+/// The node whose result this one reads first, past those that give it another shape; or null.
+const Node* source(const Node& n) {
+  const auto first = [](const Node& of) {
+    return of.next.size() ? of.next[0].node.get() : nullptr;
+  };
+  const Node* at = first(n);
+  while (at) {
+    const std::string_view name = at->name;
+    if (!name.starts_with("View") && !name.starts_with("Reshape") && !name.starts_with("Unsafe"))
+      return at;
+    at = first(*at);
+  }
+  return at;
+}
+
+/// What a loss is given twice: "softmax" where a cross entropy, which begins with one, reads what a
+/// softmax gave. "" where there is nothing of the kind.
+std::string_view doubled(const Tensor& loss) {
+  std::vector<const Node*> open;
+  std::unordered_set<const Node*> seen;
+  const auto visit = [&](const Node* n) {
+    if (n && seen.insert(n).second) open.push_back(n);
+  };
+  visit(loss.grad_fn().get());
+  while (!open.empty()) {
+    const Node* n = open.back();
+    open.pop_back();
+    const std::string_view name = n->name;
+    const bool classes = name.starts_with("NllLoss");
+    const bool binary = name.starts_with("BinaryCrossEntropyWithLogits");
+    const Node* before = classes || binary ? source(*n) : nullptr;
+    if (before && classes && before->name == std::string_view("SoftmaxBackward0")) return "softmax";
+    if (before && binary && before->name == std::string_view("SigmoidBackward0")) return "sigmoid";
+    for (const auto& edge : n->next) visit(edge.node.get());
+  }
+  return "";
+}
 
 class Check {
  public:
@@ -275,6 +317,9 @@ class Check {
       if (one.code == kMisfit && one.help.empty()) one.help = columns_advice();
       d.add(std::move(one));
     }
+    if (good && !binding && training && !plan.loss.empty() && splits_.empty() &&
+        !config_.find("data"))
+      shapes.notes.push_back("`train.loss` was not checked: the config has no `data:`");
     if (!good || !binding) return false;
     std::vector<train::NamedExpr> elsewhere;
     Diagnostics ignored;
@@ -322,7 +367,7 @@ class Check {
   void check_loss() {
     if (out_.plan.loss.empty() && !out_.objective.has_loss()) {
       const lang::Tree* train = config_.find("train");
-      report(d_, kNoLoss, train ? train->span : Span(),
+      report(d_, kNoLoss, train ? train->span : config_.tree().span,
              "there is no loss: neither train.loss nor an output named `loss`",
              "write `loss: cross_entropy(out, y)` under `train:`");
       return;
@@ -333,8 +378,16 @@ class Check {
     const auto trained = [](const Tensor& p) { return p.requires_grad(); };
     const Tensors all = out_.model.module->parameters();
     if (d_.has_errors() || std::none_of(all.begin(), all.end(), trained)) return;
-    if (meta_loss().requires_grad()) return;
-    report(d_, kNoGrad, out_.plan.loss.empty() ? Span() : out_.plan.loss.span(),
+    const Tensor loss = meta_loss();
+    const Span place = out_.plan.loss.empty() ? Span() : out_.plan.loss.span();
+    if (const std::string_view twice = doubled(loss); !twice.empty()) {
+      const char* takes = twice == "softmax" ? "logits, or nll_loss their log_softmax" : "logits";
+      report(d_, kTwice, place,
+             fmt::format("the loss reads what a {} gave, and takes {}", twice, takes),
+             fmt::format("leave the {} out of the model: cross entropy has it inside", twice));
+    }
+    if (loss.requires_grad()) return;
+    report(d_, kNoGrad, place,
            "no parameter reaches the loss: element 0 of tensors does not require grad and does "
            "not have a grad_fn",
            "compute it from the model's outputs, by functions that have a gradient");

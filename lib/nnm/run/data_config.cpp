@@ -216,6 +216,7 @@ class Reader {
       s.of_span = e.value.span;
     } else if (key == "tokenizer" && form == "text") {
       s.tokenizer = tokenizer(e.value);
+      s.tokenizer_span = e.value.span;
     } else if (key == "context" && form == "text") {
       s.context = converted(e.value, full, "int(1..)").integer();
     } else if (form == "file") {

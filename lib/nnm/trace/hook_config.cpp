@@ -352,7 +352,7 @@ void check_rule(const lang::CallSpec& call) {
   try {
     (void)entry->make(entry->signature().bind(call.args));
   } catch (const BindError& e) {
-    lang::throw_at(call, e, kBadRule);
+    lang::throw_at(call, e, kBadRule, entry->signature().text());
   }
 }
 

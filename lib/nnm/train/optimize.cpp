@@ -80,7 +80,7 @@ Ref<Base> make(const lang::CallSpec& call, Diagnostics& d) {
     try {
       made = entry->make(entry->signature().bind(args));
     } catch (const BindError& e) {
-      lang::throw_at(call, e);
+      lang::throw_at(call, e, kArgument, entry->signature().text());
     }
   });
   return made;

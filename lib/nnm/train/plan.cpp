@@ -278,7 +278,7 @@ class Reader {
       try {
         return {calls[0], s.bind(calls[0].args)};
       } catch (const BindError& e) {
-        lang::throw_at(calls[0], e);
+        lang::throw_at(calls[0], e, "E0303", s.text());
       }
     }
     Diagnostics d;
