@@ -181,52 +181,68 @@ C normalise(C* row, int64_t n) {
   return top + m::log(sum);
 }
 
+// A thread's memory for the outputs of one head after another.
 template <class T>
-void attention_block(const Scores<T>& scores, Mat<Compute<T>> out, Compute<T>* lse,
-                     Mat<const Compute<T>> q, const Slabs<Compute<T>>& keys_across, int64_t depth,
-                     const Slabs<Compute<T>>& values, int64_t cols, int64_t begin, int64_t end,
-                     Compute<T>* s) {
+class HeadOutputs {
+ public:
   using C = Compute<T>;
-  const int64_t step = scores.stride(scores.all_keys);
-  scores.compute(s, q, keys_across, depth, begin, end);
-  for (int64_t i = begin; i < end; ++i) {
-    C* row = s + (i - begin) * step;
-    lse[i] = normalise(row, scores.width(i));
-    if (scores.p.dropout_p > 0) scores.drop(row, i, scores.keys(i + 1));
+
+  HeadOutputs(int64_t keys, int64_t depth, int64_t cols)
+      : keys_(keys), depth_(depth), cols_(cols), step_(Scores<T>::stride(keys)) {
+    const int64_t of_scores = Room<C>::padded(Scores<T>::kBlock * step_),
+                  of_keys = Room<C>::padded(slabs_room<C>(depth, keys));
+    Room<C> room(of_scores + of_keys + slabs_room<C>(keys, cols));
+    scores_ = room.take(of_scores);
+    key_room_ = room.take(of_keys);
+    value_room_ = room.take(slabs_room<C>(keys, cols));
   }
-  multiply_by_tiles<C>(
-      {s, step, 1}, values, out, end - begin, cols, C(1),
-      [&](int64_t i, int64_t r) { return scores.by_features(begin + i + r, cols); });
-}
+
+  /// The head whose blocks come next.
+  void begin(Mat<const C> k, Mat<const C> v) {
+    keys_across_ = slabs_of(turned(k), depth_, keys_, key_room_);
+    values_ = slabs_of(v, keys_, cols_, value_room_);
+  }
+
+  /// The output of queries [begin, end), whose rows q and out begin with, and the logs of sums.
+  void block(const Scores<T>& scores, Mat<const C> q, Mat<C> out, C* lse, int64_t begin,
+             int64_t end) {
+    scores.compute(scores_, q, keys_across_, depth_, begin, end);
+    for (int64_t i = begin; i < end; ++i) {
+      C* row = scores_ + (i - begin) * step_;
+      lse[i] = normalise(row, scores.width(i));
+      if (scores.p.dropout_p > 0) scores.drop(row, i, scores.keys(i + 1));
+    }
+    multiply_by_tiles<C>(
+        {scores_, step_, 1}, values_, out, end - begin, cols_, C(1),
+        [&](int64_t i, int64_t r) { return scores.by_features(begin + i + r, cols_); });
+  }
+
+ private:
+  int64_t keys_, depth_, cols_, step_;
+  C *scores_, *key_room_, *value_room_;
+  Slabs<C> keys_across_{}, values_{};
+};
 
 void attention_cpu(const View& out, const View& lse, const View& q, const View& k, const View& v,
                    const View& mask, const Attention& p) {
-  const int64_t heads = q.size[1], queries = q.size[2], keys = k.size[2], depth = q.size[3],
-                cols = v.size[3];
+  const int64_t heads = q.size[1], queries = q.size[2], keys = k.size[2];
   by_floating(q.dtype, [&]<class T>() {
     using C = Compute<T>;
     constexpr int64_t kBlock = Scores<T>::kBlock;
     const int64_t blocks = (queries + kBlock - 1) / kBlock;
-    const int64_t of_scores = Room<C>::padded(kBlock * Scores<T>::stride(keys)),
-                  of_keys = Room<C>::padded(slabs_room<C>(depth, keys)),
-                  of_values = slabs_room<C>(keys, cols);
     parallel_for(q.size[0] * heads * blocks, 1, [&](int64_t from, int64_t to) {
-      Room<C> room(of_scores + of_keys + of_values);
-      C *const s = room.take(of_scores), *const key_room = room.take(of_keys),
-               *const value_room = room.take(of_values);
-      Slabs<C> keys_across{}, values{};
+      HeadOutputs<T> head(keys, q.size[3], v.size[3]);
       for (int64_t item = from; item < to; ++item) {
         const int64_t bh = item / blocks, b = bh / heads, h = bh % heads;
         const int64_t begin = item % blocks * kBlock, end = std::min(queries, begin + kBlock);
         if (item == from || begin == 0) {
-          keys_across = slabs_of(turned(Wide<T>(slice(k, b, h)).from(0)), depth, keys, key_room);
-          values = slabs_of(reading(Wide<T>(slice(v, b, h)).from(0)), keys, cols, value_room);
+          Wide<T> kw(slice(k, b, h)), vw(slice(v, b, h));
+          head.begin(reading(kw.from(0)), reading(vw.from(0)));
         }
-        Wide<T> block(slice(q, b, h).part(begin, end)),
+        Wide<T> rows(slice(q, b, h).part(begin, end)),
             result(slice(out, b, h).part(begin, end), false);
-        attention_block(Scores<T>{mask, p, b, h, heads, queries, keys}, result.from(0),
-                        lse.as<C>() + bh * queries, reading(block.from(0)), keys_across, depth,
-                        values, cols, begin, end, s);
+        head.block({mask, p, b, h, heads, queries, keys}, reading(rows.from(0)), result.from(0),
+                   lse.as<C>() + bh * queries, begin, end);
         result.write();
       }
     });
