@@ -380,7 +380,9 @@ void check_bytes(const SourceRef& file, const TreeLimits& limits) {
       refuse("E0102", source_span(file, i, i + 1),
              fmt::format("the control character {:#04x} cannot stand in YAML", c));
     }
-    if (c == '\r' && text.find_first_not_of('\r', i) != text.find('\n', i)) {
+    // Once for a run of them: a file of nothing else would be walked as often as it is long.
+    const bool begins = c == '\r' && (i == 0 || text[i - 1] != '\r');
+    if (begins && text.find_first_not_of('\r', i) != text.find('\n', i)) {
       refuse("E0104", source_span(file, i, i + 1), "a carriage return without a line feed",
              "save the file with line ends of Unix (LF) or of Windows (CRLF)");
     }
