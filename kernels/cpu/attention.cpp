@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -42,17 +43,19 @@ class Wide {
       });
     }
   }
-  /// The rows from one on.
-  Mat<C> from(int64_t row) {
-    if constexpr (kIsHalf<T>) return Mat<C>{copy_.data(), of_.size[1], 1}.sub(row, 0);
-    else return Mat<C>{of_.as<C>(), of_.stride[0], of_.stride[1]}.sub(row, 0);
-  }
+  Mat<C> written() { return mat<C>(); }
+  Mat<const C> read() { return mat<const C>(); }
   /// Puts what was written there into the matrix of half types.
   void write() {
     if constexpr (kIsHalf<T>) each([](C& wide, T& narrow) { narrow = T(wide); });
   }
 
  private:
+  template <class E>
+  Mat<E> mat() {
+    if constexpr (kIsHalf<T>) return {copy_.data(), of_.size[1], 1};
+    else return {of_.as<C>(), of_.stride[0], of_.stride[1]};
+  }
   template <class F>
   void each(const F& f) {
     for (int64_t i = 0; i < of_.size[0]; ++i)
@@ -66,25 +69,25 @@ class Wide {
 };
 
 template <class C>
-Mat<const C> reading(const Mat<C>& m) {
-  return {m.p, m.rs, m.cs};
-}
-template <class C>
-Mat<const C> turned(const Mat<C>& m) {
+Mat<C> turned(const Mat<C>& m) {
   return {m.p, m.cs, m.rs};
 }
 
-// Memory of a thread's blocks, dealt out in parts that begin at a cache line.
+// A part of a thread's memory, and how many numbers it has room for.
 template <class C>
-class Room {
- public:
-  explicit Room(int64_t count) : rest_(scratch<C>(0, static_cast<size_t>(count))) {}
-  C* take(int64_t count) { return std::exchange(rest_, rest_ + padded(count)); }
-  static int64_t padded(int64_t count) { return round_up(count, kLine<C>); }
-
- private:
-  C* rest_;
+struct Room {
+  C*& p;
+  int64_t count;
 };
+
+// Deals a thread's memory out, in parts that begin at a cache line.
+template <class C>
+void deal(std::initializer_list<Room<C>> rooms) {
+  int64_t all = 0;
+  for (const Room<C>& r : rooms) all += round_up(r.count, kLine<C>);
+  C* next = scratch<C>(0, static_cast<size_t>(all));
+  for (const Room<C>& r : rooms) r.p = std::exchange(next, next + round_up(r.count, kLine<C>));
+}
 
 // How the queries of a head meet its keys.
 template <class T>
@@ -189,12 +192,9 @@ class HeadOutputs {
 
   HeadOutputs(int64_t keys, int64_t depth, int64_t cols)
       : keys_(keys), depth_(depth), cols_(cols), step_(Scores<T>::stride(keys)) {
-    const int64_t of_scores = Room<C>::padded(Scores<T>::kBlock * step_),
-                  of_keys = Room<C>::padded(slabs_room<C>(depth, keys));
-    Room<C> room(of_scores + of_keys + slabs_room<C>(keys, cols));
-    scores_ = room.take(of_scores);
-    key_room_ = room.take(of_keys);
-    value_room_ = room.take(slabs_room<C>(keys, cols));
+    deal<C>({{scores_, Scores<T>::kBlock * step_},
+             {key_room_, slabs_room<C>(depth, keys)},
+             {value_room_, slabs_room<C>(keys, cols)}});
   }
 
   /// The head whose blocks come next.
@@ -237,11 +237,11 @@ void attention_cpu(const View& out, const View& lse, const View& q, const View& 
         const int64_t begin = item % blocks * kBlock, end = std::min(queries, begin + kBlock);
         if (item == from || begin == 0) {
           Wide<T> kw(slice(k, b, h)), vw(slice(v, b, h));
-          head.begin(reading(kw.from(0)), reading(vw.from(0)));
+          head.begin(kw.read(), vw.read());
         }
         Wide<T> rows(slice(q, b, h).part(begin, end)),
             result(slice(out, b, h).part(begin, end), false);
-        head.block({mask, p, b, h, heads, queries, keys}, reading(rows.from(0)), result.from(0),
+        head.block({mask, p, b, h, heads, queries, keys}, rows.read(), result.written(),
                    lse.as<C>() + bh * queries, begin, end);
         result.write();
       }
@@ -263,19 +263,14 @@ class HeadGradients {
   HeadGradients(int64_t keys, int64_t depth, int64_t cols, bool drops)
       : keys_(keys), depth_(depth), cols_(cols), step_(Scores<T>::stride(keys)) {
     constexpr int64_t kBlock = Scores<T>::kBlock;
-    C** const parts[] = {&w_, &dw_, &dropped_, &k_across_, &v_across_, &k_, &q_, &g_};
-    const int64_t sizes[] = {kBlock * step_,
-                             kBlock * step_,
-                             drops ? kBlock * step_ : 0,
-                             slabs_room<C>(depth, keys),
-                             slabs_room<C>(cols, keys),
-                             slabs_room<C>(keys, depth),
-                             slabs_room<C>(kBlock, depth),
-                             slabs_room<C>(kBlock, cols)};
-    int64_t all = 0;
-    for (const int64_t size : sizes) all += Room<C>::padded(size);
-    Room<C> room(all);
-    for (size_t i = 0; i < std::size(parts); ++i) *parts[i] = room.take(sizes[i]);
+    deal<C>({{w_, kBlock * step_},
+             {dw_, kBlock * step_},
+             {dropped_, drops ? kBlock * step_ : 0},
+             {k_across_, slabs_room<C>(depth, keys)},
+             {v_across_, slabs_room<C>(cols, keys)},
+             {k_, slabs_room<C>(keys, depth)},
+             {q_, slabs_room<C>(kBlock, depth)},
+             {g_, slabs_room<C>(kBlock, cols)}});
     if (!drops) dropped_ = nullptr;
   }
 
@@ -361,10 +356,9 @@ void attention_backward_cpu(const View& dq, const View& dk, const View& dv, cons
         Wide<T> qw(slice(q, b, h)), kw(slice(k, b, h)), vw(slice(v, b, h)), gw(slice(g, b, h));
         Wide<T> dqw(slice(dq, b, h), false), dkw(slice(dk, b, h), false),
             dvw(slice(dv, b, h), false);
-        gradients.compute(
-            {mask, p, b, h, heads, queries, keys},
-            {reading(qw.from(0)), reading(kw.from(0)), reading(vw.from(0)), reading(gw.from(0)),
-             dqw.from(0), dkw.from(0), dvw.from(0), lse.as<C>() + bh * queries});
+        gradients.compute({mask, p, b, h, heads, queries, keys},
+                          {qw.read(), kw.read(), vw.read(), gw.read(), dqw.written(), dkw.written(),
+                           dvw.written(), lse.as<C>() + bh * queries});
         dqw.write();
         dkw.write();
         dvw.write();

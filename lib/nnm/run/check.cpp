@@ -203,11 +203,14 @@ class Check {
     }
   }
 
+  std::string split_advice(const std::string& name) const {
+    return did_you_mean(name, splits_, fmt::format("there is {}", fmt::join(splits_, ", ")));
+  }
+
   // One that the command line names stands nowhere in the config.
   [[noreturn]] void refuse_split() {
     const std::string what = fmt::format("the data have no split `{}`", out_.split),
-                      help = did_you_mean(out_.split, splits_,
-                                          fmt::format("there is {}", fmt::join(splits_, ", ")));
+                      help = split_advice(out_.split);
     if (out_.split != "train") throw Error(ErrorKind::config, what, help);
     report(d_, kNoSplit, config_.find("data")->span, what, help);
     throw DiagnosticError(d_);
@@ -219,7 +222,7 @@ class Check {
     if (!own || !own->is_scalar() || has_split(own->text())) return;
     const std::string& name = own->text();
     report(d_, kNoSplit, own->span, fmt::format("eval.split: the data have no split `{}`", name),
-           did_you_mean(name, splits_, fmt::format("there is {}", fmt::join(splits_, ", "))));
+           split_advice(name));
   }
 
   const data::SplitConfig* config_of(const std::string& split) const {
