@@ -68,7 +68,8 @@ class Names(dict):
     def __missing__(self, name):
         if name in self.CONSTANTS:
             return self.CONSTANTS[name]
-        for room in (F, torch.nn, torch, torch.linalg, torch.nn.utils.parametrizations):
+        for room in (F, torch.nn, torch, torch.linalg, torch.special,
+                     torch.nn.utils.parametrizations):
             found = getattr(room, name, None)
             if callable(found):
                 return found

@@ -553,6 +553,8 @@ CASES += [
     ("cross_entropy(x, y)", "x: f[4]; y: i[]<4"),
     ("cross_entropy(x, softmax(y, 1), label_smoothing=0.1)", "x: f[5, 4]; y: f[5, 4]"),
     ("cross_entropy(x, softmax(y, 1), w, reduction=\"sum\")", "x: f[5, 4]; y: c[5, 4]; w: v[4]"),
+    ("linear_cross_entropy(x, w, y, linear_bias=b, ignore_index=1)",
+     "x: f[5, 3]; w: f[4, 3]; y: i[5]<4; b: f[4]"),
     ("nll_loss(x, y)", "x: f[5, 4]; y: i[5]<4"),
     ("nll_loss(x, y, w, ignore_index=2)", "x: f[7, 4]; y: i[7]<4; w: v[4]"),
     ("nll_loss(x, y, reduction=\"sum\")", "x: f[2, 4, 3]; y: i[2, 3]<4"),

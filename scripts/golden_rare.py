@@ -93,6 +93,19 @@ CASES += [
     ("xlogy(x, 2.5)", "x: f[3, 4]"),
     ("sinc(x)", "x: f[3, 4]"),
     ("sinc(masked_fill(x, m, 0.0))", "x: f[3, 4]; m: b[3, 4]"),
+    ("entr(x)", "x: p[3, 4]"),
+    ("ndtr(x)", "x: f[3, 4]*4"),
+    ("log_ndtr(x)", "x: f[3, 4]*4"),
+    ("log_ndtr(mul(x, 40))", "x: c[3, 4]"),
+    ("expit(x)", "x: f[3, 4]"),
+    ("psi(x)", "x: p[3, 4]"),
+    ("gammaln(x)", "x: p[3, 4]"),
+    ("pinverse(x)", "x: f[3, 2]"),
+    ("upsample(x, scale_factor=2)", "x: f[1, 2, 3, 2]"),
+    ("upsample(x, (5, 4), mode=\"bilinear\")", "x: f[1, 2, 3, 2]"),
+    ("upsample_nearest(x, scale_factor=2)", "x: f[1, 2, 3, 2]"),
+    ("upsample_bilinear(x, scale_factor=2)", "x: f[1, 2, 3, 2]"),
+    ("split_with_sizes(x, [1, 2], 1)", "x: f[2, 3]"),
     ("sgn(x)", "x: f[3, 4]"),
     ("fix(x)", "x: f[3, 4]*4"),
     ("signbit(mul(x, 0.0))", "x: c[3, 4]"),
@@ -146,15 +159,24 @@ CASES += [
 # In place.
 CASES += [(f"{name}_(clone(x))", "x: f[2, 3]*0.45")
           for name in """acos asin atan cosh sinh tan erf erfc erfinv exp2 expm1 frac trunc
-          deg2rad rad2deg sinc absolute negative selu""".split()]
+          deg2rad rad2deg sinc absolute negative selu arccos arcsin arctan fix""".split()]
 CASES += [(f"{name}_(clone(x))", "x: p[2, 3]+1") for name in "log10 log1p log2".split()]
 CASES += [(f"{name}_(clone(x), y)", "x: f[2, 3]*4; y: p[3]")
-          for name in """multiply true_divide remainder fmod atan2 xlogy div""".split()]
+          for name in """multiply true_divide remainder fmod atan2 xlogy div divide arctan2""".split()]
+CASES += [(f"{name}_(clone(x), y)", "x: c[2, 3]*4; y: c[3]")
+          for name in """eq ne lt le gt ge not_equal less less_equal greater greater_equal heaviside
+          ldexp float_power""".split()]
 CASES += [(f"{name}_(clone(x), y)", "x: b[2, 3]; y: b[3]")
           for name in "logical_and logical_or logical_xor".split()]
 CASES += [
     ("acosh_(clone(x))", "x: v[2, 3]+1"),
     ("asinh_(clone(x))", "x: c[2, 3]"),
+    ("arcsinh_(clone(x))", "x: c[2, 3]"),
+    ("arctanh_(clone(x))", "x: c[2, 3]*0.45"),
+    ("arccosh_(clone(x))", "x: v[2, 3]+1"),
+    ("addr_(clone(x), y, z)", "x: f[2, 3]; y: f[2]; z: f[3]"),
+    ("addmv_(clone(x), y, z, beta=0.5)", "x: f[2]; y: f[2, 3]; z: f[3]"),
+    ("addbmm_(clone(x), y, z, alpha=2)", "x: f[2, 4]; y: f[3, 2, 5]; z: f[3, 5, 4]"),
     ("atanh_(clone(x))", "x: c[2, 3]*0.45"),
     ("floor_divide_(clone(x), y)", "x: c[2, 3]*4; y: v[3]"),
     ("copysign_(clone(x), y)", "x: f[2, 3]; y: c[3]"),

@@ -18,8 +18,6 @@
 namespace nnm {
 namespace {
 
-constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
 // Matrix (b, h) of a (B, H, rows, columns) tensor.
 View slice(const View& x, int64_t b, int64_t h) {
   View v = x;

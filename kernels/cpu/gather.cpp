@@ -164,16 +164,35 @@ void take_cpu(const View& out, const View& x, const View& offsets) {
   });
 }
 
+/// to[j] = or += from[j * stride] for n elements side by side.
+template <class T, class A>
+void put_run(T* to, const T* from, int64_t stride, int64_t n, bool accumulate) {
+  if (!accumulate && stride == 1) std::copy_n(from, n, to);
+  else if (!accumulate)
+    for (int64_t j = 0; j < n; ++j) to[j] = from[j * stride];
+  else if (stride == 1)
+    for (int64_t j = 0; j < n; ++j) add_to<T, A>(to[j], from[j]);
+  else
+    for (int64_t j = 0; j < n; ++j) add_to<T, A>(to[j], from[j * stride]);
+}
+
 void put_cpu(const View& x, const View& src, const View& offsets, bool accumulate) {
   const View row = src.at(0);
   const int64_t n = src.size[0], step = src.stride[0], offset_step = offsets.stride[0];
   const int64_t* const offset = offsets.as<int64_t>();
   int dims;
-  const int64_t run = dense_tail(x, row, dims);
+  int64_t run = dense_tail(x, row, dims), along = 1;
+  if (row.numel() == 0) return;
+  if (run == 1 && last_size(x) > 1 && last_stride(x) == 1) {
+    // Side by side in x alone: a gradient that is one number everywhere has no strides.
+    dims = x.ndim - 1;
+    run = last_size(x);
+    along = last_stride(row);
+  }
   by_sum(x.dtype, [&]<class T, class A>() {
     T *const to = x.as<T>(), *const from = src.as<T>();
     if (run == 1) {
-      return each_element(x, row, 0, n ? row.numel() : 0, [&](int64_t at, int64_t r) {
+      return each_element(x, row, 0, row.numel(), [&](int64_t at, int64_t r) {
         for (int64_t i = 0; i < n; ++i) {
           T& t = to[at + offset[i * offset_step]];
           if (accumulate) add_to<T, A>(t, from[r + i * step]);
@@ -184,12 +203,7 @@ void put_cpu(const View& x, const View& src, const View& offsets, bool accumulat
     for (int64_t i = 0; i < n; ++i) {
       T* const window = to + offset[i * offset_step];
       each_run(x, row, dims, [&](int64_t at, int64_t r) {
-        const T* const values = from + i * step + r;
-        if (!accumulate) {
-          std::copy_n(values, run, window + at);
-          return;
-        }
-        for (int64_t j = 0; j < run; ++j) add_to<T, A>(window[at + j], values[j]);
+        put_run<T, A>(window + at, from + i * step + r, along, run, accumulate);
       });
     }
   });

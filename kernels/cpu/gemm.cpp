@@ -112,8 +112,8 @@ void multiply_block(const Problem<T>& p, const Block& block, Mat<const T> a, int
 
 // The block length next to `most` at which n falls into equal parts of whole units.
 constexpr int64_t even_part(int64_t n, int64_t most, int64_t unit) {
-  const int64_t parts = (n + most - 1) / most, units = (n + unit - 1) / unit;
-  return (units + parts - 1) / parts * unit;
+  const int64_t parts = (n + most - 1) / most;
+  return round_up(round_up(n, unit) / unit, parts) / parts * unit;
 }
 
 // Operands are copied where they are read often enough: b for its second row of tiles, a for its

@@ -12,6 +12,9 @@
 namespace nnm {
 namespace {
 
+// The next multiple of unit.
+constexpr int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
 // A strided matrix.
 template <class T>
 struct Mat {

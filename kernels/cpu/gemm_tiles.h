@@ -121,7 +121,7 @@ struct Slabs {
 
 template <class T>
 constexpr int64_t slabs_room(int64_t rows, int64_t cols) {
-  return rows * ((cols + Tile<T>::kCols - 1) / Tile<T>::kCols) * Tile<T>::kCols;
+  return rows * round_up(cols, Tile<T>::kCols);
 }
 
 // A copy in slabs of rows x cols of b.

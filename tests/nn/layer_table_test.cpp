@@ -211,6 +211,11 @@ constexpr Expected kExpected[] = {
     {"CrossEntropyLoss()", "CrossEntropyLoss()", ""},
     {"CrossEntropyLoss(ignore_index=1, reduction='sum', label_smoothing=0.1)", "CrossEntropyLoss()",
      ""},
+    {"LinearCrossEntropyLoss(5, 10, out_features=(4, 3))",
+     "LinearCrossEntropyLoss(\n  in_features=5, num_classes=10, out_features=(4, 3), bias=False, "
+     "reduction=mean, ignore_index=None, label_smoothing=0.0, options=None\n  (linear): "
+     "Linear(in_features=5, out_features=120, bias=False)\n)",
+     "linear.weight [120, 5]"},
     {"MSELoss()", "MSELoss()", ""},
     {"L1Loss(reduction='sum')", "L1Loss()", ""},
     {"SmoothL1Loss(beta=0.5)", "SmoothL1Loss()", ""},

@@ -50,30 +50,29 @@ TEST_SUITE_BEGIN("nn typed layers");
 
 TEST_CASE("every registered layer has a class with its options") {
   using namespace nnm::nn;
-  std::set<std::string> typed =
-      names<MSELoss, L1Loss, SmoothL1Loss, HuberLoss, CrossEntropyLoss, NLLLoss, BCELoss,
-            BCEWithLogitsLoss, KLDivLoss, RNN, LSTM, GRU, CosineSimilarity, PairwiseDistance,
-            Linear, Bilinear, Identity, Dropout, Dropout1d, Dropout2d, BatchNorm1d, BatchNorm2d,
-            InstanceNorm2d, Softmax, LogSoftmax, Softmin, Softmax2d, LeakyReLU, ELU, CELU, GELU,
-            Softplus, Softshrink, Hardshrink, Hardtanh, GLU, Threshold, PReLU, Embedding, LayerNorm,
-            GroupNorm, RMSNorm, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d,
-            MaxPool2d, AvgPool1d, AvgPool2d, AdaptiveAvgPool1d, AdaptiveAvgPool2d,
-            AdaptiveMaxPool2d, Flatten, Unflatten, PixelShuffle, PixelUnshuffle, MultiheadAttention,
-            ReLU, ReLU6, SELU, SiLU, Mish, Hardswish, Hardsigmoid, Sigmoid, LogSigmoid, Tanh,
-            Softsign, Tanhshrink, ZeroPad1d, ZeroPad2d, ConstantPad1d, ConstantPad2d,
-            ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d, CircularPad1d,
-            CircularPad2d, SoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss,
-            CosineEmbeddingLoss, TripletMarginLoss, PoissonNLLLoss, GaussianNLLLoss,
-            MultiMarginLoss, MultiLabelSoftMarginLoss, RNNCell, LSTMCell, GRUCell,
-            TransformerEncoderLayer, TransformerDecoderLayer, TransformerEncoder,
-            TransformerDecoder, Upsample, UpsamplingNearest2d, UpsamplingBilinear2d, Dropout3d,
-            AlphaDropout, BatchNorm3d, ChannelShuffle, Conv3d, ConvTranspose3d, MaxPool3d,
-            AvgPool3d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool3d, LPPool1d, LPPool2d,
-            LPPool3d, InstanceNorm1d, InstanceNorm3d, LocalResponseNorm, ZeroPad3d, ConstantPad3d,
-            ReflectionPad3d, ReplicationPad3d, CircularPad3d, Unfold, Fold, MaxUnpool1d,
-            MaxUnpool2d, MaxUnpool3d, FractionalMaxPool2d, FractionalMaxPool3d, SyncBatchNorm,
-            EmbeddingBag, RReLU, FeatureAlphaDropout, Transformer, TripletMarginWithDistanceLoss,
-            MultiLabelMarginLoss, CTCLoss, AdaptiveLogSoftmaxWithLoss, CrossMapLRN2d>();
+  std::set<std::string> typed = names<
+      MSELoss, L1Loss, SmoothL1Loss, HuberLoss, CrossEntropyLoss, NLLLoss, BCELoss,
+      BCEWithLogitsLoss, KLDivLoss, RNN, LSTM, GRU, CosineSimilarity, PairwiseDistance, Linear,
+      Bilinear, Identity, Dropout, Dropout1d, Dropout2d, BatchNorm1d, BatchNorm2d, InstanceNorm2d,
+      Softmax, LogSoftmax, Softmin, Softmax2d, LeakyReLU, ELU, CELU, GELU, Softplus, Softshrink,
+      Hardshrink, Hardtanh, GLU, Threshold, PReLU, Embedding, LayerNorm, GroupNorm, RMSNorm, Conv1d,
+      Conv2d, ConvTranspose1d, ConvTranspose2d, MaxPool1d, MaxPool2d, AvgPool1d, AvgPool2d,
+      AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool2d, Flatten, Unflatten, PixelShuffle,
+      PixelUnshuffle, MultiheadAttention, ReLU, ReLU6, SELU, SiLU, Mish, Hardswish, Hardsigmoid,
+      Sigmoid, LogSigmoid, Tanh, Softsign, Tanhshrink, ZeroPad1d, ZeroPad2d, ConstantPad1d,
+      ConstantPad2d, ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d,
+      CircularPad1d, CircularPad2d, SoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss,
+      CosineEmbeddingLoss, TripletMarginLoss, PoissonNLLLoss, GaussianNLLLoss, MultiMarginLoss,
+      MultiLabelSoftMarginLoss, RNNCell, LSTMCell, GRUCell, TransformerEncoderLayer,
+      TransformerDecoderLayer, TransformerEncoder, TransformerDecoder, Upsample,
+      UpsamplingNearest2d, UpsamplingBilinear2d, Dropout3d, AlphaDropout, BatchNorm3d,
+      ChannelShuffle, Conv3d, ConvTranspose3d, MaxPool3d, AvgPool3d, AdaptiveAvgPool3d,
+      AdaptiveMaxPool1d, AdaptiveMaxPool3d, LPPool1d, LPPool2d, LPPool3d, InstanceNorm1d,
+      InstanceNorm3d, LocalResponseNorm, ZeroPad3d, ConstantPad3d, ReflectionPad3d,
+      ReplicationPad3d, CircularPad3d, Unfold, Fold, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d,
+      FractionalMaxPool2d, FractionalMaxPool3d, SyncBatchNorm, EmbeddingBag, RReLU,
+      FeatureAlphaDropout, Transformer, TripletMarginWithDistanceLoss, MultiLabelMarginLoss,
+      CTCLoss, AdaptiveLogSoftmaxWithLoss, CrossMapLRN2d, LinearCrossEntropyLoss>();
   typed.insert({"Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"});
   typed.insert({"weight_norm", "spectral_norm", "orthogonal"});  // around a layer
   for (const std::string& name : Registry<Module>::names()) {

@@ -112,6 +112,25 @@ TEST_CASE("gradients at ties and outside of a domain are PyTorch's") {
   CHECK(closed == Numbers{0, 4, 0, 0});
 }
 
+TEST_CASE("no gradient passes a step, not even what is no number") {
+  const Tensor x = reals({1.5, -kInf}, {2}, DType::f64);
+  for (const std::string step : {"floor", "ceil", "round", "trunc", "sign"}) {
+    CAPTURE(step);
+    CHECK(slope(x, [&](const Tensor& v) { return mul(one(step, {v}), Scalar(kNaN)); }) ==
+          Numbers{0, 0});
+  }
+}
+
+TEST_CASE("hardswish multiplies what it takes to zero") {
+  for (const DType type : {DType::f32, DType::f64}) {
+    const Numbers v = values(one("hardswish", {reals({-kInf, -4, -3, 3, kInf}, {5}, type)}));
+    CHECK(std::isnan(v[0]));
+    CHECK((std::signbit(v[1]) && std::signbit(v[2])));
+    CHECK(v[3] == 3);
+    CHECK(v[4] == kInf);
+  }
+}
+
 TEST_CASE("tensors without dimensions go where those of one element go") {
   const Tensor x = full({}, Scalar(1.5)).requires_grad_();
   const Tensor first = integers({0}, {1}), here = integers({0}, {});

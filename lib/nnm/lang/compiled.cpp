@@ -192,7 +192,8 @@ namespace {
 
 /// Of which programs in Python take PyTorch's names and numbers.
 bool is_python_module(const std::string& name) {
-  static constexpr std::array kModules = {"nn", "F", "torch", "np", "numpy", "math", "linalg"};
+  static constexpr std::array kModules = {"nn",   "F",      "torch",   "np",        "numpy",
+                                          "math", "linalg", "special", "functional"};
   return std::find(kModules.begin(), kModules.end(), name) != kModules.end();
 }
 

@@ -169,8 +169,17 @@ InputDecl read_input(const Tree::Entry& e, Diagnostics& d) {
     return in;
   }
   in.dtype = dtype.dtype();
-  if (open == std::string::npos || open > end || text[end - 1] != ']') {
+  const size_t close = text.rfind(']', end);
+  if (open == std::string::npos || open > end || close == std::string::npos || close < open) {
     error(code.span(), fmt::format("the shape of input `{}` is missing", in.name), form);
+    return in;
+  }
+  if (close + 1 != end) {
+    const size_t rest = text.find_first_not_of(' ', close + 1);
+    error(code.span(rest, end),
+          fmt::format("unexpected `{}` behind the shape of input `{}`",
+                      text.substr(rest, end - rest), in.name),
+          form);
     return in;
   }
   try {

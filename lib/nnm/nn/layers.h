@@ -11,6 +11,7 @@
 #include "nnm/nn/layers/embedding.h"
 #include "nnm/nn/layers/fold.h"
 #include "nnm/nn/layers/linear.h"
+#include "nnm/nn/layers/linear_cross_entropy.h"
 #include "nnm/nn/layers/loss.h"
 #include "nnm/nn/layers/margin_loss.h"
 #include "nnm/nn/layers/norm.h"

@@ -48,7 +48,8 @@ constexpr TorchFile kTorchFiles[] = {
     {"linear", " Bilinear Identity Linear NonDynamicallyQuantizableLinear "},
     {"loss",
      " BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss "
-     "GaussianNLLLoss HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss MSELoss "
+     "GaussianNLLLoss HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss LinearCrossEntropyLoss "
+     "MSELoss "
      "MarginRankingLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss "
      "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss "
      "TripletMarginWithDistanceLoss "},

@@ -258,6 +258,47 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
 
 namespace {
 
+// The sizes of linear_weight (C, …, F) but for its last one fit what it is applied to.
+void check_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  NNM_CHECK(x.dim() == 1 || x.dim() == 2, runtime,
+            "expected input with dimensionality 1 or 2, got {}", x.dim());
+  NNM_CHECK(weight.dim() >= 2, runtime,
+            "expected linear_weight with dimensionality at least 2, got {}", weight.dim());
+  NNM_CHECK(x.size(-1) == weight.size(-1), runtime,
+            "expected equal input and linear_weight last dimensions (in_features), got {} and {}, "
+            "respectively",
+            x.size(-1), weight.size(-1));
+  Shape classes = weight.shape();
+  classes.erase(weight.dim() - 1);
+  NNM_CHECK(!bias.defined() || bias.shape() == classes, runtime,
+            "expected linear_bias shape {}, got {}", classes.tuple(), bias.shape().tuple());
+  NNM_CHECK(weight.dim() == 2 || x.dim() == 2, runtime,
+            "K-dimensional loss defined by linear_weight shape {} requires batched input, (N, {}), "
+            "got unbatched input with shape {}",
+            weight.shape().tuple(), x.size(-1), x.shape().tuple());
+}
+
+}  // namespace
+
+Tensor linear_cross_entropy(const Tensor& input, const Tensor& linear_weight, const Tensor& target,
+                            const Tensor& linear_bias, const Tensor& weight,
+                            const std::string& reduction, std::optional<int64_t> ignore_index,
+                            double label_smoothing) {
+  check_linear(input, linear_weight, linear_bias);
+  const Tensor flat = reshape(linear_weight, {-1, linear_weight.size(-1)});
+  const Tensor bias = linear_bias.defined() ? reshape(linear_bias, {-1}) : linear_bias;
+  Shape shape = input.shape();
+  shape.erase(input.dim() - 1);
+  for (int64_t i = 0; i + 1 < linear_weight.dim(); ++i) shape.push_back(linear_weight.size(i));
+  const Tensor logits = reshape(linear(input, flat, bias), shape);
+  NNM_CHECK(!ignore_index || target.shape() != shape, runtime,
+            "ignore_index cannot be specified when target contains probabilities");
+  return cross_entropy(logits, target, weight, ignore_index.value_or(-100), reduction,
+                       label_smoothing);
+}
+
+namespace {
+
 Tensor cross_entropy_call(const Tensor& x, const Tensor& target, const Tensor& weight,
                           std::optional<bool> size_average, int64_t ignore_index,
                           std::optional<bool> reduce, const std::string& reduction,
@@ -282,6 +323,11 @@ constexpr Function kCrossEntropyFunctions[] = {
     {"nll_loss(input: Tensor, target: Tensor, weight: Tensor? = none, size_average: bool? = none, "
      "ignore_index: int = -100, reduce: bool? = none, reduction: str = \"mean\")",
      "-input at the target class, input being log-probabilities", call<nll_loss_call>},
+    {"linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: "
+     "Tensor? = none, weight: Tensor? = none, reduction: str = \"mean\", ignore_index: int? = "
+     "none, "
+     "label_smoothing: float = 0.0)",
+     "cross_entropy of linear(input, linear_weight, linear_bias)", call<linear_cross_entropy>},
 };
 NNM_REGISTER_FUNCTIONS(kCrossEntropyFunctions);
 

@@ -143,6 +143,10 @@ Tensor lcm(const Tensor& a, const Tensor& b);
 Tensor lgamma(const Tensor& x);
 Tensor digamma(const Tensor& x);
 Tensor polygamma(int64_t n, const Tensor& x);
+/// -x log(x), 0 at 0 and -inf below; the normal distribution function; its logarithm.
+Tensor entr(const Tensor& x);
+Tensor ndtr(const Tensor& x);
+Tensor log_ndtr(const Tensor& x);
 /// The modified Bessel function of order 0.
 Tensor i0(const Tensor& x);
 

@@ -3,8 +3,10 @@
 #include <cmath>
 
 #include "kernels/resample.h"
+#include "nnm/base/warn_once.h"
 #include "nnm/ops/arguments.h"
 #include "nnm/ops/detail.h"
+#include "nnm/ops/gemm.h"
 #include "nnm/ops/layout.h"
 #include "nnm/ops/volume.h"
 
@@ -242,7 +244,28 @@ Value interpolate_call(const Value* a) {
   return interpolate(x, size, scale_factor, a[3].string(), align_corners, recompute);
 }
 
+/// PyTorch's older names, which it warns of: `old` with that mode.
+Tensor upsampled(const char* old, const Value* a, const std::string& mode,
+                 std::optional<bool> align_corners) {
+  warn_once(fmt::format(
+      "`nn.functional.{}` is deprecated. Use `nn.functional.interpolate` instead.", old));
+  return interpolate(a[0].as<Tensor>(), detail::numbers<int64_t>(a[1]),
+                     detail::numbers<double>(a[2]), mode, align_corners, false);
+}
+
 constexpr Function kInterpolateFunctions[] = {
+    {"upsample(input: Tensor, size = none, scale_factor = none, mode: str = \"nearest\", "
+     "align_corners: bool? = none)",
+     "interpolate, by its older name",
+     [](const Value* a) -> Value {
+       return upsampled("upsample", a, a[3].string(), Codec<std::optional<bool>>::read(a[4]));
+     }},
+    {"upsample_nearest(input: Tensor, size = none, scale_factor = none)",
+     "interpolate with mode \"nearest\", by its older name",
+     [](const Value* a) -> Value { return upsampled("upsample_nearest", a, "nearest", {}); }},
+    {"upsample_bilinear(input: Tensor, size = none, scale_factor = none)",
+     "interpolate with mode \"bilinear\" and aligned corners, by its older name",
+     [](const Value* a) -> Value { return upsampled("upsample_bilinear", a, "bilinear", true); }},
     {"interpolate(input: Tensor, size = none, scale_factor = none, mode: str = \"nearest\", "
      "align_corners: bool? = none, recompute_scale_factor: bool? = none, antialias: bool = false)",
      "(N, C, …) resampled to other extents", interpolate_call}};

@@ -476,6 +476,13 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
                      double label_smoothing = 0);
 Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight = {},
                 int64_t ignore_index = -100, const std::string& reduction = "mean");
+/// cross_entropy of linear(input, linear_weight, linear_bias): input (N, F) or (F), linear_weight
+/// (C, …, F), linear_bias (C, …), target (N, …) or (N, C, …); no ignore_index is -100, and has to
+/// be left out where the target holds probabilities (torch.nn.functional.linear_cross_entropy).
+Tensor linear_cross_entropy(const Tensor& input, const Tensor& linear_weight, const Tensor& target,
+                            const Tensor& linear_bias = {}, const Tensor& weight = {},
+                            const std::string& reduction = "mean",
+                            std::optional<int64_t> ignore_index = {}, double label_smoothing = 0);
 Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {},
                             const std::string& reduction = "mean");
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target,

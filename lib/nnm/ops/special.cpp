@@ -145,6 +145,27 @@ double polygamma_at(int64_t n, double x) {
 
 double lgamma_at(int64_t, double x) { return std::lgamma(x); }
 
+double entr_at(int64_t, double x) {
+  if (x == 0) return 0;
+  return x < 0 ? -INFINITY : -x * std::log(x);
+}
+
+constexpr double kRootHalf = 0.7071067811865475, kRootTwoPi = 2.5066282746310002;
+
+double ndtr_at(int64_t, double x) { return std::erfc(-x * kRootHalf) / 2; }
+
+double log_ndtr_at(int64_t, double x) {
+  constexpr double kSmall = -35;  // erfc is no longer a normal number soon below
+  if (x > 0) return std::log1p(-ndtr_at(0, -x));
+  if (!(x < kSmall)) return std::log(ndtr_at(0, x));
+  const double r = 1 / (x * x);  // Abramowitz and Stegun 26.2.12
+  return -x * x / 2 - std::log(-x * kRootTwoPi) +
+         std::log1p(r * (-1 + r * (3 - r * (15 - r * 105))));
+}
+
+/// The density of the normal distribution.
+Tensor density(const Tensor& x) { return exp(x * x * Scalar(-0.5)) / Scalar(kRootTwoPi); }
+
 /// I_n for n of 0 and 1.
 double bessel_at(int64_t n, double x) {
   constexpr double kOverflows = 714;  // where even f64 holds no more; the library throws far above
@@ -166,6 +187,21 @@ Tensor lgamma(const Tensor& x) {
 Tensor digamma(const Tensor& x) {
   return by_element(x, "digamma", "DigammaBackward0", digamma_at, 0,
                     [](const Tensor& v) { return polygamma(1, v); });
+}
+
+Tensor entr(const Tensor& x) {
+  return by_element(x, "special_entr", "SpecialEntrBackward0", entr_at, 0,
+                    [](const Tensor& v) { return neg(log(v)) - Scalar(1); });
+}
+
+Tensor ndtr(const Tensor& x) {
+  return by_element(x, "special_ndtr", "SpecialNdtrBackward0", ndtr_at, 0, density);
+}
+
+Tensor log_ndtr(const Tensor& x) {
+  return by_element(
+      x, "special_log_ndtr", "SpecialLogNdtrBackward0", log_ndtr_at, 0,
+      [](const Tensor& v) { return exp(v * v * Scalar(-0.5) - log_ndtr(v)) / Scalar(kRootTwoPi); });
 }
 
 Tensor polygamma(int64_t n, const Tensor& x) {
@@ -271,7 +307,12 @@ const Function kSpecialFunctions[] = {
     {"gcd(input: Tensor, other: Tensor)", "greatest common divisors", call<gcd>},
     {"lcm(input: Tensor, other: Tensor)", "least common multiples", call<lcm>},
     {"lgamma(input: Tensor)", "logarithm of the gamma function", call<lgamma>},
+    {"gammaln(input: Tensor)", "logarithm of the gamma function", call<lgamma>},
     {"digamma(input: Tensor)", "derivative of lgamma", call<digamma>},
+    {"psi(input: Tensor)", "derivative of lgamma", call<digamma>},
+    {"entr(input: Tensor)", "-x log(x), 0 at 0, -inf below", call<entr>},
+    {"ndtr(input: Tensor)", "the normal distribution function", call<ndtr>},
+    {"log_ndtr(input: Tensor)", "the logarithm of ndtr", call<log_ndtr>},
     {"polygamma(n: int, input: Tensor)", "n-th derivative of digamma", call<polygamma>},
     {"i0(input: Tensor)", "modified Bessel function of order 0", call<i0>},
     {"nanmedian(input: Tensor, dim: int = none, keepdim: bool = false)",

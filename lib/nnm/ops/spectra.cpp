@@ -319,6 +319,7 @@ const Function kSpectraFunctions[] = {
        return Value::tuple({f.u, f.s, f.v});
      }},
     {"pinv(A: Tensor, *, rtol: float = none)", "pseudo-inverses", call<pinv>},
+    {"pinverse(input: Tensor, rcond: float = 1e-15)", "pseudo-inverses", call<pinv>},
     {"matrix_rank(A: Tensor, *, rtol: float = none)", "ranks of matrices", call<matrix_rank>},
     {"matrix_norm(A: Tensor, ord: any = \"fro\", dim: int[] = [-2, -1], keepdim: bool = false, *, "
      "dtype: dtype = none)",

@@ -40,17 +40,13 @@ const Function kWrittenOfOne[] = {
     NNM_WRITTEN(sinc, 1, ""),        NNM_WRITTEN(absolute, 1, ""),    NNM_WRITTEN(negative, 1, ""),
     NNM_WRITTEN(selu, 1, ""),        NNM_WRITTEN(logical_not, 1, ""), NNM_WRITTEN(lgamma, 1, ""),
     NNM_WRITTEN(digamma, 1, ""),     NNM_WRITTEN(i0, 1, ""),          NNM_WRITTEN(sgn, 1, ""),
-    NNM_WRITTEN(bitwise_not, 1, ""),
+    NNM_WRITTEN(bitwise_not, 1, ""), NNM_WRITTEN(arccos, 1, ""),      NNM_WRITTEN(arccosh, 1, ""),
+    NNM_WRITTEN(arcsin, 1, ""),      NNM_WRITTEN(arcsinh, 1, ""),     NNM_WRITTEN(arctan, 1, ""),
+    NNM_WRITTEN(arctanh, 1, ""),     NNM_WRITTEN(fix, 1, ""),
 };
 
-const Function kWrittenFunctions[] = {
+const Function kWrittenOfTwo[] = {
     NNM_WRITTEN(pow, 2, ", exponent: any"),
-    NNM_WRITTEN(round, 2, ", *, decimals: int = 0"),
-    NNM_WRITTEN(clamp, 3, ", min: any = none, max: any = none"),
-    NNM_WRITTEN(clamp_min, 2, ", min: any"),
-    NNM_WRITTEN(clamp_max, 2, ", max: any"),
-    NNM_WRITTEN(leaky_relu, 2, ", negative_slope: float = 0.01"),
-    NNM_WRITTEN(elu, 2, ", alpha: float = 1.0"),
     NNM_WRITTEN(multiply, 2, ", other: any"),
     NNM_WRITTEN(true_divide, 2, ", other: any"),
     NNM_WRITTEN(floor_divide, 2, ", other: any"),
@@ -58,6 +54,20 @@ const Function kWrittenFunctions[] = {
     NNM_WRITTEN(fmod, 2, ", other: any"),
     NNM_WRITTEN(atan2, 2, ", other: any"),
     NNM_WRITTEN(xlogy, 2, ", other: any"),
+    NNM_WRITTEN(eq, 2, ", other: any"),
+    NNM_WRITTEN(ne, 2, ", other: any"),
+    NNM_WRITTEN(lt, 2, ", other: any"),
+    NNM_WRITTEN(le, 2, ", other: any"),
+    NNM_WRITTEN(gt, 2, ", other: any"),
+    NNM_WRITTEN(ge, 2, ", other: any"),
+    NNM_WRITTEN(not_equal, 2, ", other: any"),
+    NNM_WRITTEN(less, 2, ", other: any"),
+    NNM_WRITTEN(less_equal, 2, ", other: any"),
+    NNM_WRITTEN(greater, 2, ", other: any"),
+    NNM_WRITTEN(greater_equal, 2, ", other: any"),
+    NNM_WRITTEN(arctan2, 2, ", other: any"),
+    NNM_WRITTEN(float_power, 2, ", exponent: any"),
+    NNM_WRITTEN(ldexp, 2, ", other: any"),
     NNM_WRITTEN(copysign, 2, ", other: any"),
     NNM_WRITTEN(logical_and, 2, ", other: any"),
     NNM_WRITTEN(logical_or, 2, ", other: any"),
@@ -70,6 +80,17 @@ const Function kWrittenFunctions[] = {
     NNM_WRITTEN(gcd, 2, ", other: Tensor"),
     NNM_WRITTEN(lcm, 2, ", other: Tensor"),
     NNM_WRITTEN(hypot, 2, ", other: Tensor"),
+    NNM_WRITTEN(heaviside, 2, ", values: Tensor"),
+};
+
+const Function kWrittenFunctions[] = {
+    NNM_WRITTEN(round, 2, ", *, decimals: int = 0"),
+    NNM_WRITTEN(clamp, 3, ", min: any = none, max: any = none"),
+    NNM_WRITTEN(clamp_min, 2, ", min: any"),
+    NNM_WRITTEN(clamp_max, 2, ", max: any"),
+    NNM_WRITTEN(leaky_relu, 2, ", negative_slope: float = 0.01"),
+    NNM_WRITTEN(elu, 2, ", alpha: float = 1.0"),
+    NNM_WRITTEN(divide, 3, ", other: any, *, rounding_mode: str(\"trunc\", \"floor\") = none"),
     NNM_WRITTEN(subtract, 3, ", other: any, *, alpha: number = 1"),
     NNM_WRITTEN(lerp, 3, ", end: Tensor, weight: any"),
     NNM_WRITTEN(addcmul, 4, ", tensor1: Tensor, tensor2: Tensor, *, value: number = 1"),
@@ -77,6 +98,10 @@ const Function kWrittenFunctions[] = {
     NNM_WRITTEN(addmm, 5, ", mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1"),
     NNM_WRITTEN(baddbmm, 5,
                 ", batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1"),
+    NNM_WRITTEN(addbmm, 5,
+                ", batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1"),
+    NNM_WRITTEN(addmv, 5, ", mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1"),
+    NNM_WRITTEN(addr, 5, ", vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1"),
     NNM_WRITTEN(cumsum, 3, ", dim: int, *, dtype: dtype = none"),
     NNM_WRITTEN(cumprod, 3, ", dim: int, *, dtype: dtype = none"),
     NNM_WRITTEN(clip, 3, ", min: any = none, max: any = none"),
@@ -120,6 +145,7 @@ const Function kWrittenAtPlaces[] = {
 };
 #undef NNM_WRITTEN
 NNM_REGISTER_FUNCTIONS(kWrittenOfOne);
+NNM_REGISTER_FUNCTIONS(kWrittenOfTwo);
 NNM_REGISTER_FUNCTIONS(kWrittenFunctions);
 NNM_REGISTER_FUNCTIONS(kWrittenAtPlaces);
 

@@ -288,6 +288,7 @@ const Function kUnary[] = {
     {"arccosh(input: Tensor)", "inverse hyperbolic cosine", call<acosh>},
     {"arcsinh(input: Tensor)", "inverse hyperbolic sine", call<asinh>},
     {"arctanh(input: Tensor)", "inverse hyperbolic tangent", call<atanh>},
+    {"expit(input: Tensor)", "1 / (1 + e^-x)", call<sigmoid>},
 #define NNM_UNARY(name, node, save, forward, backward, doc) \
   {#name "(input: Tensor)", doc, call<name>},
 #include "kernels/pointwise.def"

@@ -154,6 +154,8 @@ const Function kViewFunctions[] = {
      "the diagonal of two dimensions", call<diagonal>},
     {"split(tensor: Tensor, split_size_or_sections: any, dim: int = 0)",
      "parts of a size, or of given sizes", split_of},
+    {"split_with_sizes(input: Tensor, split_sizes: int[], dim: int = 0)", "parts of given sizes",
+     split_of},
     {"chunk(input: Tensor, chunks: int, dim: int = 0)", "a number of equal parts", call<chunk>},
     {"unbind(input: Tensor, dim: int = 0)", "every place of a dimension", call<unbind>},
     {"cat(tensors: Tensor[], dim: int = 0)", "joined along a dimension", call<cat>},

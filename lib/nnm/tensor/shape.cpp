@@ -30,6 +30,9 @@ void Shape::insert(int i, int64_t x) {
 }
 
 std::string Shape::str() const { return fmt::format("[{}]", fmt::join(begin(), end(), ", ")); }
+std::string Shape::tuple() const {
+  return fmt::format("({}{})", fmt::join(begin(), end(), ", "), n_ == 1 ? "," : "");
+}
 
 Shape contiguous_strides(const Shape& sizes) {
   Shape s = Shape::filled(sizes.size(), 1);

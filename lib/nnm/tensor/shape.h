@@ -46,6 +46,8 @@ class Shape {
   std::vector<int64_t> vec() const { return {begin(), end()}; }
   /// "[2, 3]", as torch.Size prints its numbers.
   std::string str() const;
+  /// "(2, 3)", or "(2,)", as Python prints a tuple.
+  std::string tuple() const;
   friend bool operator==(const Shape& a, const Shape& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end());
   }
