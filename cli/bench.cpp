@@ -8,7 +8,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct BenchOptions {
   ConfigFile file;
   run::BenchOptions bench;
   std::vector<std::string> shapes;
@@ -16,7 +16,7 @@ struct Options {
   Compute compute;
 };
 
-int run(Options o) {
+int run_bench(BenchOptions o) {
   const lang::InputShapes shapes = read_shapes(o.shapes);
   o.bench.shapes = !shapes.empty();
   run::Session session(o.file.open(), run::bench_session(o.compute.apply(), shapes));
@@ -29,7 +29,7 @@ int run(Options o) {
 }  // namespace
 
 Action bench(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<BenchOptions>();
   o->file.declare(app);
   app.add_option("--steps", o->bench.steps, "training steps to measure (10)").between(1, 1000000);
   app.add_option("--warmup", o->bench.warmup, "steps before them, not measured (2)")
@@ -39,7 +39,7 @@ Action bench(App app) {
   add_shape(app, o->shapes);
   add_format(app, o->format, {"text", "json", "csv"});
   o->compute.declare(app);
-  return [o] { return run(std::move(*o)); };
+  return [o] { return run_bench(std::move(*o)); };
 }
 
 }  // namespace nnm::cli

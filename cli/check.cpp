@@ -12,7 +12,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct CheckOptions {
   std::vector<std::string> files, shapes;
   lang::LoadOptions config;
   std::string format;
@@ -25,7 +25,7 @@ struct Verdict {
   int code = 0;
 };
 
-Verdict diagnose(const std::string& file, const Options& o) {
+Verdict diagnose(const std::string& file, const CheckOptions& o) {
   Verdict v;
   try {
     const run::Source source = run::open_source(file, {.config = o.config});
@@ -49,7 +49,7 @@ Verdict diagnose(const std::string& file, const Options& o) {
   return v;
 }
 
-int run(const Options& o) {
+int run_check(const CheckOptions& o) {
   std::vector<std::string> files = o.files;
   if (files.empty()) files.emplace_back();
   std::vector<Diagnostics> all;
@@ -70,13 +70,13 @@ int run(const Options& o) {
 }  // namespace
 
 Action check(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CheckOptions>();
   app.add_option("files", o->files, "configs, checkpoints or run folders");
   add_overrides(app, o->config);
   add_shape(app, o->shapes);
   add_format(app, o->format);
   add_diagnostics(app, o->format);
-  return [o] { return run(*o); };
+  return [o] { return run_check(*o); };
 }
 
 }  // namespace nnm::cli

@@ -11,7 +11,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct ConfigOptions {
   ConfigFile file;
   std::string format, other;
   bool blame = false;
@@ -25,7 +25,7 @@ void print_blame(const lang::Tree& tree) {
   print_line(j.end().text());
 }
 
-int show(const Options& o) {
+int show(const ConfigOptions& o) {
   const run::Source source = o.file.open();
   const lang::Tree tree = source.config.resolved_tree();
   if (o.format == "json" && o.blame) print_blame(tree);
@@ -70,7 +70,7 @@ int diff_configs(const ConfigFile& first, const ConfigFile& second, const std::s
 }
 
 Action config(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ConfigOptions>();
   o->file.declare(app);
   app.add_flag("--blame", o->blame, "say of every value where it comes from");
   add_format(app, o->format);

@@ -23,7 +23,7 @@ namespace {
 constexpr int kDifferent = 1;
 constexpr const char* kTolerances = "tolerances are finite and not negative";
 
-struct Options {
+struct DiffOptions {
   std::string a, b, select, format;
   io::CompareOptions compare;
   bool best = false;
@@ -86,7 +86,7 @@ void write_numbers(Json& j, const io::ComparedTensor& row) {
 
 // Checkpoints and other files.
 
-std::string tensors_json(const Options& o, const std::vector<io::ComparedTensor>& rows,
+std::string tensors_json(const DiffOptions& o, const std::vector<io::ComparedTensor>& rows,
                          bool equal) {
   Json j(2);
   j.object().entry("equal", equal).entry("a", o.a).entry("b", o.b).entry("first", nullptr);
@@ -111,7 +111,7 @@ TextTable tensors_table(const std::vector<io::ComparedTensor>& rows, bool csv) {
   return table;
 }
 
-std::string tensors_text(const Options& o, const std::vector<io::ComparedTensor>& rows,
+std::string tensors_text(const DiffOptions& o, const std::vector<io::ComparedTensor>& rows,
                          int64_t different) {
   const auto total = static_cast<int64_t>(rows.size());
   if (different)
@@ -122,7 +122,7 @@ std::string tensors_text(const Options& o, const std::vector<io::ComparedTensor>
   return o.compare.tolerance.exact ? out : tensors_table(rows, false).text() + "\n" + out;
 }
 
-int report_tensors(const Options& o, const std::vector<io::ComparedTensor>& rows) {
+int report_tensors(const DiffOptions& o, const std::vector<io::ComparedTensor>& rows) {
   int64_t different = 0, skipped = 0;
   for (const io::ComparedTensor& r : rows) {
     different += !r.equal;
@@ -137,11 +137,11 @@ int report_tensors(const Options& o, const std::vector<io::ComparedTensor>& rows
 }
 
 /// The names that --select picks in either file.
-void select_in(Options& o, std::set<std::string> names) {
+void select_in(DiffOptions& o, std::set<std::string> names) {
   o.compare.select = [names = std::move(names)](const std::string& n) { return names.contains(n); };
 }
 
-void select_tensors_of(Options& o, bool checkpoints) {
+void select_tensors_of(DiffOptions& o, bool checkpoints) {
   if (o.select.empty()) return;
   std::vector<std::string> names;
   std::vector<io::ModuleRow> modules;
@@ -212,7 +212,7 @@ void write_record(Json& j, const io::ComparedRecord& r) {
   write_numbers(j, r);
 }
 
-std::string trace_json(const Options& o, const io::TraceComparison& c,
+std::string trace_json(const DiffOptions& o, const io::TraceComparison& c,
                        const std::vector<TraceRow>& rows) {
   Json j(2);
   j.object().entry("equal", c.equal).entry("a", o.a).entry("b", o.b).key("first");
@@ -316,7 +316,7 @@ std::string most_added(const std::vector<TraceRow>& rows, const std::string& roo
                      short_number(most->added));
 }
 
-std::string trace_text(const Options& o, const io::TraceComparison& c,
+std::string trace_text(const DiffOptions& o, const io::TraceComparison& c,
                        const std::vector<TraceRow>& rows,
                        const std::map<std::string, std::string>& types, const std::string& root) {
   std::string what = counted(c.calls, "call") + ", " + counted(c.tensors, "tensor");
@@ -333,7 +333,7 @@ std::string trace_text(const Options& o, const io::TraceComparison& c,
   return out + (c.steps > 1 ? fmt::format(" in {} steps\n", with_thousands(c.steps)) : "\n");
 }
 
-int diff_traces(Options& o) {
+int diff_traces(DiffOptions& o) {
   std::vector<io::ModuleRow> modules;
   std::map<std::string, std::string> types;
   std::string root;
@@ -378,7 +378,7 @@ bool is_config(const std::string& path) {
   return path.ends_with(".yaml") || path.ends_with(".yml");
 }
 
-int run(Options o) {
+int run_diff(DiffOptions o) {
   // A checkpoint is compared with a config by the config that it carries.
   if (is_config(o.a) || is_config(o.b)) {
     NNM_CHECK(o.select.empty(), config, "--select names modules and tensors; configs have none");
@@ -399,7 +399,7 @@ int run(Options o) {
 }  // namespace
 
 Action diff(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<DiffOptions>();
   Tolerance& t = o->compare.tolerance;
   app.add_option("a", o->a, "a checkpoint, run folder, trace, config or any HDF5 file").required();
   app.add_option("b", o->b, "what to compare it with, of the same kind").required();
@@ -420,7 +420,7 @@ Action diff(App app) {
     for (const Option& option : given) t.exact = t.exact && !option.given();
     for (double x : {t.rtol, t.atol})
       NNM_CHECK(std::isfinite(x) && x >= 0, config, "{}", kTolerances);
-    return run(*o);
+    return run_diff(*o);
   };
 }
 

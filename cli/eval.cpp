@@ -16,7 +16,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct EvalOptions {
   std::string file, split, format;
   std::vector<std::string> asserts;
   lang::LoadOptions config;
@@ -45,7 +45,7 @@ std::string text(const train::EvalEvent& e) {
   return out;
 }
 
-int run(const Options& o) {
+int run_eval(const EvalOptions& o) {
   run::Source source = run::open_source(o.file, {o.config, o.weights.best});
   run::SessionOptions s;
   s.device = o.compute.apply();
@@ -72,7 +72,7 @@ int run(const Options& o) {
 }  // namespace
 
 Action eval(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EvalOptions>();
   app.add_option("file", o->file, "a config, a checkpoint or a run");
   app.add_option("--split", o->split, "the split (default: eval.split, else test, val, train)");
   app.add_option("--assert", o->asserts, "a condition that must hold: 'acc >= 0.97' (repeatable)")
@@ -87,7 +87,7 @@ Action eval(App app) {
   add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);
-  return [o] { return run(*o); };
+  return [o] { return run_eval(*o); };
 }
 
 }  // namespace nnm::cli

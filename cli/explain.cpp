@@ -70,7 +70,7 @@ void write_json(Json& j, const CodeInfo& info) {
   j.end();
 }
 
-int run(const std::string& code, const std::string& format) {
+int run_explain(const std::string& code, const std::string& format) {
   const bool json = format == "json", csv = format == "csv";
   NNM_CHECK(!csv || code.empty(), config, "--format csv is for the table of all codes");
   if (code.empty() && !json) {
@@ -102,7 +102,7 @@ Action explain(App app) {
   auto format = std::make_shared<std::string>();
   app.add_option("code", *code, "the code of an error or warning; without one, all are listed");
   add_format(app, *format, {"text", "json", "csv"});
-  return [code, format] { return run(*code, *format); };
+  return [code, format] { return run_explain(*code, *format); };
 }
 
 }  // namespace nnm::cli

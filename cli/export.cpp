@@ -20,7 +20,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct ExportOptions {
   ConfigFile file;
   run::WeightsOptions weights;
   std::vector<std::string> shapes;
@@ -77,7 +77,7 @@ const std::vector<Format>& formats() {
 }
 
 /// The model with its weights, without the hooks of the config: they are not part of it.
-run::Session open(run::Source source, const Options& o) {
+run::Session open(run::Source source, const ExportOptions& o) {
   run::WeightsOptions weights = o.weights;
   weights.best = o.file.best;
   const std::string path = run::resolve_weights(source, weights);
@@ -91,7 +91,7 @@ run::Session open(run::Source source, const Options& o) {
   return session;
 }
 
-int run(Options o) {
+int run_export(ExportOptions o) {
   auto format = formats().begin();
   while (o.to != format->name) ++format;
   if (!o.select.empty() && !format->weights)
@@ -126,7 +126,7 @@ int run(Options o) {
 }  // namespace
 
 Action export_(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ExportOptions>();
   std::vector<std::string> names;
   for (const Format& f : formats()) names.emplace_back(f.name);
   o->file.declare(app);
@@ -144,7 +144,7 @@ Action export_(App app) {
   add_shape(app, o->shapes);
   app.add_flag("--dry-run", o->dry_run, "build, load the weights, say what would be written");
   add_format(app, o->format);
-  return [o] { return run(*o); };
+  return [o] { return run_export(*o); };
 }
 
 }  // namespace nnm::cli

@@ -18,14 +18,14 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct ImportOptions {
   std::string file, config, output, format;
   lang::LoadOptions overrides;
   bool partial = false, dry_run = false;
 };
 
 /// The weights as they are loaded into the model of a config, which goes into the checkpoint.
-void put_model(const Options& o, io::Checkpoint& into) {
+void put_model(const ImportOptions& o, io::Checkpoint& into) {
   run::SessionOptions options;
   options.data = false;
   run::Session session(run::open_source(o.config, {.config = o.overrides}), options);
@@ -35,7 +35,7 @@ void put_model(const Options& o, io::Checkpoint& into) {
 }
 
 /// The weights by their names alone: running statistics and counts are buffers by PyTorch's.
-void put_tensors(const Options& o, io::Checkpoint& into) {
+void put_tensors(const ImportOptions& o, io::Checkpoint& into) {
   std::vector<io::NamedTensor> tensors = io::load_weights(o.file);
   for (io::NamedTensor& t : tensors) {
     const auto called = [&](const char* name) { return t.name.ends_with(name); };
@@ -50,7 +50,7 @@ void put_tensors(const Options& o, io::Checkpoint& into) {
   }
 }
 
-int run(Options o) {
+int run_import(ImportOptions o) {
   NNM_CHECK(!o.config.empty() || (o.overrides.set.empty() && o.overrides.profiles.empty()), config,
             "--set and --profile change a config: name it with --config");
   NNM_CHECK(!o.partial || !o.config.empty(), config,
@@ -84,7 +84,7 @@ int run(Options o) {
 }  // namespace
 
 Action import_(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ImportOptions>();
   app.add_option("file", o->file, "weights: .safetensors, a state_dict of torch.save, or HDF5")
       .required();
   app.add_option("--config", o->config,
@@ -95,7 +95,7 @@ Action import_(App app) {
   add_overrides(app, o->overrides);
   app.add_flag("--dry-run", o->dry_run, "read the weights, say what would be written");
   add_format(app, o->format);
-  return [o] { return run(*o); };
+  return [o] { return run_import(*o); };
 }
 
 }  // namespace nnm::cli

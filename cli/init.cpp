@@ -13,7 +13,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct InitOptions {
   std::string name = "mlp", output = "nnm.yaml", format;
   bool list = false, dry_run = false;
 };
@@ -37,7 +37,7 @@ void list(const std::string& format) {
     print_line(fmt::format("{:8} {}", t.name, description(t)));
 }
 
-int run(const Options& o) {
+int run_init(const InitOptions& o) {
   if (o.list) {
     list(o.format);
     return 0;
@@ -62,7 +62,7 @@ int run(const Options& o) {
 }  // namespace
 
 Action init(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<InitOptions>();
   std::vector<std::string> names;
   for (const StarterConfig& t : starter_configs()) names.emplace_back(t.name);
   app.add_option("--template", o->name, "which one (default: mlp)").one_of(names);
@@ -70,7 +70,7 @@ Action init(App app) {
   app.add_option("-o,--output", o->output, "the file to write (default: nnm.yaml)");
   app.add_flag("--dry-run", o->dry_run, "print it instead");
   add_format(app, o->format);
-  return [o] { return run(*o); };
+  return [o] { return run_init(*o); };
 }
 
 }  // namespace nnm::cli

@@ -23,12 +23,12 @@ struct Row {
 };
 
 /// A checkpoint whose tensors stay in the file, and those of them that were asked for.
-struct Inspected {
+struct InspectedCheckpoint {
   io::Checkpoint about;
   io::H5Reader file;
   std::vector<Row> rows;
 
-  Inspected(const std::string& path, const std::string& select)
+  InspectedCheckpoint(const std::string& path, const std::string& select)
       : about(io::load_checkpoint(path, {.state_dict = false, .training = false})),
         file(path, {.probe = false}) {
     const std::vector<io::H5Node>& nodes = file.at("/state_dict").children;
@@ -72,7 +72,7 @@ std::vector<run::ModuleSummary> modules_of(const io::Checkpoint& c, const std::s
   }
 }
 
-std::string json(const Inspected& c, const std::string& path) {
+std::string json(const InspectedCheckpoint& c, const std::string& path) {
   const Value version = c.file.attribute(c.file.root(), "format_version");
   Json j(2);
   j.object().entry("kind", "checkpoint").entry("format_version", version);
@@ -93,7 +93,7 @@ std::string json(const Inspected& c, const std::string& path) {
   return j.end().end().text() + "\n";
 }
 
-TextTable table(const Inspected& c, const std::string& format) {
+TextTable table(const InspectedCheckpoint& c, const std::string& format) {
   std::vector<std::string> head = {"name", "kind", "dtype", "shape"};
   add_statistics_head(head, format);
   TextTable t(std::move(head), 8);
@@ -125,7 +125,7 @@ std::string tree(const io::Checkpoint& c) {
   return out;
 }
 
-std::string text(const Inspected& c) {
+std::string text(const InspectedCheckpoint& c) {
   std::string out =
       fmt::format("checkpoint ({}), step {}, epoch {}, nnm {}\n", escape_terminal(c.about.kind),
                   c.about.global_step, c.about.epoch, escape_terminal(c.about.nnm_version));
@@ -155,7 +155,7 @@ std::string text(const Inspected& c) {
 
 std::string inspect_checkpoint(const std::string& path, const InspectOptions& o) {
   if (o.config) return io::load_checkpoint(path, {.state_dict = false, .training = false}).config;
-  const Inspected c(path, o.select);
+  const InspectedCheckpoint c(path, o.select);
   if (o.format == "json") return json(c, path);
   return o.format == "csv" ? table(c, o.format).csv() : text(c);
 }

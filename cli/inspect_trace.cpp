@@ -24,9 +24,9 @@ constexpr size_t kPoints = 24;  // of the picture of a course
 constexpr int64_t kPictureBytes = int64_t{64} << 20;
 
 /// A trace, and those of its sites that were asked for.
-class Inspected {
+class InspectedTrace {
  public:
-  Inspected(const std::string& path, const std::string& select)
+  InspectedTrace(const std::string& path, const std::string& select)
       : trace(path, true),
         sites(trace.sites()),
         stats(trace.stats()),
@@ -72,20 +72,20 @@ std::string site_name(const io::TraceSite& s) {
 }
 
 /// One per statistic, NaN where the site was not seen in that step.
-std::vector<double> Inspected::values(size_t step, size_t site) {
+std::vector<double> InspectedTrace::values(size_t step, size_t site) {
   const auto row = values_.row(static_cast<int64_t>(step), static_cast<int64_t>(site));
   return row && row->size() == stats.size() ? *row
                                             : std::vector<double>(stats.size(), std::nan(""));
 }
 
-std::vector<std::string> Inspected::about(size_t site) const {
+std::vector<std::string> InspectedTrace::about(size_t site) const {
   const io::TraceSite& s = sites[site];
   return {s.module,           s.what, s.arg, std::to_string(s.call), s.hook, info(s.dtype).name,
           shape_cell(s.shape)};
 }
 
-void Inspected::add_statistics(std::vector<std::string>& cells, size_t step, size_t site,
-                               const std::string& format) {
+void InspectedTrace::add_statistics(std::vector<std::string>& cells, size_t step, size_t site,
+                                    const std::string& format) {
   const std::vector<double> v = values(step, site);
   for (size_t k = 0; k < v.size(); ++k) {
     const bool count = stats[k].unit == "count";
@@ -95,7 +95,7 @@ void Inspected::add_statistics(std::vector<std::string>& cells, size_t step, siz
   }
 }
 
-std::string Inspected::json() {
+std::string InspectedTrace::json() {
   // Steps are read in their order, sites written one after the other.
   std::vector<std::vector<std::vector<double>>> courses(rows.size()), bins(rows.size());
   for (size_t t = 0; t < steps.size(); ++t)
@@ -131,7 +131,7 @@ std::string Inspected::json() {
 }
 
 /// A row per step and site.
-std::string Inspected::csv() {
+std::string InspectedTrace::csv() {
   std::vector<std::string> head = {"step", "module", "what",  "arg",
                                    "call", "hook",   "dtype", "shape"};
   for (const io::TraceStat& s : stats) head.push_back(s.name);
@@ -147,7 +147,7 @@ std::string Inspected::csv() {
 }
 
 /// A row per site, with its statistics in the last step.
-std::string Inspected::text() {
+std::string InspectedTrace::text() {
   std::string out =
       fmt::format("trace, {}, {}, {}\n", counted(std::ssize(steps), "step"),
                   counted(std::ssize(rows), "site"), counted(std::ssize(trace.calls()), "call"));
@@ -168,7 +168,7 @@ std::string Inspected::text() {
 }
 
 /// The modules as they are nested, each with its sites below it.
-TextTable Inspected::tree() {
+TextTable InspectedTrace::tree() {
   const std::vector<io::ModuleRow> modules = trace.modules();
   std::map<std::string, std::vector<size_t>> of_module;
   for (size_t i : rows) of_module[sites[i].module].push_back(i);
@@ -210,7 +210,7 @@ TextTable Inspected::tree() {
 }
 
 /// Of the last step: what was recorded, else worked out from the tensor if that was kept.
-std::string Inspected::histogram(size_t site) {
+std::string InspectedTrace::histogram(size_t site) {
   if (steps.empty()) return "";
   const auto last = static_cast<int64_t>(steps.size()) - 1;
   if (const auto bins = bins_.row(last, static_cast<int64_t>(site)))
@@ -236,7 +236,7 @@ std::string Inspected::histogram(size_t site) {
 }
 
 /// How a statistic went, at evenly chosen steps.
-std::string Inspected::course(size_t site, size_t stat) {
+std::string InspectedTrace::course(size_t site, size_t stat) {
   const size_t points = std::min(steps.size(), kPoints);
   std::vector<double> course;
   for (size_t p = 0; p < points; ++p)
@@ -254,7 +254,7 @@ std::string Inspected::course(size_t site, size_t stat) {
 
 std::string inspect_trace(const std::string& path, const InspectOptions& o) {
   if (o.config) return io::TraceReader(path, true).config();
-  Inspected trace(path, o.select);
+  InspectedTrace trace(path, o.select);
   if (o.format == "json") return trace.json();
   return o.format == "csv" ? trace.csv() : trace.text();
 }

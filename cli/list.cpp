@@ -95,7 +95,7 @@ const Kind& find_kind(const std::string& name) {
               near.empty() ? "there are " + all : fmt::format("did you mean `{}`?", near));
 }
 
-int run(const std::string& what, const std::string& format) {
+int run_list(const std::string& what, const std::string& format) {
   const Entries entries = find_kind(what).entries();
   if (format == "json") {
     Json j(2);
@@ -127,7 +127,7 @@ Action list(App app) {
   for (const Kind& k : kKinds) kinds.emplace_back(k.name);
   app.add_option("what", o->what, "what to list (default: modules)").such_as(kinds);
   add_format(app, o->format, {"text", "json", "csv"});
-  return [o] { return run(o->what, o->format); };
+  return [o] { return run_list(o->what, o->format); };
 }
 
 }  // namespace nnm::cli

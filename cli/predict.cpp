@@ -15,7 +15,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct PredictOptions {
   std::string file, split, format;
   lang::LoadOptions config;
   run::WeightsOptions weights;
@@ -38,7 +38,7 @@ std::string text(const run::Prediction& p) {
   return out;
 }
 
-int run(const Options& o) {
+int run_predict(const PredictOptions& o) {
   if (o.predict.input.empty() && o.split.empty())
     throw Error(ErrorKind::config, "there is nothing to predict from",
                 "say --input FILE, or --split NAME of the config's data");
@@ -78,7 +78,7 @@ int run(const Options& o) {
 }  // namespace
 
 Action predict(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<PredictOptions>();
   app.add_option("file", o->file, "a config, a checkpoint or a run");
   app.add_option("--input", o->predict.input,
                  "HDF5 with one dataset per input, or one CSV, npy, idx or image file");
@@ -96,7 +96,7 @@ Action predict(App app) {
   add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);
-  return [o] { return run(*o); };
+  return [o] { return run_predict(*o); };
 }
 
 }  // namespace nnm::cli

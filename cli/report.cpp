@@ -12,12 +12,12 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct ReportOptions {
   std::string run, output, format;
   bool best = false, dry_run = false;
 };
 
-int run(Options o) {
+int run_report(ReportOptions o) {
   const std::string checkpoint =
       o.run.empty() ? run::newest_of_here(o.best) : run::checkpoint_of(o.run, o.best);
   const std::string folder = run::run_of(checkpoint);
@@ -36,14 +36,14 @@ int run(Options o) {
 }  // namespace
 
 Action report(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ReportOptions>();
   app.add_option("run", o->run, "a run folder or a checkpoint (default: the newest run)");
   app.add_option("-o,--output", o->output,
                  "the page to write (default: report.html in the run's folder)");
   app.add_flag("--best", o->best, "of a run, the best checkpoint instead of the last");
   app.add_flag("--dry-run", o->dry_run, "look at everything, write nothing");
   add_format(app, o->format);
-  return [o] { return run(*o); };
+  return [o] { return run_report(*o); };
 }
 
 }  // namespace nnm::cli

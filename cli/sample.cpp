@@ -14,7 +14,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct SampleOptions {
   ConfigFile file;
   run::WeightsOptions weights;
   run::SampleOptions sample;
@@ -71,14 +71,14 @@ std::string read_prompt() {
   return out;
 }
 
-std::string json(const Options& o, const run::Sampled& s) {
+std::string json(const SampleOptions& o, const run::Sampled& s) {
   Json j;
   j.object().entry("checkpoint", o.sample.checkpoint).entry("prompt", o.sample.prompt);
   j.entry("text", s.text).entry("tokens", s.tokens).entry("seed", o.sample.seed);
   return j.end().text();
 }
 
-int run(Options o) {
+int run_sample(SampleOptions o) {
   if (o.sample.prompt == "-") o.sample.prompt = read_prompt();
   o.weights.best = o.file.best;
   run::Source source = o.file.open();
@@ -108,7 +108,7 @@ int run(Options o) {
 }  // namespace
 
 Action sample(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SampleOptions>();
   run::SampleOptions& s = o->sample;
   o->file.declare(app);
   app.add_option("--prompt", s.prompt, "the text to go on with; - reads it from stdin");
@@ -129,7 +129,7 @@ Action sample(App app) {
   app.add_flag("--partial", o->partial, "load the weights that fit");
   add_format(app, o->format);
   o->compute.declare(app);
-  return [o] { return run(*o); };
+  return [o] { return run_sample(*o); };
 }
 
 }  // namespace nnm::cli

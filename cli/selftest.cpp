@@ -16,7 +16,7 @@ namespace {
 
 using run::SelfTestResult;
 
-struct Options {
+struct SelftestOptions {
   Compute compute;
   std::vector<std::string> kernels;
   std::string output;
@@ -57,7 +57,7 @@ std::string summary(size_t kernels, const std::map<SelfTestResult::Status, int>&
   return fmt::format("{} kernels, {} cases: {}\n", kernels, cases, parts);
 }
 
-int run_selftest(const Options& o) {
+int run_selftest(const SelftestOptions& o) {
   const Device device = o.compute.apply();
   if (device.type != DeviceType::cuda)
     throw Error(ErrorKind::device, "the self-test compares a GPU with the CPU",
@@ -86,7 +86,7 @@ int run_selftest(const Options& o) {
 }  // namespace
 
 Action selftest(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SelftestOptions>();
   app.add_option("kernels", o->kernels, "kernels to test; all where none is named");
   app.add_option("-o,--output", o->output, "write the table to this file");
   app.add_flag("--failures", o->failures, "only rows that are not ok");

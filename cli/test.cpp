@@ -10,7 +10,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct TestOptions {
   ConfigFile file;
   run::WeightsOptions weights;
   std::string select, junit, format;
@@ -19,14 +19,14 @@ struct Options {
 };
 
 /// Of a config the fresh ones, of a checkpoint or run its own.
-std::string weights_of(const run::Source& source, const Options& o) {
+std::string weights_of(const run::Source& source, const TestOptions& o) {
   run::WeightsOptions weights = o.weights;
   weights.best = o.file.best;
   if (weights.weights.empty() && source.checkpoint.empty()) weights.fresh = true;
   return run::resolve_weights(source, weights);
 }
 
-int run(const Options& o) {
+int run_test(const TestOptions& o) {
   if (!o.junit.empty()) check_writable(o.junit);
   run::Source source = o.file.open();
   const std::string weights = weights_of(source, o);
@@ -46,7 +46,7 @@ int run(const Options& o) {
 }  // namespace
 
 Action test(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TestOptions>();
   o->file.declare(app);
   app.add_option("-k,--select", o->select, "run only the tests that contain this text");
   app.add_option("--junit", o->junit, "write the results as JUnit's XML, too");
@@ -57,7 +57,7 @@ Action test(App app) {
   app.add_flag("--dry-run", o->dry_run, "check the tests and list them; run none");
   add_format(app, o->format);
   o->compute.declare(app);
-  return [o] { return run(*o); };
+  return [o] { return run_test(*o); };
 }
 
 }  // namespace nnm::cli

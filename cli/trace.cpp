@@ -17,7 +17,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct TraceOptions {
   ConfigFile file;
   Compute compute;
   run::TraceOptions trace;
@@ -28,7 +28,7 @@ struct Options {
   bool list = false, strict = false, dry_run = false, partial = false;
 };
 
-void declare(App app, Options& o) {
+void declare(App app, TraceOptions& o) {
   o.file.declare(app);
   app.add_option("--checkpoint", o.checkpoint, "the checkpoint to trace");
   app.add_option("--hook", o.hooks,
@@ -71,7 +71,7 @@ void declare(App app, Options& o) {
   o.compute.declare(app);
 }
 
-void read_capture(Options& o) {
+void read_capture(TraceOptions& o) {
   tracing::CaptureOptions& c = o.trace.capture;
   if (o.hooks.empty()) o.hooks = {"forward"};
   if (!o.select.empty()) {
@@ -110,7 +110,7 @@ std::string default_output(const run::Source& source, const std::string& weights
 }
 
 // Bytes are those of all steps, as the run would write them.
-void print_list(const run::TraceList& list, const Options& o) {
+void print_list(const run::TraceList& list, const TraceOptions& o) {
   const int64_t bytes = list.sites.bytes(), steps = list.steps;
   if (bytes > o.trace.max_bytes)
     log_warning("{} are more than --max-bytes {}: the run would leave records out",
@@ -139,7 +139,7 @@ void print_list(const run::TraceList& list, const Options& o) {
                          human_bytes(static_cast<uint64_t>(bytes))));
 }
 
-void print_result(const Options& o, const run::TraceResult& r) {
+void print_result(const TraceOptions& o, const run::TraceResult& r) {
   if (r.dropped)
     log_warning("{} did not fit into {}: raise --max-bytes, or narrow --hook",
                 counted(r.dropped, "record"),
@@ -157,7 +157,7 @@ void print_result(const Options& o, const run::TraceResult& r) {
 }
 
 /// What would say the same thing in two ways.
-void refuse_both(const Options& o) {
+void refuse_both(const TraceOptions& o) {
   const auto refuse = [](bool both, const char* a, const char* b) {
     NNM_CHECK(!both, config, "{} and {} exclude one another", a, b);
   };
@@ -168,7 +168,7 @@ void refuse_both(const Options& o) {
             "--format csv is for the table of --list");
 }
 
-int run(Options o) {
+int run_trace(TraceOptions o) {
   refuse_both(o);
   read_capture(o);
   o.trace.train = o.mode == "train";
@@ -216,9 +216,9 @@ int run(Options o) {
 }  // namespace
 
 Action trace(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TraceOptions>();
   declare(app, *o);
-  return [o] { return run(*o); };
+  return [o] { return run_trace(*o); };
 }
 
 }  // namespace nnm::cli

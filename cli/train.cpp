@@ -11,7 +11,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct TrainOptions {
   std::string file, resume, time_limit, progress = "auto", format;
   std::vector<std::string> trace;
   lang::LoadOptions config;
@@ -20,7 +20,7 @@ struct Options {
 };
 
 /// Hooks of --trace come first, so that --set may change them, and are there with --no-hooks, too.
-lang::LoadOptions overrides(Options& o) {
+lang::LoadOptions overrides(TrainOptions& o) {
   lang::LoadOptions all = o.config;
   std::vector<std::string> out;
   if (!o.train.hooks && !o.trace.empty()) out.emplace_back("hooks=[]");
@@ -34,7 +34,7 @@ lang::LoadOptions overrides(Options& o) {
   return all;
 }
 
-int run(Options o) {
+int run_train(TrainOptions o) {
   run::TrainOptions& t = o.train;
   t.source = run::open_source(o.file, {overrides(o)});
   t.device = o.compute.apply();
@@ -59,7 +59,7 @@ int run(Options o) {
 }  // namespace
 
 Action train(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainOptions>();
   run::TrainOptions& t = o->train;
   app.add_option("file", o->file, "a config, or a run to go on with");
   app.add_flag("--resume", o->resume,
@@ -84,7 +84,7 @@ Action train(App app) {
   add_overrides(app, o->config);
   add_format(app, o->format);
   o->compute.declare(app);
-  return [o] { return run(std::move(*o)); };
+  return [o] { return run_train(std::move(*o)); };
 }
 
 }  // namespace nnm::cli

@@ -12,7 +12,7 @@ namespace nnm::cli {
 
 namespace {
 
-struct Options {
+struct VerifyOptions {
   std::vector<std::string> files;
   std::string format;
 };
@@ -63,7 +63,7 @@ std::string text(const Result& r) {
   return out;
 }
 
-int run(const Options& o) {
+int run_verify(const VerifyOptions& o) {
   std::vector<Result> results;
   for (const std::string& path : o.files) results.push_back(look(path));
   if (o.files.empty()) results.push_back(look(run::newest_of_here()));
@@ -80,11 +80,11 @@ int run(const Options& o) {
 }  // namespace
 
 Action verify(App app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<VerifyOptions>();
   app.add_option("files", o->files,
                  "checkpoints, traces and run folders (default: that of the newest run)");
   add_format(app, o->format);
-  return [o] { return run(*o); };
+  return [o] { return run_verify(*o); };
 }
 
 }  // namespace nnm::cli
