@@ -1,5 +1,7 @@
 // Convolution and its gradient for the input: products of tiles whose left operand is gathered from
 // the image; groups of few channels, one result a thread.
+#include <type_traits>
+
 #include "kernels/cuda/conv.h"
 
 #include "kernels/cuda/dnn_conv.h"
@@ -40,7 +42,9 @@ struct PackedWeights {
   using C = Compute<T>;
   static constexpr bool kDeep = true;
   const T* w;
-  int columns, depth, group = 0;
+  int columns, depth;
+  bool f16;
+  int group = 0;
 
   __device__ void place(int i) {
     group = i;
@@ -49,8 +53,8 @@ struct PackedWeights {
   __device__ int column(int n) const { return n; }
   __device__ int step(int k) const { return k; }
   __device__ C b(int n, int k) const {
-    return n < columns && k < depth ? static_cast<C>(w[static_cast<int64_t>(k) * columns + n])
-                                    : C(0);
+    if (n >= columns || k >= depth) return 0;
+    return widened<C>(w[static_cast<int64_t>(k) * columns + n], f16);
   }
 };
 
@@ -70,8 +74,8 @@ struct Forward : PackedWeights<T> {
   }
   __device__ void store(int m, int n, C sum) const {
     const int o = this->group * s.o + n;
-    if (bias) sum += static_cast<C>(bias[o]);
-    y[static_cast<int64_t>(m) * s.outputs + o] = T(sum);
+    if (bias) sum += widened<C>(bias[o], s.f16);
+    y[static_cast<int64_t>(m) * s.outputs + o] = narrowed<T>(sum, s.f16);
   }
 };
 
@@ -85,17 +89,17 @@ __global__ void convolve_directly(ConvShape s, T* y, const T* x, const T* w, con
   const Corner corner = window_of(s, static_cast<int>(divide(at, s.outputs, &o)));
   const int first = static_cast<int>(o) / s.o * s.c, taps = s.taps();
   const T* weights = w + o * s.depth();
-  C sum = bias ? static_cast<C>(bias[o]) : C(0);
+  C sum = bias ? widened<C>(bias[o], s.f16) : C(0);
   for (int ky = 0; ky < s.kh; ++ky) {
     for (int kx = 0; kx < s.kw; ++kx) {
       for (int c = 0; c < s.c; ++c) {
         const Tap tap{ky * s.dilation[0], kx * s.dilation[1], c};
-        sum +=
-            pixel_at(s, x, corner, tap, first) * static_cast<C>(weights[c * taps + ky * s.kw + kx]);
+        sum += pixel_at(s, x, corner, tap, first) *
+               widened<C>(weights[c * taps + ky * s.kw + kx], s.f16);
       }
     }
   }
-  y[at] = T(sum);
+  y[at] = narrowed<T>(sum, s.f16);
 }
 
 /// y as products of patches and weights (depth, O).
@@ -115,7 +119,7 @@ void forward_by_patches(const ConvShape& s, const View& y, const View& x, const 
 
 template <class T>
 void forward(const ConvShape& s, const View& y, const View& x, const View& w, const View& bias) {
-  if constexpr (kIsHalf<T>)
+  if constexpr (std::is_same_v<T, Short>)
     if (has_patches(s, x)) return forward_by_patches<T>(s, y, x, w, bias);
   if (s.groups > 1 && s.o < kTileChannels) {
     NNM_LAUNCH(convolve_directly<T>, blocks_for(y.numel()), dim3(kThreads), 0, s, y.as<T>(),
@@ -124,10 +128,13 @@ void forward(const ConvShape& s, const View& y, const View& x, const View& w, co
   }
   const Scratch<T> packed(s.weights());
   pack(packed.get(), w, s, false);
-  multiply_tiles(
-      Forward<T>{
-          {packed.get(), s.o, s.depth()}, s, y.as<T>(), x.as<T>(), bias.as<T>(), s.out_pixels()},
-      s.groups);
+  multiply_tiles(Forward<T>{{packed.get(), s.o, s.depth(), s.f16},
+                            s,
+                            y.as<T>(),
+                            x.as<T>(),
+                            bias.as<T>(),
+                            s.out_pixels()},
+                 s.groups);
 }
 
 void conv2d_cuda(const View& y, const View& x, const View& w, const View& bias, const Conv2d& p) {
@@ -139,7 +146,7 @@ void conv2d_cuda(const View& y, const View& x, const View& w, const View& bias, 
     return;
   }
   if (conv2d_by_dnn(y, x, w, bias, p)) return;
-  by_floating(x.dtype, [&]<class T>() { forward<T>(s, y, x, w, bias); });
+  by_memory(x.dtype, [&]<class T>() { forward<T>(s, y, x, w, bias); });
 }
 
 /// The input's pixel i as outputs see it: where a tap must begin to reach it.
@@ -166,7 +173,7 @@ __device__ inline Compute<T> gradient_at(const ConvShape& s, const T* g, const C
                                          const Tap& tap, int first) {
   const int pixel = output_reached(s, at, tap);
   if (pixel < 0) return 0;
-  return static_cast<Compute<T>>(g[int64_t{pixel} * s.outputs + first + tap.channel]);
+  return widened<Compute<T>>(g[int64_t{pixel} * s.outputs + first + tap.channel], s.f16);
 }
 
 /// dx: rows are the input's pixels, columns a group's channels, the depth its outputs at all taps.
@@ -184,7 +191,7 @@ struct BackwardInput : PackedWeights<T> {
     return gradient_at(s, g, at, tap, this->group * s.o);
   }
   __device__ void store(int m, int n, C sum) const {
-    dx[static_cast<int64_t>(m) * s.channels + this->group * s.c + n] = T(sum);
+    dx[static_cast<int64_t>(m) * s.channels + this->group * s.c + n] = narrowed<T>(sum, s.f16);
   }
 };
 
@@ -203,11 +210,11 @@ __global__ void gradient_directly(ConvShape s, T* dx, const T* g, const T* w) {
         const Tap tap{ky * s.dilation[0], kx * s.dilation[1], o};
         const int64_t row = (static_cast<int64_t>(group) * s.o + o) * s.c + c;
         sum += gradient_at(s, g, corner, tap, group * s.o) *
-               static_cast<C>(w[row * s.taps() + ky * s.kw + kx]);
+               widened<C>(w[row * s.taps() + ky * s.kw + kx], s.f16);
       }
     }
   }
-  dx[at] = T(sum);
+  dx[at] = narrowed<T>(sum, s.f16);
 }
 
 /// dx of the batch's images: adds up what the gradients of patches (pixels, taps, C) say of a
@@ -231,11 +238,11 @@ __global__ void fold_patches(ConvShape s, T* dx, const T* patches, Batch b) {
     const int64_t row = output - b.first * s.oh * s.ow;
     const Access v = reinterpret_cast<const Access*>(patches)[(row * s.taps() + tap) * each + k];
 #pragma unroll
-    for (int j = 0; j < kPatchChannels; ++j) sum[j] += static_cast<C>(v.v[j]);
+    for (int j = 0; j < kPatchChannels; ++j) sum[j] += widened<C>(v.v[j], s.f16);
   }
   Access v;
 #pragma unroll
-  for (int j = 0; j < kPatchChannels; ++j) v.v[j] = T(sum[j]);
+  for (int j = 0; j < kPatchChannels; ++j) v.v[j] = narrowed<T>(sum[j], s.f16);
   reinterpret_cast<Access*>(dx)[int64_t{pixel} * each + k] = v;
 }
 
@@ -258,7 +265,7 @@ void backward_input_by_patches(const ConvShape& s, const View& dx, const View& g
 
 template <class T>
 void backward_input(const ConvShape& s, const View& dx, const View& g, const View& w) {
-  if constexpr (kIsHalf<T>)
+  if constexpr (std::is_same_v<T, Short>)
     if (has_patches(s, dx)) return backward_input_by_patches<T>(s, dx, g, w);
   if (s.groups > 1 && s.c < kTileChannels) {
     NNM_LAUNCH(gradient_directly<T>, blocks_for(dx.numel()), dim3(kThreads), 0, s, dx.as<T>(),
@@ -269,7 +276,7 @@ void backward_input(const ConvShape& s, const View& dx, const View& g, const Vie
   pack(packed.get(), w, s, true);
   multiply_tiles(
       BackwardInput<T>{
-          {packed.get(), s.c, s.taps() * s.o}, s, dx.as<T>(), g.as<T>(), s.in_pixels()},
+          {packed.get(), s.c, s.taps() * s.o, s.f16}, s, dx.as<T>(), g.as<T>(), s.in_pixels()},
       s.groups);
 }
 
@@ -282,7 +289,7 @@ void conv2d_backward_input_cuda(const View& dx, const View& g, const View& w, co
     return;
   }
   if (conv2d_backward_input_by_dnn(dx, g, w, p)) return;
-  by_floating(dx.dtype, [&]<class T>() { backward_input<T>(s, dx, g, w); });
+  by_memory(dx.dtype, [&]<class T>() { backward_input<T>(s, dx, g, w); });
 }
 
 }  // namespace

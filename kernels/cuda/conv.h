@@ -14,6 +14,7 @@ struct ConvShape {
   int n, h, w, channels, outputs;  ///< channels and outputs of all groups
   int kh, kw, oh, ow, groups, c, o;
   int stride[2], dilation[2], before[2];
+  bool f16;  ///< which Short elements are
   Divisor by_stride[2], by_h, by_w, by_oh, by_ow, by_kw, by_c, by_o;
 
   ConvShape(const View& x, const View& w_, const View& y, const Conv2d& p)
@@ -29,6 +30,7 @@ struct ConvShape {
         groups(int_of(p.groups)),
         c(channels / groups),
         o(outputs / groups),
+        f16(x.dtype == DType::f16),
         by_h(h),
         by_w(w),
         by_oh(oh),
@@ -94,7 +96,7 @@ __device__ inline Compute<T> pixel_at(const ConvShape& s, const T* x, const Corn
       static_cast<unsigned>(column) >= static_cast<unsigned>(s.w))
     return 0;
   const int64_t pixel = at.image + y * s.w + column;
-  return static_cast<Compute<T>>(x[pixel * s.channels + first + tap.channel]);
+  return widened<Compute<T>>(x[pixel * s.channels + first + tap.channel], s.f16);
 }
 
 inline View matrix(const View& like, int64_t rows, int64_t columns, int64_t row_stride,

@@ -1,6 +1,7 @@
 // The gradients of a convolution for weights and bias: sums over all pixels, in parts whose number
 // depends on the shape alone, added in order.
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cuda/conv.h"
 #include "kernels/cuda/dnn_conv.h"
@@ -45,7 +46,7 @@ struct BackwardWeight {
   __device__ int level(int k) const { return k; }
   __device__ C a(int m, int k) const {
     if (m >= rows || k >= depth) return 0;
-    return static_cast<C>(g[static_cast<int64_t>(first + k) * s.outputs + group * s.o + m]);
+    return widened<C>(g[static_cast<int64_t>(first + k) * s.outputs + group * s.o + m], s.f16);
   }
   __device__ Tap column(int n) const { return tap_of(s, n, s.c, s.by_c); }
   __device__ Corner step(int k) const {
@@ -78,7 +79,7 @@ __global__ void weight_sums(ConvShape s, Compute<T>* sums, const T* g, const T* 
   C sum = 0;
   if (o < s.outputs) {
     for (int i = first + row; i < last; i += 8)
-      sum += static_cast<C>(g[static_cast<int64_t>(i) * s.outputs + o]) *
+      sum += widened<C>(g[static_cast<int64_t>(i) * s.outputs + o], s.f16) *
              pixel_at(s, x, window_of(s, i), tap, o / s.o * s.c);
   }
   rows[row][threadIdx.x] = sum;
@@ -100,7 +101,7 @@ __global__ void add_product(ConvShape s, Compute<T>* sums, const T* product, boo
   int c;
   const int tap = s.by_c.divide(static_cast<int>(rest), c);
   Compute<T>& sum = sums[o * s.depth() + c * s.taps() + tap];
-  sum = (first ? Compute<T>(0) : sum) + static_cast<Compute<T>>(product[i]);
+  sum = (first ? Compute<T>(0) : sum) + widened<Compute<T>>(product[i], s.f16);
 }
 
 /// dw as products of g (O, pixels) and patches.
@@ -119,13 +120,13 @@ void weight_gradient_by_patches(const ConvShape& s, const View& dw, const View& 
     NNM_LAUNCH(add_product<T>, blocks_for(s.weights()), dim3(kThreads), 0, s, sums.get(),
                product.get(), b.first == 0);
   });
-  sum_parts(dw.as<T>(), sums.get(), 1, s.weights());
+  sum_parts(dw.as<T>(), sums.get(), 1, s.weights(), s.f16);
 }
 
 template <class T>
 void weight_gradient(const ConvShape& s, const View& dw, const View& g, const View& x) {
   using C = Compute<T>;
-  if constexpr (kIsHalf<T>)
+  if constexpr (std::is_same_v<T, Short>)
     if (has_patches(s, x) && s.out_pixels() > 0) return weight_gradient_by_patches<T>(s, dw, g, x);
   const bool small = s.groups > 1 && (s.o < kTileOutputs || s.depth() < kTileWeights);
   const int64_t blocks =
@@ -143,12 +144,12 @@ void weight_gradient(const ConvShape& s, const View& dw, const View& g, const Vi
                                      s.out_pixels(), parts},
                    s.groups * parts);
   }
-  sum_parts(dw.as<T>(), sums.get(), parts, s.weights());
+  sum_parts(dw.as<T>(), sums.get(), parts, s.weights(), s.f16);
 }
 
 /// The sums of g (pixels, outputs) over a part of the pixels, for 32 outputs a block.
 template <class T>
-__global__ void bias_sums(double* sums, const T* g, int64_t pixels, int outputs) {
+__global__ void bias_sums(double* sums, const T* g, int64_t pixels, int outputs, bool f16) {
   using C = Compute<T>;
   __shared__ double rows[8][32];
   const auto o = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
@@ -157,7 +158,7 @@ __global__ void bias_sums(double* sums, const T* g, int64_t pixels, int outputs)
   C sum = 0;
   if (o < outputs)
     for (int64_t i = first + threadIdx.y; i < last; i += 8)
-      sum += static_cast<C>(g[i * outputs + o]);
+      sum += widened<C>(g[i * outputs + o], f16);
   rows[threadIdx.y][threadIdx.x] = static_cast<double>(sum);
   __syncthreads();
   if (threadIdx.y != 0 || o >= outputs) return;
@@ -171,14 +172,14 @@ void bias_gradient(const ConvShape& s, const View& dbias, const View& g) {
   const int blocks = tiles_along(s.outputs, 32), parts = parts_of(s.out_pixels(), blocks);
   const Scratch<double> sums(int64_t{parts} * s.outputs);
   NNM_LAUNCH(bias_sums<T>, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(parts)),
-             dim3(32, 8), 0, sums.get(), g.as<T>(), int64_t{s.out_pixels()}, s.outputs);
-  sum_parts(dbias.as<T>(), sums.get(), parts, s.outputs);
+             dim3(32, 8), 0, sums.get(), g.as<T>(), int64_t{s.out_pixels()}, s.outputs, s.f16);
+  sum_parts(dbias.as<T>(), sums.get(), parts, s.outputs, s.f16);
 }
 
 void conv2d_backward_weight_cuda(const View& dw, const View& dbias, const View& g, const View& x,
                                  const Conv2d& p) {
   const ConvShape s(x, dw, g, p);
-  by_floating(dw.dtype, [&]<class T>() {
+  by_memory(dw.dtype, [&]<class T>() {
     if (dbias.data) bias_gradient<T>(s, dbias, g);
     if (dw.numel() == 0) return;
     if (s.pointwise() && s.out_pixels() > 0) {

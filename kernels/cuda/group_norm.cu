@@ -11,13 +11,15 @@ namespace {
 /// x (N, C, I) row-major: rows are a sample's groups of `per` channels.
 struct Groups {
   int64_t samples, channels, inner, groups, per, n;
+  bool f16;  ///< which Short elements are
   Groups(const View& x, int64_t groups_)
       : samples(x.size[0]),
         channels(x.size[1]),
         inner(x.size[2]),
         groups(groups_),
         per(channels / groups_),
-        n(per * inner) {}
+        n(per * inner),
+        f16(x.dtype == DType::f16) {}
   dim3 grid() const { return dim3(static_cast<unsigned>(samples * groups)); }
   /// The channel of element i of a row.
   __device__ int64_t channel(int64_t row, int64_t i) const {
@@ -34,16 +36,17 @@ __global__ void normalize_groups(Groups s, T* y, const T* x, const T* w, const T
   x += row * s.n;
   y += row * s.n;
   C sum = 0, squares = 0;
-  for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) sum += static_cast<C>(x[i]);
+  for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) sum += widened<C>(x[i], s.f16);
   const C mu = row_sum(sum) / C(s.n);
   for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) {
-    const C d = static_cast<C>(x[i]) - mu;
+    const C d = widened<C>(x[i], s.f16) - mu;
     squares += d * d;
   }
   const C r = C(1) / std::sqrt(row_sum(squares) / C(s.n) + C(eps));
   for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) {
     const int64_t c = s.channel(row, i);
-    y[i] = T((static_cast<C>(x[i]) - mu) * (r * element_or(w, c, C(1))) + element_or(b, c, C(0)));
+    const C scale = r * element_or(w, c, C(1), s.f16), shift = element_or(b, c, C(0), s.f16);
+    y[i] = narrowed<T>((widened<C>(x[i], s.f16) - mu) * scale + shift, s.f16);
   }
   if (threadIdx.x != 0) return;
   mean[row] = mu;
@@ -54,7 +57,7 @@ void group_norm_cuda(const View& y, const View& x, const View& weight, const Vie
                      const View& mean, const View& rstd, int64_t groups, double eps) {
   if (x.numel() == 0) return;
   const Groups s(x, groups);
-  by_floating(x.dtype, [&]<class T>() {
+  by_memory(x.dtype, [&]<class T>() {
     using C = Compute<T>;
     NNM_LAUNCH(normalize_groups<T>, s.grid(), dim3(kThreads), 0, s, y.as<T>(), x.as<T>(),
                weight.as<T>(), bias.as<T>(), mean.as<C>(), rstd.as<C>(), eps);
@@ -71,9 +74,9 @@ __global__ void plane_sums(Groups s, Compute<T>* sums, Saved<T> v) {
   C a = 0, b = 0;
   for (int64_t i = threadIdx.x; i < s.inner; i += 32) {
     const int64_t at = plane * s.inner + i;
-    const C g = static_cast<C>(v.g[at]);
+    const C g = widened<C>(v.g[at], s.f16);
     a += g;
-    b += g * (static_cast<C>(v.x[at]) - mu);
+    b += g * (widened<C>(v.x[at], s.f16) - mu);
   }
   a = over_warp(a, Plus());
   b = over_warp(b, Plus());
@@ -89,15 +92,15 @@ __global__ void group_gradients(Groups s, T* dx, const Compute<T>* sums, Saved<T
   const C mu = v.mean[row], r = v.rstd[row];
   C a = 0, b = 0;
   for (int64_t k = threadIdx.x; k < s.per; k += blockDim.x) {
-    const C w = element_or(v.w, row % s.groups * s.per + k, C(1));
+    const C w = element_or(v.w, row % s.groups * s.per + k, C(1), s.f16);
     a += w * sums[2 * (row * s.per + k)];
     b += w * sums[2 * (row * s.per + k) + 1];
   }
   const C along_1 = row_sum(a) / C(s.n), along_x = row_sum(b) * r * r / C(s.n);
   for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) {
     const int64_t at = row * s.n + i;
-    const C d = static_cast<C>(v.g[at]) * element_or(v.w, s.channel(row, i), C(1));
-    dx[at] = T(r * (d - along_1 - (static_cast<C>(v.x[at]) - mu) * along_x));
+    const C d = widened<C>(v.g[at], s.f16) * element_or(v.w, s.channel(row, i), C(1), s.f16);
+    dx[at] = narrowed<T>(r * (d - along_1 - (widened<C>(v.x[at], s.f16) - mu) * along_x), s.f16);
   }
 }
 
@@ -112,8 +115,8 @@ __global__ void channel_gradients(Groups s, T* dw, T* db, const Compute<T>* sums
     a += sums[2 * plane + 1] * v.rstd[plane / s.per];
     b += sums[2 * plane];
   }
-  if (dw) dw[c] = T(a);
-  if (db) db[c] = T(b);
+  if (dw) dw[c] = narrowed<T>(a, s.f16);
+  if (db) db[c] = narrowed<T>(b, s.f16);
 }
 
 void group_norm_backward_cuda(const View& rstd, const View& dx, const View& dw, const View& db,
@@ -121,7 +124,7 @@ void group_norm_backward_cuda(const View& rstd, const View& dx, const View& dw, 
                               int64_t groups) {
   const Groups s(x, groups);
   const int64_t planes = s.samples * s.channels;
-  by_floating(x.dtype, [&]<class T>() {
+  by_memory(x.dtype, [&]<class T>() {
     using C = Compute<T>;
     const Saved<T> v{g.as<T>(), x.as<T>(), weight.as<T>(), mean.as<C>(), rstd.as<C>()};
     const Scratch<C> sums(2 * planes);

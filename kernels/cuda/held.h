@@ -33,13 +33,13 @@ struct Share {
       for (int j = 0; j < kWide; ++j) v[k][j] = place(k) < n ? widened<C>(p[k].v[j], f16) : none;
   }
   /// The pack at `at` of an optional vector.
-  __device__ static void load_or(C (&v)[kWide], const T* vector, int at, C otherwise) {
+  __device__ static void load_or(C (&v)[kWide], const T* vector, int at, C otherwise, bool f16) {
     if (!vector) {
       for (C& x : v) x = otherwise;
       return;
     }
     const Pack<T> p = *reinterpret_cast<const Pack<T>*>(vector + at);
-    for (int j = 0; j < kWide; ++j) v[j] = static_cast<C>(p.v[j]);
+    for (int j = 0; j < kWide; ++j) v[j] = widened<C>(p.v[j], f16);
   }
   __device__ static void store(T* row, int at, const C (&v)[kWide], bool f16 = false) {
     Pack<T> p;

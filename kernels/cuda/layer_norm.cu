@@ -17,6 +17,7 @@ constexpr int64_t kWarpRow = 1024;  ///< elements up to which one warp has a row
 /// Rows of n elements: how blocks are cut and how many there are.
 struct Rows {
   int64_t rows, n;
+  bool f16;  ///< which Short elements are
   dim3 block() const { return n <= kWarpRow ? dim3(32, 8) : dim3(kThreads, 1); }
   dim3 grid() const {
     const int64_t each = block().y;
@@ -39,16 +40,18 @@ __global__ void normalize_rows(Rows s, T* y, const T* x, const T* w, const T* b,
   C mu = 0, squares = 0;
   if (mean) {
     C sum = 0;
-    for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) sum += static_cast<C>(x[i]);
+    for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) sum += widened<C>(x[i], s.f16);
     mu = row_sum(sum) / C(s.n);
   }
   for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) {
-    const C d = static_cast<C>(x[i]) - mu;
+    const C d = widened<C>(x[i], s.f16) - mu;
     squares += d * d;
   }
   const C r = C(1) / std::sqrt(row_sum(squares) / C(s.n) + C(eps));
   for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x)
-    y[i] = T((static_cast<C>(x[i]) - mu) * r * element_or(w, i, C(1)) + element_or(b, i, C(0)));
+    y[i] = narrowed<T>((widened<C>(x[i], s.f16) - mu) * r * element_or(w, i, C(1), s.f16) +
+                           element_or(b, i, C(0), s.f16),
+                       s.f16);
   if (threadIdx.x != 0) return;
   if (mean) mean[row] = mu;
   rstd[row] = r;
@@ -62,7 +65,7 @@ __global__ void normalize_held(Rows s, T* y, const T* x, const T* w, const T* b,
   if (row >= s.rows) return;
   const int n = static_cast<int>(s.n);
   typename S::Values v;
-  S::load(v, x + row * n, n, C(0));
+  S::load(v, x + row * n, n, C(0), s.f16);
   C mu = 0, squares = 0;
   if (mean) {
     C sum = 0;
@@ -82,10 +85,10 @@ __global__ void normalize_held(Rows s, T* y, const T* x, const T* w, const T* b,
     const int at = S::place(k);
     if (at >= n) continue;
     C scale[S::kWide], shift[S::kWide];
-    S::load_or(scale, w, at, C(1));
-    S::load_or(shift, b, at, C(0));
+    S::load_or(scale, w, at, C(1), s.f16);
+    S::load_or(shift, b, at, C(0), s.f16);
     for (int j = 0; j < S::kWide; ++j) v[k][j] = v[k][j] * r * scale[j] + shift[j];
-    S::store(y + row * n, at, v[k]);
+    S::store(y + row * n, at, v[k], s.f16);
   }
   if (threadIdx.x != 0) return;
   if (mean) mean[row] = mu;
@@ -95,8 +98,8 @@ __global__ void normalize_held(Rows s, T* y, const T* x, const T* w, const T* b,
 void layer_norm_cuda(const View& y, const View& x, const View& weight, const View& bias,
                      const View& mean, const View& rstd, double eps, bool rms) {
   if (x.numel() == 0) return;
-  const Rows s{x.size[0], x.size[1]};
-  by_floating(x.dtype, [&]<class T>() {
+  const Rows s{x.size[0], x.size[1], x.dtype == DType::f16};
+  by_memory(x.dtype, [&]<class T>() {
     using C = Compute<T>;
     C* const centre = rms ? nullptr : mean.as<C>();
     const bool packs =
@@ -123,15 +126,16 @@ __global__ void row_gradients(Rows s, T* dx, Saved<T> v) {
   const C mu = v.mean ? v.mean[row] : C(0), r = v.rstd[row];
   C a = 0, b = 0;
   for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) {
-    const C d = static_cast<C>(g[i]) * element_or(v.w, i, C(1));
-    a += d * (static_cast<C>(x[i]) - mu);
+    const C d = widened<C>(g[i], s.f16) * element_or(v.w, i, C(1), s.f16);
+    a += d * (widened<C>(x[i], s.f16) - mu);
     b += d;
   }
   const C along_x = row_sum(a) * r * r / C(s.n), sum = row_sum(b) / C(s.n),
           along_1 = v.mean ? sum : C(0);
   for (int64_t i = threadIdx.x; i < s.n; i += blockDim.x) {
-    const C d = static_cast<C>(g[i]) * element_or(v.w, i, C(1));
-    dx[row * s.n + i] = T(r * (d - along_1 - (static_cast<C>(x[i]) - mu) * along_x));
+    const C d = widened<C>(g[i], s.f16) * element_or(v.w, i, C(1), s.f16);
+    dx[row * s.n + i] =
+        narrowed<T>(r * (d - along_1 - (widened<C>(x[i], s.f16) - mu) * along_x), s.f16);
   }
 }
 
@@ -146,8 +150,8 @@ __global__ void column_sums(Rows s, Compute<T>* sums, Saved<T> v) {
   C a = 0, b = 0;
   if (column < s.n) {
     for (int64_t row = first + threadIdx.y; row < last; row += 8) {
-      const C g = static_cast<C>(v.g[row * s.n + column]), mu = v.mean ? v.mean[row] : C(0);
-      a += g * (static_cast<C>(v.x[row * s.n + column]) - mu) * v.rstd[row];
+      const C g = widened<C>(v.g[row * s.n + column], s.f16), mu = v.mean ? v.mean[row] : C(0);
+      a += g * (widened<C>(v.x[row * s.n + column], s.f16) - mu) * v.rstd[row];
       b += g;
     }
   }
@@ -165,7 +169,7 @@ constexpr int kSumWarps = 32;
 /// dw or db, by blockIdx.y, as the sums of (parts, 2, n) over the parts, for 32 columns a block:
 /// each warp adds a range of the parts in order.
 template <class T>
-__global__ void vector_sums(T* dw, T* db, const Compute<T>* sums, int parts, int64_t n) {
+__global__ void vector_sums(T* dw, T* db, const Compute<T>* sums, int parts, int64_t n, bool f16) {
   using C = Compute<T>;
   __shared__ C warps[kSumWarps][32];
   T* const out = blockIdx.y == 0 ? dw : db;
@@ -182,13 +186,13 @@ __global__ void vector_sums(T* dw, T* db, const Compute<T>* sums, int parts, int
   __syncthreads();
   if (warp != 0 || column >= n) return;
   for (int w = 1; w < kSumWarps; ++w) total += warps[w][threadIdx.x];
-  out[column] = T(total);
+  out[column] = narrowed<T>(total, f16);
 }
 
 template <class T>
-void add_vectors(const View& dw, const View& db, const Compute<T>* sums, int parts, int64_t n) {
-  NNM_LAUNCH(vector_sums<T>, dim3(static_cast<unsigned>((n + 31) / 32), 2), dim3(32, kSumWarps), 0,
-             dw.as<T>(), db.as<T>(), sums, parts, n);
+void add_vectors(const Rows& s, const View& dw, const View& db, const Compute<T>* sums, int parts) {
+  NNM_LAUNCH(vector_sums<T>, dim3(static_cast<unsigned>((s.n + 31) / 32), 2), dim3(32, kSumWarps),
+             0, dw.as<T>(), db.as<T>(), sums, parts, s.n, s.f16);
 }
 
 template <class T>
@@ -201,7 +205,7 @@ void vector_gradients(const Rows& s, const View& dw, const View& db, const Saved
   const Scratch<C> sums(2 * parts * s.n);
   NNM_LAUNCH(column_sums<T>, dim3(static_cast<unsigned>(columns), static_cast<unsigned>(parts)),
              dim3(32, 8), 0, s, sums.get(), v);
-  add_vectors<T>(dw, db, sums.get(), parts, s.n);
+  add_vectors<T>(s, dw, db, sums.get(), parts);
 }
 
 /// How blocks hold rows with their sums for dw and db: as many threads as registers allow.
@@ -259,14 +263,14 @@ __global__ void __launch_bounds__(H::kBlockThreads, H::kBlocks)
   typename S::Values dw = {}, db = {};
   for (int64_t row = own_row(); row < s.rows; row += gridDim.x * blockDim.y) {
     typename S::Values x, g;
-    S::load(x, v.x + row * n, n, C(0));
-    S::load(g, v.g + row * n, n, C(0));
+    S::load(x, v.x + row * n, n, C(0), s.f16);
+    S::load(g, v.g + row * n, n, C(0), s.f16);
     const C mu = v.mean ? v.mean[row] : C(0), r = v.rstd[row];
     C a = 0, b = 0;
 #pragma unroll
     for (int k = 0; k < S::kPacks; ++k) {
       C w[S::kWide];
-      S::load_or(w, v.w, S::place(k) < n ? S::place(k) : 0, C(1));
+      S::load_or(w, v.w, S::place(k) < n ? S::place(k) : 0, C(1), s.f16);
       for (int j = 0; j < S::kWide; ++j) {
         x[k][j] -= mu;
         dw[k][j] += g[k][j] * x[k][j] * r;
@@ -282,7 +286,7 @@ __global__ void __launch_bounds__(H::kBlockThreads, H::kBlocks)
 #pragma unroll
     for (int k = 0; k < S::kPacks; ++k) {
       for (int j = 0; j < S::kWide; ++j) g[k][j] = r * (g[k][j] - along_1 - x[k][j] * along_x);
-      if (S::place(k) < n) S::store(dx + row * n, S::place(k), g[k]);
+      if (S::place(k) < n) S::store(dx + row * n, S::place(k), g[k], s.f16);
     }
   }
   if (sums) store_sums<S>(sums, dw, db, n);
@@ -291,11 +295,11 @@ __global__ void __launch_bounds__(H::kBlockThreads, H::kBlocks)
 void layer_norm_backward_cuda(const View& rstd, const View& dx, const View& dw, const View& db,
                               const View& g, const View& x, const View& weight, const View& mean,
                               bool rms) {
-  const Rows s{x.size[0], x.size[1]};
+  const Rows s{x.size[0], x.size[1], x.dtype == DType::f16};
   if (s.n == 0) return;
   const bool vectors = dw.data || db.data,
              packs = aligned(dx.data) && aligned(g.data) && aligned(x.data) && aligned(weight.data);
-  by_floating(x.dtype, [&]<class T>() {
+  by_memory(x.dtype, [&]<class T>() {
     using C = Compute<T>;
     const Saved<T> v{g.as<T>(), x.as<T>(), weight.as<T>(), rms ? nullptr : mean.as<C>(),
                      rstd.as<C>()};
@@ -305,7 +309,7 @@ void layer_norm_backward_cuda(const View& rstd, const View& dx, const View& dw, 
                         const Scratch<C> sums(vectors ? 2 * blocks * s.n : 0);
                         NNM_LAUNCH((gradients_held<T, H>), dim3(static_cast<unsigned>(blocks)),
                                    H::block(), 0, s, dx.as<T>(), sums.get(), v);
-                        if (vectors) add_vectors<T>(dw, db, sums.get(), blocks, s.n);
+                        if (vectors) add_vectors<T>(s, dw, db, sums.get(), blocks);
                       });
     if (held) return;
     if (dx.data) NNM_LAUNCH(row_gradients<T>, s.grid(), s.block(), 0, s, dx.as<T>(), v);

@@ -7,10 +7,10 @@
 namespace nnm::cuda {
 namespace {
 
-/// An element of an optional vector.
+/// An element of an optional vector; `f16`: of Shorts which they are.
 template <class T>
-__device__ inline Compute<T> element_or(const T* v, int64_t i, Compute<T> otherwise) {
-  return v ? static_cast<Compute<T>>(v[i]) : otherwise;
+__device__ inline Compute<T> element_or(const T* v, int64_t i, Compute<T> otherwise, bool f16) {
+  return v ? widened<Compute<T>>(v[i], f16) : otherwise;
 }
 
 /// The sum over the threads along x, for all of them: a warp, or the block, which is kThreads then.
