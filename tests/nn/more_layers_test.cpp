@@ -20,6 +20,19 @@ Tensor integers(const std::vector<int64_t>& v, const Shape& shape) {
 }
 Tensor shape_alone(const Tensor& x) { return to(x, {x.dtype(), {DeviceType::meta, 0}}); }
 
+/// Trains a layer that overwrites, then evaluates it.
+template <class Layer>
+void check_overwrites(Layer layer, const Tensor& x) {
+  const Tensor before = clone(x), y = layer(x);
+  CAPTURE(layer.repr());
+  CHECK(y.is_same(x));
+  CHECK(!equal(x, before));
+  layer.eval();
+  const Tensor after = clone(x);
+  CHECK(layer(x).is_same(x));
+  CHECK(equal(x, after));
+}
+
 }  // namespace
 
 TEST_CASE("layers: random slopes") {
@@ -162,6 +175,46 @@ TEST_CASE("losses: gradients of margins of several labels and of any distance") 
   CHECK(error_of([] {
           multilabel_margin_loss(zeros({2, 3}), zeros({2, 3}));
         }) == "RuntimeError: expected scalar type Long but found Float");
+}
+
+TEST_CASE("layers: dropouts that overwrite their input") {
+  const auto x = [](const Shape& shape) { return ones(shape, {DType::f64}); };
+  const Tensor leaf_of_ones = x({5, 8}).requires_grad_();
+  check_overwrites(nn::Dropout(0.5, true), x({10, 20}));
+  check_overwrites(nn::Dropout1d(0.5, true), x({40, 5}));
+  check_overwrites(nn::Dropout2d(0.5, true), x({5, 8, 3, 2}));
+  check_overwrites(nn::Dropout3d(0.5, true), x({40, 2, 3, 2}));
+  // PyTorch's layers do not, its functions do.
+  CHECK(!nn::AlphaDropout(0.5, true)(leaf_of_ones).is_same(leaf_of_ones));
+  CHECK(!nn::FeatureAlphaDropout(0.5, true)(leaf_of_ones).is_same(leaf_of_ones));
+  check_overwrites(nn::Dropout2d(1.0, true), x({3}));
+  const Tensor leaf = ones({4}, {DType::f64}).requires_grad_();
+  const Tensor inner = leaf * Scalar(1);
+  CHECK(nn::Dropout({.p = 0, .inplace = true})(leaf).is_same(leaf));
+  const Tensor y = nn::Dropout(0.5, true)(inner);
+  sum(y).backward();
+  CHECK(equal(leaf.grad(), y.detach()));
+  CHECK(error_of([&] { nn::Dropout(0.5, true)(leaf); }) ==
+        "RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.");
+  CHECK(error_of([&] { nn::LeakyReLU(0.1, true)(leaf); }) ==
+        "RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.");
+}
+
+TEST_CASE("layers: dropouts of channels and the ranks of inputs") {
+  manual_seed(1);
+  // Three-dimensional dropout sees no batch in anything but five dimensions.
+  const Tensor y = nn::Dropout3d(0.5)(ones({20, 3, 2, 2}));
+  for (int64_t i = 0; i < 20; ++i) {
+    const Tensor channel = select(y, 0, i);
+    CHECK(equal(channel, full_like(channel, Scalar(channel.to_vector<double>()[0]))));
+  }
+  CHECK(equal(nn::Dropout2d({.p = 0})(ones({})), ones({})));
+  CHECK(equal(nn::FeatureAlphaDropout(1.0)(ones({3})), zeros({3})));
+  CHECK(error_of([] { nn::Dropout2d(0.5)(ones({3})); }) ==
+        "RuntimeError: Feature dropout requires at least 2 dimensions in the input");
+  CHECK(error_of([] {
+          nn::Dropout1d(0.5)(ones({3}));
+        }).starts_with("RuntimeError: dropout1d: Expected 2D or 3D input, but received a 1D"));
 }
 
 TEST_SUITE_END();
