@@ -18,6 +18,9 @@ namespace {
 Tensor integers(const std::vector<int64_t>& v, const Shape& shape) {
   return tensor_of<int64_t>(v, shape, {DType::i64, {}});
 }
+Tensor numbers(const std::vector<double>& v, const Shape& shape) {
+  return tensor_of<double>(v, shape, {DType::f64, {}});
+}
 Tensor shape_alone(const Tensor& x) { return to(x, {x.dtype(), {DeviceType::meta, 0}}); }
 
 /// Trains a layer that overwrites, then evaluates it.
@@ -215,6 +218,50 @@ TEST_CASE("layers: dropouts of channels and the ranks of inputs") {
   CHECK(error_of([] {
           nn::Dropout1d(0.5)(ones({3}));
         }).starts_with("RuntimeError: dropout1d: Expected 2D or 3D input, but received a 1D"));
+}
+
+TEST_CASE("layers: margins that are just kept have no gradient") {
+  const Tensor x = numbers({1, 2, 0}, {1, 3}).requires_grad_();
+  nn::MultiMarginLoss()(x, integers({0}, {1})).backward();
+  CHECK(allclose(x.grad(), numbers({-1 / 3., 1 / 3., 0}, {1, 3}), 0, 1e-15));
+  const Tensor z = numbers({-2, -1, -2, 1}, {1, 4}).requires_grad_();
+  nn::MultiLabelMarginLoss()(z, integers({3, 0, 1, -1}, {1, 4})).backward();
+  CHECK(allclose(z.grad(), numbers({-0.25, 0, 0.25, 0}, {1, 4}), 0, 1e-15));
+}
+
+TEST_CASE("layers: images without channels") {
+  CHECK(nn::PixelShuffle(2)(zeros({0, 1, 3})).shape() == Shape{0, 2, 6});
+  CHECK(nn::PixelShuffle(2)(zeros({5, 0, 1, 3})).shape() == Shape{5, 0, 2, 6});
+  CHECK(nn::PixelUnshuffle(2)(zeros({5, 0, 4, 6})).shape() == Shape{5, 0, 2, 3});
+}
+
+TEST_CASE("layers: arguments that PyTorch refuses when it computes") {
+  const Tensor image = zeros({1, 1, 9, 9}), volume = zeros({1, 1, 9, 9, 9}), v = zeros({4, 3});
+  CHECK(error_of([&] { nn::MaxPool2d({.kernel_size = 2, .padding = 2, .dilation = 3})(image); }) ==
+        "RuntimeError: pad should be smaller than or equal to half of kernel size, but got padW = "
+        "2, padH = 2, kW = 2, kH = 2");
+  CHECK(error_of([&] { nn::MaxPool3d({.kernel_size = 3, .padding = 2, .dilation = 3})(volume); }) ==
+        "RuntimeError: pad should be smaller than or equal to half of kernel size, but got kT: 3 "
+        "kW: 3 kH: 3 padT: 2 padW: 2 padH: 2");
+  nn::BatchNorm1d norm(3, 0.0);
+  CHECK(error_of([&] { norm(v); }) ==
+        "ValueError: batch_norm eps must be positive during training, but got 0.0");
+  norm.eval();
+  CHECK(norm(v).shape() == v.shape());
+  CHECK(error_of([&] { nn::BatchNorm1d(3, -1.0).eval()(v); }) ==
+        "ValueError: batch_norm eps must be non-negative, but got -1.0");
+  CHECK(error_of([&] { nn::Softshrink({.lambd = INFINITY})(v); }) ==
+        "RuntimeError: lambda must be in range [0, 3.40282e+38] for input dtype Float, but found "
+        "inf");
+  CHECK(error_of([&] { nn::RReLU(0.1, INFINITY)(v); }) ==
+        "RuntimeError: rrelu: upper bound must be finite, got inf");
+  CHECK(error_of([&] { nn::RReLU(NAN, 0.1)(v); }) ==
+        "RuntimeError: rrelu: lower bound must be finite, got nan");
+  CHECK(error_of([&] { nn::CosineSimilarity(1, -0.5)(v, v); }) ==
+        "RuntimeError: eps must be non-negative, got: -0.5");
+  CHECK(error_of([&] {
+          nn::SoftMarginLoss()(zeros({3}), zeros({2, 3}));
+        }) == "RuntimeError: output with shape [3] doesn't match the broadcast shape [2, 3]");
 }
 
 TEST_SUITE_END();
