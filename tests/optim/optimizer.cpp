@@ -78,13 +78,13 @@ TEST_CASE("optimizer: errors say what PyTorch says") {
   CHECK(made("Adafactor", {{"d", 0.5}}) == "Clipping threshold d should be >= 1 but is: 0.5");
   CHECK(made("Adafactor", {{"eps", Value::tuple({Value(), -1.0})}}) ==
         "epsilon2 should be >= 0 but is: -1.0");
-  CHECK(made("Adafactor", {{"eps", 0.1}}) == "expected a tuple of 2, got 0.1");
+  CHECK(made("Adafactor", {{"eps", 0.1}}) == "`eps`: expected a tuple of 2, got 0.1");
   CHECK(made("Adam", {{"fused", true}, {"foreach", true}}) ==
         "`fused` and `foreach` cannot be `True` together.");
   CHECK(made("AdamW", {{"weigth_decay", 1}}) ==
         "AdamW has no argument `weigth_decay` / did you mean `weight_decay`?");
   CHECK(made("Adamw", {}) == "unknown optimizer `Adamw` / did you mean `AdamW`?");
-  CHECK(made("Adam", {{"betas", 0.9}}) == "expected a tuple of 2, got 0.9");
+  CHECK(made("Adam", {{"betas", 0.9}}) == "`betas`: expected a tuple of 2, got 0.9");
   try {
     make("SGD", {{"lr", -1}});
     FAIL("took a negative lr");
