@@ -28,8 +28,12 @@ CASES += simple([
     "LayerNorm(4, bias=false)", "RMSNorm(4)", "RMSNorm(4, eps=0.01)",
     "RMSNorm((3, 4), elementwise_affine=false)", "BatchNorm1d(4)", "Threshold(-1, 0.5)",
 ])
-CASES += simple(["ReLU(inplace=true)", "SiLU(inplace=true)", "Hardtanh(inplace=true)"],
-                "x: c[3, 4]")
+# What is written into the input, and the gradient of what was in it.
+for name in ["ReLU(inplace=true)", "ReLU6(true)", "SELU(inplace=true)", "SiLU(inplace=true)",
+             "Mish(inplace=true)", "Hardswish(inplace=true)", "Hardsigmoid(inplace=true)",
+             "CELU(1.5, true)", "ELU(0.5, inplace=true)", "LeakyReLU(0.2, true)",
+             "Hardtanh(-0.5, 0.75, inplace=true)", "Threshold(0.1, 20, inplace=true)"]:
+    CASES += [(name, "[m(x), x]", "x: c[3, 4]"), (name, "m(add(x, 0.25))", X)]
 CASES += simple(["Softmax2d()", "ChannelShuffle(2)", "PixelShuffle(2)", "ZeroPad2d(1)",
                  "ZeroPad2d((1, 2, 0, 1))", "ConstantPad2d(2, 3.5)", "ReflectionPad2d(2)",
                  "ReplicationPad2d((1, 0, 2, 1))", "CircularPad2d(1)",
@@ -199,6 +203,7 @@ CASES += [
     ("Bilinear(3, 4, 2, bias=false)", "m(x, y)", "x: f[5, 3]; y: f[5, 4]"),
     ("CosineSimilarity()", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
     ("CosineSimilarity(dim=0, eps=0.01)", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
+    ("CosineSimilarity(eps=2.5)", "m(x, y)", "x: f[3, 4]; y: f[4]"),
     ("PairwiseDistance()", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
     ("PairwiseDistance(p=1.0, keepdim=true)", "m(x, y)", "x: f[3, 4]; y: f[3, 4]"),
     ("Fold((4, 5), (2, 3), stride=2, padding=1)", "m(x)", "x: f[2, 12, 9]"),
@@ -243,6 +248,10 @@ CASES += [
     ("Sequential(Linear(4, 4), Linear(4, 4), Linear(4, 4), BatchNorm1d(4), Linear(4, 4))", "m(x)",
      X),
     ("Sequential(Sequential(Linear(4, 3), Tanh()), Sequential(Linear(3, 2)))", "m(x)", X),
+    ("Sequential(Conv1d(4, 3, 2), ReLU(inplace=true), MaxPool1d(2), SiLU(inplace=true))", "m(x)",
+     "x: f[2, 4, 7]"),
+    ("Sequential(Linear(4, 6), Unflatten(2, (2, 3)), ELU(inplace=true), Linear(3, 2), "
+     "LeakyReLU(0.2, true))", "m(x)", "x: f[2, 3, 4]"),
 ]
 
 # Losses.
@@ -278,6 +287,7 @@ CASES += [
     ("KLDivLoss()", "m(x, y)", "x: f[3, 4]; y: p[3, 4]"),
     ("KLDivLoss(reduction=\"batchmean\", log_target=true)", "m(x, y)", PAIR),
     ("SoftMarginLoss()", "m(x, sign(y))", "x: f[3, 4]; y: c[3, 4]"),
+    ("SoftMarginLoss(reduction=\"none\")", "m(x, sign(y))", "x: f[3, 4]*15; y: c[3, 4]"),
     ("HingeEmbeddingLoss()", "m(x, sign(y))", "x: f[3, 4]; y: c[3, 4]"),
     ("MarginRankingLoss(0.1)", "m(x, y, sign(z))", "x: f[5]; y: f[5]; z: c[5]"),
     ("CosineEmbeddingLoss(margin=0.1)", "m(x, y, sign(z))", "x: f[5, 3]; y: f[5, 3]; z: c[5]"),
@@ -321,6 +331,8 @@ CASES += [
     ("orthogonal(Linear(4, 4))", "m(x)", X),
     ("orthogonal(Linear(4, 3), orthogonal_map=\"matrix_exp\")", "m(x)", X),
     ("orthogonal(Linear(4, 6), orthogonal_map=\"cayley\")", "m(x)", X),
+    ("orthogonal(Linear(4, 4), use_trivialization=false)", "m(x)", X),
+    ("orthogonal(Linear(4, 3), orthogonal_map=\"cayley\", use_trivialization=false)", "m(x)", X),
 ]
 
 # Printed only: layers that cannot be called, or too large to be called here.

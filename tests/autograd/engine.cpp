@@ -151,8 +151,19 @@ TEST_CASE("in-place on the tape takes the place of the old node") {
   CHECK(x.grad().item().d == 11.0);
   CHECK(message_of([&] { mul_(x, 2.0); }) ==
         "a leaf Variable that requires grad is being used in an in-place operation.");
-  const Tensor part = narrow(mul(x, 2.0), 0, 0, 1);
+  const Tensor part = narrow(y, 0, 0, 1);
   CHECK(message_of([&] { mul_(part, 2.0); }).find("a view that needs a gradient") == 0);
+}
+
+TEST_CASE("in-place on a view whose base is gone") {
+  const Tensor x = leaf({3, 4});
+  const Tensor last = narrow(mul(x, 2.0), 0, 1, 1);
+  mul_(last, 5.0);
+  const Tensor again = mul(last, last);  // the gradient of which reads what was written
+  sum(add(again, last)).backward();
+  CHECK(values(x.grad()) == std::vector<double>{0, 2 * 4 * 100 + 10});
+  CHECK(message_of([&] { mul_(unsqueeze(again, 0), 3.0); }).find("a view that needs a gradient") ==
+        0);
 }
 
 TEST_CASE("hooks before an in-place operation stay with the old value") {

@@ -18,7 +18,23 @@ namespace {
 Tensor integers(const std::vector<int64_t>& v, const Shape& shape) {
   return tensor_of<int64_t>(v, shape, {DType::i64, {}});
 }
+Tensor numbers(const std::vector<double>& v, const Shape& shape) {
+  return tensor_of<double>(v, shape, {DType::f64, {}});
+}
 Tensor shape_alone(const Tensor& x) { return to(x, {x.dtype(), {DeviceType::meta, 0}}); }
+
+/// Trains a layer that overwrites, then evaluates it.
+template <class Layer>
+void check_overwrites(Layer layer, const Tensor& x) {
+  const Tensor before = clone(x), y = layer(x);
+  CAPTURE(layer.repr());
+  CHECK(y.is_same(x));
+  CHECK(!equal(x, before));
+  layer.eval();
+  const Tensor after = clone(x);
+  CHECK(layer(x).is_same(x));
+  CHECK(equal(x, after));
+}
 
 }  // namespace
 
@@ -162,6 +178,90 @@ TEST_CASE("losses: gradients of margins of several labels and of any distance") 
   CHECK(error_of([] {
           multilabel_margin_loss(zeros({2, 3}), zeros({2, 3}));
         }) == "RuntimeError: expected scalar type Long but found Float");
+}
+
+TEST_CASE("layers: dropouts that overwrite their input") {
+  const auto x = [](const Shape& shape) { return ones(shape, {DType::f64}); };
+  const Tensor leaf_of_ones = x({5, 8}).requires_grad_();
+  check_overwrites(nn::Dropout(0.5, true), x({10, 20}));
+  check_overwrites(nn::Dropout1d(0.5, true), x({40, 5}));
+  check_overwrites(nn::Dropout2d(0.5, true), x({5, 8, 3, 2}));
+  check_overwrites(nn::Dropout3d(0.5, true), x({40, 2, 3, 2}));
+  // PyTorch's layers do not, its functions do.
+  CHECK(!nn::AlphaDropout(0.5, true)(leaf_of_ones).is_same(leaf_of_ones));
+  CHECK(!nn::FeatureAlphaDropout(0.5, true)(leaf_of_ones).is_same(leaf_of_ones));
+  check_overwrites(nn::Dropout2d(1.0, true), x({3}));
+  const Tensor leaf = ones({4}, {DType::f64}).requires_grad_();
+  const Tensor inner = leaf * Scalar(1);
+  CHECK(nn::Dropout({.p = 0, .inplace = true})(leaf).is_same(leaf));
+  const Tensor y = nn::Dropout(0.5, true)(inner);
+  sum(y).backward();
+  CHECK(equal(leaf.grad(), y.detach()));
+  CHECK(error_of([&] { nn::Dropout(0.5, true)(leaf); }) ==
+        "RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.");
+  CHECK(error_of([&] { nn::LeakyReLU(0.1, true)(leaf); }) ==
+        "RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.");
+}
+
+TEST_CASE("layers: dropouts of channels and the ranks of inputs") {
+  manual_seed(1);
+  // Three-dimensional dropout sees no batch in anything but five dimensions.
+  const Tensor y = nn::Dropout3d(0.5)(ones({20, 3, 2, 2}));
+  for (int64_t i = 0; i < 20; ++i) {
+    const Tensor channel = select(y, 0, i);
+    CHECK(equal(channel, full_like(channel, Scalar(channel.to_vector<double>()[0]))));
+  }
+  CHECK(equal(nn::Dropout2d({.p = 0})(ones({})), ones({})));
+  CHECK(equal(nn::FeatureAlphaDropout(1.0)(ones({3})), zeros({3})));
+  CHECK(error_of([] { nn::Dropout2d(0.5)(ones({3})); }) ==
+        "RuntimeError: Feature dropout requires at least 2 dimensions in the input");
+  CHECK(error_of([] {
+          nn::Dropout1d(0.5)(ones({3}));
+        }).starts_with("RuntimeError: dropout1d: Expected 2D or 3D input, but received a 1D"));
+}
+
+TEST_CASE("layers: margins that are just kept have no gradient") {
+  const Tensor x = numbers({1, 2, 0}, {1, 3}).requires_grad_();
+  nn::MultiMarginLoss()(x, integers({0}, {1})).backward();
+  CHECK(allclose(x.grad(), numbers({-1 / 3., 1 / 3., 0}, {1, 3}), 0, 1e-15));
+  const Tensor z = numbers({-2, -1, -2, 1}, {1, 4}).requires_grad_();
+  nn::MultiLabelMarginLoss()(z, integers({3, 0, 1, -1}, {1, 4})).backward();
+  CHECK(allclose(z.grad(), numbers({-0.25, 0, 0.25, 0}, {1, 4}), 0, 1e-15));
+}
+
+TEST_CASE("layers: images without channels") {
+  CHECK(nn::PixelShuffle(2)(zeros({0, 1, 3})).shape() == Shape{0, 2, 6});
+  CHECK(nn::PixelShuffle(2)(zeros({5, 0, 1, 3})).shape() == Shape{5, 0, 2, 6});
+  CHECK(nn::PixelUnshuffle(2)(zeros({5, 0, 4, 6})).shape() == Shape{5, 0, 2, 3});
+}
+
+TEST_CASE("layers: arguments that PyTorch refuses when it computes") {
+  const Tensor image = zeros({1, 1, 9, 9}), volume = zeros({1, 1, 9, 9, 9}), v = zeros({4, 3});
+  CHECK(error_of([&] { nn::MaxPool2d({.kernel_size = 2, .padding = 2, .dilation = 3})(image); }) ==
+        "RuntimeError: pad should be smaller than or equal to half of kernel size, but got padW = "
+        "2, padH = 2, kW = 2, kH = 2");
+  CHECK(error_of([&] { nn::MaxPool3d({.kernel_size = 3, .padding = 2, .dilation = 3})(volume); }) ==
+        "RuntimeError: pad should be smaller than or equal to half of kernel size, but got kT: 3 "
+        "kW: 3 kH: 3 padT: 2 padW: 2 padH: 2");
+  nn::BatchNorm1d norm(3, 0.0);
+  CHECK(error_of([&] { norm(v); }) ==
+        "ValueError: batch_norm eps must be positive during training, but got 0.0");
+  norm.eval();
+  CHECK(norm(v).shape() == v.shape());
+  CHECK(error_of([&] { nn::BatchNorm1d(3, -1.0).eval()(v); }) ==
+        "ValueError: batch_norm eps must be non-negative, but got -1.0");
+  CHECK(error_of([&] { nn::Softshrink({.lambd = INFINITY})(v); }) ==
+        "RuntimeError: lambda must be in range [0, 3.40282e+38] for input dtype Float, but found "
+        "inf");
+  CHECK(error_of([&] { nn::RReLU(0.1, INFINITY)(v); }) ==
+        "RuntimeError: rrelu: upper bound must be finite, got inf");
+  CHECK(error_of([&] { nn::RReLU(NAN, 0.1)(v); }) ==
+        "RuntimeError: rrelu: lower bound must be finite, got nan");
+  CHECK(error_of([&] { nn::CosineSimilarity(1, -0.5)(v, v); }) ==
+        "RuntimeError: eps must be non-negative, got: -0.5");
+  CHECK(error_of([&] {
+          nn::SoftMarginLoss()(zeros({3}), zeros({2, 3}));
+        }) == "RuntimeError: output with shape [3] doesn't match the broadcast shape [2, 3]");
 }
 
 TEST_SUITE_END();

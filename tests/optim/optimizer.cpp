@@ -78,13 +78,13 @@ TEST_CASE("optimizer: errors say what PyTorch says") {
   CHECK(made("Adafactor", {{"d", 0.5}}) == "Clipping threshold d should be >= 1 but is: 0.5");
   CHECK(made("Adafactor", {{"eps", Value::tuple({Value(), -1.0})}}) ==
         "epsilon2 should be >= 0 but is: -1.0");
-  CHECK(made("Adafactor", {{"eps", 0.1}}) == "expected a tuple of 2, got 0.1");
+  CHECK(made("Adafactor", {{"eps", 0.1}}) == "`eps`: expected a tuple of 2, got 0.1");
   CHECK(made("Adam", {{"fused", true}, {"foreach", true}}) ==
         "`fused` and `foreach` cannot be `True` together.");
   CHECK(made("AdamW", {{"weigth_decay", 1}}) ==
         "AdamW has no argument `weigth_decay` / did you mean `weight_decay`?");
   CHECK(made("Adamw", {}) == "unknown optimizer `Adamw` / did you mean `AdamW`?");
-  CHECK(made("Adam", {{"betas", 0.9}}) == "expected a tuple of 2, got 0.9");
+  CHECK(made("Adam", {{"betas", 0.9}}) == "`betas`: expected a tuple of 2, got 0.9");
   try {
     make("SGD", {{"lr", -1}});
     FAIL("took a negative lr");
@@ -214,6 +214,19 @@ TEST_CASE("optimizer: a loaded state goes on bit for bit") {
   }
 }
 
+TEST_CASE("optimizer: what a schedule made of the options is loaded whatever it is") {
+  // PyTorch's LinearLR(end_factor=0) ends a rounding error below 0.
+  for (const char* name : {"Adam", "Adafactor", "Muon", "SGD"}) {
+    CAPTURE(name);
+    const Ref<Optimizer> first = make(name, {{"lr", 0.5}}), second = make(name, {{"lr", 0.5}});
+    for (const auto& o : {first, second}) o->add_param_group({{"p", leaf({1, 2, 3, 4}, {2, 2})}});
+    first->groups()[0].set_lr(-9.25e-18);
+    second->load_state_dict(first->state_dict());
+    CHECK(second->groups()[0].lr() == -9.25e-18);
+    CHECK(message_of([&] { make(name, {{"lr", -1.0}}); }) != "");
+  }
+}
+
 TEST_CASE("optimizer: an empty list of parameters is refused") {
   CHECK(message_of([] { SGD(Tensors{}, {.lr = 0.1}); }) == "optimizer got an empty parameter list");
   CHECK(message_of([] { Adam(std::vector<std::pair<std::string, Tensor>>{}); }) ==
@@ -262,8 +275,8 @@ TEST_CASE("optimizer: state has PyTorch's names, and what does not fit is refuse
         "`exp_avg` of `fc.weight`: shape [1] where [3] is meant");
   CHECK(loaded([](auto& s) { s.state[0].second.erase(s.state[0].second.begin() + 2); }) ==
         "the state of `fc.weight` has no `exp_avg_sq`");
-  CHECK(loaded([](auto& s) { s.param_groups[0].options[0].second = -1.0; }) ==
-        "Invalid learning rate: -1.0");
+  CHECK(loaded([](auto& s) { s.param_groups[0].options[2].second = -1.0; }) ==
+        "Invalid epsilon value: -1.0");
   CHECK(loaded([](auto&) {}) == "no error");
 }
 

@@ -300,6 +300,7 @@ void attach_inplace(Node* node, const Tensor& self, std::initializer_list<const 
     node->hooks().retain_grad.emplace_back(0u, self.impl());
   }
   set_history(self, node, 0);
+  meta.is_view = false;  // check_inplace lets no view through that has a base
   self.ref()->storage->written_by = node->name;
 }
 
@@ -326,8 +327,10 @@ void check_inplace(const Tensor& self, std::initializer_list<const Tensor*> sour
   NNM_CHECK(meta.grad_fn, runtime,
             "a leaf Variable that requires grad is being used in an in-place operation.");
   if (meta.no_inplace) throw_custom_view(meta, "is being modified inplace");
+  // A view that is alone with its memory has no base any more: what Conv1d returns was a row of an
+  // image.
   NNM_CHECK(
-      !meta.is_view, runtime,
+      !meta.is_view || self.ref()->storage->use_count() == 1, runtime,
       "a view that needs a gradient cannot be modified in place (it is output {} of {}); use the "
       "out-of-place operation or clone() it first",
       meta.output_nr, meta.grad_fn->name);

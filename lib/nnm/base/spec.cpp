@@ -29,8 +29,13 @@ void FieldTable::add(const char* name, size_t offset, const FieldType& type, con
 }
 
 void FieldTable::read(void* options, const Values& bound) const {
-  for (size_t i = 0; i < fields_.size(); ++i)
-    fields_[i].type->read(at(options, fields_[i].offset), bound[i]);
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    try {
+      fields_[i].type->read(at(options, fields_[i].offset), bound[i]);
+    } catch (const Error& e) {
+      throw Error(e.kind(), fmt::format("`{}`: {}", params_[i].name, e.what()), e.hint());
+    }
+  }
 }
 
 void FieldTable::join(void* rest, const void* leading, const void* unset, size_t n) const {

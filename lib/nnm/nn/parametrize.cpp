@@ -22,6 +22,16 @@ Value inverse_of(Module& map, const Tensor& value) {
   return p ? p->right_inverse(value) : Value();
 }
 
+/// The same for a map that starts: one that cannot go back starts from the value as it is.
+Value first_inverse_of(Module& map, const Tensor& value) {
+  try {
+    return inverse_of(map, value);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::not_implemented) throw;
+    return {};
+  }
+}
+
 void put(Module& into, const std::string& name, const Tensor& t) {
   if (is_parameter(t)) into.register_parameter(name, t);
   else into.register_buffer(name, t);
@@ -82,7 +92,7 @@ void check_further(const Module& module, const std::string& name, Module& map) {
              "Registering a parametrization may not change the {} of the tensor, unless the "
              "`unsafe` flag is enabled.",
              of + ".", fmt::format("parametrization({}).", of));
-  const Value z = inverse_of(map, x.as<Tensor>());
+  const Value z = first_inverse_of(map, x.as<Tensor>());
   if (z.is_none()) return;
   NNM_CHECK(z.holds<Tensor>(), value, "parametrization.right_inverse must return a tensor. Got: {}",
             z.type_name());
@@ -106,7 +116,7 @@ ParametrizationList::ParametrizationList(const std::vector<Ref<Module>>& maps,
   {
     const NoGradGuard no_grad;
     for (auto map = maps.rbegin(); map != maps.rend(); ++map)
-      if (Value next = inverse_of(**map, found.as<Tensor>()); !next.is_none()) found = next;
+      if (Value next = first_inverse_of(**map, found.as<Tensor>()); !next.is_none()) found = next;
   }
   single_ = found.holds<Tensor>();
   NNM_CHECK(

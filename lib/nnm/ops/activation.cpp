@@ -1,6 +1,7 @@
 // Activations with parameters, and the gated ones.
 #include "kernels/activation.h"
 
+#include <cmath>
 #include <limits>
 
 #include "kernels/pointwise.h"
@@ -45,6 +46,15 @@ Tensor apply(const Tensor& x, Activation f, const char* name, ActivationParams p
   });
 }
 
+double largest_number(DType t) {
+  switch (t) {
+    case DType::f64: return std::numeric_limits<double>::max();
+    case DType::f16: return 65504.0;
+    case DType::bf16: return 0x1.fep127;
+    default: return double{std::numeric_limits<float>::max()};
+  }
+}
+
 }  // namespace
 
 Tensor leaky_relu(const Tensor& x, double negative_slope) {
@@ -81,11 +91,9 @@ Tensor hardshrink(const Tensor& x, double lambd) {
   return apply(x, Activation::hardshrink, "hardshrink_cpu", {lambd});
 }
 Tensor softshrink(const Tensor& x, double lambd) {
-  NNM_CHECK(lambd >= 0, runtime,
-            "lambda must be in range [0, {:g}] for input dtype {}, but found {:g}",
-            x.dtype() == DType::f64   ? std::numeric_limits<double>::max()
-            : x.dtype() == DType::f16 ? 65504.0
-                                      : double{std::numeric_limits<float>::max()},
+  const double most = largest_number(x.dtype());
+  NNM_CHECK(lambd >= 0 && lambd <= most, runtime,
+            "lambda must be in range [0, {:g}] for input dtype {}, but found {:g}", most,
             detail::scalar_type_name(x.dtype()), lambd);
   return apply(x, Activation::softshrink, "softshrink_cpu", {lambd});
 }
@@ -161,6 +169,8 @@ Tensor glu(const Tensor& x, int64_t dim) {
 }
 
 Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator* generator) {
+  NNM_CHECK(std::isfinite(lower), runtime, "rrelu: lower bound must be finite, got {}", lower);
+  NNM_CHECK(std::isfinite(upper), runtime, "rrelu: upper bound must be finite, got {}", upper);
   NNM_CHECK(lower <= upper, runtime, "Lower bound should be less than or equal to the upper bound");
   if (!training) return leaky_relu(x, (lower + upper) / 2);
   const Tensor slopes = empty(x.shape(), x.options());

@@ -153,6 +153,17 @@ Tensor nanmean(const Tensor& x, const Dims& dims, bool keepdim) {
   return div(nansum(x, dims, keepdim), sum(eq(x, x), dims, keepdim));
 }
 
+namespace {
+
+/// How many images (C, H, W) x (…, C, H, W) holds.
+int64_t count_images(const Tensor& x) {
+  int64_t count = 1;
+  for (int d = 0; d < x.dim() - 3; ++d) count *= x.shape()[d];
+  return count;
+}
+
+}  // namespace
+
 Tensor pixel_shuffle(const Tensor& x, int64_t r) {
   NNM_CHECK(x.dim() >= 3, runtime,
             "pixel_shuffle expects input to have at least 3 dimensions, but got input with {} "
@@ -169,7 +180,7 @@ Tensor pixel_shuffle(const Tensor& x, int64_t r) {
   shape[x.dim() - 3] = out;
   shape[x.dim() - 2] = h * r;
   shape[x.dim() - 1] = w * r;
-  const Tensor split = reshape(x, {-1, out, r, r, h, w});
+  const Tensor split = reshape(x, {count_images(x), out, r, r, h, w});
   return reshape(permute(split, {0, 1, 4, 2, 5, 3}), shape);
 }
 
@@ -192,7 +203,7 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t r) {
   shape[x.dim() - 3] = c * r * r;
   shape[x.dim() - 2] = h / r;
   shape[x.dim() - 1] = w / r;
-  const Tensor split = reshape(x, {-1, c, h / r, r, w / r, r});
+  const Tensor split = reshape(x, {count_images(x), c, h / r, r, w / r, r});
   return reshape(permute(split, {0, 1, 3, 5, 2, 4}), shape);
 }
 

@@ -1,6 +1,7 @@
 // Norms and distances between rows.
 #include <algorithm>
 
+#include "nnm/ops/bounded.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 
@@ -16,9 +17,10 @@ Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim, double e
   NNM_CHECK(is_floating(type), runtime,
             "expected common dtype to be floating point, yet common dtype is {}",
             detail::scalar_type_name(type));
+  NNM_CHECK(eps >= 0, runtime, "eps must be non-negative, got: {:g}", eps);
   const auto unit = [&](const Tensor& x) {
     const Tensor wide = to(x.shape() == shape ? x : expand(x, shape), type);
-    return div(wide, clamp(norm(wide, 2, {dim}, true), Scalar(eps)));
+    return div(wide, detail::bounded_below(norm(wide, 2, {dim}, true), eps));
   };
   return sum(mul(unit(a), unit(b)), {dim});
 }

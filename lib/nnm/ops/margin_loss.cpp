@@ -3,6 +3,7 @@
 
 #include <numbers>
 
+#include "nnm/ops/bounded.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/function.h"
 #include "nnm/ops/ops.h"
@@ -47,12 +48,16 @@ Value gaussian_nll_of(const Value* a) {
                            a[5].string());
 }
 
+/// Its gradient passes at 0.
 Tensor above_zero(const Tensor& x) { return clamp(x, Scalar(0)); }
 
 /// x where the condition holds, else 0.
 Tensor only_where(const Tensor& condition, const Tensor& x) {
   return where(condition, x, zeros_like(x));
 }
+
+/// Its gradient is 0 at 0.
+Tensor strictly_above_zero(const Tensor& x) { return only_where(gt(x, Scalar(0)), x); }
 
 Tensor triplet_terms(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                      const DistanceFunction& distance, double margin, bool swap,
@@ -75,7 +80,13 @@ Tensor class_rows(const Tensor& input) {
 }  // namespace
 
 Tensor soft_margin_loss(const Tensor& input, const Tensor& target, const std::string& reduction) {
-  return reduced_terms(softplus(neg(target) * input), reduction);
+  const Shape shape = broadcast_shapes(input.shape(), target.shape());
+  NNM_CHECK(shape == input.shape(), runtime,
+            "output with shape {} doesn't match the broadcast shape {}", input.shape().str(),
+            shape.str());
+  // Above it log(1 + e^x) is x to the last digit.
+  constexpr double kSame = 40;
+  return reduced_terms(softplus(neg(target) * input, 1, kSame), reduction);
 }
 
 Tensor hinge_embedding_loss(const Tensor& input, const Tensor& target, double margin,
@@ -146,8 +157,7 @@ Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_inpu
 Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor& var, bool full,
                          double eps, const std::string& reduction) {
   const Tensor spread = variance_beside(input, var);
-  // The gradient passes the bound as if there were none.
-  const Tensor bounded = spread + (clamp(spread.detach(), Scalar(eps)) - spread.detach());
+  const Tensor bounded = detail::bounded_below(spread, eps);
   const Tensor difference = input - target;
   Tensor terms = Scalar(0.5) * (log(bounded) + difference * difference / bounded);
   if (full) terms = terms + Scalar(0.5 * std::log(2 * std::numbers::pi));
@@ -158,7 +168,7 @@ Tensor multi_margin_loss(const Tensor& input, const Tensor& target, int64_t p, d
                          const Tensor& weight, const std::string& reduction) {
   NNM_CHECK(p == 1 || p == 2, value, "only p == 1 and p == 2 supported");
   const Tensor x = class_rows(input), y = reshape(target, {x.size(0), 1});
-  Tensor over = above_zero(Scalar(margin) - gather(x, 1, y) + x);
+  Tensor over = strictly_above_zero(Scalar(margin) - gather(x, 1, y) + x);
   if (p == 2) over = over * over;
   if (weight.defined()) over = over * reshape(index_select(weight, 0, reshape(y, {-1})), {-1, 1});
   const Tensor classes = arange(0, x.size(1), 1, DType::i64, x.device());
@@ -183,7 +193,8 @@ Tensor multilabel_margin_loss(const Tensor& input, const Tensor& target,
   const Tensor in_target =
       gt(scatter_add(zeros(y.shape(), y.options()), 1, named, to(counts, DType::i64)), Scalar(0));
   // Pairs of a class in the target and one that is not: (N, C, C).
-  const Tensor over = above_zero(Scalar(1) - unsqueeze(gather(x, 1, named), 2) + unsqueeze(x, 1));
+  const Tensor over =
+      strictly_above_zero(Scalar(1) - unsqueeze(gather(x, 1, named), 2) + unsqueeze(x, 1));
   const Tensor pairs = logical_and(unsqueeze(counts, 2), logical_not(unsqueeze(in_target, 1)));
   const Tensor terms =
       sum(only_where(pairs, over), {1, 2}) / Scalar(static_cast<double>(x.size(1)));

@@ -82,6 +82,10 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
                   const Tensor& scale, const Tensor& shift, bool training, double momentum,
                   double eps) {
   check_batch(input, running_mean, running_var, scale, shift, training);
+  NNM_CHECK(!training || eps > 0, value,
+            "batch_norm eps must be positive during training, but got {}", python_float(eps));
+  NNM_CHECK(training || eps >= 0, value, "batch_norm eps must be non-negative, but got {}",
+            python_float(eps));
   const Tensor weight = affine(scale, input), bias = affine(shift, input);
   const Tensor x = plain_or_last(input);
   Tensor y = empty_like(x);

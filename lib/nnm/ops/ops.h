@@ -299,7 +299,7 @@ Tensor interpolate(const Tensor& x, const std::vector<int64_t>& size,
                    std::optional<bool> align_corners = {}, bool recompute_scale_factor = false);
 Tensors meshgrid(const Tensors& tensors, const std::string& indexing = "ij");
 
-// In place, on the tape where needed (not on views that need a gradient).
+// In place, on the tape where needed (not on a view that needs a gradient and has its base still).
 const Tensor& add_(const Tensor& self, const Tensor& b, Scalar alpha = 1);
 const Tensor& add_(const Tensor& self, Scalar b);
 const Tensor& sub_(const Tensor& self, const Tensor& b, Scalar alpha = 1);

@@ -104,6 +104,10 @@ Tensor avg_pool(const char* name, const Tensor& x, const Shape& shape, const Poo
 std::pair<Tensor, Tensor> max_pool2d_checked(const Tensor& x, const Windows2& w, bool want_places) {
   detail::check_defined(x, "max_pool2d");
   detail::check_windows(w);
+  NNM_CHECK(w.padding[0] <= w.kernel[0] / 2 && w.padding[1] <= w.kernel[1] / 2, runtime,
+            "pad should be smaller than or equal to half of kernel size, but got padW = {}, padH = "
+            "{}, kW = {}, kH = {}",
+            w.padding[1], w.padding[0], w.kernel[1], w.kernel[0]);
   NNM_CHECK((x.dim() == 3 || x.dim() == 4) && x.size(-1) > 0 && x.size(-2) > 0 && x.size(-3) > 0,
             runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
   detail::check_floating(x, "max_pool2d");

@@ -208,6 +208,12 @@ std::pair<Tensor, Tensor> max_pool3d_checked(const Tensor& x, const Windows3& w,
   detail::check_defined(x, "max_pool3d");
   check_volume(x, "max_pool3d_with_indices_out_cpu_template()");
   detail::check_windows(w);
+  bool half = true;
+  for (int d = 0; d < 3; ++d) half = half && w.padding[d] <= w.kernel[d] / 2;
+  NNM_CHECK(half, runtime,
+            "pad should be smaller than or equal to half of kernel size, but got kT: {} kW: {} kH: "
+            "{} padT: {} padW: {} padH: {}",
+            w.kernel[0], w.kernel[2], w.kernel[1], w.padding[0], w.padding[2], w.padding[1]);
   detail::check_floating(x, "max_pool3d");
   return max_volume("MaxPool3DWithIndicesBackward0", x, pooled_volume(x, w), box_pool(w),
                     want_places);

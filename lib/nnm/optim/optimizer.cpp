@@ -47,14 +47,23 @@ Tensor laid_out_as(const Tensor& x, const Tensor& like) {
 
 }  // namespace
 
-Values Optimizer::merged(const Items& overrides) const {
-  const std::vector<Param>& params = signature().params();
+namespace {
+
+/// The options that are given, and the defaults of the others.
+Values with_defaults(const Signature& signature, const Values& defaults, const Items& overrides) {
+  const std::vector<Param>& params = signature.params();
   Args args;
   for (size_t i = 0; i < params.size(); ++i) {
-    if (!find_named(overrides, params[i].name)) args.kw.emplace_back(params[i].name, defaults_[i]);
+    if (!find_named(overrides, params[i].name)) args.kw.emplace_back(params[i].name, defaults[i]);
   }
   args.kw.insert(args.kw.end(), overrides.begin(), overrides.end());
-  Values options = signature().bind(args);
+  return signature.bind(args);
+}
+
+}  // namespace
+
+Values Optimizer::merged(const Items& overrides) const {
+  Values options = with_defaults(signature(), defaults_, overrides);
   check(options);
   return options;
 }
@@ -231,7 +240,11 @@ std::vector<ParamGroup> Optimizer::loaded_groups(const OptimizerState& from) con
       if (name == "initial_lr") groups[g].initial_lr = value.real();
       else options.emplace_back(name, value);
     }
-    groups[g].options = merged(options);
+    Values& all = groups[g].options = with_defaults(signature(), defaults_, options);
+    // A schedule may step over the bounds of what a user may write: a rounding error below 0.
+    Values checked = all;
+    checked[index_of("lr")] = defaults_[index_of("lr")];
+    check(checked);
   }
   return groups;
 }

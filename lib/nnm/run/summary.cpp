@@ -196,7 +196,12 @@ Summary summarise(const lang::Config& config, const lang::InputShapes& shapes) {
       s.modules.push_back(std::move(m));
     }
   }
-  count_training(config, checked.model, s);
+  try {
+    count_training(config, checked.model, s);
+  } catch (const DiagnosticError& e) {
+    // Such as a batch norm of one value per channel, which evaluates.
+    s.notes.push_back("no training step of this input: " + e.diagnostics.all().front().message);
+  }
   return s;
 }
 

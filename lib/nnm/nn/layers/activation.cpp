@@ -25,17 +25,25 @@ Spec<ShrinkOptions> shrink_spec(const char* name, const char* doc) {
   return Spec<Options>(name, doc).opt(NNM_ARG(lambd), "half the width of the zero zone");
 }
 
+/// f(x), written into x where the layer's options say so.
+template <class Layer, class F>
+Tensor activated(const Layer& m, const Tensor& x, const F& f) {
+  return m.options.inplace ? apply_(x, f) : f(x);
+}
+
 }  // namespace
 
-// An activation without other options than `inplace`: its function of x, its documentation and
-// whether it prints `inplace` (PyTorch's Hardswish and Hardsigmoid do not).
-#define NNM_INPLACE_ACTIVATION(Type, expression, doc, prints)                                      \
+// An activation without other options than `inplace`: its function, its documentation and whether
+// it prints `inplace` (PyTorch's Hardswish and Hardsigmoid do not).
+#define NNM_INPLACE_ACTIVATION(Type, function, doc, prints)                                        \
   const Spec<InplaceOptions>& Type::spec() {                                                       \
     static const auto s = inplace_spec(#Type, doc);                                                \
     return s;                                                                                      \
   }                                                                                                \
   Type::Type(const Options& o) : options(o) {}                                                     \
-  Tensor Type::forward(const Tensor& x) { return expression; }                                     \
+  Tensor Type::forward(const Tensor& x) {                                                          \
+    return activated(*this, x, [](const Tensor& t) { return function(t); });                       \
+  }                                                                                                \
   std::string Type::extra_repr() const { return prints && options.inplace ? "inplace=True" : ""; } \
   NNM_REGISTER(Module, Type)
 
@@ -49,14 +57,22 @@ Spec<ShrinkOptions> shrink_spec(const char* name, const char* doc) {
   std::string Type::extra_repr() const { return {}; }          \
   NNM_REGISTER(Module, Type)
 
-NNM_INPLACE_ACTIVATION(ReLU, options.inplace ? relu_(x) : relu(x), "max(x, 0)", true);
-NNM_INPLACE_ACTIVATION(ReLU6, relu6(x), "min(max(x, 0), 6)", true);
-NNM_INPLACE_ACTIVATION(SELU, selu(x), "scaled exponential linear unit, Klambauer et al. 2017",
-                       true);
-NNM_INPLACE_ACTIVATION(SiLU, silu(x), "x / (1 + e^-x)", true);
-NNM_INPLACE_ACTIVATION(Mish, mish(x), "x tanh(log(1 + e^x))", true);
-NNM_INPLACE_ACTIVATION(Hardswish, hardswish(x), "x relu6(x + 3) / 6", false);
-NNM_INPLACE_ACTIVATION(Hardsigmoid, hardsigmoid(x), "relu6(x + 3) / 6", false);
+// relu's gradient looks at its result, so that no copy of the input is needed.
+const Spec<InplaceOptions>& ReLU::spec() {
+  static const auto s = inplace_spec("ReLU", "max(x, 0)");
+  return s;
+}
+ReLU::ReLU(const Options& o) : options(o) {}
+Tensor ReLU::forward(const Tensor& x) { return options.inplace ? relu_(x) : relu(x); }
+std::string ReLU::extra_repr() const { return options.inplace ? "inplace=True" : ""; }
+NNM_REGISTER(Module, ReLU);
+
+NNM_INPLACE_ACTIVATION(ReLU6, relu6, "min(max(x, 0), 6)", true);
+NNM_INPLACE_ACTIVATION(SELU, selu, "scaled exponential linear unit, Klambauer et al. 2017", true);
+NNM_INPLACE_ACTIVATION(SiLU, silu, "x / (1 + e^-x)", true);
+NNM_INPLACE_ACTIVATION(Mish, mish, "x tanh(log(1 + e^x))", true);
+NNM_INPLACE_ACTIVATION(Hardswish, hardswish, "x relu6(x + 3) / 6", false);
+NNM_INPLACE_ACTIVATION(Hardsigmoid, hardsigmoid, "relu6(x + 3) / 6", false);
 NNM_PLAIN_ACTIVATION(Sigmoid, sigmoid(x), "1 / (1 + e^-x)");
 NNM_PLAIN_ACTIVATION(LogSigmoid, logsigmoid(x), "log(1 / (1 + e^-x))");
 NNM_PLAIN_ACTIVATION(Tanh, tanh(x), "hyperbolic tangent");
@@ -70,7 +86,10 @@ const Spec<LeakyReLUOptions>& LeakyReLU::spec() {
   return s;
 }
 LeakyReLU::LeakyReLU(const Options& o) : options(o) {}
-Tensor LeakyReLU::forward(const Tensor& x) { return leaky_relu(x, options.negative_slope.d); }
+Tensor LeakyReLU::forward(const Tensor& x) {
+  return activated(*this, x,
+                   [&](const Tensor& t) { return leaky_relu(t, options.negative_slope.d); });
+}
 std::string LeakyReLU::extra_repr() const {
   return arguments_text(spec(), options, {"negative_slope", "inplace?"});
 }
@@ -85,7 +104,9 @@ const Spec<RReLUOptions>& RReLU::spec() {
 }
 RReLU::RReLU(const Options& o) : options(o) {}
 Tensor RReLU::forward(const Tensor& x) {
-  return rrelu(x, options.lower.d, options.upper.d, training());
+  return activated(*this, x, [&](const Tensor& t) {
+    return rrelu(t, options.lower.d, options.upper.d, training());
+  });
 }
 std::string RReLU::extra_repr() const {
   return arguments_text(spec(), options, {"lower", "upper", "inplace?"});
@@ -97,7 +118,9 @@ const Spec<AlphaOptions>& ELU::spec() {
   return s;
 }
 ELU::ELU(const Options& o) : options(o) {}
-Tensor ELU::forward(const Tensor& x) { return elu(x, options.alpha.d); }
+Tensor ELU::forward(const Tensor& x) {
+  return activated(*this, x, [&](const Tensor& t) { return elu(t, options.alpha.d); });
+}
 std::string ELU::extra_repr() const {
   return arguments_text(spec(), options, {"alpha", "inplace?"});
 }
@@ -108,7 +131,9 @@ const Spec<AlphaOptions>& CELU::spec() {
   return s;
 }
 CELU::CELU(const Options& o) : options(o) {}
-Tensor CELU::forward(const Tensor& x) { return celu(x, options.alpha.d); }
+Tensor CELU::forward(const Tensor& x) {
+  return activated(*this, x, [&](const Tensor& t) { return celu(t, options.alpha.d); });
+}
 std::string CELU::extra_repr() const {
   return arguments_text(spec(), options, {"alpha", "inplace?"});
 }
@@ -171,7 +196,8 @@ Hardtanh::Hardtanh(const Options& o) : options(o) {
             Codec<Scalar>::write(o.max_val).repr(), Codec<Scalar>::write(o.min_val).repr());
 }
 Tensor Hardtanh::forward(const Tensor& x) {
-  return hardtanh(x, options.min_val.d, options.max_val.d);
+  return activated(
+      *this, x, [&](const Tensor& t) { return hardtanh(t, options.min_val.d, options.max_val.d); });
 }
 std::string Hardtanh::extra_repr() const {
   return arguments_text(spec(), options, {"min_val", "max_val", "inplace?"});
@@ -197,7 +223,9 @@ const Spec<Threshold::Options>& Threshold::spec() {
 }
 Threshold::Threshold(const Options& o) : options(o) {}
 Tensor Threshold::forward(const Tensor& x) {
-  return threshold(x, options.threshold.d, options.value.d);
+  return activated(*this, x, [&](const Tensor& t) {
+    return threshold(t, options.threshold.d, options.value.d);
+  });
 }
 std::string Threshold::extra_repr() const {
   return arguments_text(spec(), options, {"threshold", "value", "inplace?"});

@@ -1,6 +1,5 @@
 // Activations: functions of each element, and softmax and its kin along one dimension. All keep the
-// shape of their input but GLU, which halves a dimension. `inplace` is accepted everywhere; ReLU
-// alone overwrites its input, the others save nothing by it.
+// shape of their input but GLU, which halves a dimension. `inplace` overwrites the input.
 #pragma once
 
 #include "nnm/nn/layers/layer.h"

@@ -1,8 +1,7 @@
 // Dropout of elements and of channels.
 #include "nnm/nn/layers/dropout.h"
 
-#include "nnm/nn/hooks_detail.h"
-#include "nnm/ops/functional.h"
+#include "nnm/ops/dropout.h"
 
 namespace nnm::nn {
 
@@ -27,11 +26,9 @@ std::string dropout_repr(const DropoutOptions& o) {
                      o.inplace ? "True" : "False");
 }
 
-// One draw for each channel of each sample, broadcast over the rest.
-Tensor channel_dropout(const Tensor& x, double p, int channel_dim) {
-  Shape size = x.shape();
-  for (int d = channel_dim + 1; d < size.size(); ++d) size[d] = 1;
-  return mul(x, dropout(ones(size, x.options()), p, true));
+template <class Layer>
+Tensor dropped(Dropped what, const Layer& m, const Tensor& x, bool inplace) {
+  return dropout_of(what, x, m.options.p.d, m.training(), inplace);
 }
 
 }  // namespace
@@ -41,7 +38,9 @@ const Spec<DropoutOptions>& Dropout::spec() {
   return s;
 }
 Dropout::Dropout(const Options& o) : options(checked(o)) {}
-Tensor Dropout::forward(const Tensor& x) { return dropout(x, options.p.d, training()); }
+Tensor Dropout::forward(const Tensor& x) {
+  return dropped(Dropped::elements, *this, x, options.inplace);
+}
 std::string Dropout::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, Dropout);
 
@@ -51,12 +50,7 @@ const Spec<DropoutOptions>& Dropout1d::spec() {
 }
 Dropout1d::Dropout1d(const Options& o) : options(checked(o)) {}
 Tensor Dropout1d::forward(const Tensor& x) {
-  NNM_CHECK(x.dim() == 2 || x.dim() == 3, runtime,
-            "dropout1d: Expected 2D or 3D input, but received a {}D input. Note that dropout1d "
-            "exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel "
-            "dimension, and an optional batch dimension (i.e. 2D or 3D inputs).",
-            x.dim());
-  return training() ? channel_dropout(x, options.p.d, x.dim() - 2) : x;
+  return dropped(Dropped::channels_1d, *this, x, options.inplace);
 }
 std::string Dropout1d::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, Dropout1d);
@@ -67,25 +61,7 @@ const Spec<DropoutOptions>& Dropout2d::spec() {
 }
 Dropout2d::Dropout2d(const Options& o) : options(checked(o)) {}
 Tensor Dropout2d::forward(const Tensor& x) {
-  if (x.dim() != 3 && x.dim() != 4) {
-    warn_once(
-        fmt::format("dropout2d: Received a {}-D input to dropout2d, which is deprecated and will "
-                    "result in an error in a future release. To retain the behavior and silence "
-                    "this warning, please use dropout instead. Note that dropout2d exists to "
-                    "provide channel-wise dropout on inputs with 2 spatial dimensions, a channel "
-                    "dimension, and an optional batch dimension (i.e. 3D or 4D inputs).",
-                    x.dim()));
-  }
-  if (x.dim() == 3) {
-    warn_once(
-        "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
-        "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
-        "dim. This behavior will change in a future release to interpret the input as one without "
-        "a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise dropout "
-        "behavior, please switch to using dropout1d instead.");
-  }
-  NNM_CHECK(x.dim() >= 2, runtime, "Feature dropout requires at least 2 dimensions in the input");
-  return training() ? channel_dropout(x, options.p.d, 1) : x;
+  return dropped(Dropped::channels_2d, *this, x, options.inplace);
 }
 std::string Dropout2d::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, Dropout2d);
@@ -96,9 +72,7 @@ const Spec<DropoutOptions>& Dropout3d::spec() {
 }
 Dropout3d::Dropout3d(const Options& o) : options(checked(o)) {}
 Tensor Dropout3d::forward(const Tensor& x) {
-  NNM_CHECK(x.dim() == 4 || x.dim() == 5, runtime,
-            "dropout3d: Expected 4D or 5D input, but received a {}D input", x.dim());
-  return training() ? channel_dropout(x, options.p.d, x.dim() - 4) : x;
+  return dropped(Dropped::channels_3d, *this, x, options.inplace);
 }
 std::string Dropout3d::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, Dropout3d);
@@ -109,7 +83,10 @@ const Spec<DropoutOptions>& AlphaDropout::spec() {
   return s;
 }
 AlphaDropout::AlphaDropout(const Options& o) : options(checked(o)) {}
-Tensor AlphaDropout::forward(const Tensor& x) { return alpha_dropout(x, options.p.d, training()); }
+// PyTorch's layer has `inplace` too, and leaves its input alone all the same.
+Tensor AlphaDropout::forward(const Tensor& x) {
+  return dropped(Dropped::elements_alpha, *this, x, false);
+}
 std::string AlphaDropout::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, AlphaDropout);
 
@@ -119,7 +96,7 @@ const Spec<DropoutOptions>& FeatureAlphaDropout::spec() {
 }
 FeatureAlphaDropout::FeatureAlphaDropout(const Options& o) : options(checked(o)) {}
 Tensor FeatureAlphaDropout::forward(const Tensor& x) {
-  return feature_alpha_dropout(x, options.p.d, training());
+  return dropped(Dropped::channels_alpha, *this, x, false);
 }
 std::string FeatureAlphaDropout::extra_repr() const { return dropout_repr(options); }
 NNM_REGISTER(Module, FeatureAlphaDropout);

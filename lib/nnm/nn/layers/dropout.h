@@ -8,7 +8,7 @@ namespace nnm::nn {
 
 struct DropoutOptions {
   Scalar p = 0.5;        ///< probability of zero, 0 to 1
-  bool inplace = false;  ///< accepted; the input is left alone all the same
+  bool inplace = false;  ///< overwrite the input; AlphaDropout and its kin do not
 };
 
 /// Each element on its own.

@@ -46,25 +46,7 @@ const Spec<PixelShuffle::Options>& PixelShuffle::spec() {
 
 PixelShuffle::PixelShuffle(const Options& o) : options(o) {}
 
-Tensor PixelShuffle::forward(const Tensor& x) {
-  const int64_t r = options.upscale_factor;
-  NNM_CHECK(x.dim() >= 3, runtime,
-            "pixel_shuffle expects input to have at least 3 dimensions, but got input with {} "
-            "dimension(s)",
-            x.dim());
-  NNM_CHECK(x.size(-3) % (r * r) == 0, runtime,
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
-            "of upscale_factor, but input.size(-3)={} is not divisible by {}",
-            x.size(-3), r * r);
-  const int64_t c = x.size(-3) / (r * r), h = x.size(-2), w = x.size(-1);
-  const Tensor parts = permute(reshape(x, {-1, c, r, r, h, w}), {0, 1, 4, 2, 5, 3});
-  Shape size = x.shape();
-  const int n = size.size();
-  size[n - 3] = c;
-  size[n - 2] = h * r;
-  size[n - 1] = w * r;
-  return reshape(parts, size);
-}
+Tensor PixelShuffle::forward(const Tensor& x) { return pixel_shuffle(x, options.upscale_factor); }
 
 std::string PixelShuffle::extra_repr() const {
   return arguments_text(spec(), options, {"upscale_factor"});
@@ -82,25 +64,7 @@ const Spec<PixelUnshuffle::Options>& PixelUnshuffle::spec() {
 PixelUnshuffle::PixelUnshuffle(const Options& o) : options(o) {}
 
 Tensor PixelUnshuffle::forward(const Tensor& x) {
-  const int64_t r = options.downscale_factor;
-  NNM_CHECK(x.dim() >= 3, runtime,
-            "pixel_unshuffle expects input to have at least 3 dimensions, but got input with {} "
-            "dimension(s)",
-            x.dim());
-  for (const auto& [dim, name] : {std::pair{-2, "height"}, std::pair{-1, "width"}}) {
-    NNM_CHECK(x.size(dim) % r == 0, runtime,
-              "pixel_unshuffle expects {} to be divisible by downscale_factor, but "
-              "input.size({})={} is not divisible by {}",
-              name, dim, x.size(dim), r);
-  }
-  const int64_t c = x.size(-3), h = x.size(-2) / r, w = x.size(-1) / r;
-  const Tensor parts = permute(reshape(x, {-1, c, h, r, w, r}), {0, 1, 3, 5, 2, 4});
-  Shape size = x.shape();
-  const int n = size.size();
-  size[n - 3] = c * r * r;
-  size[n - 2] = h;
-  size[n - 1] = w;
-  return reshape(parts, size);
+  return pixel_unshuffle(x, options.downscale_factor);
 }
 
 std::string PixelUnshuffle::extra_repr() const {

@@ -24,6 +24,22 @@ std::string upsample_repr(const Value& size, const Value& scale_factor, const st
   return fmt::format("{}, mode='{}'", out, mode);
 }
 
+template <class T>
+void check_numbers(const char* argument, const Value& value) {
+  try {
+    numbers<T>(value);
+  } catch (const Error& e) {
+    fail(e.kind(), "`{}`: {}", argument, e.what());
+  }
+}
+
+template <class Options>
+const Options& checked_extents(const Options& o) {
+  check_numbers<int64_t>("size", o.size);
+  check_numbers<double>("scale_factor", o.scale_factor);
+  return o;
+}
+
 Spec<UpsamplingOptions> upsampling_spec(const char* name, const char* doc) {
   using Options = UpsamplingOptions;
   return Spec<Options>(name, doc).opt(NNM_ARG(size), kSize).opt(NNM_ARG(scale_factor), kFactor);
@@ -43,7 +59,7 @@ const Spec<Upsample::Options>& Upsample::spec() {
           .opt(NNM_ARG(recompute_scale_factor), "the factor is that of the extents that result");
   return s;
 }
-Upsample::Upsample(const Options& o) : options(o) {}
+Upsample::Upsample(const Options& o) : options(checked_extents(o)) {}
 Tensor Upsample::forward(const Tensor& x) {
   return interpolate(x, numbers<int64_t>(options.size), numbers<double>(options.scale_factor),
                      options.mode, options.align_corners,
@@ -58,7 +74,7 @@ const Spec<UpsamplingOptions>& UpsamplingNearest2d::spec() {
   static const auto s = upsampling_spec("UpsamplingNearest2d", "images by their nearest pixels");
   return s;
 }
-UpsamplingNearest2d::UpsamplingNearest2d(const Options& o) : options(o) {}
+UpsamplingNearest2d::UpsamplingNearest2d(const Options& o) : options(checked_extents(o)) {}
 Tensor UpsamplingNearest2d::forward(const Tensor& x) {
   return interpolate(x, numbers<int64_t>(options.size), numbers<double>(options.scale_factor));
 }
@@ -72,7 +88,7 @@ const Spec<UpsamplingOptions>& UpsamplingBilinear2d::spec() {
       upsampling_spec("UpsamplingBilinear2d", "images between their pixels, corners on corners");
   return s;
 }
-UpsamplingBilinear2d::UpsamplingBilinear2d(const Options& o) : options(o) {}
+UpsamplingBilinear2d::UpsamplingBilinear2d(const Options& o) : options(checked_extents(o)) {}
 Tensor UpsamplingBilinear2d::forward(const Tensor& x) {
   return interpolate(x, numbers<int64_t>(options.size), numbers<double>(options.scale_factor),
                      "bilinear", true);
