@@ -149,6 +149,8 @@ double EventLog::cut(const std::string& path, int64_t step, const train::History
     rows.emplace(row.eval ? "eval" : "step", row.step);
   // Where a run stopped it told of a step that it would not tell of when it goes on.
   const auto gone = [&](std::string_view line) {
+    // What a power failure leaves of a line.
+    if (!line.starts_with("{\"event\": \"") || !line.ends_with("}\n")) return true;
     const auto at = number_in<int64_t>(line, "\"step\": ");
     if (at > step || line.starts_with("{\"event\": \"end\"")) return true;
     for (const std::string_view kind : {"step", "eval"})
