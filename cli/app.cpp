@@ -70,6 +70,11 @@ Option Option::one_of(std::vector<std::string> words) {
   return *this;
 }
 
+Option Option::output() {
+  of_->transform([](const std::string& path) { return path == "-" ? "/dev/stdout" : path; }, "");
+  return *this;
+}
+
 Option Option::check(std::function<std::string(const std::string&)> problem) {
   of_->check(problem);
   return *this;

@@ -37,6 +37,8 @@ class Option {
   Option one_of(std::vector<std::string> words);
   /// Words to show, where others are allowed or the verb itself says what is wrong with them.
   Option such_as(const std::vector<std::string>& words);
+  /// A file to write, where `-` is standard output.
+  Option output();
   /// Only texts of which `problem` says "".
   Option check(std::function<std::string(const std::string&)> problem);
   /// Whether the command line has it; once that is read.

@@ -7,7 +7,6 @@
 #include "cli/selection.h"
 #include "nnm/base/error.h"
 #include "nnm/base/file.h"
-#include "nnm/base/json.h"
 #include "nnm/base/output.h"
 #include "nnm/io/module_rows.h"
 #include "nnm/io/safetensors.h"
@@ -118,8 +117,7 @@ int run_export(ExportOptions o) {
     }
   }
   if (o.dry_run) print_planned(o.output, o.format);
-  else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
-  else print_line(o.output);
+  else print_written(o.output, o.format);
   return 0;
 }
 
@@ -134,7 +132,8 @@ Action export_(App app) {
       .required()
       .one_of(names);
   app.add_option("-o,--output", o->output,
-                 "the file to write (default: the config's name with the usual ending, here)");
+                 "the file to write (default: the config's name with the usual ending, here)")
+      .output();
   add_weights(app, o->weights);
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");
   app.add_flag("--partial", o->partial, "load the weights that fit");

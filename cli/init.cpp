@@ -55,7 +55,7 @@ int run_init(const InitOptions& o) {
     return 0;
   }
   write_file_atomic(o.output, found->text);
-  print_line(o.format == "json" ? Json().object().entry("path", o.output).end().text() : o.output);
+  print_written(o.output, o.format);
   return 0;
 }
 
@@ -67,7 +67,7 @@ Action init(App app) {
   for (const StarterConfig& t : starter_configs()) names.emplace_back(t.name);
   app.add_option("--template", o->name, "which one (default: mlp)").one_of(names);
   app.add_flag("--list", o->list, "say what each template is, and write nothing");
-  app.add_option("-o,--output", o->output, "the file to write (default: nnm.yaml)");
+  app.add_option("-o,--output", o->output, "the file to write (default: nnm.yaml)").output();
   app.add_flag("--dry-run", o->dry_run, "print it instead");
   add_format(app, o->format);
   return [o] { return run_init(*o); };

@@ -83,7 +83,9 @@ Action predict(App app) {
   app.add_option("--input", o->predict.input,
                  "HDF5 with one dataset per input, or one CSV, npy, idx or image file");
   app.add_option("--split", o->split, "a split of the config's data, in place of --input");
-  app.add_option("-o,--output", o->predict.output, "what to write: .h5, .npy or .csv").required();
+  app.add_option("-o,--output", o->predict.output, "what to write: .h5, .npy or .csv")
+      .required()
+      .output();
   add_weights(app, o->weights);
   app.add_flag("--best", o->weights.best, "the best checkpoint of a run, not the last");
   app.add_flag("--ema", o->ema, "the averages of the weights (train.ema)");

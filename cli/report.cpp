@@ -4,7 +4,6 @@
 #include "cli/config_file.h"
 #include "cli/dry_run.h"
 #include "nnm/base/file.h"
-#include "nnm/base/json.h"
 #include "nnm/base/output.h"
 #include "nnm/run/page.h"
 
@@ -28,8 +27,7 @@ int run_report(ReportOptions o) {
   const std::string page = run::html_page(checkpoint);
   if (!o.dry_run) write_file_atomic(o.output, page);
   if (o.dry_run) print_planned(o.output, o.format);
-  else if (o.format == "json") print_line(Json().object().entry("path", o.output).end().text());
-  else print_line(o.output);
+  else print_written(o.output, o.format);
   return 0;
 }
 
@@ -39,7 +37,8 @@ Action report(App app) {
   auto o = std::make_shared<ReportOptions>();
   app.add_option("run", o->run, "a run folder or a checkpoint (default: the newest run)");
   app.add_option("-o,--output", o->output,
-                 "the page to write (default: report.html in the run's folder)");
+                 "the page to write (default: report.html in the run's folder)")
+      .output();
   app.add_flag("--best", o->best, "of a run, the best checkpoint instead of the last");
   app.add_flag("--dry-run", o->dry_run, "look at everything, write nothing");
   add_format(app, o->format);

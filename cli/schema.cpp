@@ -15,7 +15,8 @@ Action schema(App app) {
     bool dry_run = false;
   };
   auto o = std::make_shared<Options>();
-  app.add_option("-o,--output", o->output, "write it to this file instead of standard output");
+  app.add_option("-o,--output", o->output, "write it to this file instead of standard output")
+      .output();
   app.add_flag("--dry-run", o->dry_run, "say what would be written");
   return [o] {
     const std::string text = lang::json_schema(Registry<data::Transform>::names());

@@ -88,7 +88,7 @@ int run_selftest(const SelftestOptions& o) {
 Action selftest(App app) {
   auto o = std::make_shared<SelftestOptions>();
   app.add_option("kernels", o->kernels, "kernels to test; all where none is named");
-  app.add_option("-o,--output", o->output, "write the table to this file");
+  app.add_option("-o,--output", o->output, "write the table to this file").output();
   app.add_flag("--failures", o->failures, "only rows that are not ok");
   o->compute.declare(app);
   return [o] { return run_selftest(*o); };

@@ -49,7 +49,7 @@ Action test(App app) {
   auto o = std::make_shared<TestOptions>();
   o->file.declare(app);
   app.add_option("-k,--select", o->select, "run only the tests that contain this text");
-  app.add_option("--junit", o->junit, "write the results as JUnit's XML, too");
+  app.add_option("--junit", o->junit, "write the results as JUnit's XML, too").output();
   app.add_option("--weights", o->weights.weights,
                  "weights to test with (default: fresh ones of train.seed, of a run its own)");
   app.add_flag("--fresh", o->weights.fresh, "fresh weights, also of a run");

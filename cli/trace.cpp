@@ -66,7 +66,7 @@ void declare(App app, TraceOptions& o) {
   app.add_flag("--list", o.list, "print what would be recorded, and read no data");
   app.add_flag("--dry-run", o.dry_run, "the same");
   add_shape(app, o.shapes);
-  app.add_option("-o,--output", o.trace.output, "the file to write");
+  app.add_option("-o,--output", o.trace.output, "the file to write").output();
   add_format(app, o.format, {"text", "json", "csv"});
   o.compute.declare(app);
 }

@@ -79,7 +79,7 @@ Action train(App app) {
       .repeatable();
   app.add_flag("--strict", t.strict, "a hook that never fired makes the exit code 1");
   app.add_flag("--dry-run", t.dry_run, "build, open the data, say what would be done, and stop");
-  app.add_option("--events", t.events, "write the run's events there, too: FILE or fd:N");
+  app.add_option("--events", t.events, "write the run's events there, too: FILE or fd:N").output();
   app.add_option("--progress", o->progress, "auto, bar, plain or none");
   add_overrides(app, o->config);
   add_format(app, o->format);

@@ -14,6 +14,7 @@
 #include "nnm/base/error.h"
 #include "nnm/base/json.h"
 #include "nnm/base/log.h"
+#include "nnm/base/output.h"
 #include "nnm/lang/diagnostic_formats.h"
 #include "nnm/ops/ops.h"
 
@@ -115,6 +116,11 @@ bool flush_output() { return read_by_somebody(std::fflush(stdout) == 0); }
 void print_line(std::string_view text) {
   print(text);
   print("\n");
+}
+
+void print_written(const std::string& path, const std::string& format) {
+  if (own_descriptor(path) == STDOUT_FILENO) return;
+  print_line(format == "json" ? Json().object().entry("path", path).end().text() : path);
 }
 
 void print_planned(const std::string& path, const std::string& format) {

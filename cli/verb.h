@@ -63,6 +63,9 @@ struct Compute {
 /// Writes the verb's result to stdout. That nobody reads it any more, as behind `| head -1`, is no
 /// error; throws Error(output) for what is one, such as a full disk.
 void print(std::string_view text);
+/// Says which file was written, as `--format` asks; nothing where it is standard output, in which
+/// it would stand behind the file.
+void print_written(const std::string& path, const std::string& format);
 /// Hands on what print keeps. False where nobody reads it; throws as print does.
 bool flush_output();
 /// The same with a newline.

@@ -2,6 +2,7 @@
 #include "nnm/base/file.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "nnm/base/error.h"
+#include "nnm/base/output.h"
 #include "support/checks.h"
 
 using namespace nnm;
@@ -99,11 +101,29 @@ TEST_CASE("file: a link stays one, and what is no file is written into") {
   std::thread writer([&] { write_file_atomic(pipe, "text"); });
   CHECK(read_file(pipe, 100) == "text");
   writer.join();
+  CHECK(error_of(ErrorKind::output, [&] {
+          write_file_atomic(pipe, "text");
+        }).ends_with("/pipe: a pipe that nobody reads"));
   const std::string said =
       error_of(ErrorKind::output, [&] { write_atomically(pipe, [](const std::string&) {}); });
   CHECK(said.ends_with("/pipe: not a regular file"));
   CHECK(fs::is_fifo(pipe));
   CHECK(std::distance(fs::directory_iterator(t.path), fs::directory_iterator()) == 3);
+}
+
+TEST_CASE("file: what the process has open is written into where it stands") {
+  CHECK(own_descriptor("/dev/stdout") == 1);
+  CHECK(own_descriptor("/proc/self/fd/37") == 37);
+  for (const char* none : {"/dev/fd/", "/dev/fd/1x", "/dev/fd/-1", "/dev/null", "stdout"})
+    CHECK(own_descriptor(none) == -1);
+  const TempFolder t;
+  const std::string path = t.path + "/log";
+  write_file_atomic(path, "before\n");
+  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND);
+  REQUIRE(fd >= 0);
+  write_file_atomic(fmt::format("/dev/fd/{}", fd), "after\n");
+  CHECK(::close(fd) == 0);
+  CHECK(read_file(path, 100) == "before\nafter\n");
 }
 
 TEST_CASE("file: a write that fails leaves the old file and nothing else") {

@@ -145,6 +145,16 @@ def make_hdf5(where):
     return made
 
 
+def forged(source, to):
+    """A copy with all checksums, but for the seal of what is between the datasets."""
+    copy = h5py.File(WHERE / to, "w", libver=("v110", "v110"), track_order=True)
+    with h5py.File(WHERE / source) as f:
+        copy.attrs.update(f.attrs)
+        for name in f:
+            f.copy(name, copy)
+    return copy
+
+
 class HostileFiles(unittest.TestCase):
     def nnm(self, words, **variables):
         env = {**program.environment(), **variables}
@@ -168,6 +178,30 @@ class HostileFiles(unittest.TestCase):
                     (WHERE / "out.h5").unlink(missing_ok=True)
         after = {p: p.stat().st_mtime_ns for p in WHERE.rglob("*") if p.is_file()}
         self.assertEqual(before, after)
+
+    def test_a_run_goes_on_from_where_one_can_have_been(self):
+        for group, key, value in (("data", "batch", 1 << 62), ("data", "batch", -1), ("data", "batch", 6),
+                                  ("data", "epoch", -1), ("data", "epoch", 1 << 62),
+                                  ("data", "batches_per_epoch", 0), ("data", "loss_count", -1),
+                                  ("data", "seconds", float("nan")), ("data", "ending_rows", [9]),
+                                  ("metrics/best", "wait_batch", 1 << 62), ("/", "global_step", -1),
+                                  ("/", "global_step", (1 << 63) - 1), ("provenance", "config_path", 3),
+                                  ("provenance", "overrides", [1, 2])):
+            with self.subTest(key=key, value=value):
+                with forged("run/checkpoints/last.h5", "place.h5") as f:
+                    f[group].attrs[key] = value
+                code, said = self.nnm(["train", "tiny.yaml", "--resume=place.h5", "--run", "gone-on", "-q"])
+                self.assertEqual(code, 3, said)
+                self.assertTrue(said.startswith("error: place.h5: "), said)
+
+    def test_verify_reads_what_the_verbs_do(self):
+        for source, change, what in (("run/checkpoints/last.h5", lambda f: f.attrs.pop("epoch"), "no number epoch"),
+                                     ("trace.h5", lambda f: f["calls"].pop("hook"), "calls/hook")):
+            with forged(source, "forged.h5") as f:
+                change(f)
+            code, said = self.nnm(["verify", "forged.h5"])
+            self.assertEqual(code, 1, said)
+            self.assertIn(what, said)
 
     def test_no_file_leads_to_another(self):
         for file, what in (("external-link.h5", "an external link"), ("soft-link.h5", "a soft link"),
@@ -216,6 +250,8 @@ def main():
         WHERE = pathlib.Path(folder)
         (WHERE / "tiny.yaml").write_text((program.ROOT / "tests/cli/tiny.yaml").read_text())
         done = program.nnm("train", "tiny.yaml", "--run", "run", "-q", cwd=WHERE)
+        if not done.returncode:
+            done = program.nnm("trace", "run", "--hook", "forward", "-o", "trace.h5", "-q", cwd=WHERE)
         if done.returncode:
             sys.exit(done.stderr)
         result = unittest.main(exit=False, verbosity=0, argv=["hostile_files_test"]).result

@@ -196,6 +196,12 @@ TEST_CASE("formats: damaged npy files") {
   CHECK(contains(error(npy("[('a', '<f4')]", "(2,)", "")), "cannot be read"));
   CHECK(contains(error(npy("'<f4'", "(2", "")), "malformed"));
   CHECK(contains(error(npy("'<u8'", "(1,)", raw<uint64_t>({uint64_t{1} << 63}))), "range of i64"));
+  CHECK(contains(error(npy("'|b1'", "(2,)", "\x01\x07")), "a bool that is neither 0 nor 1"));
+  // numpy takes the second of two, and refuses an order that is no bool.
+  CHECK(contains(error(npy("'<f4', 'descr': '<i4'", "(2,)", raw({1.0f, 2.0f}))), "'descr' twice"));
+  std::string order = good;
+  order.replace(order.find("False"), 5, "1    ");
+  CHECK(contains(error(order), "neither True nor False"));
 }
 
 TEST_CASE("formats: npz, stored and deflated") {
@@ -256,6 +262,11 @@ TEST_CASE("formats: CSV columns") {
   CHECK(quoted->read("two\nlines").to_vector<int64_t>() == std::vector<int64_t>{2, 4, 6});
   spill_gz(dir / "packed", "a\n1\n");
   CHECK(DataFile::open(dir / "packed")->read("a").numel() == 1);
+  spill(dir / "returns", "a,b\r1,2\r3,4\r");
+  CHECK(DataFile::open(dir / "returns")->read("b").to_vector<int64_t>() ==
+        std::vector<int64_t>{2, 4});
+  spill(dir / "small", "a,b\n1e-400,-1e-400\n");
+  CHECK(DataFile::open(dir / "small")->read("a").to_vector<double>() == std::vector<double>{0});
 }
 
 TEST_CASE("formats: CSV files with faults, each with its place") {
@@ -272,6 +283,9 @@ TEST_CASE("formats: CSV files with faults, each with its place") {
   CHECK(error("a,b\n1,\"2\n\"\n3,cat\n", "b") == path + ":2: `2\\n` in column `b` is not a number");
   CHECK(error("name,a\n\"x\ny\",1\nz,cat\n") == path + ":4: `cat` in column `a` is not a number");
   CHECK(error("a,b\n1,2\n\"3,4\n5,6\n") == path + ":3: a quote does not close");
+  CHECK(error("a,b\n\"1\"2,3\n") == path + ":2: `2` behind a closing quote");
+  CHECK(error("\"a\" b,c\n1,2\n") == path + ":1: `b` behind a closing quote");
+  CHECK(error("a,b\n-1e400,2\n") == path + ":2: `-1e400` in column `a` is too large for a number");
   // A column that nobody reads may hold what it likes.
   CHECK(error("a,name\n1,cat\n").empty());
   CHECK(contains(error("1,2\n3,4\n"), ":1: the first line holds numbers"));

@@ -232,4 +232,10 @@ TEST_CASE("pictures: folders that are none") {
   CHECK(contains(error(dir.path()), "empty has no pictures"));
   spill(dir / "empty/x.png", "no picture at all");
   CHECK(contains(error(dir.path()), "x.png is neither PNG nor JPEG"));
+  // A picture that is kept elsewhere, and is not there now.
+  std::filesystem::create_symlink("elsewhere.png", dir / "empty/y.png");
+  CHECK(contains(error(dir.path()), "empty/y.png: No such file"));
+  std::filesystem::remove(dir / "empty/y.png");
+  std::filesystem::create_symlink("z.png", dir / "empty/z.png");
+  CHECK(contains(error(dir.path()), "empty/z.png: Too many levels"));
 }

@@ -10,7 +10,9 @@
 #include <atomic>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
@@ -85,8 +87,10 @@ mode_t file_type(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 ? st.st_mode & S_IFMT : 0;
 }
 
-/// A device or a pipe: something that is written into, and never replaced by a file of its name.
+/// A device, a pipe or what this process has open: something that is written into, and never
+/// replaced by a file of its name.
 bool is_stream(const std::string& path) {
+  if (own_descriptor(path) >= 0) return true;
   const mode_t type = file_type(path);
   return type && type != S_IFREG && type != S_IFDIR;
 }
@@ -137,6 +141,34 @@ void check_writable(const std::string& path) {
   const std::string where = is_stream(path) ? path : folder_of(behind_links(path));
   if (::access(where.c_str(), W_OK) != 0) fail_with_errno("write", path);
   NNM_CHECK(file_type(path) != S_IFDIR, output, "cannot write {}: a folder", path);
+}
+
+int own_descriptor(const std::string& path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(folder)) continue;
+    int fd = -1;
+    const char *begin = path.data() + folder.size(), *end = path.data() + path.size();
+    const auto read = std::from_chars(begin, end, fd);
+    return read.ec == std::errc() && read.ptr == end ? fd : -1;
+  }
+  return -1;
+}
+
+int open_to_write(const std::string& path, int flags) {
+  constexpr int kStep = 20;  // milliseconds
+  int fd = -1;
+  for (int waited = 0; waited <= kPatience; waited += kStep) {
+    fd = ::open(path.c_str(), flags | O_WRONLY | O_CLOEXEC | O_NONBLOCK, 0666);
+    if (fd >= 0 || errno != ENXIO) break;
+    ::poll(nullptr, 0, kStep);
+    errno = ENXIO;
+  }
+  NNM_CHECK(fd >= 0 || errno != ENXIO, output, "cannot write {}: a pipe that nobody reads", path);
+  if (fd < 0 || ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK) != 0)
+    fail_with_errno("write", path);
+  return fd;
 }
 
 void refuse_inputs(const std::string& output, std::initializer_list<std::string> inputs) {
@@ -252,7 +284,9 @@ void remove_unfinished() noexcept { Unfinished::remove_all(); }
 
 void write_file_atomic(const std::string& path, std::string_view bytes) {
   if (is_stream(path)) {
-    Descriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    const int own = own_descriptor(path);
+    std::fflush(nullptr);
+    Descriptor fd(own >= 0 ? ::dup(own) : open_to_write(path, 0));
     if (fd.get() < 0) fail_with_errno("write", path);
     return write_all(fd, path, bytes);
   }

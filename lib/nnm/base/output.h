@@ -9,6 +9,12 @@ namespace nnm {
 
 /// Throws Error(config) where the file to write is one of those that are read.
 void refuse_inputs(const std::string& output, std::initializer_list<std::string> inputs);
+/// The descriptor of this process that a path such as /dev/stdout or /dev/fd/3 stands for; -1 for
+/// other paths. It is written to as it is, since the file behind it, if it is one, is another's.
+int own_descriptor(const std::string& path);
+/// Opens a file, device or pipe to be written to, by the flags of open(2). Throws Error(output),
+/// also for a pipe that nobody comes to read.
+int open_to_write(const std::string& path, int flags);
 /// What the name of a file ends in, from its last dot on, in small letters: ".h5", or "".
 std::string ending_of(const std::string& path);
 /// Throws Error(config) where the name of the file to write has another ending than these, as it

@@ -53,8 +53,11 @@ size_t ByteReader::read_some(void* into, size_t bytes) {
     if (code == Z_ERRNO) why = std::strerror(errno);
     NNM_CHECK(code != Z_BUF_ERROR, input_file, "{} is truncated: its gzip stream has no end",
               path_);
+    // zlib begins with the file's name.
+    std::string_view reason(why);
+    if (reason.starts_with(path_ + ": ")) reason.remove_prefix(path_.size() + 2);
     NNM_CHECK(got == 0 && (code == Z_OK || code == Z_STREAM_END), input_file, "{} is corrupt: {}",
-              path_, why);
+              path_, reason);
     break;
   }
   return done;

@@ -12,6 +12,7 @@ namespace nnm::data {
 namespace {
 
 constexpr size_t kMaxBytes = size_t{16} << 30;
+constexpr size_t kShown = 60;  // of a field, in messages
 
 struct Column {
   std::string name;
@@ -59,13 +60,17 @@ class Fields {
     }
     size_t at = from;
     while (at < rest_.size() && rest_[at] != separator_ && rest_[at] != '\n') ++at;
-    if (from == 0) field = trim(rest_.substr(0, at));
+    const std::string_view bare = trim(rest_.substr(from, at - from));
+    if (from == 0) field = bare;
+    else if (!bare.empty()) behind_ = bare;
     done_ = at == rest_.size() || rest_[at] == '\n';
     rest_.remove_prefix(std::min(at + 1, rest_.size()));
     return true;
   }
   // Whether it ended within quotes.
   bool open() const { return open_; }
+  // The last text that stood between a closing quote and the next separator.
+  std::string_view behind_quotes() const { return behind_; }
 
  private:
   // A doubled quote stands for one and does not close.
@@ -88,25 +93,35 @@ class Fields {
   std::string_view& rest_;
   const char separator_;
   std::string text_;
+  std::string_view behind_;
   bool done_ = false, open_ = false;
 };
 
-bool read_number(std::string_view field, double& v, bool& integer) {
+/// What is wrong with a field that is to be a number: "" if nothing is.
+std::string_view read_number(std::string_view field, double& v, bool& integer) {
   if (!field.empty() && field[0] == '+') field.remove_prefix(1);
-  auto [end, ec] = std::from_chars(field.data(), field.data() + field.size(), v);
+  const char *begin = field.data(), *stop = begin + field.size();
+  auto [end, ec] = std::from_chars(begin, stop, v);
   if (ec == std::errc::result_out_of_range) {
-    v = field[0] == '-' ? -HUGE_VAL : HUGE_VAL;
-    return false;
+    // Beyond a double: what is too small is 0, as in Python.
+    long double wide = HUGE_VALL;
+    std::from_chars(begin, stop, wide);
+    if (std::fabs(wide) > 1) return "is too large for a number";
+    v = 0;
+  } else if (ec != std::errc()) {
+    return "is not a number";
   }
-  if (ec != std::errc() || end != field.data() + field.size()) return false;
+  if (end != stop) return "is not a number";
   integer = field.find_first_not_of("-0123456789") == field.npos && std::fabs(v) < 9e15;
-  return true;
+  return "";
 }
 
 class Csv final : public DataFile {
  public:
   explicit Csv(const std::string& path) : DataFile(path, Format::csv) {
-    const std::string text = ByteReader(path).read_rest(kMaxBytes);
+    std::string text = ByteReader(path).read_rest(kMaxBytes);
+    // Lines that end in a carriage return alone, as spreadsheets of the Macintosh write them.
+    if (text.find('\n') == text.npos) std::replace(text.begin(), text.end(), '\r', '\n');
     std::string_view rest = text;
     if (rest.substr(0, 3) == "\xef\xbb\xbf") rest.remove_prefix(3);
     char separator = ',';
@@ -151,7 +166,7 @@ class Csv final : public DataFile {
     for (std::string_view f; fields.next(f);) {
       double v;
       bool integer;
-      numbers = numbers && read_number(f, v, integer);
+      numbers = numbers && read_number(f, v, integer).empty();
       NNM_CHECK(is_utf8(f), input_file, "{}:{}: the header is not UTF-8 text", path_, number);
       for (const Column& c : columns_) {
         NNM_CHECK(c.name != f, input_file, "{}:{}: two columns are named `{}`", path_, number, f);
@@ -168,6 +183,8 @@ class Csv final : public DataFile {
   }
   void check_closed(const Fields& fields, int64_t number) const {
     NNM_CHECK(!fields.open(), input_file, "{}:{}: a quote does not close", path_, number);
+    NNM_CHECK(fields.behind_quotes().empty(), input_file, "{}:{}: `{}` behind a closing quote",
+              path_, number, escape_terminal(fields.behind_quotes().substr(0, kShown)));
   }
   void read_row(int64_t number, std::string_view& rest, char separator) {
     Fields fields(rest, separator);
@@ -179,11 +196,13 @@ class Csv final : public DataFile {
       Column& c = columns_[i];
       double v = 0;
       bool integer = true;
-      if (!read_number(f, v, integer) && c.problem.empty()) {
-        c.problem = fmt::format(
-            "{}:{}: {} in column `{}` is not a number", path_, number,
-            f.empty() ? "an empty entry" : fmt::format("`{}`", escape_terminal(f.substr(0, 60))),
-            c.name);
+      const std::string_view what = read_number(f, v, integer);
+      if (!what.empty() && c.problem.empty()) {
+        c.problem =
+            fmt::format("{}:{}: {} in column `{}` {}", path_, number,
+                        f.empty() ? "an empty entry"
+                                  : fmt::format("`{}`", escape_terminal(f.substr(0, kShown))),
+                        c.name, what);
       }
       c.values.push_back(v);
       c.integers = c.integers && integer;

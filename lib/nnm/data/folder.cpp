@@ -15,11 +15,16 @@ bool named_like_picture(const fs::path& p) {
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
 }
 
-// Pictures anywhere below a folder, in the order of their paths.
+// Pictures anywhere below a folder, in the order of their paths. A link that leads nowhere is a
+// picture that is missing.
 std::vector<std::string> pictures_below(const fs::path& folder) {
   std::vector<std::string> found;
   for (const auto& e : fs::recursive_directory_iterator(folder)) {
-    if (e.is_regular_file() && named_like_picture(e.path())) found.push_back(e.path().string());
+    if (!named_like_picture(e.path())) continue;
+    std::error_code ec;
+    const bool regular = e.is_regular_file(ec);
+    NNM_CHECK(!ec, input_file, "cannot open {}: {}", e.path().string(), ec.message());
+    if (regular) found.push_back(e.path().string());
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -73,7 +78,8 @@ Ref<Dataset> open_folder(const std::string& path) {
     return read_folder(path);
   } catch (const fs::filesystem_error& e) {
     throw Error(ErrorKind::input_file,
-                fmt::format("cannot read the folder {}: {}", path, e.code().message()));
+                fmt::format("cannot read the folder {}: {}",
+                            e.path1().empty() ? path : e.path1().string(), e.code().message()));
   }
 }
 

@@ -15,11 +15,21 @@ namespace {
 
 // The text after `'key':` of the header's dictionary.
 std::string_view entry(const std::string& path, std::string_view header, std::string_view key) {
-  const size_t at = header.find(fmt::format("'{}':", key));
+  const std::string quoted = fmt::format("'{}':", key);
+  const size_t at = header.find(quoted);
   NNM_CHECK(at != std::string_view::npos, input_file, "{}: its npy header has no '{}'", path, key);
-  std::string_view rest = header.substr(at + key.size() + 3);
+  NNM_CHECK(header.find(quoted, at + 1) == std::string_view::npos, input_file,
+            "{}: its npy header has '{}' twice", path, key);
+  std::string_view rest = header.substr(at + quoted.size());
   while (!rest.empty() && rest[0] == ' ') rest.remove_prefix(1);
   return rest;
+}
+
+bool read_fortran_order(const std::string& path, std::string_view text) {
+  const bool yes = text.starts_with("True");
+  NNM_CHECK(yes || text.starts_with("False"), input_file,
+            "{}: the 'fortran_order' of its npy header is neither True nor False", path);
+  return yes;
 }
 
 void read_descr(const std::string& path, std::string_view text, NpyHeader& h) {
@@ -121,7 +131,7 @@ NpyHeader read_npy_header(const std::string& path, const Take& take) {
   take(text.data(), length);
   NpyHeader h;
   read_descr(path, entry(path, text, "descr"), h);
-  h.fortran = entry(path, text, "fortran_order").substr(0, 4) == "True";
+  h.fortran = read_fortran_order(path, entry(path, text, "fortran_order"));
   read_shape(path, entry(path, text, "shape"), h);
   return h;
 }
@@ -140,6 +150,10 @@ Tensor read_npy_body(const std::string& path, const NpyHeader& h, const Take& ta
     std::reverse(raw + i * h.bytes, raw + (i + 1) * h.bytes);
   }
   if (!same) widen(h, raw, x.data<char>(), n);
+  if (h.kind == 'b') {
+    NNM_CHECK(std::all_of(raw, raw + n, [](char b) { return b == 0 || b == 1; }), input_file,
+              "{} has a bool that is neither 0 nor 1", path);
+  }
   if (h.kind == 'u' && h.bytes == 8) {
     const auto* v = x.data<int64_t>();
     NNM_CHECK(std::all_of(v, v + n, [](int64_t i) { return i >= 0; }), input_file,

@@ -1,4 +1,6 @@
 // npz files: a ZIP archive of npy arrays, stored or deflated.
+#include <set>
+
 #include "nnm/data/file.h"
 #include "nnm/data/npy.h"
 #include "nnm/io/zip.h"
@@ -11,10 +13,13 @@ class Npz final : public DataFile {
   explicit Npz(const std::string& path) : DataFile(path, Format::npz) {
     const std::string_view ending = ".npy";
     const io::ZipArchive archive(path);
+    std::set<std::string> names;
     for (const io::ZipMember& m : archive.members()) {
       if (m.name.size() <= ending.size() || !m.name.ends_with(ending)) continue;
       members_.push_back(m);
-      members_.back().name.resize(m.name.size() - ending.size());
+      std::string& name = members_.back().name;
+      name.resize(m.name.size() - ending.size());
+      NNM_CHECK(names.insert(name).second, input_file, "{}: two arrays are named `{}`", path, name);
     }
     for (const io::ZipMember& m : members_) {
       io::ZipReader r(path, m);

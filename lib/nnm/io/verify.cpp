@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "nnm/base/file.h"
+#include "nnm/io/checkpoint.h"
 #include "nnm/io/manifest.h"
 #include "nnm/io/seal.h"
+#include "nnm/io/trace_file.h"
 #include "nnm/io/trace_record.h"
 
 namespace nnm::io {
@@ -100,6 +102,20 @@ class Verifier {
   VerifyReport& report_;
 };
 
+/// Reads what is around the tensors, as the verbs do: whole bytes may still be no checkpoint.
+void check_structure(const std::string& format, const std::string& path, const H5Limits& limits) {
+  if (format == "nnm-checkpoint") {
+    load_checkpoint(path, {.state_dict = false, .training = false, .limits = limits});
+    return;
+  }
+  const TraceReader trace(path, false, limits);
+  trace.modules();
+  trace.steps();
+  trace.sites();
+  trace.calls();
+  trace.stats();
+}
+
 }  // namespace
 
 bool VerifyReport::ok() const {
@@ -135,6 +151,7 @@ VerifyReport verify(const std::string& path, const H5Limits& limits) {
     }
     const Manifest manifest(*file);
     Verifier(*file, manifest, report).run();
+    if (report.ok()) check_structure(report.format, path, limits);
   } catch (const Error& e) {
     report.lines.push_back({"/", reason(e, path, "/")});
   }

@@ -15,6 +15,7 @@
 
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
+#include "nnm/base/output.h"
 
 namespace nnm::run {
 
@@ -39,9 +40,12 @@ LineFile::LineFile(const std::string& target, bool append) : target_(target) {
     fd_ = descriptor_of(target);
     return;
   }
-  fd_ =
-      ::open(target.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666);
-  NNM_CHECK(fd_ >= 0, output, "cannot write {}: {}", target, std::strerror(errno));
+  if (const int own = own_descriptor(target); own >= 0) {
+    owned_ = false;
+    fd_ = own;
+    return;
+  }
+  fd_ = open_to_write(target, O_CREAT | (append ? O_APPEND : O_TRUNC));
 }
 
 void LineFile::check(const std::string& target) {
@@ -145,6 +149,8 @@ double EventLog::cut(const std::string& path, int64_t step, const train::History
     rows.emplace(row.eval ? "eval" : "step", row.step);
   // Where a run stopped it told of a step that it would not tell of when it goes on.
   const auto gone = [&](std::string_view line) {
+    // What a power failure leaves of a line.
+    if (!line.starts_with("{\"event\": \"") || !line.ends_with("}\n")) return true;
     const auto at = number_in<int64_t>(line, "\"step\": ");
     if (at > step || line.starts_with("{\"event\": \"end\"")) return true;
     for (const std::string_view kind : {"step", "eval"})

@@ -65,11 +65,19 @@ std::string newest_of_all() {
   return newest.run;
 }
 
-std::vector<std::string> strings(const Items& items, const char* key) {
+/// The texts of an entry of a checkpoint's provenance, which may have none.
+std::vector<std::string> texts_of(const std::string& path, const io::Checkpoint& c,
+                                  const char* key) {
   std::vector<std::string> out;
-  const Value* list = io::find_item(items, key);
-  if (list && list->is_sequence())
-    for (const Value& v : list->items()) out.push_back(v.string());
+  const auto take = [&](const Value& v) {
+    NNM_CHECK(v.is(Value::Kind::string), input_file, "{}: /provenance: its {} is no text", path,
+              key);
+    out.push_back(v.string());
+  };
+  const Value* entry = io::find_item(c.provenance, key);
+  if (entry && entry->is_sequence())
+    for (const Value& v : entry->items()) take(v);
+  else if (entry) take(*entry);
   return out;
 }
 
@@ -155,15 +163,19 @@ lang::Config config_of(const std::string& checkpoint, const lang::LoadOptions& o
   io::LoadOptions header;
   header.state_dict = header.training = false;
   const io::Checkpoint c = io::load_checkpoint(checkpoint, header);
-  const Value* path = io::find_item(c.provenance, "config_path");
+  if (c.config.empty())
+    throw Error(ErrorKind::input_file,
+                fmt::format("{} holds weights alone, without a config", checkpoint),
+                "name a config, and this by --weights");
+  const std::vector<std::string> path = texts_of(checkpoint, c, "config_path");
   lang::LoadOptions run;
-  run.set = strings(c.provenance, "overrides");
-  run.profiles = strings(c.provenance, "profiles");
-  run.folders = strings(c.provenance, "override_folders");
+  run.set = texts_of(checkpoint, c, "overrides");
+  run.profiles = texts_of(checkpoint, c, "profiles");
+  run.folders = texts_of(checkpoint, c, "override_folders");
   run.files.emplace();
   for (const auto& [file, text] : c.config_files)
     run.files->push_back(std::make_shared<SourceFile>(file, text));
-  return lang::Config::from_text(c.config, path ? path->string() : checkpoint,
+  return lang::Config::from_text(c.config, path.empty() ? checkpoint : path[0],
                                  after(std::move(run), options));
 }
 

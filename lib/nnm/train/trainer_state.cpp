@@ -1,4 +1,6 @@
 // The state of a run in a checkpoint, and back.
+#include <cmath>
+
 #include "nnm/base/log.h"
 #include "nnm/io/tree.h"
 #include "nnm/tensor/generator.h"
@@ -11,6 +13,23 @@ namespace {
 
 int64_t integer(const Items& items, const char* key) { return io::item_at(items, key).integer(); }
 double real(const Items& items, const char* key) { return io::item_at(items, key).real(); }
+
+// Counts that no run comes to, whose products would overflow.
+constexpr int64_t kMostCounted = int64_t{1} << 53, kMostPlaces = int64_t{1} << 31;
+
+int64_t count(const char* name, int64_t value, int64_t most) {
+  NNM_CHECK(value >= 0 && value <= most, input_file, "its {} cannot be {}", name, value);
+  return value;
+}
+int64_t count(const Items& items, const char* key, int64_t most) {
+  return count(key, integer(items, key), most);
+}
+double duration(const Items& items, const char* key) {
+  const double seconds = real(items, key);
+  NNM_CHECK(std::isfinite(seconds) && seconds >= 0, input_file, "its {} cannot be {}", key,
+            seconds);
+  return seconds;
+}
 
 // A run that goes on keeps its settings: says which of the config's are not followed.
 void warn_of_kept(const Items& kept, const Items& asked, const std::string& from) {
@@ -81,11 +100,17 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
     if (ema_) ema_->load(c.ema);
     default_generator().seed = static_cast<uint64_t>(integer(c.rng, "seed"));
     default_generator().offset = static_cast<uint64_t>(integer(c.rng, "offset"));
-    const int64_t batches = integer(c.data, "batches_per_epoch");
-    NNM_CHECK(batches > 0, input_file, "an epoch of {} batches", batches);
+    const int64_t batches = count(c.data, "batches_per_epoch", kMostPlaces),
+                  batch = count(c.data, "batch", kMostPlaces);
+    NNM_CHECK(batch < batches, input_file, "batch {} of an epoch that has {}", batch, batches);
     // A place within an epoch of other batches is as far in one of these.
-    const auto place = [&](int64_t micro) { return micro * batches_ / batches; };
-    micro_ = integer(c.data, "epoch") * batches_ + place(integer(c.data, "batch"));
+    const auto place = [&](int64_t micro) {
+      int64_t product = 0;
+      NNM_CHECK(!__builtin_mul_overflow(micro, batches_, &product), input_file,
+                "its batch cannot be {}", micro);
+      return product / batches;
+    };
+    micro_ = count(c.data, "epoch", kMostPlaces) * batches_ + place(batch);
     const Value* kept = io::find_item(c.data, "fingerprint");
     if (batches != batches_ || integer(c.data, "samples") != parts_.loader->dataset().size(true) ||
         integer(c.data, "seed") != static_cast<int64_t>(parts_.loader->options().seed) ||
@@ -96,24 +121,24 @@ void Trainer::resume(const io::Checkpoint& c, const std::string& from) {
           "nearest batch, not bit for bit",
           from);
     loss_sum_ = real(c.data, "loss_sum");
-    loss_count_ = integer(c.data, "loss_count");
+    loss_count_ = count(c.data, "loss_count", kMostCounted);
     if (const Value* logged = io::find_item(c.data, "logged_loss")) logged_loss_ = logged->real();
-    earlier_seconds_ = real(c.data, "seconds");
+    earlier_seconds_ = duration(c.data, "seconds");
     if (io::item_at(c.best, "metric").string() == plan_.best.metric)
       best_ = {real(c.best, "value"), integer(c.best, "step")};
     wait_ = {real(c.best, "wait_value"), real(c.best, "wait_seconds"), integer(c.best, "wait_step"),
              place(integer(c.best, "wait_batch")), integer(c.best, "wait_evaluations")};
     for (Watcher* w : parts_.watchers) w->take(c);
+    step_ = first_step_ = saved_step_ = count("global_step", c.global_step, kMostCounted);
+    count_steps_left();
+    const bool over = (total_steps_ > 0 && step_ >= total_steps_) ||
+                      (plan_.max.seconds > 0 && earlier_seconds_ >= plan_.max.seconds);
+    history_.restore(c.metrics);
+    if (const Value* rows = io::find_item(c.data, "ending_rows"))
+      history_.restore_ending(*rows, !over);
   } catch (const Error& e) {
     throw Error(ErrorKind::input_file, fmt::format("{}: {}", from, e.what()), e.hint());
   }
-  step_ = first_step_ = saved_step_ = c.global_step;
-  count_steps_left();
-  const bool over = (total_steps_ > 0 && step_ >= total_steps_) ||
-                    (plan_.max.seconds > 0 && earlier_seconds_ >= plan_.max.seconds);
-  history_.restore(c.metrics);
-  if (const Value* rows = io::find_item(c.data, "ending_rows"))
-    history_.restore_ending(*rows, !over);
   recall_outcome();
 }
 

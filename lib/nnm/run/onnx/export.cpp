@@ -100,9 +100,12 @@ class Look final : public lang::ForwardWatcher {
   std::vector<ScopedHandle> handles_;
 };
 
-/// Whether an input's first extent is free, and may so be another.
-bool has_batch(const lang::ModelInput& in) {
-  return !in.dims.empty() && in.dims[0] < 0 && !in.names[0].empty();
+/// What an input's first extent is called where it is free, and may so be another; else "". That of
+/// a layer or list of layers, which declares none, is the batch.
+std::string batch_of(const lang::ModelInput& in, const Tensor& meta) {
+  if (!meta.defined() || meta.dim() == 0) return "";
+  if (!in.typed) return "B";
+  return in.dims[0] < 0 ? in.names[0] : "";
 }
 
 /// What stands in for the inputs before the first optional one: numbers are drawn, whole ones are
@@ -112,10 +115,11 @@ Args stand_ins(const Session& session, int64_t index, int64_t more) {
   const auto& shapes = session.checked().shapes.inputs;
   for (size_t i = 0; i < shapes.size(); ++i) {
     const Tensor& meta = shapes[i].second;
-    if (!meta.defined() || session.description().inputs[i].optional) break;
+    const lang::ModelInput& input = session.description().inputs[i];
+    if (!meta.defined() || input.optional) break;
     const TensorOptions like{meta.dtype(), Device{}};
     Shape shape = meta.shape();
-    if (has_batch(session.description().inputs[i])) shape[0] += more;
+    if (!batch_of(input, meta).empty()) shape[0] += more;
     args.pos.emplace_back(is_floating(meta.dtype()) ? randn(shape, like)
                                                     : full(shape, index, like));
   }
@@ -144,11 +148,13 @@ Builder look(Session& session, int64_t index, int64_t more = 0) {
 /// Tries to let the batch be of any size.
 bool with_any_batch(Session& session, Builder& once) {
   const auto& inputs = session.description().inputs;
-  if (inputs.empty() || !has_batch(inputs[0])) return false;
-  for (const lang::ModelInput& in : inputs)
-    if (!in.optional && (!has_batch(in) || in.names[0] != inputs[0].names[0])) return false;
+  const auto& shapes = session.checked().shapes.inputs;
+  const std::string batch = inputs.empty() ? "" : batch_of(inputs[0], shapes[0].second);
+  if (batch.empty()) return false;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (!inputs[i].optional && batch_of(inputs[i], shapes[i].second) != batch) return false;
   try {
-    return once.free_batch(look(session, 1, 1), inputs[0].names[0]);
+    return once.free_batch(look(session, 1, 1), batch);
   } catch (const Error& e) {
     // What only works for batches of this size, or for these numbers, is seen by the next look.
     if (e.kind() == ErrorKind::internal || e.kind() == ErrorKind::interrupted) throw;
