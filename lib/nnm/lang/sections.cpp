@@ -116,7 +116,9 @@ const Form kMax{.example = "`10 epochs`, `5000 steps`, `2 h`, or a list of them"
                 .scalar = Scalar::duration,
                 .item = &kDuration};
 const Form kMetrics{.example = "`{acc: accuracy(out, y)}`", .map = true, .other = &kCode};
-const Form kOptions{.example = "`{weight_decay: 0}`", .map = true, .other = &kCode};
+const Form kOption{
+    .example = "an expression, or a list of them", .scalar = Scalar::code, .item = &kCode};
+const Form kOptions{.example = "`{weight_decay: 0}`", .map = true, .other = &kOption};
 const Form kGroups{.example = "`\"**.bias\": {weight_decay: 0}`", .map = true, .other = &kOptions};
 const Form kOptimizer{
     .example = "`AdamW(lr=3e-4)`", .scalar = Scalar::code, .registry = Form::Registry::optimizer};

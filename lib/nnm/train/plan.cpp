@@ -230,6 +230,14 @@ class Reader {
     if (const Tree* t = find("groups")) read_groups(*t);
   }
 
+  // `0.1`, or `[0.9, 0.95]` as YAML has it.
+  Value option_value(const Tree& t) {
+    if (!t.is_list()) return constant(code(t, "groups", "{weight_decay: 0}"));
+    Values items;
+    for (const Tree& item : t.items) items.push_back(option_value(item));
+    return Value::list(std::move(items));
+  }
+
   void read_groups(const Tree& groups) {
     if (!groups.is_map())
       return error(kValue, groups.span, "train.groups is a map of selectors to options",
@@ -245,8 +253,7 @@ class Reader {
       for (const Tree::Entry& option : e.value.entries) {
         if (option.is_note()) continue;
         attempt(option.value.span, [&] {
-          g.options.emplace_back(option.key.text(),
-                                 constant(code(option.value, "groups", "{weight_decay: 0}")));
+          g.options.emplace_back(option.key.text(), option_value(option.value));
           g.places.push_back(option.key.span());
         });
       }
