@@ -55,6 +55,7 @@ int run(Options o) {
             "--set and --profile change a config: name it with --config");
   NNM_CHECK(!o.partial || !o.config.empty(), config,
             "--partial is about the model of a config: name it with --config");
+  o.file = run::checkpoint_of(o.file);
   if (o.output.empty()) o.output = std::filesystem::path(o.file).stem().string() + ".h5";
   refuse_inputs(o.output, {o.file, o.config});
   check_ending(o.output, {".h5", ".hdf5"});
@@ -85,12 +86,14 @@ int run(Options o) {
 
 Action import_(App app) {
   auto o = std::make_shared<Options>();
-  app.add_option("file", o->file, "weights: .safetensors, a state_dict of torch.save, or HDF5")
+  app.add_option("file", o->file,
+                 "weights: .safetensors, a state_dict of torch.save, a run, or HDF5")
       .required();
   app.add_option("--config", o->config,
                  "the config whose model they are of, which goes into the checkpoint");
   app.add_option("-o,--output", o->output,
-                 "the checkpoint to write (default: the file's name with .h5, here)");
+                 "the checkpoint to write (default: the file's name with .h5, here)")
+      .output();
   app.add_flag("--partial", o->partial, "load the weights that fit");
   add_overrides(app, o->overrides);
   app.add_flag("--dry-run", o->dry_run, "read the weights, say what would be written");

@@ -15,6 +15,8 @@ namespace {
 constexpr const char* kSaveState = "save `model.state_dict()` rather than the model";
 constexpr int kMostDepth = 16;            // of containers in containers
 constexpr size_t kMostWork = 20'000'000;  // values that are moved into containers
+// Elements that tensors have beyond those that are stored, since they repeat them.
+constexpr int64_t kMostRepeated = int64_t{16} << 20;
 
 /// Little-endian numbers and texts out of bytes that are all there.
 class Cursor {
@@ -183,7 +185,7 @@ class Unpickler {
 
   bool constant(char op) {
     switch (static_cast<unsigned char>(op)) {
-      case 0x80: in_.take(1); return true;
+      case 0x80: return protocol(in_.number(1));
       case 'N': push(Value()); return true;
       case 0x88: push(true); return true;
       case 0x89: push(false); return true;
@@ -195,6 +197,13 @@ class Unpickler {
       case 'X': push(std::string(in_.take(in_.number(4)))); return true;
       default: return false;
     }
+  }
+  // Framed pickles are of 4 and above.
+  bool protocol(uint64_t version) {
+    if (version > 3)
+      in_.fail(fmt::format("a pickle of protocol {}, where torch.save writes 2", version),
+               "save it without `pickle_protocol`");
+    return true;
   }
   Value long_number(uint64_t bytes) {
     if (bytes > 8) in_.fail("its pickle has a number beyond 64 bits");
@@ -345,8 +354,17 @@ class Unpickler {
       strides.push_back(stride.integer());
     }
     const auto elements = static_cast<int64_t>(s->elements());
-    if (args[1].integer() < 0 || numel > elements || (numel > 0 && last >= elements))
+    if (args[1].integer() < 0 || (numel > 0 && last >= elements))
       in_.fail("a tensor reaches beyond its storage `" + s->key + "`");
+    const int64_t more = std::max<int64_t>(numel - elements, 0);
+    if (more > kMostRepeated || (repeated_ += more) > kMostRepeated)
+      in_.fail(
+          fmt::format("a tensor of {} elements repeats the {} of its storage", numel, elements),
+          "save it as `x.contiguous()`");
+    // Bits that say how to read the numbers, such as that they are negated.
+    if (args.size() > 6 && args[6].truthy())
+      in_.fail("a tensor that is a view of its negative or conjugate",
+               "save it as `x.resolve_neg()`, or `x.resolve_conj()`");
     return share(*s, args[1].integer(), shape, strides);
   }
 
@@ -364,6 +382,11 @@ class Unpickler {
               "{}: storage `{}` ends within an element", path_, s.key);
     t = empty({static_cast<int64_t>(s.elements())}, {s.dtype, {}});
     archive_.read(*s.member, t.data());
+    if (s.dtype == DType::b8) {
+      const auto* b = t.data<uint8_t>();
+      if (std::any_of(b, b + t.numel(), [](uint8_t v) { return v > 1; }))
+        in_.fail("storage `" + s.key + "` has a bool that is neither 0 nor 1");
+    }
     return t;
   }
 
@@ -373,6 +396,7 @@ class Unpickler {
   std::vector<Item> stack_;
   std::map<uint64_t, Item> memo_;
   size_t work_ = 0;
+  int64_t repeated_ = 0;
   std::map<std::string, Tensor> tensors_;
 };
 

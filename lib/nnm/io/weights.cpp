@@ -58,7 +58,11 @@ std::vector<NamedTensor> load_weights(const std::string& path) {
     throw Error(ErrorKind::input_file,
                 fmt::format("{}: a pickle, as torch.save wrote before PyTorch 1.6", path),
                 "let PyTorch write it anew: `torch.save(torch.load(path), path)`");
-  return head.size() > 8 && head[8] == '{' ? read_safetensors(path) : hdf5_weights(path);
+  if (head.size() > 8 && head[8] == '{') return read_safetensors(path);
+  if (head.size() > 8 && !is_hdf5(path))
+    throw Error(ErrorKind::input_file, fmt::format("{}: weights of no kind that nnm knows", path),
+                "they are a checkpoint, .safetensors, a state_dict of torch.save, or HDF5");
+  return hdf5_weights(path);
 }
 
 }  // namespace nnm::io
