@@ -145,6 +145,11 @@ class Reader {
              did_you_mean(e.key.text(), data::data_keys(), "a split is a file, or a map"));
       return;
     }
+    // It stands in metrics.csv.
+    const auto bad = [](unsigned char c) { return c < ' ' || c == ',' || c == '"'; };
+    if (e.key.text().empty() || std::any_of(e.key.text().begin(), e.key.text().end(), bad))
+      report(d_, kValue, e.key.span(), "the name of a split is a word, without `,` and quotes",
+             "such as `val: {split: 0.1}`");
     SplitConfig s;
     s.name = e.key.text();
     s.span = place_of(e);

@@ -193,7 +193,8 @@ class Reader {
                                "their own",
                                name.text()));
     const auto bad = [](unsigned char c) { return c < ' ' || c == '/' || c == ',' || c == '"'; };
-    if (std::any_of(name.text().begin(), name.text().end(), bad))
+    if (name.text().find_first_not_of(". ") == std::string::npos ||
+        std::any_of(name.text().begin(), name.text().end(), bad))
       error(kValue, name.span(), "the name of a metric is a word, without `/`, `,` and quotes",
             "such as `metrics: {acc: accuracy(out, y)}`");
   }
