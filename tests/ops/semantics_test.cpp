@@ -206,6 +206,31 @@ TEST_CASE("views share memory, and copies do not") {
   CHECK(message_of([&] { view(p, {24}); }).find("view size is not compatible") == 0);
 }
 
+TEST_CASE("a function in place is seen through whatever shares the memory") {
+  const Tensor x = random_leaf({2, 3}, 1, 2);
+  const Tensor alone = mul(x, 2.0);
+  const void* const memory = alone.impl()->data;
+  const Tensor expected = silu(mul(x, 2.0));
+  apply_(alone, silu);
+  CHECK(alone.impl()->data != memory);  // what silu saves keeps it
+  CHECK(equal(alone, expected));
+  const Tensor shared = mul(x, 2.0), seen = shared.detach();
+  apply_(shared, silu);
+  CHECK(shared.impl()->data == seen.impl()->data);
+  CHECK(equal(seen, expected));
+  // tanh saves its result, which may not be written.
+  const Tensor y = nnm::tanh(x);
+  apply_(y, silu);
+  CHECK(message_of([&] { sum(y).backward(); }).find("modified by an inplace operation") !=
+        std::string::npos);
+  const auto chain = [](const Tensors& in) {
+    const Tensor t = mul(in[0], 2.0);
+    for (Tensor (*f)(const Tensor&) : {nnm::sigmoid, nnm::silu, nnm::tanh}) apply_(t, f);
+    return t;
+  };
+  CHECK(gradcheck(chain, {x}) == "");
+}
+
 TEST_CASE("in-place arithmetic writes, counts and differentiates") {
   const Tensor x = random_leaf({3}, 1, 2), z = random_leaf({1}, 1, 2, 2);
   const auto f = [](const Tensors& in) {

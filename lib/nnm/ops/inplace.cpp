@@ -146,19 +146,58 @@ const Tensor& relu_(const Tensor& self) {
   return self;
 }
 
+namespace {
+
+/// Another tensor of the same memory and history.
+Tensor twin_of(const Tensor& t) {
+  const TensorImpl& i = *t.impl();
+  Tensor twin(make_ref<TensorImpl>(i.storage, i.sizes, i.strides, i.offset, i.dtype));
+  AutogradMeta& meta = autograd_meta(twin);
+  meta.requires_grad = true;
+  meta.grad_fn = i.meta->grad_fn;
+  meta.output_nr = i.meta->output_nr;
+  return twin;
+}
+
+bool is_alone(const Tensor& t) {
+  return t.ref()->storage->use_count() == 1 && t.ref()->storage->is_owned() && !t.is_meta();
+}
+
+/// self has its elements where those of y are from now on; what was saved of it is outdated.
+void move_into(const Tensor& self, const Tensor& y) {
+  TensorImpl& to = *self.impl();
+  const TensorImpl& from = *y.impl();
+  from.storage->version = to.storage->version;
+  to.storage = from.storage;
+  to.data = from.data;
+  to.offset = from.offset;
+}
+
+/// Puts y into self, whose memory its twin keeps where there is one.
+void put(const Tensor& self, const Tensor& y, bool has_twin) {
+  const bool fresh = is_alone(y) && y.strides() == self.strides();
+  if (has_twin && fresh) return move_into(self, y);
+  if (has_twin) move_into(self, detail::empty_pointwise(self, self.dtype()));
+  kernels::copy(self, y);
+}
+
+}  // namespace
+
 const Tensor& apply_(const Tensor& self, const std::function<Tensor(const Tensor&)>& f) {
   check_apart(self);
   check_inplace(self);
   const bool recorded = needs_grad({&self});
-  // What f saves of its operand must outlive the write.
-  const Tensor result = f(recorded ? clone(self) : self);
+  // What f saves of its operand must outlive the write. Memory that nobody else sees is left to
+  // that, and self moves into the result's: copies would take longer than f.
+  const bool moves = recorded && self.is_dense() && is_alone(self);
+  const Tensor result = f(!recorded ? self : moves ? twin_of(self) : clone(self));
   check_castable(result.dtype(), self.dtype());
   NNM_CHECK(result.shape() == self.shape(), runtime,
             "output with shape {} doesn't match the broadcast shape {}", self.shape().str(),
             result.shape().str());
   const Tensor y = to(result, self.dtype());
-  check_inplace(self, {&y});
-  kernels::copy(self, y);
+  if (!recorded) check_inplace(self, {&y});
+  put(self, y, moves);
   record_inplace(y.grad_fn() ? y.grad_fn()->name : "", self, {&y},
                  [](Backward& b) { b.set(0, b.maybe_grad()); });
   return self;
