@@ -8,6 +8,7 @@
 #include "nnm/base/error.h"
 #include "nnm/base/file.h"
 #include "nnm/base/json.h"
+#include "nnm/base/output.h"
 
 namespace nnm::cli {
 
@@ -46,7 +47,7 @@ int run_init(const InitOptions& o) {
   const auto found = std::find_if(all.begin(), all.end(),
                                   [&](const StarterConfig& t) { return o.name == t.name; });
   struct stat there;
-  if (stat(o.output.c_str(), &there) == 0)
+  if (own_descriptor(o.output) < 0 && stat(o.output.c_str(), &there) == 0)
     throw Error(ErrorKind::output, fmt::format("{}: exists, and is never overwritten", o.output),
                 "name another file with -o");
   check_writable(o.output);
