@@ -22,7 +22,7 @@ struct Share {
     return (k * kWarps * 32 + static_cast<int>(threadIdx.x)) * kWide;
   }
   /// `none` for what lies beyond the end of the row; `f16`: of a row of Short which it is.
-  __device__ static void load(Values& v, const T* row, int n, C none, bool f16 = false) {
+  __device__ static void load(Values& v, const T* row, int n, C none, bool f16) {
     Pack<T> p[kPacks];
     // The first pack in place of those beyond the end: so no load waits for a branch.
 #pragma unroll
@@ -41,7 +41,7 @@ struct Share {
     const Pack<T> p = *reinterpret_cast<const Pack<T>*>(vector + at);
     for (int j = 0; j < kWide; ++j) v[j] = widened<C>(p.v[j], f16);
   }
-  __device__ static void store(T* row, int at, const C (&v)[kWide], bool f16 = false) {
+  __device__ static void store(T* row, int at, const C (&v)[kWide], bool f16) {
     Pack<T> p;
     for (int j = 0; j < kWide; ++j) p.v[j] = narrowed<T>(v[j], f16);
     *reinterpret_cast<Pack<T>*>(row + at) = p;

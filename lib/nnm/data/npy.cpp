@@ -9,6 +9,7 @@
 #include "nnm/data/bytes.h"
 #include "nnm/data/convert.h"
 #include "nnm/data/file.h"
+#include "nnm/io/bools.h"
 
 namespace nnm::data {
 namespace {
@@ -150,10 +151,8 @@ Tensor read_npy_body(const std::string& path, const NpyHeader& h, const Take& ta
     std::reverse(raw + i * h.bytes, raw + (i + 1) * h.bytes);
   }
   if (!same) widen(h, raw, x.data<char>(), n);
-  if (h.kind == 'b') {
-    NNM_CHECK(std::all_of(raw, raw + n, [](char b) { return b == 0 || b == 1; }), input_file,
-              "{} has a bool that is neither 0 nor 1", path);
-  }
+  NNM_CHECK(h.kind != 'b' || io::are_bools(raw, n), input_file,
+            "{} has a bool that is neither 0 nor 1", path);
   if (h.kind == 'u' && h.bytes == 8) {
     const auto* v = x.data<int64_t>();
     NNM_CHECK(std::all_of(v, v + n, [](int64_t i) { return i >= 0; }), input_file,

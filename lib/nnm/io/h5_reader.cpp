@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "nnm/base/file.h"
+#include "nnm/io/bools.h"
 #include "nnm/io/h5.h"
 #include "nnm/io/h5_attribute.h"
 #include "nnm/io/h5_probe.h"
@@ -251,12 +252,8 @@ Items H5Reader::attribute_items(const H5Node& node) const {
 }
 
 void H5Reader::Impl::check_values(const H5Node& node, const void* data, int64_t count) const {
-  if (node.element.dtype == DType::b8) {
-    const auto* b = static_cast<const uint8_t*>(data);
-    if (std::any_of(b, b + count, [](uint8_t v) { return v > 1; })) {
-      fail(node.path, "a bool that is neither 0 nor 1");
-    }
-  }
+  if (node.element.dtype == DType::b8 && !are_bools(data, count))
+    fail(node.path, "a bool that is neither 0 nor 1");
   if (node.element.unsigned64 && !node.element.bits) {
     const auto* i = static_cast<const int64_t*>(data);
     if (std::any_of(i, i + count, [](int64_t v) { return v < 0; })) {

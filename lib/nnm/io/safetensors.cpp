@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "nnm/base/file.h"
+#include "nnm/io/bools.h"
 #include "nnm/io/row_major.h"
 #include "nnm/io/safetensors_header.h"
 
@@ -160,12 +161,8 @@ class Reader {
     if (!file_.read_at(dst, e.end - e.begin, data_ + e.begin))
       fail(fmt::format("'{}' cannot be read", e.name));
     if (!type.exact) widen(type, small.data(), t, e.name);
-    if (type.read_as == DType::b8) {
-      const auto* b = t.data<uint8_t>();
-      if (std::any_of(b, b + t.numel(), [](uint8_t v) { return v > 1; })) {
-        fail(fmt::format("'{}' has a bool that is neither 0 nor 1", e.name));
-      }
-    }
+    if (type.read_as == DType::b8 && !are_bools(t.data(), t.numel()))
+      fail(fmt::format("'{}' has a bool that is neither 0 nor 1", e.name));
     return t;
   }
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "nnm/base/error.h"
+#include "nnm/io/bools.h"
 #include "nnm/io/torch_file.h"
 #include "nnm/io/zip.h"
 #include "nnm/tensor/tensor.h"
@@ -382,11 +383,8 @@ class Unpickler {
               "{}: storage `{}` ends within an element", path_, s.key);
     t = empty({static_cast<int64_t>(s.elements())}, {s.dtype, {}});
     archive_.read(*s.member, t.data());
-    if (s.dtype == DType::b8) {
-      const auto* b = t.data<uint8_t>();
-      if (std::any_of(b, b + t.numel(), [](uint8_t v) { return v > 1; }))
-        in_.fail("storage `" + s.key + "` has a bool that is neither 0 nor 1");
-    }
+    if (s.dtype == DType::b8 && !are_bools(t.data(), t.numel()))
+      in_.fail("storage `" + s.key + "` has a bool that is neither 0 nor 1");
     return t;
   }
 

@@ -2,11 +2,11 @@
 #include "kernels/activation.h"
 
 #include <cmath>
-#include <limits>
 
 #include "kernels/pointwise.h"
 #include "nnm/ops/detail.h"
 #include "nnm/ops/functional.h"
+#include "nnm/ops/largest.h"
 
 namespace nnm {
 
@@ -46,15 +46,6 @@ Tensor apply(const Tensor& x, Activation f, const char* name, ActivationParams p
   });
 }
 
-double largest_number(DType t) {
-  switch (t) {
-    case DType::f64: return std::numeric_limits<double>::max();
-    case DType::f16: return 65504.0;
-    case DType::bf16: return 0x1.fep127;
-    default: return double{std::numeric_limits<float>::max()};
-  }
-}
-
 }  // namespace
 
 Tensor leaky_relu(const Tensor& x, double negative_slope) {
@@ -91,7 +82,7 @@ Tensor hardshrink(const Tensor& x, double lambd) {
   return apply(x, Activation::hardshrink, "hardshrink_cpu", {lambd});
 }
 Tensor softshrink(const Tensor& x, double lambd) {
-  const double most = largest_number(x.dtype());
+  const double most = detail::largest_finite(x.dtype());
   NNM_CHECK(lambd >= 0 && lambd <= most, runtime,
             "lambda must be in range [0, {:g}] for input dtype {}, but found {:g}", most,
             detail::scalar_type_name(x.dtype()), lambd);

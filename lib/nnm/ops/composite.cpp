@@ -3,22 +3,13 @@
 #include <limits>
 
 #include "nnm/ops/detail.h"
+#include "nnm/ops/largest.h"
 
 namespace nnm {
 
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-
-/// The largest finite number of a floating type.
-double largest_finite(DType t) {
-  switch (t) {
-    case DType::f64: return std::numeric_limits<double>::max();
-    case DType::f16: return 65504;
-    case DType::bf16: return 3.3895313892515355e38;
-    default: return std::numeric_limits<float>::max();
-  }
-}
 
 }  // namespace
 
@@ -58,7 +49,7 @@ bool equal(const Tensor& a, const Tensor& b) {
 Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf,
                   std::optional<double> neginf) {
   if (!is_floating(x.dtype())) return clone(x);
-  const double most = largest_finite(x.dtype());
+  const double most = detail::largest_finite(x.dtype());
   const Tensor y = masked_fill(x, isnan(x), nan);
   const Tensor z = masked_fill(y, eq(x, Scalar(kInf)), posinf.value_or(most));
   return masked_fill(z, eq(x, Scalar(-kInf)), neginf.value_or(-most));

@@ -325,8 +325,7 @@ constexpr Function kCrossEntropyFunctions[] = {
      "-input at the target class, input being log-probabilities", call<nll_loss_call>},
     {"linear_cross_entropy(input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: "
      "Tensor? = none, weight: Tensor? = none, reduction: str = \"mean\", ignore_index: int? = "
-     "none, "
-     "label_smoothing: float = 0.0)",
+     "none, label_smoothing: float = 0.0)",
      "cross_entropy of linear(input, linear_weight, linear_bias)", call<linear_cross_entropy>},
 };
 NNM_REGISTER_FUNCTIONS(kCrossEntropyFunctions);

@@ -45,10 +45,6 @@ Tensor laid_out_as(const Tensor& x, const Tensor& like) {
   return out;
 }
 
-}  // namespace
-
-namespace {
-
 /// The options that are given, and the defaults of the others.
 Values with_defaults(const Signature& signature, const Values& defaults, const Items& overrides) {
   const std::vector<Param>& params = signature.params();

@@ -33,17 +33,15 @@ Tensor activated(const Layer& m, const Tensor& x, const F& f) {
 
 }  // namespace
 
-// An activation without other options than `inplace`: its function, its documentation and whether
-// it prints `inplace` (PyTorch's Hardswish and Hardsigmoid do not).
-#define NNM_INPLACE_ACTIVATION(Type, function, doc, prints)                                        \
+// An activation without other options than `inplace`: its function of x, its documentation and
+// whether it prints `inplace` (PyTorch's Hardswish and Hardsigmoid do not).
+#define NNM_INPLACE_ACTIVATION(Type, expression, doc, prints)                                      \
   const Spec<InplaceOptions>& Type::spec() {                                                       \
     static const auto s = inplace_spec(#Type, doc);                                                \
     return s;                                                                                      \
   }                                                                                                \
   Type::Type(const Options& o) : options(o) {}                                                     \
-  Tensor Type::forward(const Tensor& x) {                                                          \
-    return activated(*this, x, [](const Tensor& t) { return function(t); });                       \
-  }                                                                                                \
+  Tensor Type::forward(const Tensor& x) { return expression; }                                     \
   std::string Type::extra_repr() const { return prints && options.inplace ? "inplace=True" : ""; } \
   NNM_REGISTER(Module, Type)
 
@@ -57,22 +55,15 @@ Tensor activated(const Layer& m, const Tensor& x, const F& f) {
   std::string Type::extra_repr() const { return {}; }          \
   NNM_REGISTER(Module, Type)
 
-// relu's gradient looks at its result, so that no copy of the input is needed.
-const Spec<InplaceOptions>& ReLU::spec() {
-  static const auto s = inplace_spec("ReLU", "max(x, 0)");
-  return s;
-}
-ReLU::ReLU(const Options& o) : options(o) {}
-Tensor ReLU::forward(const Tensor& x) { return options.inplace ? relu_(x) : relu(x); }
-std::string ReLU::extra_repr() const { return options.inplace ? "inplace=True" : ""; }
-NNM_REGISTER(Module, ReLU);
-
-NNM_INPLACE_ACTIVATION(ReLU6, relu6, "min(max(x, 0), 6)", true);
-NNM_INPLACE_ACTIVATION(SELU, selu, "scaled exponential linear unit, Klambauer et al. 2017", true);
-NNM_INPLACE_ACTIVATION(SiLU, silu, "x / (1 + e^-x)", true);
-NNM_INPLACE_ACTIVATION(Mish, mish, "x tanh(log(1 + e^x))", true);
-NNM_INPLACE_ACTIVATION(Hardswish, hardswish, "x relu6(x + 3) / 6", false);
-NNM_INPLACE_ACTIVATION(Hardsigmoid, hardsigmoid, "relu6(x + 3) / 6", false);
+// relu's gradient looks at its result, so that the input's memory is written.
+NNM_INPLACE_ACTIVATION(ReLU, options.inplace ? relu_(x) : relu(x), "max(x, 0)", true);
+NNM_INPLACE_ACTIVATION(ReLU6, activated(*this, x, relu6), "min(max(x, 0), 6)", true);
+NNM_INPLACE_ACTIVATION(SELU, activated(*this, x, selu),
+                       "scaled exponential linear unit, Klambauer et al. 2017", true);
+NNM_INPLACE_ACTIVATION(SiLU, activated(*this, x, silu), "x / (1 + e^-x)", true);
+NNM_INPLACE_ACTIVATION(Mish, activated(*this, x, mish), "x tanh(log(1 + e^x))", true);
+NNM_INPLACE_ACTIVATION(Hardswish, activated(*this, x, hardswish), "x relu6(x + 3) / 6", false);
+NNM_INPLACE_ACTIVATION(Hardsigmoid, activated(*this, x, hardsigmoid), "relu6(x + 3) / 6", false);
 NNM_PLAIN_ACTIVATION(Sigmoid, sigmoid(x), "1 / (1 + e^-x)");
 NNM_PLAIN_ACTIVATION(LogSigmoid, logsigmoid(x), "log(1 / (1 + e^-x))");
 NNM_PLAIN_ACTIVATION(Tanh, tanh(x), "hyperbolic tangent");
